@@ -1,0 +1,27 @@
+"""Why a download stopped by itself: the one exception that hub and transfer raise to the scheduler."""
+
+from __future__ import annotations
+
+from hfdmd.wire.types import FAILED_REASONS, QUEUED_REASONS, Reason
+
+
+class Failure(Exception):
+    """A download cannot go on now, or at all.
+
+    `reason` is of the contract's closed set: one for `failed` ends the download, one for `queued` makes it wait.
+    `detail` is a sentence for a person, with the numbers, without tokens and signed URLs.
+    `retry_after_s` is how long the other side asked to wait; None leaves it to the scheduler's backoff.
+    """
+
+    def __init__(self, reason: Reason, detail: str, *, retry_after_s: float | None = None) -> None:
+        if reason not in FAILED_REASONS and reason not in QUEUED_REASONS:
+            raise ValueError(f"{reason} is not why something fails or waits")
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+
+    @property
+    def is_final(self) -> bool:
+        """True when only a person can mend it."""
+        return self.reason in FAILED_REASONS

@@ -1,0 +1,192 @@
+"""What a tracker file holds: the daemon's memory of one download or one repo download."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Literal
+
+import msgspec
+
+from hfdmd.wire.types import Phase, Reason, RepoType, Status
+
+SCHEMA_VERSION = 1
+
+Digest = str
+"""`sha256:<64 hex>` of the content (LFS and Xet files) or `git-sha1:<40 hex>` of the git blob (all others)."""
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|git-sha1:[0-9a-f]{40}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_ETAG = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}")
+
+Span = tuple[int, int]
+"""A half-open range of bytes: start, end."""
+
+
+def is_digest(value: str) -> bool:
+    return _DIGEST.fullmatch(value) is not None
+
+
+def is_commit(value: str) -> bool:
+    return _COMMIT.fullmatch(value) is not None
+
+
+def is_etag(value: str) -> bool:
+    """Whether `value` may become the name of a blob file."""
+    return _ETAG.fullmatch(value) is not None and ".." not in value
+
+
+class FileSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """What identifies a download: one file of one repo at one revision, and the folder it goes to."""
+
+    repo_type: RepoType
+    model_repo: str
+    revision: str
+    file_path: str
+    local_dir: str | None = None
+
+    @property
+    def id(self) -> str:
+        return _hash("file", self.repo_type, self.model_repo, self.revision, self.file_path, self.local_dir)
+
+    @property
+    def repo(self) -> RepoSpec:
+        """The repo it belongs to, without globs."""
+        return RepoSpec(
+            repo_type=self.repo_type,
+            model_repo=self.model_repo,
+            revision=self.revision,
+            local_dir=self.local_dir,
+        )
+
+
+class RepoSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """What identifies a repo download; globs are sorted and without doubles."""
+
+    repo_type: RepoType
+    model_repo: str
+    revision: str
+    local_dir: str | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        return _hash(
+            "repo",
+            self.repo_type,
+            self.model_repo,
+            self.revision,
+            self.local_dir,
+            *("+" + glob for glob in self.include),
+            *("-" + glob for glob in self.exclude),
+        )
+
+    def file(self, path: str) -> FileSpec:
+        return FileSpec(
+            repo_type=self.repo_type,
+            model_repo=self.model_repo,
+            revision=self.revision,
+            file_path=path,
+            local_dir=self.local_dir,
+        )
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """What the Hub said a file is, pinned at the first resolve and checked by `hfdmd.hub` before it got here.
+
+    `etag` names the blob in the Hub's cache. `size_bytes` is None only when the Hub tells no length.
+    """
+
+    commit: str
+    etag: str
+    size_bytes: int | None
+    digest: Digest | None
+    xet_hash: str | None = None
+
+    def same_content(self, other: Source) -> bool:
+        """Whether bytes fetched for one may be continued with bytes of the other."""
+        return (self.etag, self.size_bytes, self.digest) == (other.etag, other.size_bytes, other.digest)
+
+
+def _hash(*parts: str | None) -> str:
+    """32 hex digits over the parts; each is framed by its length, so no two lists of parts look alike."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = b"" if part is None else b"=" + part.encode()
+        digest.update(b"%d:" % len(data) + data)
+    return digest.hexdigest()[:32]
+
+
+TrackerStatus = Literal["queued", "in-progress", "paused", "done", "failed", "cancelled"]
+
+_TO_TRACKER: dict[Status, TrackerStatus] = {
+    Status.QUEUED: "queued",
+    Status.DOWNLOADING: "in-progress",
+    Status.PAUSED: "paused",
+    Status.DONE: "done",
+    Status.FAILED: "failed",
+    Status.CANCELLED: "cancelled",
+}
+_FROM_TRACKER = {word: status for status, word in _TO_TRACKER.items()}
+
+
+class _Tracked(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=False):
+    """The three fields that every tracker file begins with, then what both kinds share."""
+
+    status: TrackerStatus = "queued"
+    progress: float = 0
+    error: str | None = None
+    schema_version: int = SCHEMA_VERSION
+    kind: str
+    id: str
+    reason: Reason | None = None
+    detail: str | None = None
+    priority: int = 0
+    attempt: int = 0
+    retry_at: float | None = None
+    created_at: float
+    updated_at: float
+    version: int
+    phase: Phase | None = None
+
+    @property
+    def state(self) -> Status:
+        """The status in the API's word. The only place, with `set_state`, that translates."""
+        return _FROM_TRACKER[self.status]
+
+    def set_state(self, status: Status) -> None:
+        self.status = _TO_TRACKER[status]
+
+
+class FileRecord(_Tracked):
+    """Tracker of one download. Times are seconds since the epoch; the file shows them so too."""
+
+    kind: Literal["file"] = "file"
+    spec: FileSpec
+    asked_singly: bool = False
+    repo_ids: list[str] = []
+    source: Source | None = None
+    downloaded_bytes: int = 0
+    synced: list[Span] = []
+    mismatches: int = 0
+    path: str | None = None
+    placed_mtime_ns: int | None = None
+
+
+class RepoRecord(_Tracked):
+    """Tracker of one repo download."""
+
+    kind: Literal["repo"] = "repo"
+    spec: RepoSpec
+    listed: bool = False
+    commit: str | None = None
+    files_total: int | None = None
+    files_done: int = 0
+    files_failed: int = 0
+    total_bytes: int | None = None
+    downloaded_bytes: int = 0
+    path: str | None = None
+
+
+Record = FileRecord | RepoRecord

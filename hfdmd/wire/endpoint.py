@@ -1,0 +1,70 @@
+"""Where the daemon is: folders, socket paths and the order in which a client tries them (contract, section 6)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from hfdmd.wire.types import Endpoint
+
+MAX_SOCKET_PATH_BYTES = 103 if sys.platform == "darwin" else 107  # sun_path less the closing NUL
+SYSTEM_SOCKET = Path("/var/run/hfdmd.sock" if sys.platform == "darwin" else "/run/hfdmd.sock")
+ENDPOINT_FILE = "endpoint.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One place where a daemon may listen: a socket, or a URL with its token. `why` names it for a person."""
+
+    why: str
+    socket: Path | None = None
+    url: str | None = None
+    token: str | None = None
+
+
+def state_dir(env: Mapping[str, str] = os.environ) -> Path:
+    """`$HFDMD_STATE_DIR`, else `~/.local/state/hfdmd`."""
+    if configured := env.get("HFDMD_STATE_DIR"):
+        return Path(configured).expanduser().absolute()
+    home = env.get("HOME")
+    return (Path(home) if home else Path.home()) / ".local" / "state" / "hfdmd"
+
+
+def default_socket(env: Mapping[str, str] = os.environ) -> Path:
+    """Where a daemon of this environment listens."""
+    if configured := env.get("HFDMD_SOCKET"):
+        return Path(configured).expanduser().absolute()
+    if runtime := env.get("XDG_RUNTIME_DIR"):
+        return Path(runtime) / "hfdmd.sock"
+    return state_dir(env) / "hfdmd.sock"
+
+
+def read_endpoint(folder: Path) -> Endpoint | None:
+    """What the daemon of this state folder wrote of itself; None if there is nothing readable."""
+    try:
+        return msgspec.json.decode((folder / ENDPOINT_FILE).read_bytes(), type=Endpoint)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def places(env: Mapping[str, str] = os.environ) -> Iterator[Place]:
+    """Where a client looks, first to last. `HFDMD_URL` or `HFDMD_SOCKET`, when set, is the only place."""
+    if url := env.get("HFDMD_URL"):
+        yield Place("HFDMD_URL", url=url, token=env.get("HFDMD_TOKEN"))
+        return
+    if configured := env.get("HFDMD_SOCKET"):
+        yield Place("HFDMD_SOCKET", socket=Path(configured).expanduser().absolute())
+        return
+    if runtime := env.get("XDG_RUNTIME_DIR"):
+        yield Place("$XDG_RUNTIME_DIR", socket=Path(runtime) / "hfdmd.sock")
+    folder = state_dir(env)
+    known = read_endpoint(folder)
+    if known is not None and known.socket:
+        yield Place(str(folder / ENDPOINT_FILE), socket=Path(known.socket))
+    yield Place("the state folder", socket=folder / "hfdmd.sock")
+    yield Place("the system service", socket=SYSTEM_SOCKET)

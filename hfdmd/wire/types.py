@@ -1,0 +1,320 @@
+"""The API's JSON bodies as typed structs: one struct a schema, camelCase on the wire, snake_case in Python.
+
+Bytes are bytes, times are RFC 3339 in UTC, unknown numbers are null. The structs check types;
+what a name may look like is checked in `hfdmd.wire.validate`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+API_VERSION = "1"
+
+DEFAULT_REVISION = "main"
+DEFAULT_REPO_TYPE = "model"
+PRIORITY_MIN, PRIORITY_MAX = -100, 100
+DEFAULT_LIMIT, MAX_LIMIT = 1000, 10_000
+QUEUE_POSITIONS_SHOWN = 100
+
+Priority = Annotated[int, Meta(ge=PRIORITY_MIN, le=PRIORITY_MAX)]
+Position = Annotated[int, Meta(ge=1, le=1_000_000)]
+NonNegative = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+Globs = Annotated[list[Annotated[str, Meta(min_length=1, max_length=1024)]], Meta(max_length=1000)]
+
+
+class RepoType(StrEnum):
+    MODEL = "model"
+    DATASET = "dataset"
+    SPACE = "space"
+
+
+class Status(StrEnum):
+    """Where a download or a repo download stands (contract, section 2)."""
+
+    QUEUED = "queued"
+    DOWNLOADING = "downloading"
+    PAUSED = "paused"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Phase(StrEnum):
+    """What a downloading one is busy with; `listing` only on a repo download."""
+
+    LISTING = "listing"
+    RESOLVING = "resolving"
+    TRANSFERRING = "transferring"
+    VERIFYING = "verifying"
+    PLACING = "placing"
+
+
+class Reason(StrEnum):
+    """Why something failed, waits or is paused: a closed set."""
+
+    REPO_NOT_FOUND = "repo_not_found"
+    REVISION_NOT_FOUND = "revision_not_found"
+    FILE_NOT_FOUND = "file_not_found"
+    GATED = "gated"
+    UNAUTHORIZED = "unauthorized"
+    HASH_MISMATCH = "hash_mismatch"
+    UNVERIFIABLE = "unverifiable"
+    TLS = "tls"
+    DISK_ERROR = "disk_error"
+    PATH_TAKEN = "path_taken"
+    XET_REQUIRED = "xet_required"
+    INTERNAL = "internal"
+
+    NETWORK = "network"
+    HUB_UNAVAILABLE = "hub_unavailable"
+    RATE_LIMITED = "rate_limited"
+    STALLED = "stalled"
+    LOCKED = "locked"
+    DISK_FULL = "disk_full"
+    RESTARTED = "restarted"
+
+    REQUESTED = "requested"
+
+
+FAILED_REASONS = frozenset(list(Reason)[:12])
+QUEUED_REASONS = frozenset(list(Reason)[12:19])
+PAUSED_REASONS = frozenset({Reason.REQUESTED})
+
+
+class _Wire(msgspec.Struct, rename="camel", kw_only=True):
+    """Base of what the daemon answers."""
+
+
+class _Asked(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
+    """Base of what a client asks: an unknown field is an error that names it."""
+
+
+class Download(_Wire):
+    """One file of one repo at one revision, as the API shows it."""
+
+    id: str
+    model_repo: str
+    file_path: str
+    revision: str
+    repo_type: RepoType
+    local_dir: str | None
+    repo_ids: list[str]
+    status: Status
+    phase: Phase | None
+    progress: float
+    reason: Reason | None
+    detail: str | None
+    error: str | None
+    total_bytes: int | None
+    downloaded_bytes: int
+    bytes_per_second: int | None
+    eta_seconds: int | None
+    priority: int
+    queue_position: int | None
+    attempt: int
+    retry_at: str | None
+    commit: str | None
+    digest: str | None
+    path: str | None
+    transport: Literal["http", "xet"] | None
+    created_at: str
+    updated_at: str
+    version: int
+
+
+class RepoDownload(_Wire):
+    """One request for many files of a repo, summed up over them."""
+
+    id: str
+    model_repo: str
+    revision: str
+    repo_type: RepoType
+    local_dir: str | None
+    include: list[str]
+    exclude: list[str]
+    status: Status
+    phase: Phase | None
+    progress: float
+    reason: Reason | None
+    detail: str | None
+    error: str | None
+    files_total: int | None
+    files_done: int
+    files_failed: int
+    total_bytes: int | None
+    downloaded_bytes: int
+    bytes_per_second: int | None
+    eta_seconds: int | None
+    commit: str | None
+    path: str | None
+    created_at: str
+    updated_at: str
+    version: int
+
+
+class DownloadRequest(_Asked):
+    """Body of `POST /api/download`: one file with `filePath`, else a repo or what its globs name."""
+
+    model_repo: str
+    file_path: str | UnsetType = UNSET
+    revision: str = DEFAULT_REVISION
+    repo_type: RepoType = RepoType.MODEL
+    local_dir: str | None = None
+    include: Globs | None = None
+    exclude: Globs | None = None
+    priority: Priority | UnsetType = UNSET
+    retry: bool = False
+    update: bool = False
+
+
+class Selector(_Asked):
+    """Which downloads an action is for; an omitted field matches any value."""
+
+    id: str | UnsetType = UNSET
+    all: bool | UnsetType = UNSET
+    model_repo: str | UnsetType = UNSET
+    file_path: str | UnsetType = UNSET
+    revision: str | UnsetType = UNSET
+    repo_type: RepoType | UnsetType = UNSET
+    local_dir: str | UnsetType = UNSET
+    status: Status | UnsetType = UNSET
+
+
+class ReorderRequest(Selector):
+    """Body of `PATCH /api/download`: a selector and exactly one of `priority` and `position`."""
+
+    priority: Priority | UnsetType = UNSET
+    position: Position | UnsetType = UNSET
+
+
+class DeleteRequest(Selector):
+    """Body or query of `DELETE /api/download`."""
+
+    delete_file: bool = False
+
+
+class Downloads(_Wire):
+    """A list of downloads and repo downloads; `nextCursor` asks for the rest."""
+
+    downloads: list[Download]
+    repos: list[RepoDownload]
+    next_cursor: str | None = None
+
+
+class Affected(_Wire):
+    """What an action's selector matched, as it stands now."""
+
+    downloads: list[Download]
+    repos: list[RepoDownload]
+
+
+class RepoFile(_Wire):
+    """One file of a repo on the Hub. `status` and `id` are those of its download, `cached` says it is on disk."""
+
+    file_path: str
+    size: int | None
+    status: Status | None
+    id: str | None
+    cached: bool
+
+
+class RepoFiles(_Wire):
+    commit: str
+    files: list[RepoFile]
+    next_cursor: str | None = None
+
+
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+ClockTime = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+
+
+class ScheduleRule(_Asked):
+    """A bandwidth limit for some hours of some days, in local time. `to` before `from` runs past midnight."""
+
+    days: Annotated[list[Day], Meta(min_length=1, max_length=7)]
+    from_: ClockTime = msgspec.field(name="from")
+    to: ClockTime
+    bandwidth_limit: NonNegative
+
+
+class Settings(_Wire):
+    """What may change while the daemon runs, as it now stands."""
+
+    max_active_downloads: int
+    max_connections: int
+    max_connections_per_file: int
+    bandwidth_limit: int
+    schedule: list[ScheduleRule]
+    stall_timeout: float
+    min_free_bytes: int
+
+
+class SettingsPatch(_Asked):
+    """Body of `PATCH /api/settings`: null gives a setting back to files, environment and flags."""
+
+    max_active_downloads: Annotated[int, Meta(ge=1, le=1000)] | None | UnsetType = UNSET
+    max_connections: Annotated[int, Meta(ge=1, le=1024)] | None | UnsetType = UNSET
+    max_connections_per_file: Annotated[int, Meta(ge=1, le=64)] | None | UnsetType = UNSET
+    bandwidth_limit: NonNegative | None | UnsetType = UNSET
+    schedule: Annotated[list[ScheduleRule], Meta(max_length=100)] | None | UnsetType = UNSET
+    stall_timeout: Annotated[float, Meta(ge=1, le=3600)] | None | UnsetType = UNSET
+    min_free_bytes: NonNegative | None | UnsetType = UNSET
+
+
+class Info(_Wire):
+    version: str
+    api_version: str
+    pid: int
+    hub_endpoint: str
+    cache_dir: str
+    state_dir: str
+    socket: str | None
+    url: str | None
+    free_bytes: int | None
+    counts: dict[Status, int]
+    bytes_per_second: int
+    loading: bool
+
+
+class Health(_Wire):
+    status: Literal["ok"] = "ok"
+
+
+class Problem(_Wire):
+    """An error, as RFC 9457 `application/problem+json` with a stable `code`."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    field: str | None = None
+
+
+class Endpoint(_Wire):
+    """`<state dir>/endpoint.json`: where the daemon of this state folder listens."""
+
+    pid: int
+    socket: str | None
+    url: str | None
+
+
+class Removed(_Wire):
+    """Data of an SSE `removed` event."""
+
+    id: str
+
+
+class End(_Wire):
+    """Data of an SSE `end` event."""
+
+    reason: Literal["done", "failed", "cancelled", "idle", "lagging", "shutdown"]
+
+
+def to_builtins(value: Any) -> Any:
+    """`value` as plain dicts and lists, keys spelled as on the wire."""
+    return msgspec.to_builtins(value)

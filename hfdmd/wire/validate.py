@@ -1,0 +1,122 @@
+"""Which names are legal: repo ids, revisions, file paths, folders. Pure; used by daemon and client alike.
+
+Everything here is hostile until checked: `..`, absolute paths of POSIX and of Windows, NUL and control characters,
+backslashes, names longer than a file system takes. Rules of repo ids: `huggingface_hub.utils.validate_repo_id`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from hfdmd.wire.errors import InvalidField
+
+MAX_PATH_BYTES = 4096
+MAX_NAME_BYTES = 255
+MAX_REVISION_BYTES = 244  # git's own limit for a ref name within a 255-byte file name and its lock suffix
+
+_REPO_PART = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?|[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_DRIVE = re.compile(r"^[A-Za-z]:")
+
+
+def repo_id(value: str, field: str = "modelRepo") -> str:
+    """`value` if it is a legal repo id (`name` or `owner/name`). Raises `InvalidField`."""
+    parts = value.split("/")
+    if len(parts) > 2 or len(value) > 193:
+        raise InvalidField(f"{field} must look like 'owner/name', not {_shown(value)}", field=field)
+    for part in parts:
+        if not _REPO_PART.fullmatch(part) or ".." in part or "--" in part or part.endswith(".git"):
+            raise InvalidField(
+                f"{field} must look like 'owner/name': letters, digits, '-', '_' and '.', at most 96 a part,"
+                f" no '--', no '..' and no '.git' at the end; not {_shown(value)}",
+                field=field,
+            )
+    return value
+
+
+def revision(value: str, field: str = "revision") -> str:
+    """`value` if it can name a branch, tag, commit or `refs/pr/N`. Raises `InvalidField`. Source: git-check-ref-format."""
+    bad = (
+        not value
+        or len(value.encode("utf-8", "surrogatepass")) > MAX_REVISION_BYTES
+        or _CONTROL.search(value)
+        or any(c in value for c in " ~^:?*[\\")
+        or ".." in value
+        or "@{" in value
+        or any(not p or p.startswith(".") or p.endswith((".lock", ".")) for p in value.split("/"))
+        or not _encodable(value)
+    )
+    if bad:
+        raise InvalidField(f"{field} must be a branch, tag, commit or refs/pr/N, not {_shown(value)}", field=field)
+    return value
+
+
+def path_problem(value: str) -> str | None:
+    """What is wrong with `value` as the path of a file inside a repo, or None."""
+    if not value:
+        return "is empty"
+    if not _encodable(value):
+        return "is not valid Unicode"
+    if _CONTROL.search(value):
+        return "has a control character"
+    if "\\" in value:
+        return "has a backslash"
+    if value.startswith("/") or _DRIVE.match(value):
+        return "is absolute"
+    if len(value.encode()) > MAX_PATH_BYTES:
+        return f"is longer than {MAX_PATH_BYTES} bytes"
+    for part in value.split("/"):
+        if part in ("", ".", ".."):
+            return f"has the part {part!r}"
+        if len(part.encode()) > MAX_NAME_BYTES:
+            return f"has a name longer than {MAX_NAME_BYTES} bytes"
+    return None
+
+
+def file_path(value: str, field: str = "filePath") -> str:
+    """`value` if it is a relative POSIX path that stays inside its folder. Raises `InvalidField`."""
+    if problem := path_problem(value):
+        raise InvalidField(
+            f"{field} must be the path of a file inside the repo, like 'onnx/model.onnx'; {_shown(value)} {problem}",
+            field=field,
+        )
+    return value
+
+
+def local_dir(value: str, field: str = "localDir") -> str:
+    """`value` if it is an absolute, normalised folder. Raises `InvalidField`."""
+    problem = None
+    if not value or not value.startswith("/") or value.startswith("//"):
+        problem = "is not absolute"
+    elif not _encodable(value) or _CONTROL.search(value):
+        problem = "has a control character"
+    elif os.path.normpath(value) != value:
+        problem = f"is not normalised (it would be {_shown(os.path.normpath(value))})"
+    elif len(value.encode()) > MAX_PATH_BYTES or any(len(p.encode()) > MAX_NAME_BYTES for p in value.split("/")):
+        problem = "is too long"
+    if problem:
+        raise InvalidField(f"{field} must be an absolute, normalised path; {_shown(value)} {problem}", field=field)
+    return value
+
+
+def glob(value: str, field: str) -> str:
+    """`value` if it can be a glob of repo paths. Raises `InvalidField`."""
+    if not value or not _encodable(value) or _CONTROL.search(value) or len(value.encode()) > 1024:
+        raise InvalidField(f"{field} must hold globs like '*.safetensors', not {_shown(value)}", field=field)
+    return value
+
+
+def _encodable(value: str) -> bool:
+    """False for lone surrogates, which JSON can smuggle into a string and no file system takes."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(value: str) -> str:
+    """`value` for an error message: quoted, escaped and not longer than a line."""
+    text = ascii(value)
+    return text if len(text) <= 100 else f"{text[:80]}… ({len(value)} characters)"
