@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
@@ -118,6 +119,11 @@ def _hash(*parts: str | None) -> str:
     return digest.hexdigest()[:32]
 
 
+def rfc3339(epoch_s: float) -> str:
+    """Seconds since the epoch as RFC 3339 in UTC, always with microseconds, so that texts compare as times do."""
+    return datetime.fromtimestamp(epoch_s, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 TrackerStatus = Literal["queued", "in-progress", "paused", "done", "failed", "cancelled"]
 
 _TO_TRACKER: dict[Status, TrackerStatus] = {
@@ -131,22 +137,24 @@ _TO_TRACKER: dict[Status, TrackerStatus] = {
 _FROM_TRACKER = {word: status for status, word in _TO_TRACKER.items()}
 
 
-class _Tracked(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=False):
-    """The three fields that every tracker file begins with, then what both kinds share."""
+class _Tracked(msgspec.Struct, kw_only=True, rename="camel"):
+    """The three fields that every tracker file begins with, then what both kinds share.
+
+    Times are RFC 3339 in UTC with microseconds (`rfc3339`), so they sort as text.
+    """
 
     status: TrackerStatus = "queued"
     progress: float = 0
     error: str | None = None
     schema_version: int = SCHEMA_VERSION
-    kind: str
     id: str
     reason: Reason | None = None
     detail: str | None = None
     priority: int = 0
     attempt: int = 0
-    retry_at: float | None = None
-    created_at: float
-    updated_at: float
+    retry_at: str | None = None
+    created_at: str
+    updated_at: str
     version: int
     phase: Phase | None = None
 
@@ -159,8 +167,8 @@ class _Tracked(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=False
         self.status = _TO_TRACKER[status]
 
 
-class FileRecord(_Tracked):
-    """Tracker of one download. Times are seconds since the epoch; the file shows them so too."""
+class FileRecord(_Tracked, kw_only=True, rename="camel"):
+    """Tracker of one download."""
 
     kind: Literal["file"] = "file"
     spec: FileSpec
@@ -174,7 +182,7 @@ class FileRecord(_Tracked):
     placed_mtime_ns: int | None = None
 
 
-class RepoRecord(_Tracked):
+class RepoRecord(_Tracked, kw_only=True, rename="camel"):
     """Tracker of one repo download."""
 
     kind: Literal["repo"] = "repo"
