@@ -1,0 +1,154 @@
+"""Log records with fields for systemd's journal, so that `journalctl HFDMD_REPO=owner/name` finds them.
+
+The fields come from the logger: `log.info("done", extra={"fields": {"event": "done", "repo": "owner/name"}})`.
+Sent by systemd-python when installed, else by the journal's native protocol
+(https://systemd.io/JOURNAL_NATIVE_PROTOCOL/).
+"""
+
+from __future__ import annotations
+
+import array
+import errno
+import fcntl
+import importlib
+import logging
+import os
+import re
+import socket
+import struct
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+JOURNAL_SOCKET: Final = Path("/run/systemd/journal/socket")
+_TOO_LARGE: Final = (errno.EMSGSIZE, errno.ENOBUFS)
+_NAME_LIMIT: Final = 64  # longer field names are dropped by journald
+_LEVELS: Final = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
+
+Fields = list[tuple[str, str]]
+Send = Callable[[Fields], None]
+
+
+def journal_handler(env: Mapping[str, str] = os.environ) -> logging.Handler | None:
+    """A handler for the journal, when stderr is connected to it (`$JOURNAL_STREAM`, systemd.exec(5)); else None."""
+    try:
+        stderr = os.fstat(2)
+    except OSError:  # closed
+        return None
+    if env.get("JOURNAL_STREAM") != f"{stderr.st_dev}:{stderr.st_ino}":
+        return None
+    return JournalHandler()
+
+
+class JournalHandler(logging.Handler):
+    """Sends every record to the journal. One that the journal does not take goes to stderr, with its priority."""
+
+    def __init__(self, socket_path: Path = JOURNAL_SOCKET, send: Send | None = None) -> None:
+        super().__init__()
+        self._socket_path = socket_path
+        self._connection: socket.socket | None = None
+        self._send = send or (_library() if socket_path == JOURNAL_SOCKET else None) or self._by_protocol
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            fields = list(_fields(record, self.format(record)))
+            try:
+                # libsystemd drops a message without a word when journald's socket is missing.
+                if not self._socket_path.exists():
+                    raise FileNotFoundError(errno.ENOENT, "no journal", str(self._socket_path))
+                self._send(fields)
+            except OSError as error:
+                _to_stderr(record, dict(fields)["MESSAGE"], error)
+        except Exception:  # what logging.Handler.emit is to do with whatever formatting a record may raise
+            self.handleError(record)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        super().close()
+
+    def _by_protocol(self, fields: Fields) -> None:
+        if self._connection is None:
+            self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        message = b"".join(encode_field(name, value) for name, value in fields)
+        try:
+            self._connection.sendto(message, str(self._socket_path))
+        except OSError as error:
+            if error.errno not in _TOO_LARGE:
+                raise
+            _send_as_file(self._connection, str(self._socket_path), message)
+
+
+def encode_field(name: str, value: str) -> bytes:
+    """One field in the journal's native protocol."""
+    data = value.encode("utf-8", "backslashreplace")
+    if b"\n" not in data:
+        return name.encode() + b"=" + data + b"\n"
+    return name.encode() + b"\n" + struct.pack("<Q", len(data)) + data + b"\n"
+
+
+def field_name(key: str) -> str:
+    """The journal's name for a field of ours: `repo` is `HFDMD_REPO`, `localDir` is `HFDMD_LOCAL_DIR`."""
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key)
+    name = re.sub(r"[^A-Z0-9_]", "_", snake.upper())
+    return (name if name.startswith("HFDMD_") else "HFDMD_" + name)[:_NAME_LIMIT]
+
+
+def _fields(record: logging.LogRecord, message: str) -> Iterator[tuple[str, str]]:
+    yield "MESSAGE", message
+    yield "PRIORITY", str(_priority(record.levelno))
+    yield "SYSLOG_IDENTIFIER", "hfdmd"
+    yield "LOGGER", record.name
+    yield "THREAD_NAME", str(record.threadName)
+    yield "CODE_FILE", record.pathname
+    yield "CODE_LINE", str(record.lineno)
+    yield "CODE_FUNC", record.funcName
+    if record.exc_text:
+        yield "EXCEPTION_TEXT", record.exc_text
+    own = record.__dict__.get("fields")
+    if isinstance(own, Mapping):
+        for key, value in own.items():
+            if value is not None:
+                yield field_name(str(key)), str(value)
+
+
+def _priority(levelno: int) -> int:
+    """syslog(3)'s number for a level of logging."""
+    return next((priority for level, priority in _LEVELS if levelno >= level), 7)
+
+
+def _to_stderr(record: logging.LogRecord, message: str, error: OSError) -> None:
+    """systemd reads `<N>` at the start of each line as its priority (SyslogLevelPrefix=)."""
+    prefix = f"<{_priority(record.levelno)}>"
+    lines = [*message.splitlines(), f"(not in the journal with its fields: {error})"]
+    sys.stderr.write("".join(f"{prefix}{line}\n" for line in lines))
+    sys.stderr.flush()
+
+
+def _send_as_file(connection: socket.socket, address: str, message: bytes) -> None:
+    """Hands over a sealed memory file, as the protocol wants it for what is too large for a datagram."""
+    fd = os.memfd_create("hfdmd-journal", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        with open(fd, "wb", closefd=False) as file:
+            file.write(message)
+        seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]).tobytes())
+        connection.sendmsg([], [rights], 0, address)
+    finally:
+        os.close(fd)
+
+
+def _library() -> Send | None:
+    """systemd-python's way to the journal; None where it is not installed."""
+    try:
+        journal: Any = importlib.import_module("systemd.journal")
+    except ImportError:
+        return None
+
+    def send(fields: Fields) -> None:
+        journal.sendv(*(name.encode() + b"=" + value.encode("utf-8", "backslashreplace") for name, value in fields))
+
+    return send
