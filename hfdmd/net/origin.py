@@ -1,0 +1,134 @@
+"""Whose URL it is, and whether a redirect may be followed there."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from urllib.parse import quote, urljoin, urlsplit
+
+from hfdmd.failure import Failure
+from hfdmd.wire.types import Reason
+
+MAX_REDIRECTS = 20
+"""As many as the Hub's own client follows."""
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\\]")
+_HOST = re.compile(r"[0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\]")
+_KEEP = "!#$%&'()*+,/:;=?@[]~"  # what may stay as it is in a URL; the rest is percent-coded
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def origin(url: str) -> str:
+    """`scheme://host:port` of an http(s) URL, lower case, the port always written. ValueError for anything else."""
+    scheme, host, port = split_origin(url)
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def split_origin(url: str) -> tuple[str, str, int]:
+    """Scheme, host (an IPv6 address without brackets) and port of an http(s) URL; ValueError for anything else."""
+    parts = urlsplit(url)
+    scheme = parts.scheme.lower()
+    if scheme not in DEFAULT_PORTS or not parts.hostname:
+        raise ValueError("not an http or https URL with a host")
+    port = parts.port  # ValueError when it is no number or too large
+    return scheme, parts.hostname.lower(), DEFAULT_PORTS[scheme] if port is None else port
+
+
+def literal_address(host: str) -> IPAddress | None:
+    """The address that `host` is written as, in any form that a C library reads (octal, hex, one number), else None."""
+    bare = host.rstrip(".")
+    try:
+        return _unwrapped(ipaddress.ip_address(bare))
+    except ValueError:
+        pass
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(bare))
+    except (OSError, UnicodeError):
+        return None
+
+
+def is_internal(host: str) -> bool:
+    """Whether `host` names this machine or an address that is not of the public internet. Names are not resolved."""
+    bare = host.rstrip(".").lower()
+    if bare == "localhost" or bare.endswith(".localhost"):
+        return True
+    address = literal_address(bare)
+    return address is not None and (not address.is_global or address.is_multicast)
+
+
+def is_link_local(host: str) -> bool:
+    """Whether `host` is written as a link-local address: where clouds keep their credentials service."""
+    address = literal_address(host)
+    return address is not None and address.is_link_local
+
+
+def _unwrapped(address: IPAddress) -> IPAddress:
+    """The IPv4 address inside an IPv6 one that only carries it: mapped, 6to4, NAT64."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if inner is None and address in ipaddress.IPv6Network("64:ff9b::/96"):
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return inner
+    return address
+
+
+class RedirectPolicy:
+    """Where redirects may lead, for a daemon whose Hub is at `hub_endpoint`.
+
+    A Hub on the public internet has no business sending us to this machine or its network; a Hub that is
+    itself there (a mirror, a test) has. Link-local addresses are open only to a Hub on one.
+    """
+
+    def __init__(self, hub_endpoint: str) -> None:
+        host = split_origin(hub_endpoint)[1]
+        self._internal_allowed = is_internal(host)
+        self._link_local_allowed = is_link_local(host)
+
+    def next_url(self, url: str, location: str) -> str:
+        """The absolute URL that a redirect from `url` to `location` leads to, without fragment, ASCII only.
+
+        Failure(HUB_UNAVAILABLE) when it must not be followed.
+        """
+        if _UNPRINTABLE.search(location):
+            raise _refused("its address has control characters or backslashes")
+        target = urljoin(url, location.strip())
+        try:
+            scheme, host, _ = split_origin(target)
+            parts = urlsplit(target)
+        except ValueError:
+            raise _refused("its address is not an http or https URL") from None
+        if parts.username is not None or parts.password is not None:
+            raise _refused("its address carries credentials")
+        if not _HOST.fullmatch(f"[{host}]" if ":" in host else host):
+            raise _refused("its host name is malformed")
+        if scheme == "http" and urlsplit(url).scheme.lower() == "https":
+            raise _refused("it leads from https to http")
+        if is_link_local(host) and not self._link_local_allowed:
+            raise _refused("it leads to a link-local address")
+        if is_internal(host) and not self._internal_allowed:
+            raise _refused("it leads to an address inside this machine or its network")
+        return quote(parts._replace(scheme=scheme, fragment="").geturl(), safe=_KEEP)
+
+    def may_connect(self, address: str) -> bool:
+        """Whether an address that a name resolved to may be connected to (against names that point inwards).
+
+        Private networks are let through, since a company's DNS may rightly give them; this machine and
+        link-local addresses are not.
+        """
+        parsed = literal_address(address.partition("%")[0])
+        if parsed is None:
+            return False
+        if parsed.is_link_local:
+            return self._link_local_allowed
+        if parsed.is_loopback or parsed.is_unspecified:
+            return self._internal_allowed
+        return True
+
+
+def _refused(why: str) -> Failure:
+    return Failure(Reason.HUB_UNAVAILABLE, f"a redirect was not followed: {why}")
