@@ -110,6 +110,30 @@ def advance(
     settle(record)
 
 
+def derive(
+    record: RepoRecord,
+    status: Status,
+    now: str,
+    *,
+    version: int,
+    phase: Phase | None = None,
+    reason: Reason | None = None,
+    detail: str | None = None,
+) -> None:
+    """Give a repo download the status that its files add up to (contract, section 2): any may follow any."""
+    if version <= record.version:
+        raise ValueError(f"{record.id}: version {version} does not rise above {record.version}")
+    record.set_state(status)
+    record.phase = phase
+    record.reason = reason
+    record.detail = detail
+    record.error = (detail or str(reason)) if status is F else None
+    record.retry_at = None
+    record.updated_at = now
+    record.version = version
+    settle(record)
+
+
 def settle(record: FileRecord | RepoRecord) -> None:
     """Compute `progress`: percent with one decimal, rounded down, and 100 only when done."""
     if record.state is OK:

@@ -151,6 +151,7 @@ class _Tracked(msgspec.Struct, kw_only=True, rename="camel"):
     reason: Reason | None = None
     detail: str | None = None
     priority: int = 0
+    order: float = 0.0
     attempt: int = 0
     retry_at: str | None = None
     created_at: str
@@ -183,11 +184,15 @@ class FileRecord(_Tracked, kw_only=True, rename="camel"):
 
 
 class RepoRecord(_Tracked, kw_only=True, rename="camel"):
-    """Tracker of one repo download."""
+    """Tracker of one repo download.
+
+    `held`: a person paused it, so files not listed yet are not to start either.
+    """
 
     kind: Literal["repo"] = "repo"
     spec: RepoSpec
     listed: bool = False
+    held: bool = False
     commit: str | None = None
     files_total: int | None = None
     files_done: int = 0

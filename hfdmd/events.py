@@ -1,0 +1,132 @@
+"""Who listens, and what they have not heard yet: bounded, coalescing, encoded once for all.
+
+A listener that keeps up gets every change of status in order. Of mere byte progress it gets the newest. When it lags,
+it gets the newest state of each download; when even those pile up beyond the bound, it is told so and let go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from hfdmd.wire.types import Download, RepoDownload
+
+MAX_WAITING_BYTES = 512 * 1024
+_COALESCE_BYTES = 64 * 1024  # from here on, what waits is kept as the newest state per id only
+
+EventName = Literal["progress", "repo", "removed", "ready", "end"]
+_encoder = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One server-sent event, framed once. `key` is the id that it is about; None for the stream's own events."""
+
+    name: EventName
+    key: str | None
+    frame: bytes
+    state: Download | RepoDownload | None = None
+
+
+def frame(name: EventName, data: Any, event_id: str) -> bytes:
+    """An event as the bytes that go over the line. Source: WHATWG HTML, server-sent events."""
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (event_id.encode(), name.encode(), _encoder.encode(data))
+
+
+def state_event(view: Download | RepoDownload) -> Event:
+    """The event that tells the present state of one download or repo download."""
+    name: EventName = "progress" if isinstance(view, Download) else "repo"
+    return Event(name, view.id, frame(name, view, f"{view.version}:{view.id}"), view)
+
+
+class Listener:
+    """One stream's mailbox. Filled by `Events.publish`, emptied by `take`."""
+
+    def __init__(self, wants: Callable[[Event], bool]) -> None:
+        self.wants = wants
+        self.lagging = False
+        self._waiting: dict[object, Event] = {}
+        self._bytes = 0
+        self._wake = asyncio.Event()
+
+    def put(self, event: Event, *, is_status: bool) -> None:
+        """Add an event. An older progress of the same id gives way to it."""
+        if self.lagging:
+            return
+        if self._bytes > _COALESCE_BYTES:
+            for key in [key for key, old in self._waiting.items() if old.key == event.key and old.key is not None]:
+                self._drop(key)
+        else:
+            self._drop(("progress", event.key))
+        slot: object = object() if is_status or event.key is None else ("progress", event.key)
+        self._waiting[slot] = event
+        self._bytes += len(event.frame)
+        if self._bytes > MAX_WAITING_BYTES:
+            self.lagging = True
+            self._waiting.clear()
+            self._bytes = 0
+        self._wake.set()
+
+    def _drop(self, key: object) -> None:
+        old = self._waiting.pop(key, None)
+        if old is not None:
+            self._bytes -= len(old.frame)
+
+    async def wait(self) -> None:
+        """Return when there is something to take, or the listener lags."""
+        await self._wake.wait()
+
+    def take(self) -> list[Event]:
+        """Everything that waits, oldest first."""
+        events = list(self._waiting.values())
+        self._waiting.clear()
+        self._bytes = 0
+        self._wake.clear()
+        return events
+
+    def close(self) -> None:
+        """Wake whoever waits, for the last time."""
+        self._wake.set()
+
+
+class Events:
+    """All listeners. `publish` never blocks and costs nothing where nobody listens."""
+
+    def __init__(self) -> None:
+        self._listeners: set[Listener] = set()
+        self.closing = False
+
+    def __len__(self) -> int:
+        return len(self._listeners)
+
+    def subscribe(self, wants: Callable[[Event], bool]) -> Listener:
+        listener = Listener(wants)
+        self._listeners.add(listener)
+        return listener
+
+    def unsubscribe(self, listener: Listener) -> None:
+        self._listeners.discard(listener)
+
+    def publish(self, make: Callable[[], Event], *, is_status: bool) -> None:
+        """Tell everybody who wants to know. `make` is called once, and only if somebody listens."""
+        if not self._listeners:
+            return
+        event = make()
+        for listener in self._listeners:
+            if listener.wants(event):
+                listener.put(event, is_status=is_status)
+
+    def publish_all(self, makers: Iterable[Callable[[], Event]]) -> None:
+        """Byte progress of several downloads at once."""
+        for make in makers:
+            self.publish(make, is_status=False)
+
+    def close(self) -> None:
+        """Wake all streams, so that each can say its `end`."""
+        self.closing = True
+        for listener in self._listeners:
+            listener.close()

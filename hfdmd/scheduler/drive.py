@@ -1,0 +1,187 @@
+"""One file on its way: resolve, adopt or fetch, verify, place. Steps 5 to 10 of the life of a download."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hfdmd.failure import Failure
+from hfdmd.hub.shelf import Lock, Placed
+from hfdmd.record import FileRecord, FileSpec, Source, Span
+from hfdmd.scheduler.speed import Speed
+from hfdmd.scheduler.threads import in_thread
+from hfdmd.transfer.job import SMALL_FILE_BYTES, Job, Meter, Target
+from hfdmd.wire.types import Phase, Reason
+
+if TYPE_CHECKING:
+    from hfdmd.scheduler.core import Scheduler
+
+log = logging.getLogger("hfdmd.drive")
+
+LOCKED_RETRY_S = 2.0
+
+
+@dataclass(slots=True)
+class Hold:
+    """What a drive asks of the shelf before it fetches, and the lock that it then holds."""
+
+    spec: FileSpec
+    source: Source
+    previous: Placed | None
+    lock: Lock | None = None
+
+    def release(self) -> None:
+        if self.lock is not None:
+            self.lock.release()
+            self.lock = None
+
+
+@dataclass(slots=True)
+class Drive:
+    """The task that brings one file in, for the slot of `unit` (its own id, or that of a repo download)."""
+
+    scheduler: Scheduler
+    record: FileRecord
+    unit: str
+    weight: int
+    meter: Meter = field(default_factory=Meter)
+    speed: Speed = field(init=False)
+    task: asyncio.Task[None] | None = None
+
+    def __post_init__(self) -> None:
+        self.meter.downloaded_bytes = self.record.downloaded_bytes
+        self.speed = Speed(self.record.downloaded_bytes)
+
+    async def run(self) -> None:
+        """Until the file is done, failed or waits. Raises nothing but CancelledError."""
+        record = self.record
+        try:
+            try:
+                await self._attempt()
+            except Failure as failure:
+                if not self._is_gone(failure):
+                    raise
+                await self._forget_commit(failure)
+                await self._attempt()
+        except Failure as failure:
+            self.scheduler.stopped_by(record, failure, self.meter)
+        except OSError as error:
+            self.scheduler.stopped_by(record, disk_failure(error), self.meter)
+        except Exception as error:
+            log.exception("a fault of hfdmd itself stopped %s of %s", record.spec.file_path, record.spec.model_repo)
+            failure = Failure(Reason.INTERNAL, f"a fault of hfdmd itself ({type(error).__name__}); its log has the story")
+            self.scheduler.stopped_by(record, failure, self.meter)
+
+    async def _attempt(self) -> None:
+        record, scheduler = self.record, self.scheduler
+        scheduler.check_target(record)
+        target: Target | None = None
+        if record.source is None:
+            source, target = await scheduler.hub.resolve(record.spec)
+            scheduler.resolved(record, source)
+        else:
+            source = record.source
+        async with scheduler.content.hold(content_key(record.spec, source)):
+            hold = Hold(record.spec, source, scheduler.previous(record))
+            try:
+                placed = await scheduler.prepare(hold)
+                if placed is None:
+                    placed = await self._fetch(source, target, hold.previous)
+            finally:
+                hold.release()
+            await scheduler.finish(record, placed)
+
+    async def _fetch(self, source: Source, target: Target | None, previous: Placed | None) -> Placed:
+        record, scheduler = self.record, self.scheduler
+        small = source.size_bytes is not None and source.size_bytes <= SMALL_FILE_BYTES and not record.synced
+        scheduler.phase(record, Phase.TRANSFERRING, keep=not small)
+        part = Path() if small else await in_thread(scheduler.shelf.part_path, record.spec, source)
+        job = Job(
+            id=record.id,
+            part=part,
+            size_bytes=source.size_bytes,
+            digest=source.digest,
+            synced=list(record.synced),
+            locate=self._locator(source, target, small=small),
+            claim=self._claim,
+            meter=self.meter,
+        )
+        if small:
+            data = await scheduler.engine.fetch_small(job)
+            self.meter.downloaded_bytes = len(data)
+            return await scheduler.place_small((record.spec, source, data, previous))
+        still_to_come = (source.size_bytes or 0) - sum(end - start for start, end in record.synced)
+        scheduler.reserve(record.id, part, still_to_come)
+        try:
+            fetched = await scheduler.engine.fetch(job)
+        finally:
+            scheduler.space.release(record.id)
+        if source.size_bytes is None:
+            source = scheduler.measured(record, fetched.size_bytes)
+        scheduler.phase(record, Phase.PLACING)
+        return await in_thread(scheduler.shelf.place, record.spec, source, part, previous)
+
+    def _locator(self, source: Source, target: Target | None, *, small: bool) -> _Locator:
+        if target is None and small:
+            target = self.scheduler.hub.direct(self.record.spec, source)
+        return _Locator(self, source, target)
+
+    async def _claim(self, spans: list[Span]) -> None:
+        await self.scheduler.claim(self.record, spans)
+
+    def _is_gone(self, failure: Failure) -> bool:
+        """Whether the Hub no longer serves the commit that was pinned, so that resolving anew may help."""
+        source = self.record.source
+        return (
+            failure.reason is Reason.REVISION_NOT_FOUND and source is not None and source.commit != self.record.spec.revision
+        )
+
+    async def _forget_commit(self, failure: Failure) -> None:
+        source = self.record.source
+        if source is None:
+            return
+        log.warning(
+            "%s of %s: the Hub no longer serves commit %s (%s); resolving %s anew",
+            self.record.spec.file_path,
+            self.record.spec.model_repo,
+            source.commit,
+            failure.detail,
+            self.record.spec.revision,
+        )
+        await in_thread(self.scheduler.shelf.discard_part, self.record.spec, source)
+        self.scheduler.unpin(self.record, f"the Hub no longer serves commit {source.commit[:12]}; resolved anew")
+        self.meter.downloaded_bytes = 0
+
+
+@dataclass(slots=True)
+class _Locator:
+    """Gives the URL that is already known first, then asks the Hub for a fresh one."""
+
+    drive: Drive
+    source: Source
+    known: Target | None
+
+    async def __call__(self) -> Target:
+        if self.known is not None:
+            target, self.known = self.known, None
+            return target
+        return await self.drive.scheduler.hub.locate(self.drive.record.spec, self.source)
+
+
+def content_key(spec: FileSpec, source: Source) -> str:
+    """Names what two downloads must not fetch at the same time: a blob of a repo, or a place in a folder."""
+    if spec.local_dir is not None:
+        return f"{spec.local_dir}\0{source.etag}"
+    return f"{spec.repo_type}\0{spec.model_repo}\0{source.etag}"
+
+
+def disk_failure(error: OSError) -> Failure:
+    """What the file system said, as a reason of the contract."""
+    where = f" ({error.filename})" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Failure(Reason.DISK_FULL, f"the disk is full{where}: {error.strerror}")
+    return Failure(Reason.DISK_ERROR, f"the disk refused{where}: {error.strerror or error}")

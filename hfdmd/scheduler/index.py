@@ -1,0 +1,164 @@
+"""All records in memory: found by id, by repo, by selector; and what the files of each repo download add up to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from hfdmd.record import FileRecord, Record, RepoRecord
+from hfdmd.wire.types import Reason, Selector, Status
+
+
+@dataclass(slots=True)
+class Sums:
+    """What the files of one repo download add up to. Kept up to date change by change, never recounted."""
+
+    files: dict[str, None] = field(default_factory=dict)
+    by_status: Counter[Status] = field(default_factory=Counter)
+    failed: dict[str, None] = field(default_factory=dict)
+    total_bytes: int = 0
+    unknown_sizes: int = 0
+    downloaded_bytes: int = 0
+    waits: tuple[Reason | None, str | None] = (None, None)
+
+
+@dataclass(slots=True, frozen=True)
+class _Share:
+    """What one file adds to the sums of its repos."""
+
+    status: Status
+    size_bytes: int | None
+    downloaded_bytes: int
+    repos: tuple[str, ...]
+
+
+class Index:
+    def __init__(self) -> None:
+        self.files: dict[str, FileRecord] = {}
+        self.repos: dict[str, RepoRecord] = {}
+        self.sums: dict[str, Sums] = {}
+        self.counts: Counter[Status] = Counter()
+        self._shares: dict[str, _Share] = {}
+        self._by_repo: dict[str, dict[str, None]] = {}
+        self._order: list[tuple[str, str]] | None = []
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.files or key in self.repos
+
+    def get(self, key: str) -> Record | None:
+        return self.files.get(key) or self.repos.get(key)
+
+    def add(self, record: Record) -> None:
+        """Take in a record that is not there yet."""
+        if isinstance(record, FileRecord):
+            self.files[record.id] = record
+            self.update(record)
+        else:
+            self.repos[record.id] = record
+            self.sums.setdefault(record.id, Sums())
+        self._by_repo.setdefault(record.spec.model_repo, {})[record.id] = None
+        key = (record.created_at, record.id)
+        if self._order is not None and (not self._order or self._order[-1] < key):
+            self._order.append(key)
+        else:
+            self._order = None
+
+    def remove(self, record: Record) -> None:
+        if isinstance(record, FileRecord):
+            self._apply(self._shares.pop(record.id), record.id, -1)
+            del self.files[record.id]
+        else:
+            for file_id in self.sums.pop(record.id).files:
+                child = self.files[file_id]
+                child.repo_ids = [repo for repo in child.repo_ids if repo != record.id]
+                self.update(child)
+            del self.repos[record.id]
+        siblings = self._by_repo[record.spec.model_repo]
+        del siblings[record.id]
+        if not siblings:
+            del self._by_repo[record.spec.model_repo]
+        self._order = None
+
+    def update(self, record: FileRecord) -> None:
+        """The record changed: bring the sums of its repos up to date."""
+        old = self._shares.get(record.id)
+        size = record.source.size_bytes if record.source else None
+        new = _Share(record.state, size, record.downloaded_bytes, tuple(record.repo_ids))
+        if old == new:
+            return
+        if old is not None:
+            self._apply(old, record.id, -1)
+        self._shares[record.id] = new
+        self._apply(new, record.id, 1)
+
+    def _apply(self, share: _Share, file_id: str, sign: int) -> None:
+        self.counts[share.status] += sign
+        for repo_id in share.repos:
+            sums = self.sums.get(repo_id)
+            if sums is None:
+                sums = self.sums[repo_id] = Sums()
+            if sign > 0:
+                sums.files[file_id] = None
+                if share.status is Status.FAILED:
+                    sums.failed[file_id] = None
+            else:
+                sums.files.pop(file_id, None)
+                sums.failed.pop(file_id, None)
+            sums.by_status[share.status] += sign
+            sums.downloaded_bytes += sign * share.downloaded_bytes
+            if share.size_bytes is None:
+                sums.unknown_sizes += sign
+            else:
+                sums.total_bytes += sign * share.size_bytes
+
+    def children(self, repo: RepoRecord) -> Iterator[FileRecord]:
+        for file_id in list(self.sums[repo.id].files):
+            record = self.files.get(file_id)
+            if record is not None:
+                yield record
+
+    def of_repo(self, model_repo: str) -> Iterator[Record]:
+        for key in self._by_repo.get(model_repo, ()):
+            yield self.files.get(key) or self.repos[key]
+
+    def ordered(self) -> list[tuple[str, str]]:
+        """(`createdAt`, id) of everything, in that order."""
+        if self._order is None:
+            records: Iterable[Record] = (*self.files.values(), *self.repos.values())
+            self._order = sorted((record.created_at, record.id) for record in records)
+        return self._order
+
+    def match(self, selector: Selector) -> list[Record]:
+        """What the selector means, in order of `createdAt`, id."""
+        found: Iterable[Record]
+        if isinstance(selector.id, str):
+            record = self.get(selector.id)
+            found = [] if record is None else [record]
+        elif isinstance(selector.model_repo, str):
+            found = self.of_repo(selector.model_repo)
+        else:
+            found = (*self.files.values(), *self.repos.values())
+        matched = [record for record in found if matches(record, selector)]
+        matched.sort(key=lambda record: (record.created_at, record.id))
+        return matched
+
+
+def matches(record: Record, selector: Selector) -> bool:
+    """Whether the record is one that the selector means; an omitted field means any value."""
+    spec = record.spec
+    if isinstance(selector.id, str) and record.id != selector.id:
+        return False
+    if isinstance(selector.model_repo, str) and spec.model_repo != selector.model_repo:
+        return False
+    if isinstance(selector.file_path, str) and not (
+        isinstance(record, FileRecord) and record.spec.file_path == selector.file_path
+    ):
+        return False
+    if isinstance(selector.revision, str) and spec.revision != selector.revision:
+        return False
+    if isinstance(selector.repo_type, str) and spec.repo_type != selector.repo_type:
+        return False
+    if isinstance(selector.local_dir, str) and spec.local_dir != selector.local_dir:
+        return False
+    return not isinstance(selector.status, str) or record.state == selector.status

@@ -1,0 +1,131 @@
+"""Who goes next: a slot each for files asked for singly and for repo downloads, most urgent first, then oldest."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable
+
+from hfdmd.record import FileRecord, Record, RepoRecord
+from hfdmd.scheduler.index import Index
+from hfdmd.wire.types import QUEUE_POSITIONS_SHOWN, Status
+
+Key = tuple[int, float, str]
+
+
+def key(record: Record) -> Key:
+    """Where in the queue: higher `priority` first, then `order`."""
+    return (-record.priority, record.order, record.id)
+
+
+class Heap:
+    """A priority queue of ids whose entries go stale instead of being removed."""
+
+    def __init__(self, current: Callable[[str], Key | None]) -> None:
+        self._current = current
+        self._items: list[Key] = []
+        self._inside: set[Key] = set()
+
+    def push(self, item: Key) -> None:
+        if item not in self._inside:
+            self._inside.add(item)
+            heapq.heappush(self._items, item)
+
+    def peek(self) -> Key | None:
+        """The first entry that still holds, or None."""
+        while self._items:
+            item = self._items[0]
+            if self._current(item[2]) == item:
+                return item
+            self.pop()
+        return None
+
+    def pop(self) -> Key:
+        item = heapq.heappop(self._items)
+        self._inside.discard(item)
+        return item
+
+
+class Queue:
+    """What is queued and may start now. `may_start` says whether a record that is queued is held up otherwise."""
+
+    def __init__(self, index: Index, may_start: Callable[[Record], bool]) -> None:
+        self._index = index
+        self._may_start = may_start
+        self._singles = Heap(self._single_key)
+        self._repos = Heap(self._repo_key)
+        self._files_of: dict[str, Heap] = {}
+        self._positions: dict[str, int] | None = None
+
+    def offer(self, record: Record) -> None:
+        """The record may have become ready to start, or its place in the queue changed."""
+        self._positions = None
+        if isinstance(record, RepoRecord):
+            self._repos.push(key(record))
+            return
+        if record.asked_singly:
+            self._singles.push(key(record))
+        for repo_id in record.repo_ids:
+            repo = self._index.repos.get(repo_id)
+            if repo is not None:
+                self._heap_of(repo_id).push(key(record))
+                self._repos.push(key(repo))
+
+    def changed(self) -> None:
+        """Something left the queue: positions are to be counted anew."""
+        self._positions = None
+
+    def next_unit(self, active: Iterable[str]) -> Record | None:
+        """The file or repo download that gets the next free slot; one of `active` has one already."""
+        taken = set(active)
+        single = self._first(self._singles, taken)
+        repo = self._first(self._repos, taken)
+        if single is None or (repo is not None and repo < single):
+            return None if repo is None else self._index.repos[repo[2]]
+        return self._index.files[single[2]]
+
+    def next_file(self, repo_id: str) -> FileRecord | None:
+        """The next file of an active repo download, or None."""
+        item = self._heap_of(repo_id).peek()
+        return None if item is None else self._index.files[item[2]]
+
+    def positions(self) -> dict[str, int]:
+        """Positions of the first queued downloads, 1 is next."""
+        if self._positions is None:
+            queued = [key(record) for record in self._index.files.values() if record.state is Status.QUEUED]
+            first = heapq.nsmallest(QUEUE_POSITIONS_SHOWN, queued)
+            self._positions = {item[2]: number for number, item in enumerate(first, 1)}
+        return self._positions
+
+    def _first(self, heap: Heap, taken: set[str]) -> Key | None:
+        """The first entry of `heap` that has no slot yet. Those that have one are offered again when they lose it."""
+        while (item := heap.peek()) is not None and item[2] in taken:
+            heap.pop()
+        return item
+
+    def _heap_of(self, repo_id: str) -> Heap:
+        heap = self._files_of.get(repo_id)
+        if heap is None:
+            heap = self._files_of[repo_id] = Heap(self._file_key)
+        return heap
+
+    def drop_repo(self, repo_id: str) -> None:
+        self._files_of.pop(repo_id, None)
+
+    def _ready(self, record: Record) -> bool:
+        return record.state is Status.QUEUED and self._may_start(record)
+
+    def _file_key(self, file_id: str) -> Key | None:
+        record = self._index.files.get(file_id)
+        return key(record) if record is not None and self._ready(record) else None
+
+    def _single_key(self, file_id: str) -> Key | None:
+        record = self._index.files.get(file_id)
+        return key(record) if record is not None and record.asked_singly and self._ready(record) else None
+
+    def _repo_key(self, repo_id: str) -> Key | None:
+        repo = self._index.repos.get(repo_id)
+        if repo is None:
+            return None
+        if not repo.listed:
+            return key(repo) if self._ready(repo) else None
+        return key(repo) if self._heap_of(repo_id).peek() is not None else None

@@ -1,0 +1,120 @@
+"""A record as the API shows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hfdmd.lifecycle import percent
+from hfdmd.record import FileRecord, RepoRecord
+from hfdmd.scheduler.index import Sums
+from hfdmd.scheduler.speed import eta_s
+from hfdmd.wire.types import Download, Phase, Reason, RepoDownload, Status
+
+
+def file_view(record: FileRecord, *, bytes_per_second: int | None, queue_position: int | None) -> Download:
+    source = record.source
+    total = source.size_bytes if source else None
+    remaining = None if total is None else total - record.downloaded_bytes
+    status = record.state
+    at_work = status is Status.DOWNLOADING
+    return Download(
+        id=record.id,
+        model_repo=record.spec.model_repo,
+        file_path=record.spec.file_path,
+        revision=record.spec.revision,
+        repo_type=record.spec.repo_type,
+        local_dir=record.spec.local_dir,
+        repo_ids=record.repo_ids,
+        status=status,
+        phase=record.phase,
+        progress=record.progress,
+        reason=record.reason,
+        detail=record.detail,
+        error=record.error,
+        total_bytes=total,
+        downloaded_bytes=record.downloaded_bytes,
+        bytes_per_second=bytes_per_second if at_work else None,
+        eta_seconds=eta_s(remaining, bytes_per_second) if at_work else None,
+        priority=record.priority,
+        queue_position=queue_position if status is Status.QUEUED else None,
+        attempt=record.attempt,
+        retry_at=record.retry_at,
+        commit=source.commit if source else None,
+        digest=source.digest if source else None,
+        path=record.path if status is Status.DONE else None,
+        transport="http" if source else None,
+        created_at=record.created_at,
+        updated_at=record.updated_at,
+        version=record.version,
+    )
+
+
+def repo_view(record: RepoRecord, *, bytes_per_second: int | None) -> RepoDownload:
+    status = record.state
+    at_work = status is Status.DOWNLOADING
+    remaining = None if record.total_bytes is None else record.total_bytes - record.downloaded_bytes
+    return RepoDownload(
+        id=record.id,
+        model_repo=record.spec.model_repo,
+        revision=record.spec.revision,
+        repo_type=record.spec.repo_type,
+        local_dir=record.spec.local_dir,
+        include=list(record.spec.include),
+        exclude=list(record.spec.exclude),
+        status=status,
+        phase=record.phase,
+        progress=record.progress,
+        reason=record.reason,
+        detail=record.detail,
+        error=record.error,
+        files_total=record.files_total,
+        files_done=record.files_done,
+        files_failed=record.files_failed,
+        total_bytes=record.total_bytes,
+        downloaded_bytes=record.downloaded_bytes,
+        bytes_per_second=bytes_per_second if at_work else None,
+        eta_seconds=eta_s(remaining, bytes_per_second) if at_work else None,
+        commit=record.commit,
+        path=record.path if status is Status.DONE else None,
+        created_at=record.created_at,
+        updated_at=record.updated_at,
+        version=record.version,
+    )
+
+
+def absorb(record: RepoRecord, sums: Sums) -> None:
+    """Write what the files add up to into the repo's record."""
+    if not record.listed:
+        return
+    record.files_total = len(sums.files)
+    record.files_done = sums.by_status[Status.DONE]
+    record.files_failed = sums.by_status[Status.FAILED]
+    record.total_bytes = None if sums.unknown_sizes else sums.total_bytes
+    record.downloaded_bytes = sums.downloaded_bytes
+    record.progress = (
+        100.0 if record.state is Status.DONE else percent(record.downloaded_bytes, record.total_bytes)
+    )
+
+
+def derived(sums: Sums) -> tuple[Status, Phase | None, Reason | None]:
+    """The status that the files of a listed repo add up to: the first that holds (contract, section 2)."""
+    count = sums.by_status
+    if count[Status.DOWNLOADING]:
+        return Status.DOWNLOADING, Phase.TRANSFERRING, None
+    if count[Status.QUEUED]:
+        return Status.QUEUED, None, sums.waits[0]
+    if count[Status.PAUSED]:
+        return Status.PAUSED, None, Reason.REQUESTED
+    if count[Status.FAILED]:
+        return Status.FAILED, None, None
+    if count[Status.CANCELLED]:
+        return Status.CANCELLED, None, None
+    return Status.DONE, None, None
+
+
+def repo_path(child: FileRecord) -> str | None:
+    """The folder that holds the repo's files, seen from one of them."""
+    if child.path is None:
+        return None
+    depth = child.spec.file_path.count("/") + 1
+    return str(Path(child.path).parents[depth - 1])

@@ -1,0 +1,56 @@
+"""The `version` of what the API shows: only ever rises, across restarts, crashes and deletion."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from hfdmd.durable import sync_file
+
+_RESERVE = 600_000_000  # microseconds: how far ahead of the last version the file on disk is kept
+
+
+class Versions:
+    """Hands out versions: microseconds since the epoch, or one more than the last where the clock lags or stands.
+
+    The file holds an upper bound of all versions ever handed out, synced before any of them is used: so neither a
+    crash nor a clock set back can repeat one, and a deleted download asked for again is newer than it ever was.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._last = 0
+        self._bound = 0
+
+    def open(self) -> None:
+        """Read the bound. Raises OSError; what cannot be read as a number counts as none."""
+        try:
+            text = self._file.read_text(errors="replace")
+        except FileNotFoundError:
+            text = ""
+        self._bound = int(text) if text.strip().isdecimal() else 0
+        self._last = self._bound
+
+    def seen(self, version: int) -> None:
+        """A record on disk bears this version: what comes now is above it."""
+        self._last = max(self._last, version)
+
+    def next(self) -> int:
+        """A version above all before it. Raises OSError when the bound cannot be stored."""
+        version = max(self._last + 1, time.time_ns() // 1000)
+        if version >= self._bound:
+            self._store(version + _RESERVE)
+        self._last = version
+        return version
+
+    def _store(self, bound: int) -> None:
+        temporary = self._file.with_suffix(".tmp")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(descriptor, b"%d\n" % bound)
+            sync_file(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, self._file)
+        self._bound = bound
