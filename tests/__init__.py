@@ -1,0 +1,1 @@
+"""Tests of hfdmd; the folders mirror the packages they test."""

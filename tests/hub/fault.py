@@ -1,0 +1,231 @@
+"""Scripted faults of the test Hub: what goes wrong, where, and how often."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from threading import Lock
+from typing import Literal
+
+On = Literal["body", "head", "resolve", "api", "any"]
+"""Which requests a fault meets: `body` the GET that carries the file's bytes (on the CDN for LFS files, on the Hub for
+git files), `head` the HEAD on the Hub, `resolve` HEAD and GET on the Hub's resolve route, `api` the JSON routes."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that goes wrong, made by the functions below.
+
+    It strikes `times` times (None: always), after `skip` requests that went well.
+
+    `on` may be changed afterwards: `Fault.status(503).at("head")`.
+    """
+
+    kind: str
+    on: On = "body"
+    times: int | None = 1
+    skip: int = 0
+    after: int | None = None
+    seconds: float = 0.0
+    code: int = 0
+    headers: Mapping[str, str | None] = field(default_factory=dict)
+    text: str | None = None
+    offset: int = 0
+    count: int = 0
+
+    def at(self, on: On) -> Fault:
+        """The same fault, meeting other requests."""
+        return replace(self, on=on)
+
+    def passing(self, skip: int) -> Fault:
+        """The same fault, but the first `skip` requests go well."""
+        return replace(self, skip=skip)
+
+    # ---- the connection
+
+    @classmethod
+    def reset(cls, after: int = 0, times: int | None = 1) -> Fault:
+        """A TCP reset once `after` body bytes of the answer have reached the client."""
+        return cls("reset", after=after, times=times)
+
+    @classmethod
+    def hangup(cls, times: int | None = 1) -> Fault:
+        """The connection is reset instead of any answer."""
+        return cls("hangup", times=times)
+
+    @classmethod
+    def fin(cls, after: int = 0, times: int | None = 1) -> Fault:
+        """An orderly end of the connection after `after` body bytes, though Content-Length promised more."""
+        return cls("fin", after=after, times=times)
+
+    @classmethod
+    def stall(cls, after: int | None = None, seconds: float = math.inf, times: int | None = 1) -> Fault:
+        """Silence: before the headers (None), before the first byte (0) or within the body, then it goes on."""
+        return cls("stall", after=after, seconds=seconds, times=times)
+
+    @classmethod
+    def delay(cls, seconds: float, times: int | None = None) -> Fault:
+        """The answer comes later."""
+        return cls("stall", after=None, seconds=seconds, times=times)
+
+    @classmethod
+    def slow(cls, bytes_per_s: float, times: int | None = None) -> Fault:
+        """This answer's body comes at `bytes_per_s`."""
+        return cls("slow", seconds=bytes_per_s, times=times)
+
+    # ---- the status
+
+    @classmethod
+    def status(
+        cls,
+        code: int,
+        *,
+        retry_after: str | int | None = None,
+        reset_s: int | None = None,
+        error_code: str | None = None,
+        message: str = "",
+        times: int | None = 1,
+        on: On = "body",
+    ) -> Fault:
+        """Another status. `retry_after`: that header; `reset_s`: a RateLimit header that is used up for so long."""
+        headers: dict[str, str | None] = {}
+        if retry_after is not None:
+            headers["Retry-After"] = str(retry_after)
+        if reset_s is not None:
+            headers["RateLimit"] = f'"resolvers";r=0;t={reset_s}'
+            headers["RateLimit-Policy"] = '"fixed window";"resolvers";q=3000;w=300'
+        if error_code:
+            headers["X-Error-Code"] = error_code
+        if message:
+            headers["X-Error-Message"] = message
+        return cls("status", on=on, code=code, headers=headers, text=message, times=times)
+
+    @classmethod
+    def busy(cls, reset_s: int = 1, times: int | None = 1, on: On = "resolve") -> Fault:
+        """429 with the Hub's RateLimit header and no Retry-After."""
+        return cls.status(429, reset_s=reset_s, message="We had to rate limit your IP", times=times, on=on)
+
+    @classmethod
+    def gated(cls, times: int | None = None, code: int = 403) -> Fault:
+        """The repo wants its conditions accepted first (403; 401 for an unknown caller)."""
+        message = "Access to this repo is restricted and you are not in the authorized list."
+        return cls.status(code, error_code="GatedRepo", message=message, times=times, on="resolve")
+
+    @classmethod
+    def missing(cls, what: Literal["Repo", "Revision", "Entry"] = "Entry", times: int | None = None) -> Fault:
+        """404 of that kind, as the Hub says it."""
+        message = {"Repo": "Repository not found", "Revision": "Invalid rev id: main", "Entry": "Entry not found"}[what]
+        return cls.status(404, error_code=f"{what}NotFound", message=message, times=times, on="any")
+
+    @classmethod
+    def expired(cls, times: int | None = 1) -> Fault:
+        """The CDN says that the signed URL is too old (403)."""
+        return cls("expired", times=times)
+
+    # ---- redirects
+
+    @classmethod
+    def redirect(cls, to: str, code: int = 302, times: int | None = None, on: On = "resolve") -> Fault:
+        """A redirect to `to`; with a foreign origin a client must not take its token there."""
+        return cls("redirect", on=on, code=code, text=to, times=times)
+
+    @classmethod
+    def loop(cls, times: int | None = None, on: On = "resolve") -> Fault:
+        """A redirect to the very same URL."""
+        return cls("redirect", on=on, code=302, times=times)
+
+    # ---- ranges, lengths, codings
+
+    @classmethod
+    def whole(cls, times: int | None = None) -> Fault:
+        """200 with the whole file, whatever Range asked for."""
+        return cls("whole", times=times)
+
+    @classmethod
+    def content_range(cls, value: str | None = None, *, shift: int = 0, times: int | None = 1) -> Fault:
+        """206 with a wrong Content-Range: `value`, or the right one moved by `shift` bytes; "" leaves it out."""
+        return cls("content_range", text=value, offset=shift, times=times)
+
+    @classmethod
+    def range_refused(cls, times: int | None = 1) -> Fault:
+        """416, though the range is good."""
+        return cls("range_refused", times=times)
+
+    @classmethod
+    def gzip(cls, times: int | None = None) -> Fault:
+        """Content-Encoding: gzip, chunked, whatever Accept-Encoding said."""
+        return cls("gzip", times=times)
+
+    @classmethod
+    def chunked(cls, times: int | None = None) -> Fault:
+        """Transfer-Encoding: chunked instead of a Content-Length."""
+        return cls("chunked", times=times)
+
+    # ---- the content, what is said about it
+
+    @classmethod
+    def corrupt(cls, offset: int = 0, count: int = 4, times: int | None = 1) -> Fault:
+        """`count` bytes from `offset` of the file are wrong; counted once per answer that covers one of them."""
+        return cls("corrupt", offset=offset, count=count, times=times)
+
+    @classmethod
+    def say(cls, headers: Mapping[str, str | None], times: int | None = None, on: On = "resolve") -> Fault:
+        """Other headers (None: that one is left out), as when the commit or etag changes between two requests."""
+        return cls("say", on=on, headers=dict(headers), times=times)
+
+    @classmethod
+    def plain(cls, times: int | None = None) -> Fault:
+        """As a bare mirror: the Hub itself sends the bytes, and says nothing of digest or linked size."""
+        return cls("plain", on="resolve", times=times)
+
+
+class Faults:
+    """All scripted faults, and how often each has struck."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._entries: list[_Entry] = []
+
+    def add(self, repo: str | None, file: str | None, faults: Iterable[Fault]) -> None:
+        """Scripts `faults` for a file of a repo (None: for any)."""
+        with self._lock:
+            self._entries.extend(_Entry(repo, file, fault) for fault in faults)
+
+    def clear(self) -> None:
+        """From now on nothing goes wrong."""
+        with self._lock:
+            self._entries.clear()
+
+    def strike(self, repo: str | None, file: str | None, on: Iterable[On], span: tuple[int, int] | None) -> list[Fault]:
+        """The faults that this request meets, counted as used. `span`: what it carries of the file, end exclusive."""
+        met: list[Fault] = []
+        kinds: set[str] = set()
+        with self._lock:
+            for entry in self._entries:
+                fault = entry.fault
+                if fault.on not in (*on, "any") or fault.kind in kinds or not entry.fits(repo, file, span):
+                    continue
+                if entry.passed < fault.skip:
+                    entry.passed += 1
+                elif fault.times is None or entry.struck < fault.times:
+                    entry.struck += 1
+                    kinds.add(fault.kind)
+                    met.append(fault)
+        return met
+
+
+@dataclass
+class _Entry:
+    repo: str | None
+    file: str | None
+    fault: Fault
+    struck: int = 0
+    passed: int = 0
+
+    def fits(self, repo: str | None, file: str | None, span: tuple[int, int] | None) -> bool:
+        if self.repo not in (None, repo) or self.file not in (None, file):
+            return False
+        if self.fault.kind == "corrupt" and span is not None:
+            return span[0] < self.fault.offset + self.fault.count and self.fault.offset < span[1]
+        return True

@@ -1,0 +1,338 @@
+"""The test Hub as a whole: two servers in a thread of their own, driven from the test's thread."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from aiohttp import web
+from aiohttp.web_request import BaseRequest
+
+from tests.hub.answer import Answer, error
+from tests.hub.content import MIB, Source, content_of
+from tests.hub.fault import Fault
+from tests.hub.front import Front
+from tests.hub.journal import Request
+from tests.hub.repo import KINDS, LfsRule, Repo, full_ref
+from tests.hub.routes_api import api
+from tests.hub.routes_cdn import cdn
+from tests.hub.routes_resolve import raw_path, resolve
+from tests.hub.world import World
+
+HOST = "127.0.0.1"
+START_S = 10.0
+_T = TypeVar("_T")
+
+
+class HubServer:
+    """A Hugging Face Hub on loopback: the Hub on one port, its CDN on another.
+
+    Use it as a context manager, plain or async. Every method may be called from any thread, before and while it runs.
+    """
+
+    def __init__(self, *, port: int = 0) -> None:
+        self.world = World()
+        self.ports = {"hub": port, "cdn": 0}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._servers: dict[str, web.Server] = {}
+        self._listening: dict[str, asyncio.Server] = {}
+        self._gate: asyncio.Event | None = None
+
+    # ---- running
+
+    def start(self) -> Self:
+        """Starts both servers; returns when they listen. Raises OSError when a port is taken."""
+        ready: Future[None] = Future()
+        self._thread = threading.Thread(target=self._run, args=(ready,), name="test hub", daemon=True)
+        self._thread.start()
+        ready.result(START_S)
+        return self
+
+    def stop(self) -> None:
+        """Breaks every connection and stops; returns when the thread has ended."""
+        if self._thread is None or self._loop is None:
+            return
+        self._call(self._close)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._thread = self._loop = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        return await asyncio.to_thread(self.start)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.stop)
+
+    @property
+    def endpoint(self) -> str:
+        """What HF_ENDPOINT should be."""
+        return self.world.hub_url
+
+    @property
+    def cdn_url(self) -> str:
+        """The CDN's origin."""
+        return self.world.cdn_url
+
+    # ---- repos
+
+    def add_repo(
+        self,
+        name: str,
+        files: Mapping[str, Source],
+        *,
+        repo_type: str = "model",
+        lfs: LfsRule = None,
+        xet: bool | Collection[str] = False,
+        gated: bool = False,
+        private: bool = False,
+    ) -> str:
+        """A new repo with one commit on main, whose id is returned. `lfs`: see `tests.hub.repo.LfsRule`."""
+        repo = Repo(name, KINDS[repo_type], gated=gated, private=private, lfs=lfs)
+        oid = self._commit(repo, files, "main", xet=xet)
+        self.world.repos[repo.kind, name] = repo
+        return oid
+
+    def commit(
+        self,
+        name: str,
+        files: Mapping[str, Source | None],
+        branch: str = "main",
+        *,
+        repo_type: str = "model",
+        replace: bool = False,
+        lfs: LfsRule = None,
+        xet: bool | Collection[str] = False,
+    ) -> str:
+        """A new commit: `files` added or changed (None: deleted; `replace`: these and no others). Returns its id."""
+        return self._commit(self.repo(name, repo_type), files, branch, replace=replace, lfs=lfs, xet=xet)
+
+    def ref(self, name: str, ref: str, commit: str, *, repo_type: str = "model") -> None:
+        """Points a branch ("dev"), or any full ref ("refs/tags/v1", "refs/pr/1"), at `commit`."""
+        self.repo(name, repo_type).refs[full_ref(ref)] = commit
+
+    def forget_commit(self, name: str, commit: str, *, repo_type: str = "model") -> None:
+        """As after a squash: the commit is no longer served."""
+        del self.repo(name, repo_type).commits[commit]
+
+    def move(self, old: str, new: str, *, repo_type: str = "model") -> None:
+        """Renames a repo; the old name answers with redirects."""
+        kind = KINDS[repo_type]
+        repo = self.world.repos.pop((kind, old))
+        repo.name = new
+        self.world.repos[kind, new] = repo
+        self.world.moved[kind, old] = new
+
+    def remove_repo(self, name: str, *, repo_type: str = "model") -> None:
+        """The repo is gone."""
+        del self.world.repos[KINDS[repo_type], name]
+
+    def repo(self, name: str, repo_type: str = "model") -> Repo:
+        """The repo's present state."""
+        return self.world.repos[KINDS[repo_type], name]
+
+    def add_token(self, token: str, opens: Collection[str] | None = None) -> None:
+        """Makes `token` known: it opens the gated and private repos named (None: all)."""
+        self.world.tokens[token] = None if opens is None else frozenset(opens)
+
+    def _commit(self, repo: Repo, files: Mapping[str, Source | None], branch: str, **options: Any) -> str:
+        contents = {path: None if source is None else content_of(source) for path, source in files.items()}
+        made = repo.commit(contents, branch, **options)
+        for path, content in contents.items():
+            if content is not None and content.size_bytes >= MIB:
+                _ = made.files[path].etag  # hashed here, so that the server need not stand still for it
+        return made.oid
+
+    # ---- faults, limits
+
+    def fault(self, name: str | None, file: str | None, *faults: Fault) -> None:
+        """Scripts what goes wrong with a file of a repo (None: with any).
+
+        A request meets every kind of fault that fits it, of each kind the first that is not used up.
+        `file` may be "@tree", "@revision", "@paths-info", "@refs" or "@xet-read-token" for the API's routes.
+        """
+        is_route = file is not None and file.startswith("@")
+        self.world.faults.add(name, file, [fault.at("api") if is_route else fault for fault in faults])
+
+    def clear_faults(self) -> None:
+        """From now on nothing goes wrong."""
+        self.world.faults.clear()
+
+    @property
+    def rate_bytes_per_s(self) -> float:
+        """Limit of all bodies together; 0: none."""
+        return self.world.total.bytes_per_s
+
+    @rate_bytes_per_s.setter
+    def rate_bytes_per_s(self, value: float) -> None:
+        self.world.total.bytes_per_s = value
+
+    @property
+    def per_connection_bytes_per_s(self) -> float:
+        """Limit of each connection; 0: none."""
+        return self.world.per_connection_bytes_per_s
+
+    @per_connection_bytes_per_s.setter
+    def per_connection_bytes_per_s(self, value: float) -> None:
+        self.world.per_connection_bytes_per_s = value
+
+    @property
+    def latency_s(self) -> float:
+        """Waited before every answer."""
+        return self.world.latency_s
+
+    @latency_s.setter
+    def latency_s(self, value: float) -> None:
+        self.world.latency_s = value
+
+    # ---- the network
+
+    def down(self) -> None:
+        """Hub and CDN are gone: open connections are reset, new ones refused."""
+        self._call(self._unlisten)
+
+    def up(self) -> None:
+        """Both are back, on the same ports."""
+        self._call(self._listen)
+
+    def freeze(self) -> None:
+        """The network swallows everything: connections stay open, nothing is answered or sent until `thaw`."""
+        self._call(self._set_gate, False)
+
+    def thaw(self) -> None:
+        """Ends `freeze`."""
+        self._call(self._set_gate, True)
+
+    def break_connections(self) -> None:
+        """Resets every open connection once."""
+        self._call(self._abort)
+
+    # ---- the log
+
+    @property
+    def log(self) -> list[Request]:
+        """Every request so far, in the order in which they came."""
+        return list(self.world.log)
+
+    def requests(self, server: str | None = None, method: str | None = None, file: str | None = None) -> list[Request]:
+        """Those of the log that fit."""
+        return [
+            entry
+            for entry in self.world.log
+            if server in (None, entry.server) and method in (None, entry.method) and file in (None, entry.file)
+        ]
+
+    def sent_bytes(self, file: str | None = None) -> int:
+        """Body bytes sent of that file of any repo (None: of all files, without listings and errors)."""
+        return sum(
+            entry.sent_bytes
+            for entry in self.requests(method="GET", file=file)
+            if entry.status in (200, 206) and entry.file is not None and not entry.file.startswith("@")
+        )
+
+    def clear_log(self) -> None:
+        """Forgets what was asked so far."""
+        self.world.log.clear()
+
+    # ---- in the server's thread
+
+    def _run(self, ready: Future[None]) -> None:
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        self._loop = loop
+        try:
+            loop.run_until_complete(self._open())
+        except BaseException as problem:
+            ready.set_exception(problem)
+            loop.close()
+            return
+        ready.set_result(None)
+        try:
+            loop.run_forever()
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        finally:
+            asyncio.set_event_loop(None)
+            loop.close()
+
+    async def _open(self) -> None:
+        self._gate = asyncio.Event()
+        self._gate.set()
+        fronts = {
+            "hub": Front("hub", self.world, self._hub_route, self._gate),
+            "cdn": Front("cdn", self.world, self._cdn_route, self._gate),
+        }
+        for name, front in fronts.items():
+            self._servers[name] = web.Server(front.handle, handler_cancellation=True, access_log=None)
+        await self._listen()
+
+    async def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        for name, server in self._servers.items():
+            if name not in self._listening:
+                made = await loop.create_server(server, HOST, self.ports[name], backlog=1024)
+                self._listening[name] = made
+                self.ports[name] = made.sockets[0].getsockname()[1]
+        self.world.hub_url = f"http://{HOST}:{self.ports['hub']}"
+        self.world.cdn_url = f"http://{HOST}:{self.ports['cdn']}"
+
+    async def _unlisten(self) -> None:
+        for server in self._listening.values():
+            server.close()
+        self._listening.clear()
+        await self._abort()
+
+    async def _abort(self) -> None:
+        for server in self._servers.values():
+            for protocol in server.connections:
+                if protocol.transport is not None:
+                    protocol.transport.abort()
+
+    async def _close(self) -> None:
+        await self._unlisten()
+        for server in self._servers.values():
+            await server.shutdown(0)
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _set_gate(self, is_open: bool) -> None:
+        assert self._gate is not None
+        if is_open:
+            self._gate.set()
+        else:
+            self._gate.clear()
+
+    def _call(self, work: Callable[..., Awaitable[_T]], *arguments: object) -> _T:
+        if self._loop is None:
+            raise RuntimeError("the test Hub is not running")
+        return asyncio.run_coroutine_threadsafe(_as_coroutine(work(*arguments)), self._loop).result(START_S)
+
+    async def _hub_route(self, request: BaseRequest, entry: Request) -> Answer:
+        segments = raw_path(request).lstrip("/").split("/")
+        if segments[0] == "api" and len(segments) > 1:
+            return await api(self.world, request, entry, segments[1:])
+        if "resolve" in segments[1:] and request.method in ("GET", "HEAD"):
+            return resolve(self.world, request, entry, segments)
+        return error(404, "Sorry, we can't find the page you are looking for.")
+
+    async def _cdn_route(self, request: BaseRequest, entry: Request) -> Answer:
+        return cdn(self.world, request, entry)
+
+
+async def _as_coroutine(work: Awaitable[_T]) -> _T:
+    return await work

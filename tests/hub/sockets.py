@@ -1,0 +1,71 @@
+"""What the kernel knows about a connection: bytes still on their way, bytes acknowledged; and a real TCP reset."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import sys
+from array import array
+from typing import cast
+
+from aiohttp.web_request import BaseRequest
+
+_SIOCOUTQ = 0x5411
+_BYTES_ACKED_AT = 120  # offset of tcpi_bytes_acked in Linux's struct tcp_info
+_LINUX = sys.platform == "linux"
+
+
+def socket_of(request: BaseRequest) -> socket.socket | None:
+    """The connection's socket while it is open."""
+    transport = request.transport
+    return None if transport is None else cast("socket.socket | None", transport.get_extra_info("socket"))
+
+
+def unacknowledged_bytes(sock: socket.socket) -> int:
+    """What was handed to the kernel and not yet acknowledged by the other side (0 where the system doesn't say)."""
+    if not _LINUX or sock.fileno() < 0:
+        return 0
+    import fcntl
+
+    buffer = array("i", [0])
+    try:
+        fcntl.ioctl(sock.fileno(), _SIOCOUTQ, buffer)
+    except OSError:
+        return 0
+    return buffer[0]
+
+
+def acknowledged_bytes(sock: socket.socket | None) -> int | None:
+    """Bytes that the other side has acknowledged since the connection began; None where the system doesn't say."""
+    if not _LINUX or sock is None or sock.fileno() < 0:
+        return None
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
+    except OSError:
+        return None
+    return int(struct.unpack_from("Q", info, _BYTES_ACKED_AT)[0]) if len(info) >= _BYTES_ACKED_AT + 8 else None
+
+
+def send_buffer(sock: socket.socket | None, size_bytes: int) -> None:
+    """A small send buffer, so that what was "sent" is not waiting in the kernel."""
+    if sock is not None:
+        with contextlib.suppress(OSError):  # the client may be gone already
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size_bytes)
+
+
+async def reset(request: BaseRequest, at_most_s: float = 2.0) -> None:
+    """Resets the connection, once what was written has reached the other side (or `at_most_s` are over)."""
+    transport, sock = request.transport, socket_of(request)
+    if transport is None or sock is None:
+        return
+    deadline_s = asyncio.get_running_loop().time() + at_most_s
+    while asyncio.get_running_loop().time() < deadline_s and not transport.is_closing():
+        waiting = cast("asyncio.WriteTransport", transport).get_write_buffer_size() + unacknowledged_bytes(sock)
+        if waiting == 0:
+            break
+        await asyncio.sleep(0.002)
+    with contextlib.suppress(OSError):  # closed by the client meanwhile
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
