@@ -1,0 +1,139 @@
+"""Asking the Hub: what a file is at a revision, where its bytes are now, which files a repo has."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import msgspec
+
+from hfdmd.failure import Failure
+from hfdmd.hub import names, urls
+from hfdmd.hub.answers import Asked
+from hfdmd.hub.line import Head, Line
+from hfdmd.hub.listing import Entry, Listing, find_entry
+from hfdmd.hub.resolve import Metadata, contradiction, read_metadata
+from hfdmd.hub.target import Target
+from hfdmd.hub.token import current_token
+from hfdmd.net.courtesy import Courtesy
+from hfdmd.net.origin import RedirectPolicy
+from hfdmd.record import FileSpec, RepoSpec, Source
+from hfdmd.wire.types import Reason
+
+__all__ = ["Entry", "Hub", "Listing", "Target", "current_token"]
+
+
+class _Revision(msgspec.Struct):
+    sha: str
+
+
+class Hub:
+    """One per daemon; lives in the event loop, which opens its connections with the first request.
+
+    `allow_unverified` is asked whether a file without any usable digest may be had all the same.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        courtesy: Courtesy,
+        policy: RedirectPolicy,
+        user_agent: str,
+        *,
+        token: Callable[[], str | None] = current_token,
+        allow_unverified: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.endpoint = endpoint.rstrip("/")
+        self._line = Line(self.endpoint, courtesy, policy, user_agent, token)
+        self._allow_unverified = allow_unverified
+
+    async def resolve(self, spec: FileSpec, *, commit: str | None = None) -> tuple[Source, Target]:
+        """What the file is at `commit`, or where its revision points now; and where its bytes are.
+
+        One request as a rule; one more where the headers carry no usable digest or size. Raises `Failure`.
+        """
+        head, told, asked = await self._head(spec, commit)
+        source = await self._complete(spec, told, asked)
+        return source, self._target(head)
+
+    async def locate(self, spec: FileSpec, source: Source) -> Target:
+        """A fresh place to fetch `source` from. Raises `Failure`, hash_mismatch when the Hub now tells another file."""
+        head, told, asked = await self._head(spec, source.commit)
+        if (difference := contradiction(source, told)) is not None:
+            raise Failure(Reason.HASH_MISMATCH, f"{asked.path} of {asked.at} has changed: {difference}.")
+        return self._target(head)
+
+    def direct(self, spec: FileSpec, source: Source) -> Target:
+        """The Hub's own URL of the file at the pinned commit; whoever fetches it follows the redirects."""
+        url = urls.file_url(self.endpoint, spec, source.commit)
+        return Target(url, self._line.auth(url))
+
+    async def list_repo(self, spec: RepoSpec, *, commit: str | None = None) -> Listing:
+        """All files of `commit`, or of what the revision points at now (one more request). Globs are not applied."""
+        return Listing(self._line, spec, commit or await self.head_commit(spec))
+
+    async def head_commit(self, spec: RepoSpec) -> str:
+        """What the revision points at now; no request when it is a commit already. Raises `Failure`."""
+        if names.commit_of(spec.revision) is not None:
+            return spec.revision
+        asked = Asked(self.endpoint, spec, spec.revision)
+        body, _ = await self._line.body("GET", urls.revision_url(self.endpoint, spec), asked)
+        try:
+            commit = names.commit_of(msgspec.json.decode(body, type=_Revision).sha)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            commit = None
+        if commit is None:
+            raise Failure(Reason.HUB_UNAVAILABLE, f"The Hub at {asked.host} tells no commit for {asked.at}.")
+        return commit
+
+    async def close(self) -> None:
+        await self._line.close()
+
+    async def _head(self, spec: FileSpec, commit: str | None) -> tuple[Head, Metadata, Asked]:
+        revision = commit or spec.revision
+        asked = Asked(self.endpoint, spec, revision, pinned=commit is not None and commit != spec.revision)
+        head = await self._line.head(urls.file_url(self.endpoint, spec, revision), asked)
+        return head, read_metadata(head, asked), asked
+
+    async def _complete(self, spec: FileSpec, told: Metadata, asked: Asked) -> Source:
+        """The source, with what the headers left out looked up in the listing."""
+        etag, size_bytes, digest = told.etag, told.size_bytes, told.digest
+        if digest is None or size_bytes is None:
+            entry = await self._look_up(spec, told.commit, asked)
+            if entry is not None:
+                digest = digest or entry.source.digest
+                size_bytes = entry.source.size_bytes if size_bytes is None else size_bytes
+                etag = etag or entry.source.etag
+        if digest is None and not self._allow_unverified():
+            raise Failure(
+                Reason.UNVERIFIABLE,
+                f"The Hub at {asked.host} tells no digest of {asked.path} in {asked.at}, neither in its headers nor in"
+                " its listing; allow_unverified would fetch it all the same.",
+            )
+        if etag is None:
+            etag = "unverified-" + hashlib.sha256(f"{told.commit}/{spec.file_path}".encode()).hexdigest()
+        return Source(commit=told.commit, etag=etag, size_bytes=size_bytes, digest=digest, xet_hash=told.xet_hash)
+
+    async def _look_up(self, spec: FileSpec, commit: str, asked: Asked) -> Entry | None:
+        """What the listing says of the file: asked for by path, or from the whole list where a mirror has only that."""
+        url = urls.paths_info_url(self.endpoint, spec.repo, commit)
+        try:
+            body, _ = await self._line.body("POST", url, asked, {"paths": spec.file_path, "expand": "False"})
+            if (entry := find_entry(body, spec.file_path, commit)) is not None:
+                return entry
+        except Failure as failure:
+            if not failure.is_final:
+                raise
+        try:
+            async for page in Listing(self._line, spec.repo, commit).pages():
+                for entry in page:
+                    if entry.path == spec.file_path:
+                        return entry
+        except Failure as failure:
+            if not failure.is_final:
+                raise
+        return None
+
+    def _target(self, head: Head) -> Target:
+        url = head.location or head.url
+        return Target(url, self._line.auth(url))

@@ -1,0 +1,146 @@
+"""The list of a repo's files, page by page, every entry checked before anybody sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from hfdmd.failure import Failure
+from hfdmd.hub import names, urls
+from hfdmd.hub.answers import Asked
+from hfdmd.hub.line import Line
+from hfdmd.hub.names import PathGuard
+from hfdmd.record import RepoSpec, Source
+from hfdmd.wire.types import Reason
+
+MAX_ENTRIES = 2_000_000
+"""More than this is no repo but an attack on our memory."""
+
+MAX_REFUSED_KEPT = 1000
+_SLICE = 500  # entries checked before others get their turn
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """One file of a repo. `blob_id` is git's own hash of it (of the pointer, for LFS and Xet files)."""
+
+    path: str
+    source: Source
+    blob_id: str
+
+
+class _Lfs(msgspec.Struct):
+    oid: str
+    size: int
+
+
+class _Node(msgspec.Struct, rename="camel"):
+    """An entry of the Hub's tree API; folders have no size that matters."""
+
+    type: str
+    path: str
+    oid: str = ""
+    size: int = -1
+    lfs: _Lfs | None = None
+    xet_hash: str | None = None
+
+
+_PAGE = msgspec.json.Decoder(list[msgspec.Raw])
+_NODE = msgspec.json.Decoder(_Node)
+_NODES = msgspec.json.Decoder(list[_Node])
+
+
+class Listing:
+    """All files of one commit. Read `pages()` once; what was refused is known when it has ended."""
+
+    def __init__(self, line: Line, spec: RepoSpec, commit: str) -> None:
+        self.commit = commit
+        self.refused: list[tuple[str, str]] = []
+        """Paths that are not to be had, and why; at most the first 1000 of `refused_total`."""
+        self.refused_total = 0
+        self._guard = PathGuard()
+        self._line = line
+        self._spec = spec
+
+    @property
+    def clashes(self) -> list[tuple[str, str]]:
+        """Pairs of paths that a file system which ignores case cannot keep apart."""
+        return self._guard.clashes
+
+    async def pages(self) -> AsyncIterator[list[Entry]]:
+        """The files, a page at a time and in the Hub's order. Raises `Failure`."""
+        asked = Asked(self._line.endpoint, self._spec, self.commit, pinned=self._spec.revision != self.commit)
+        url: str | None = urls.tree_url(self._line.endpoint, self._spec, self.commit)
+        seen: set[str] = set()
+        total = 0
+        while url is not None:
+            seen.add(url)
+            body, links = await self._line.body("GET", url, asked)
+            nodes = _decoded(body, asked)
+            total += len(nodes)
+            if total > MAX_ENTRIES:
+                raise Failure(Reason.INTERNAL, f"{asked.at} has more than {MAX_ENTRIES} files and folders.")
+            url = urls.next_page(self._line.endpoint, url, links["next"]) if "next" in links else None
+            if url in seen:
+                raise Failure(Reason.HUB_UNAVAILABLE, f"The Hub's list of the files of {asked.at} goes in circles.")
+            for start in range(0, len(nodes), _SLICE):
+                entries = [entry for raw in nodes[start : start + _SLICE] if (entry := self._checked(raw)) is not None]
+                if entries:
+                    yield entries
+                await asyncio.sleep(0)
+
+    def _checked(self, raw: msgspec.Raw) -> Entry | None:
+        path = "?"
+        try:
+            node = _NODE.decode(raw)
+            if node.type != "file":
+                return None
+            path = node.path
+            problem = self._guard.problem(path)
+            entry = entry_of(node, self.commit) if problem is None else problem
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            entry = "is not described as the Hub does"
+        if isinstance(entry, Entry):
+            return entry
+        self.refused_total += 1
+        if len(self.refused) < MAX_REFUSED_KEPT:
+            self.refused.append((path if len(path) <= 200 else path[:199] + "…", entry))
+        return None
+
+
+def entry_of(node: _Node, commit: str) -> Entry | str:
+    """The file that a tree entry describes, or what is wrong with its hashes or size."""
+    etag, size_bytes = (node.oid, node.size) if node.lfs is None else (node.lfs.oid, node.lfs.size)
+    if not names.is_sha1(node.oid):
+        return "has no git hash"
+    if node.lfs is not None and not names.is_sha256(etag):
+        return "has no sha256"
+    if not 0 <= size_bytes <= names.MAX_SIZE_BYTES:
+        return "has no size"
+    xet_hash = node.xet_hash if node.xet_hash is not None and names.is_sha256(node.xet_hash) else None
+    source = Source(commit=commit, etag=etag, size_bytes=size_bytes, digest=names.digest_of(etag), xet_hash=xet_hash)
+    return Entry(node.path, source, node.oid)
+
+
+def find_entry(body: bytes, path: str, commit: str) -> Entry | None:
+    """The entry of `path` in an answer of `paths-info`, if it is there and makes sense."""
+    try:
+        nodes = _NODES.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    for node in nodes:
+        if node.type == "file" and node.path == path:
+            entry = entry_of(node, commit)
+            return entry if isinstance(entry, Entry) else None
+    return None
+
+
+def _decoded(body: bytes, asked: Asked) -> list[msgspec.Raw]:
+    try:
+        return _PAGE.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise Failure(
+            Reason.HUB_UNAVAILABLE,
+            f"The Hub at {asked.host} answers with something else than a list of files of {asked.at}.",
+        ) from None

@@ -1,0 +1,107 @@
+"""Whether what the Hub says may be believed: names, sizes and hashes are hostile until they pass here. Pure.
+
+Rules of paths: `hfdmd.wire.validate.path_problem` and Windows drives in any part, as in `huggingface_hub._local_folder`
+(a file that the Hub's client refuses would be found by nobody).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from hfdmd.record import Digest, is_commit
+from hfdmd.wire import validate
+
+MAX_SIZE_BYTES = 2**53 - 1
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SHA1 = re.compile(r"[0-9a-f]{40}")
+_NUMBER = re.compile(r"[0-9]{1,16}")
+
+
+def path_problem(path: str) -> str | None:
+    """What is wrong with `path` as a file's path inside a repo, on any system; None when nothing is."""
+    if problem := validate.path_problem(path):
+        return problem
+    if any(part[1:2] == ":" for part in path.split("/")):
+        return "has a part with a drive letter"
+    return None
+
+
+def commit_of(value: object) -> str | None:
+    """`value` if it is a full commit hash."""
+    return value if isinstance(value, str) and is_commit(value) else None
+
+
+def is_sha256(value: str) -> bool:
+    return _SHA256.fullmatch(value) is not None
+
+
+def is_sha1(value: str) -> bool:
+    return _SHA1.fullmatch(value) is not None
+
+
+def digest_of(etag: str) -> Digest | None:
+    """The digest that an etag of the Hub is: a sha256 for LFS and Xet files, a git blob's sha1 for all others."""
+    if is_sha256(etag):
+        return f"sha256:{etag}"
+    if is_sha1(etag):
+        return f"git-sha1:{etag}"
+    return None
+
+
+def size_of(value: str | None) -> int | None:
+    """A size in bytes as headers spell it, or None for anything else."""
+    if value is None or _NUMBER.fullmatch(value.strip()) is None:
+        return None
+    size_bytes = int(value)
+    return size_bytes if size_bytes <= MAX_SIZE_BYTES else None
+
+
+def normal_etag(value: str | None) -> str | None:
+    """An `ETag` header without quotes and weakness, as the Hub's client names blobs after it."""
+    if value is None:
+        return None
+    return value.strip().removeprefix("W/").strip('"') or None
+
+
+class PathGuard:
+    """Checks a repo's paths one by one against each other: doubles, files that are folders too, clashes of case.
+
+    Holds one set of the paths and one of the folders; both share the strings of whoever keeps the listing.
+    """
+
+    def __init__(self) -> None:
+        self._files: set[str] = set()
+        self._folders: set[str] = set()
+        self._folded: dict[str, str] = {}
+        self.clashes: list[tuple[str, str]] = []
+        """Pairs of paths that are one on a file system that ignores case or Unicode forms."""
+
+    def problem(self, path: str) -> str | None:
+        """Why `path` is refused; None when it is good, and from now on known."""
+        if problem := path_problem(path):
+            return problem
+        if path in self._files:
+            return "is listed twice"
+        if path in self._folders:
+            return "is a file and a folder"
+        folders = []
+        end = path.rfind("/")
+        while end > 0:
+            folder = path[:end]
+            if folder in self._folders:
+                break  # and so are all above it
+            if folder in self._files:
+                return f"lies below {folder!r}, which is a file"
+            folders.append(folder)
+            end = folder.rfind("/")
+        self._files.add(path)
+        self._folders.update(folders)
+        self._note_clash(path)
+        return None
+
+    def _note_clash(self, path: str) -> None:
+        folded = path.lower() if path.isascii() else unicodedata.normalize("NFC", path).casefold()
+        other = self._folded.setdefault(folded if folded != path else path, path)
+        if other is not path:
+            self.clashes.append((other, path))

@@ -1,0 +1,45 @@
+"""The Hub token of whoever runs the daemon, read anew at each call, without any request.
+
+Source of the places: `huggingface_hub.utils._auth` and `constants`. `huggingface_hub.get_token` itself is not used:
+it may ask the network (OIDC, OAuth refresh) and rewrite token files.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_TRUE = {"1", "ON", "YES", "TRUE"}
+
+
+def current_token() -> str | None:
+    """`HF_TOKEN`, else the Hub client's own token file, else None.
+
+    None also when `HF_HUB_DISABLE_IMPLICIT_TOKEN` is set. Raises OSError if the file is there but unreadable.
+    """
+    env = os.environ
+    if env.get("HF_HUB_DISABLE_IMPLICIT_TOKEN", "").upper() in _TRUE:
+        return None
+    return _clean(env.get("HF_TOKEN") or env.get("HUGGING_FACE_HUB_TOKEN")) or _from_file(token_path())
+
+
+def token_path() -> Path:
+    """Where `hf auth login` keeps the token."""
+    env = os.environ
+    cache_home = env.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
+    home = env.get("HF_HOME") or os.path.join(cache_home, "huggingface")
+    chosen = env.get("HF_TOKEN_PATH") or os.path.join(home, "token")
+    return Path(os.path.expandvars(os.path.expanduser(chosen)))
+
+
+def _from_file(path: Path) -> str | None:
+    try:
+        return _clean(path.read_text(encoding="utf-8", errors="replace"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _clean(token: str | None) -> str | None:
+    if token is None:
+        return None
+    return token.replace("\r", "").replace("\n", "").strip() or None

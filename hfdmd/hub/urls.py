@@ -1,0 +1,65 @@
+"""The Hub's URLs. Source: `huggingface_hub.hf_hub_url` and `HfApi`."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urljoin
+
+from hfdmd.failure import Failure
+from hfdmd.net.origin import origin
+from hfdmd.record import FileSpec, RepoSpec
+from hfdmd.wire.types import Reason, RepoType
+
+DEFAULT_ENDPOINT = "https://huggingface.co"
+_PREFIX = {RepoType.MODEL: "", RepoType.DATASET: "datasets/", RepoType.SPACE: "spaces/"}
+
+
+def file_url(endpoint: str, spec: FileSpec, revision: str) -> str:
+    """Where the Hub resolves one file."""
+    return (
+        f"{endpoint}/{_PREFIX[spec.repo_type]}{quote(spec.model_repo)}"
+        f"/resolve/{quote(revision, safe='')}/{quote(spec.file_path)}"
+    )
+
+
+def page_url(endpoint: str, spec: FileSpec | RepoSpec) -> str:
+    """The page of the repo for a person."""
+    return f"{endpoint}/{_PREFIX[spec.repo_type]}{quote(spec.model_repo)}"
+
+
+def revision_url(endpoint: str, spec: RepoSpec) -> str:
+    """What a revision points at; `expand=sha` leaves out the list of files, which can be long."""
+    return f"{_api(endpoint, spec)}/revision/{quote(spec.revision, safe='')}?expand=sha"
+
+
+def tree_url(endpoint: str, spec: RepoSpec, commit: str) -> str:
+    """The first page of all files of a commit."""
+    return f"{_api(endpoint, spec)}/tree/{commit}?recursive=true&expand=false"
+
+
+def paths_info_url(endpoint: str, spec: RepoSpec, commit: str) -> str:
+    return f"{_api(endpoint, spec)}/paths-info/{commit}"
+
+
+def next_page(endpoint: str, url: str, link: str) -> str:
+    """The next page's URL, absolute.
+
+    It must stay on the Hub's own origin, since the token goes with it. A mirror that passes on the Hub's own links is
+    understood as `huggingface_hub` does it: the default endpoint in them is replaced by ours.
+    Raises `Failure` (hub_unavailable) for any other origin.
+    """
+    target = urljoin(url, link)
+    if not target.startswith(endpoint + "/") and target.startswith(DEFAULT_ENDPOINT + "/"):
+        target = endpoint + target[len(DEFAULT_ENDPOINT) :]
+    try:
+        stays = origin(target) == origin(endpoint)
+    except ValueError:
+        stays = False
+    if not stays:
+        raise Failure(
+            Reason.HUB_UNAVAILABLE, f"The Hub at {endpoint} names another server for the rest of its list of files."
+        )
+    return target
+
+
+def _api(endpoint: str, spec: RepoSpec) -> str:
+    return f"{endpoint}/api/{spec.repo_type.value}s/{quote(spec.model_repo)}"
