@@ -1,0 +1,144 @@
+"""Which files a service consists of, and where they go: by service manager, scope and root folder."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from hfdmd.wire import endpoint
+
+ACCOUNT = "hfdmd"
+"""The user that the system service runs as, and the group of those who may use it."""
+LABEL = "hfdmd"
+"""launchd's name for the job."""
+
+
+class Scope(StrEnum):
+    """Whose service it is."""
+
+    USER = "user"
+    SYSTEM = "system"
+
+
+class Manager(StrEnum):
+    """The service managers that are known here."""
+
+    SYSTEMD = "systemd"
+    LAUNCHD = "launchd"
+
+
+def manager_of(platform: str = sys.platform) -> Manager:
+    """The service manager of this kind of system."""
+    return Manager.LAUNCHD if platform == "darwin" else Manager.SYSTEMD
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where the service keeps what it makes while it runs."""
+
+    state: Path
+    cache: Path | None
+    """The cache of its own; None when it is the user's, which is not the service's to delete."""
+    socket: Path
+    log: Path | None = None
+    """The file that launchd appends stderr to; None where the journal has it."""
+
+    @property
+    def all(self) -> tuple[Path, ...]:
+        return tuple(folder for folder in (self.state, self.cache) if folder is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The places of one kind of service. `files` maps a template's name to the file it becomes."""
+
+    manager: Manager
+    scope: Scope
+    files: Mapping[str, Path]
+    folders: Folders
+    drop_in: Path | None = None
+    """Made by the installer, not from a template: what of the installing shell's environment the service gets."""
+
+
+def layout_of(
+    scope: Scope,
+    *,
+    manager: Manager | None = None,
+    root: Path | None = None,
+    env: Mapping[str, str] = os.environ,
+) -> Layout:
+    """Where everything of a service goes.
+
+    With `root` the files go below it and to the folders of packages (`/usr/lib/systemd/…`), without it to those of
+    the administrator or the user.
+    """
+    manager = manager or manager_of()
+    if manager is Manager.LAUNCHD:
+        return _launchd(scope, root or Path("/"), env)
+    if scope is Scope.SYSTEM:
+        return _systemd_system(root)
+    return _systemd_user(root, env)
+
+
+def _systemd_system(root: Path | None) -> Layout:
+    base = root / "usr/lib" if root else Path("/etc")
+    units = base / "systemd/system"
+    return Layout(
+        Manager.SYSTEMD,
+        Scope.SYSTEM,
+        {
+            "systemd/system/hfdmd.service": units / "hfdmd.service",
+            "systemd/system/hfdmd.socket": units / "hfdmd.socket",
+            "systemd/sysusers.d/hfdmd.conf": base / "sysusers.d/hfdmd.conf",
+            "systemd/tmpfiles.d/hfdmd.conf": base / "tmpfiles.d/hfdmd.conf",
+        },
+        Folders(Path("/var/lib/hfdmd"), Path("/var/cache/hfdmd"), Path("/run/hfdmd.sock")),
+    )
+
+
+def _systemd_user(root: Path | None, env: Mapping[str, str]) -> Layout:
+    units = root / "usr/lib/systemd/user" if root else _config_home(env) / "systemd/user"
+    runtime = env.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+    return Layout(
+        Manager.SYSTEMD,
+        Scope.USER,
+        {
+            "systemd/user/hfdmd.service": units / "hfdmd.service",
+            "systemd/user/hfdmd.socket": units / "hfdmd.socket",
+        },
+        Folders(endpoint.state_dir(env), None, Path(runtime) / "hfdmd.sock"),
+        drop_in=None if root else units / "hfdmd.service.d/10-hfdm-service-install.conf",
+    )
+
+
+def _launchd(scope: Scope, root: Path, env: Mapping[str, str]) -> Layout:
+    if scope is Scope.SYSTEM:
+        own = Path("/usr/local/var/hfdmd")
+        return Layout(
+            Manager.LAUNCHD,
+            scope,
+            {"launchd/daemon.plist": root / f"Library/LaunchDaemons/{LABEL}.plist"},
+            Folders(own / "state", own / "cache", Path("/var/run/hfdmd.sock"), log=own / "hfdmd.log"),
+        )
+    home = _home(env)
+    agents = (root / home.relative_to("/")) / "Library/LaunchAgents"
+    state = endpoint.state_dir(env)
+    # macOS has no $XDG_RUNTIME_DIR, so the daemon's and the clients' default is in the state folder.
+    return Layout(
+        Manager.LAUNCHD,
+        scope,
+        {"launchd/agent.plist": agents / f"{LABEL}.plist"},
+        Folders(state, None, state / "hfdmd.sock", log=state / "launchd.log"),
+    )
+
+
+def _home(env: Mapping[str, str]) -> Path:
+    return Path(env["HOME"]) if env.get("HOME") else Path.home()
+
+
+def _config_home(env: Mapping[str, str]) -> Path:
+    return Path(env.get("XDG_CONFIG_HOME") or _home(env) / ".config")
