@@ -20,6 +20,7 @@ from hfdmd_client.service.unfinished import unfinished
 
 Say = Callable[[str], None]
 
+SETTINGS = Path("/etc/hfdmd")
 _LINGER_NOTE = "linger: turned on by 'hfdm service install'"
 
 
@@ -57,6 +58,9 @@ def uninstall(scope: Scope, say: Say, *, force: bool = False, delete_models: boo
     if not _is_installed(layout):
         say(f"no {scope} service is installed")
         return
+    unit = next(iter(layout.files.values()))
+    if not files.is_ours(unit):
+        raise ServiceError(f"this {scope} service was not installed by 'hfdm service install': remove its package")
     if scope is Scope.SYSTEM and not force and (left := unfinished(layout.folders.state)):
         raise ServiceError(
             f"{len(left)} downloads are not finished, and uninstalling forgets them: {', '.join(left[:3])}"
@@ -276,6 +280,7 @@ def _is_installed(layout: Layout) -> bool:
 
 def _remove_data(layout: Layout, say: Say, delete_models: bool) -> None:
     state, cache = layout.folders.state, layout.folders.cache
+    _remove_settings(say)
     if state.is_dir():
         shutil.rmtree(state)
         say(f"removed {state}")
@@ -288,6 +293,16 @@ def _remove_data(layout: Layout, say: Say, delete_models: bool) -> None:
             say(f"kept the models in {cache}, now root's")
     if layout.manager is Manager.SYSTEMD and systemd.remove_account():
         say("removed the account hfdmd")
+
+
+def _remove_settings(say: Say) -> None:
+    """The folder for them, which the installer made; what an administrator put there stays."""
+    if not SETTINGS.is_dir():
+        return
+    if any(SETTINGS.iterdir()):
+        say(f"kept your settings in {SETTINGS}")
+    else:
+        SETTINGS.rmdir()
 
 
 def _give_to_root(folder: Path) -> None:

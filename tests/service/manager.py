@@ -1,0 +1,59 @@
+"""The service manager's side of sd_notify, and waiting for a state with a deadline."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self, TypeVar
+
+T = TypeVar("T")
+
+_POLL_S = 0.02
+
+
+def until(what: str, probe: Callable[[], T | None], timeout_s: float = 30.0) -> T:
+    """The first true answer of `probe`; fails, saying `what` did not come, when there is none in time."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        answer = probe()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"{what} did not come within {timeout_s:g} s"
+        time.sleep(_POLL_S)
+
+
+class NotifySocket:
+    """What `$NOTIFY_SOCKET` names: a datagram socket that learns the sender's pid from the kernel."""
+
+    def __init__(self, path: Path | None) -> None:
+        """At `path`, or under an abstract name."""
+        self._path = path
+        self.address = str(path) if path else f"@hfdmd-test-{os.getpid()}-{time.monotonic_ns()}"
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+
+    def __enter__(self) -> Self:
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self._socket.bind("\0" + self.address[1:] if self._path is None else self.address)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def read(self, timeout_s: float = 10.0) -> tuple[int, dict[str, str]]:
+        """The next message: who sent it, and what it assigns. Raises TimeoutError."""
+        self._socket.settimeout(timeout_s)
+        data, ancillary, _, _ = self._socket.recvmsg(65536, socket.CMSG_SPACE(12))
+        pid = next(struct.unpack("3i", value)[0] for level, kind, value in ancillary if kind == socket.SCM_CREDENTIALS)
+        return pid, dict(line.split("=", 1) for line in data.decode().split("\n"))
+
+    def read_until(self, name: str, timeout_s: float = 10.0) -> tuple[int, dict[str, str]]:
+        """The next message that assigns `name`, past others."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            pid, assigned = self.read(max(0.01, deadline - time.monotonic()))
+            if name in assigned:
+                return pid, assigned
