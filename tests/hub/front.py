@@ -52,13 +52,16 @@ class Front:
         connection = self._connection(request)
         entry = self._entry(request, connection)
         self.world.log.append(entry)
-        await self.gate.wait()
-        if self.world.latency_s:
-            await asyncio.sleep(self.world.latency_s)
-        answer, faults = await self._answer(request, entry)
-        answer.headers.setdefault("X-Request-Id", f"Root=1-{connection.number}-{len(self.world.log)}")
-        sending = Sending(self, request, entry, connection, answer, {fault.kind: fault for fault in faults})
-        return await sending.run()
+        try:
+            await self.gate.wait()
+            if self.world.latency_s:
+                await asyncio.sleep(self.world.latency_s)
+            answer, faults = await self._answer(request, entry)
+            answer.headers.setdefault("X-Request-Id", f"Root=1-{connection.number}-{len(self.world.log)}")
+            sending = Sending(self, request, entry, connection, answer, {fault.kind: fault for fault in faults})
+            return await sending.run()
+        finally:
+            entry.open = False
 
     def _connection(self, request: BaseRequest) -> Connection:
         transport = request.transport

@@ -34,5 +34,7 @@ class Request:
     sent_bytes: int = 0
     done: bool = False
     """The whole answer was handed to the connection, as planned."""
+    open: bool = True
+    """It is still being dealt with; afterwards `sent_bytes` no longer changes."""
     fault: str | None = None
     """The scripted fault that it met."""

@@ -21,6 +21,7 @@ from tests.hub.repo import KINDS, LfsRule, Repo, full_ref
 from tests.hub.routes_api import api
 from tests.hub.routes_cdn import cdn
 from tests.hub.routes_resolve import raw_path, resolve
+from tests.hub.tls import make_authority
 from tests.hub.world import World
 
 HOST = "127.0.0.1"
@@ -34,8 +35,9 @@ class HubServer:
     Use it as a context manager, plain or async. Every method may be called from any thread, before and while it runs.
     """
 
-    def __init__(self, *, port: int = 0) -> None:
+    def __init__(self, *, port: int = 0, tls: bool = False) -> None:
         self.world = World()
+        self._authority = make_authority() if tls else None
         self.ports = {"hub": port, "cdn": 0}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -61,6 +63,8 @@ class HubServer:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._thread = self._loop = None
+        if self._authority is not None:
+            self._authority.remove()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -87,6 +91,13 @@ class HubServer:
     def cdn_url(self) -> str:
         """The CDN's origin."""
         return self.world.cdn_url
+
+    @property
+    def ca_path(self) -> str:
+        """The CA's certificate, for SSL_CERT_FILE; only with `tls`."""
+        if self._authority is None:
+            raise ValueError("this test Hub has no TLS")
+        return str(self._authority.ca_path)
 
     # ---- repos
 
@@ -283,11 +294,13 @@ class HubServer:
         loop = asyncio.get_running_loop()
         for name, server in self._servers.items():
             if name not in self._listening:
-                made = await loop.create_server(server, HOST, self.ports[name], backlog=1024)
+                context = self._authority.server if self._authority else None
+                made = await loop.create_server(server, HOST, self.ports[name], ssl=context, backlog=1024)
                 self._listening[name] = made
                 self.ports[name] = made.sockets[0].getsockname()[1]
-        self.world.hub_url = f"http://{HOST}:{self.ports['hub']}"
-        self.world.cdn_url = f"http://{HOST}:{self.ports['cdn']}"
+        scheme = "https" if self._authority else "http"
+        self.world.hub_url = f"{scheme}://{HOST}:{self.ports['hub']}"
+        self.world.cdn_url = f"{scheme}://{HOST}:{self.ports['cdn']}"
 
     async def _unlisten(self) -> None:
         for server in self._listening.values():

@@ -45,7 +45,7 @@ def _twist(answer: Answer, fault: Fault, request: BaseRequest) -> Answer:
             return _said(answer, fault)
         case "plain" if answer.file is not None:
             made = body_answer(answer.file.content, _commit(answer), request.headers.get("Range"))
-            return replace(made, file=answer.file, on=("body",))
+            return replace(made, file=answer.file, on=("body",) if request.method == "GET" else answer.on)
         case _:
             return answer
 
