@@ -12,6 +12,7 @@ from typing import Any
 from hfdmd_client.service.errors import ServiceError
 
 _PLACEHOLDER = re.compile(r"@([A-Z_]+)@")
+_NOT_IN_PROGRAMS = "\"'\\"
 _DOCTYPE_END = b'.dtd">\n'
 
 
@@ -28,10 +29,13 @@ def read(name: str) -> str:
 
 
 def unit(name: str, values: Mapping[str, str], mark: str) -> str:
-    """A systemd file with `values` filled in, quoted for systemd, and the mark of who wrote it."""
+    """A systemd file with the paths in `values` filled in, quoted for systemd, and the mark of who wrote it."""
 
     def fill(match: re.Match[str]) -> str:
-        return quote(values[match[1]])
+        value = values[match[1]]
+        if unwanted := {*value} & {*_NOT_IN_PROGRAMS}:
+            raise ServiceError(f"systemd starts no program with {' or '.join(sorted(unwanted))} in its path: {value}")
+        return quote(value)
 
     return f"# {mark}\n" + _PLACEHOLDER.sub(fill, read(name))
 
