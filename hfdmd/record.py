@@ -180,6 +180,7 @@ class FileRecord(_Tracked, kw_only=True, rename="camel"):
     synced: list[Span] = []
     mismatches: int = 0
     path: str | None = None
+    placed_bytes: int | None = None
     placed_mtime_ns: int | None = None
 
 
@@ -187,12 +188,16 @@ class RepoRecord(_Tracked, kw_only=True, rename="camel"):
     """Tracker of one repo download.
 
     `held`: a person paused it, so files not listed yet are not to start either.
+    `revive`: it was asked for anew, so the listing queues again what was cancelled or is gone.
+    `moving`: an update found a newer commit, so the listing moves the files to it.
     """
 
     kind: Literal["repo"] = "repo"
     spec: RepoSpec
     listed: bool = False
     held: bool = False
+    revive: bool = True
+    moving: bool = False
     commit: str | None = None
     files_total: int | None = None
     files_done: int = 0

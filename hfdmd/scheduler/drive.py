@@ -73,7 +73,9 @@ class Drive:
             self.scheduler.stopped_by(record, disk_failure(error), self.meter)
         except Exception as error:
             log.exception("a fault of hfdmd itself stopped %s of %s", record.spec.file_path, record.spec.model_repo)
-            failure = Failure(Reason.INTERNAL, f"a fault of hfdmd itself ({type(error).__name__}); its log has the story")
+            failure = Failure(
+                Reason.INTERNAL, f"a fault of hfdmd itself ({type(error).__name__}); its log has the story"
+            )
             self.scheduler.stopped_by(record, failure, self.meter)
 
     async def _attempt(self) -> None:
@@ -137,7 +139,9 @@ class Drive:
         """Whether the Hub no longer serves the commit that was pinned, so that resolving anew may help."""
         source = self.record.source
         return (
-            failure.reason is Reason.REVISION_NOT_FOUND and source is not None and source.commit != self.record.spec.revision
+            failure.reason is Reason.REVISION_NOT_FOUND
+            and source is not None
+            and source.commit != self.record.spec.revision
         )
 
     async def _forget_commit(self, failure: Failure) -> None:

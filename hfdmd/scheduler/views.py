@@ -91,9 +91,7 @@ def absorb(record: RepoRecord, sums: Sums) -> None:
     record.files_failed = sums.by_status[Status.FAILED]
     record.total_bytes = None if sums.unknown_sizes else sums.total_bytes
     record.downloaded_bytes = sums.downloaded_bytes
-    record.progress = (
-        100.0 if record.state is Status.DONE else percent(record.downloaded_bytes, record.total_bytes)
-    )
+    record.progress = 100.0 if record.state is Status.DONE else percent(record.downloaded_bytes, record.total_bytes)
 
 
 def derived(sums: Sums) -> tuple[Status, Phase | None, Reason | None]:

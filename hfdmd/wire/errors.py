@@ -146,6 +146,11 @@ _BY_CODE = {(cls.status, cls.code): cls for cls in reversed(_leaves(ApiError))}
 CODES: frozenset[str] = frozenset(code for _, code in _BY_CODE)
 
 
+def statuses(code: str) -> list[int]:
+    """The HTTP statuses that a code comes with."""
+    return sorted(status for status, known in _BY_CODE if known == code)
+
+
 def from_problem(problem: Problem, *, retry_after_s: int | None = None) -> ApiError:
     """The error that a `Problem` stands for; an unknown code of a newer daemon becomes a plain `ApiError`."""
     cls = _BY_CODE.get((problem.status, problem.code), ApiError)

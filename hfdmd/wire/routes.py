@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from hfdmd.wire import types as t
 
@@ -19,11 +21,12 @@ class Param:
     schema: Any
     description: str
     aliases: tuple[str, ...] = ()
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One call. `answers` maps a success status to the type of its JSON body (None: no JSON body)."""
+    """One call. `answers` maps a success status to the type of its JSON body (a tuple: one of them; None: no JSON body)."""
 
     name: str
     method: str
@@ -35,11 +38,6 @@ class Route:
     query: tuple[Param, ...] = ()
     media: str = JSON
     stream: bool = False
-    tags: tuple[str, ...] = field(default=())
-
-    @property
-    def reads_only(self) -> bool:
-        return self.method == "GET"
 
 
 ALIASES = {"ModelRepo": "modelRepo", "FilePath": "filePath"}
@@ -52,7 +50,7 @@ _REVISION = Param("revision", str, "Branch, tag, commit or `refs/pr/N`.")
 _TYPE = Param("repoType", t.RepoType, "`model`, `dataset` or `space`.")
 _DIR = Param("localDir", str, "Folder that the file goes to instead of the Hub's cache.")
 _STATUS = Param("status", t.Status, "Only what has this status.")
-_LIMIT = Param("limit", int, f"At most so many, {t.DEFAULT_LIMIT} unless told, {t.MAX_LIMIT} at most. Not on a stream.")
+_LIMIT = Param("limit", Annotated[int, Meta(ge=1, le=t.MAX_LIMIT)], f"At most so many, {t.DEFAULT_LIMIT} unless told, {t.MAX_LIMIT} at most. Not on a stream.")
 _CURSOR = Param("cursor", str, "Go on where the list before ended: its `nextCursor`. Not on a stream.")
 _HISTORY = Param("history", bool, "Stream of everything: begin with all that ever ended, not with the last 24 hours.")
 _ALL = Param("all", bool, "Everything.")
@@ -74,7 +72,7 @@ ROUTES: tuple[Route, ...] = (
         "POST",
         "/api/download",
         "Ask for a file, or for a repo or the part of it that globs name. Idempotent; never waits for the Hub.",
-        {202: t.Download | t.RepoDownload, 200: t.Download | t.RepoDownload},
+        {202: (t.Download, t.RepoDownload), 200: (t.Download, t.RepoDownload)},
         (*_BODY_ERRORS, "forbidden_path", "queue_full", "loading"),
         body=t.DownloadRequest,
     ),
@@ -103,7 +101,7 @@ ROUTES: tuple[Route, ...] = (
         "/api/progress",
         "How far: one download (`id`, or `modelRepo` and `filePath`), one repo (`modelRepo`) or everything."
         " With `Accept: text/event-stream` as a live stream.",
-        {200: t.Download | t.RepoDownload | t.Downloads},
+        {200: (t.Download, t.RepoDownload, t.Downloads)},
         ("malformed", "invalid_field", "unknown_download", "loading"),
         query=(*SELECTOR, _LIMIT, _CURSOR, _HISTORY),
         stream=True,
@@ -129,7 +127,7 @@ ROUTES: tuple[Route, ...] = (
             "tls",
             "loading",
         ),
-        query=(_REPO, _REVISION, _TYPE, _LIMIT, _CURSOR),
+        query=(replace(_REPO, required=True), _REVISION, _TYPE, _LIMIT, _CURSOR),
     ),
     Route("settings", "GET", "/api/settings", "What may change while it runs.", {200: t.Settings}),
     Route(

@@ -256,13 +256,13 @@ class Settings(_Wire):
 class SettingsPatch(_Asked):
     """Body of `PATCH /api/settings`: null gives a setting back to files, environment and flags."""
 
-    max_active_downloads: Annotated[int, Meta(ge=1, le=1000)] | None | UnsetType = UNSET
-    max_connections: Annotated[int, Meta(ge=1, le=1024)] | None | UnsetType = UNSET
-    max_connections_per_file: Annotated[int, Meta(ge=1, le=64)] | None | UnsetType = UNSET
-    bandwidth_limit: NonNegative | None | UnsetType = UNSET
-    schedule: Annotated[list[ScheduleRule], Meta(max_length=100)] | None | UnsetType = UNSET
-    stall_timeout: Annotated[float, Meta(ge=1, le=3600)] | None | UnsetType = UNSET
-    min_free_bytes: NonNegative | None | UnsetType = UNSET
+    max_active_downloads: Annotated[int, Meta(ge=1, le=1000)] | UnsetType | None = UNSET
+    max_connections: Annotated[int, Meta(ge=1, le=1024)] | UnsetType | None = UNSET
+    max_connections_per_file: Annotated[int, Meta(ge=1, le=64)] | UnsetType | None = UNSET
+    bandwidth_limit: NonNegative | UnsetType | None = UNSET
+    schedule: Annotated[list[ScheduleRule], Meta(max_length=100)] | UnsetType | None = UNSET
+    stall_timeout: Annotated[float, Meta(ge=1, le=3600)] | UnsetType | None = UNSET
+    min_free_bytes: NonNegative | UnsetType | None = UNSET
 
 
 class Info(_Wire):

@@ -1,0 +1,104 @@
+"""Who may do what (contract, section 6). Decided before any handler, on every route, known or not."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+
+from aiohttp import web
+
+from hfdmd.api.peer import Peer, peer_of
+from hfdmd.wire.errors import ForbiddenHost, ForbiddenOrigin, ForbiddenPath, Unauthorized
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+PEER: web.RequestKey[Peer] = web.RequestKey("peer", Peer)
+_HEALTH = "/api/health"
+
+
+class Access:
+    """The rules for TCP: a token, exact Host names, listed origins. A Unix socket is guarded by its file mode."""
+
+    def __init__(self, token: str | None, hosts: Iterable[str], origins: Iterable[str]) -> None:
+        self._token = token.encode() if token is not None else None
+        self._hosts = frozenset(host.lower() for host in hosts)
+        self._origins = frozenset(origins)
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        peer = peer_of(request)
+        request[PEER] = peer
+        if not peer.is_unix:
+            self._check_host(request)
+            self._check_origin(request)
+            self._check_token(request)
+        return await handler(request)
+
+    def _check_host(self, request: web.Request) -> None:
+        """An exact list, so that a name which an attacker's DNS points here is refused (CVE-2018-5702)."""
+        names = request.headers.getall("Host", [])
+        if len(names) != 1 or names[0].lower() not in self._hosts:
+            raise ForbiddenHost("the Host header must be one of this daemon's own names; see allowed_hosts")
+
+    def _check_origin(self, request: web.Request) -> None:
+        origins = request.headers.getall("Origin", [])
+        if any(origin not in self._origins for origin in origins) or len(origins) > 1:
+            raise ForbiddenOrigin("requests from web pages of this origin are refused; see allowed_origins")
+        if not origins and request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+            raise ForbiddenOrigin("cross-site requests of a browser are refused")
+
+    def _check_token(self, request: web.Request) -> None:
+        if request.path == _HEALTH and request.method == "GET":
+            return
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        wrong = self._token is None or scheme.lower() != "bearer"
+        if wrong or not hmac.compare_digest(given.strip().encode("utf-8", "replace"), self._token or b""):
+            raise Unauthorized("send the token of the daemon's token file as Authorization: Bearer …")
+
+
+def own_hosts(host: str, port: int, more: Iterable[str]) -> list[str]:
+    """The Host values that mean this daemon when it listens on `host` and `port`."""
+    shown = f"[{host}]" if ":" in host else host
+    names = [shown, *more]
+    if host in ("127.0.0.1", "::1", "localhost"):
+        names += ["localhost", "127.0.0.1", "[::1]"]
+    hosts = []
+    for name in dict.fromkeys(names):
+        has_port = name.rpartition(":")[2].isdecimal() and not name.endswith("]") and name.count(":") != 0
+        hosts.append(name if has_port else f"{name}:{port}")
+        if port == 80 and not has_port:
+            hosts.append(name)
+    return hosts
+
+
+def load_token(file: Path) -> str:
+    """The token in `file`, made now if there is none. Raises OSError, `ValueError` for a file others can read."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        token = secrets.token_urlsafe(32)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "w", encoding="ascii") as stream:
+            stream.write(token + "\n")
+        return token
+    with open(descriptor, encoding="ascii") as stream:
+        if os.fstat(stream.fileno()).st_mode & 0o077:
+            raise ValueError(f"the token file {file} can be read by others: chmod 600 it, or delete it for a new token")
+        token = stream.read().strip()
+    if len(token) < 16:
+        raise ValueError(f"the token in {file} is shorter than 16 characters: delete the file for a new one")
+    return token
+
+
+def check_local_dir(local_dir: str, peer: Peer, allowed_dirs: Iterable[str]) -> None:
+    """Anywhere for the daemon's own user; everyone else below `allowed_dirs`, links resolved. Raises `ForbiddenPath`."""
+    if peer.is_unix and peer.uid == os.getuid():
+        return
+    real = os.path.realpath(local_dir)
+    for folder in allowed_dirs:
+        root = os.path.realpath(folder)
+        if real == root or real.startswith(root.rstrip("/") + "/"):
+            return
+    raise ForbiddenPath("localDir must lie below one of the daemon's allowed_dirs")

@@ -1,0 +1,119 @@
+"""From a request to typed values: every error names the field and says what would be right."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from hfdmd.wire import validate
+from hfdmd.wire.errors import InvalidField, Malformed, TooLarge, UnsupportedMediaType
+from hfdmd.wire.routes import ALIASES, Param
+from hfdmd.wire.types import Selector
+
+MAX_BODY_BYTES = 1 << 20
+_PATH = re.compile(r" - at `\$\.?([^`]*)`$")
+_UNKNOWN = re.compile(r"unknown field `([^`]+)`")
+_MISSING = re.compile(r"missing required field `([^`]+)`")
+
+T = TypeVar("T")
+
+
+async def json_body(request: web.Request, kind: type[T]) -> T:
+    """The body as `kind`. Raises `Malformed`, `UnsupportedMediaType`, `TooLarge`, `InvalidField`."""
+    if request.content_type != "application/json":
+        raise UnsupportedMediaType("send the body with Content-Type: application/json")
+    if (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
+        raise UnsupportedMediaType("JSON is UTF-8; another charset cannot be read")
+    try:
+        data = await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise TooLarge(f"a body may have {MAX_BODY_BYTES} bytes") from None
+    try:
+        value = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed(f"the body is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise InvalidField("the body must be a JSON object", field="body")
+    return convert(without_aliases(value), kind)
+
+
+def query(request: web.Request, params: tuple[Param, ...]) -> dict[str, Any]:
+    """The query's parameters by name, typed. Raises `InvalidField` for an unknown, repeated or ill-typed one."""
+    known = {param.name: param for param in params}
+    raw: dict[str, str] = {}
+    for name, value in request.query.items():
+        name = ALIASES.get(name, name)
+        if name not in known:
+            raise InvalidField(f"unknown parameter {name!r}; there are: {', '.join(known)}", field=name)
+        if name in raw:
+            raise InvalidField(f"{name} is given twice", field=name)
+        raw[name] = value
+    typed: dict[str, Any] = {}
+    for name, value in raw.items():
+        try:
+            typed[name] = msgspec.convert(value, known[name].schema, strict=False)
+        except msgspec.ValidationError as error:
+            raise InvalidField(f"{name}: {error}", field=name) from None
+    return typed
+
+
+def without_aliases(value: dict[str, Any]) -> dict[str, Any]:
+    """The object with its keys in their first spelling. Raises `InvalidField` when both spellings are there."""
+    renamed: dict[str, Any] = {}
+    for name, item in value.items():
+        plain = ALIASES.get(name, name)
+        if plain in renamed:
+            raise InvalidField(f"{plain} is given in two spellings", field=plain)
+        renamed[plain] = item
+    return renamed
+
+
+def convert(value: Mapping[str, Any], kind: type[T]) -> T:
+    """`value` as `kind`. Raises `InvalidField` that names the field."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        for pattern in (_UNKNOWN, _MISSING, _PATH):
+            if found := pattern.search(text):
+                field = found.group(1) or "body"
+                raise InvalidField(f"{field}: {_PATH.sub('', text)}", field=field) from None
+        raise InvalidField(text, field="body") from None
+    except RecursionError:
+        raise Malformed("the body is nested too deeply") from None
+
+
+def check_selector(selector: Selector, *, may_be_empty: bool = False) -> None:
+    """`{id}`, or `{modelRepo, …}`, or `{"all": true}`, each with `status`. Raises `InvalidField`."""
+    by_id = isinstance(selector.id, str)
+    by_repo = isinstance(selector.model_repo, str)
+    if selector.all is False:
+        raise InvalidField("all must be true, or left out", field="all")
+    by_all = selector.all is True
+    if by_id + by_repo + by_all > 1:
+        raise InvalidField("give one of id, modelRepo and all", field="all" if by_all else "id")
+    details = {
+        "filePath": selector.file_path,
+        "revision": selector.revision,
+        "repoType": selector.repo_type,
+        "localDir": selector.local_dir,
+    }
+    given = [name for name, value in details.items() if isinstance(value, str)]
+    if given and not by_repo:
+        raise InvalidField(f"{given[0]} goes with modelRepo only", field=given[0])
+    if not (by_id or by_repo or by_all or may_be_empty):
+        raise InvalidField('say which: an id, a modelRepo, or "all": true', field="id")
+    if isinstance(selector.id, str) and not selector.id:
+        raise InvalidField("id is empty", field="id")
+    if isinstance(selector.model_repo, str):
+        validate.repo_id(selector.model_repo)
+    if isinstance(selector.file_path, str):
+        validate.file_path(selector.file_path)
+    if isinstance(selector.revision, str):
+        validate.revision(selector.revision)
+    if isinstance(selector.local_dir, str):
+        validate.local_dir(selector.local_dir)

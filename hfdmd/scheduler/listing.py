@@ -1,0 +1,170 @@
+"""A repo download's first step: which files it means. One listing tells sizes and digests of all."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hfdmd.failure import Failure
+from hfdmd.hub.client import Entry
+from hfdmd.hub.globs import matches
+from hfdmd.hub.shelf import Placed
+from hfdmd.lifecycle import Stimulus
+from hfdmd.record import FileRecord, RepoRecord, rfc3339
+from hfdmd.scheduler.threads import in_thread
+from hfdmd.wire.types import Reason, Status
+
+if TYPE_CHECKING:
+    from hfdmd.scheduler.core import Scheduler
+
+log = logging.getLogger("hfdmd.listing")
+
+_SLICE = 250  # files taken in before others get their turn
+
+
+@dataclass(slots=True)
+class RepoListing:
+    """The task that lists one repo download, for as long as it holds a slot."""
+
+    scheduler: Scheduler
+    repo: RepoRecord
+    task: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Until the files are known, or it failed or waits. Raises nothing but CancelledError."""
+        try:
+            try:
+                await self._list()
+            except Failure as failure:
+                if not self._is_gone(failure):
+                    raise
+                log.warning(
+                    "%s: %s; resolving %s anew", self.repo.spec.model_repo, failure.detail, self.repo.spec.revision
+                )
+                self.repo.commit = None
+                await self._list()
+        except Failure as failure:
+            self._stopped_by(failure)
+        except OSError as error:
+            self._stopped_by(Failure(Reason.DISK_ERROR, f"the disk refused: {error.strerror or error}"))
+        except Exception as error:
+            log.exception("a fault of hfdmd itself stopped the listing of %s", self.repo.spec.model_repo)
+            self._stopped_by(
+                Failure(Reason.INTERNAL, f"a fault of hfdmd itself ({type(error).__name__}); its log has the story")
+            )
+
+    def _is_gone(self, failure: Failure) -> bool:
+        commit = self.repo.commit
+        return failure.reason is Reason.REVISION_NOT_FOUND and commit is not None and commit != self.repo.spec.revision
+
+    def _stopped_by(self, failure: Failure) -> None:
+        from hfdmd.scheduler.core import wait_s
+
+        scheduler, repo = self.scheduler, self.repo
+        if failure.is_final:
+            scheduler.derive(repo, Status.FAILED, reason=failure.reason, detail=failure.detail)
+            return
+        retry_at = rfc3339(time.time() + wait_s(failure, repo.attempt))
+        scheduler.derive(repo, Status.QUEUED, reason=failure.reason, detail=failure.detail, retry_at=retry_at)
+
+    async def _list(self) -> None:
+        repo, scheduler = self.repo, self.scheduler
+        listing = await scheduler.hub.list_repo(repo.spec, commit=repo.commit)
+        repo.commit = listing.commit
+        scheduler.store.put(repo)
+        entries: list[Entry] = []
+        async for page in listing.pages():
+            entries.extend(page)
+        wanted = [entry for entry in entries if matches(entry.path, repo.spec.include, repo.spec.exclude)]
+        if not wanted:
+            globs = f" that match {list(repo.spec.include)}" if repo.spec.include else ""
+            raise Failure(
+                Reason.FILE_NOT_FOUND,
+                f"{repo.spec.model_repo} at {repo.spec.revision} has no files{globs}; it has {len(entries)} in all",
+            )
+        # With the tree in place an incomplete snapshot is known to be incomplete by whoever reads the cache.
+        await in_thread(scheduler.shelf.write_tree, repo.spec, listing.commit, entries)
+        before = set(scheduler.index.sums[repo.id].files)
+        now = time.time()
+        for start in range(0, len(wanted), _SLICE):
+            self._take_in(wanted[start : start + _SLICE], now, start)
+            await asyncio.sleep(0)
+        left = before - {repo.spec.file(entry.path).id for entry in wanted}
+        self._let_go(left)
+        repo.revive = repo.moving = False
+        repo.listed = True
+        refused = f"{listing.refused_total} files with unsafe names are left out, like {listing.refused[0][0]!r}"
+        note = refused if listing.refused_total else None
+        if note is not None:
+            log.warning("%s: %s", repo.spec.model_repo, note)
+        scheduler.listed(repo, note)
+
+    def _take_in(self, entries: list[Entry], now: float, start: int) -> None:
+        repo, scheduler = self.repo, self.scheduler
+        for number, entry in enumerate(entries, start):
+            spec = repo.spec.file(entry.path)
+            record = scheduler.index.files.get(spec.id)
+            if record is not None:
+                self._join(record, entry)
+                continue
+            created = rfc3339(now + number * 1e-6)
+            record = FileRecord(
+                id=spec.id,
+                spec=spec,
+                source=entry.source,
+                repo_ids=[repo.id],
+                priority=repo.priority,
+                order=repo.order + number * 1e-6,
+                created_at=created,
+                updated_at=created,
+                version=scheduler.next_version(),
+            )
+            scheduler.take_in(record)
+            scheduler.is_new_child(record)
+            scheduler.publish(record)
+            if repo.held:
+                scheduler.change(record, Stimulus.PAUSE, reason=Reason.REQUESTED)
+            else:
+                scheduler.queue.offer(record)
+
+    def _join(self, record: FileRecord, entry: Entry) -> None:
+        """A file that is known already is wanted by this repo download too."""
+        repo, scheduler = self.repo, self.scheduler
+        if repo.id not in record.repo_ids:
+            record.repo_ids = [*record.repo_ids, repo.id]
+        if record.source is None and record.state is not Status.DOWNLOADING:
+            record.source = entry.source
+        moved = repo.moving and record.source != entry.source and record.state is not Status.DOWNLOADING
+        if moved:
+            if record.source is not None and not record.source.same_content(entry.source):
+                record.synced = []
+                record.downloaded_bytes = 0
+            record.source = entry.source
+        scheduler.index.update(record)
+        if scheduler.is_tracked(record):
+            scheduler.persist(record)
+        again = repo.revive and (record.state is Status.CANCELLED or self._is_gone_from_disk(record))
+        if again or (moved and record.state is Status.DONE):
+            record.downloaded_bytes = 0
+            scheduler.change(record, Stimulus.ASK)
+        elif record.state is Status.QUEUED:
+            scheduler.queue.offer(record)
+
+    def _is_gone_from_disk(self, record: FileRecord) -> bool:
+        placed: Placed | None = self.scheduler.previous(record)
+        return record.state is Status.DONE and (placed is None or not self.scheduler.shelf.stands(placed))
+
+    def _let_go(self, file_ids: set[str]) -> None:
+        """Files that the repo no longer has: those that nobody else wants and that are not done are forgotten."""
+        scheduler = self.scheduler
+        for file_id in file_ids:
+            record = scheduler.index.files[file_id]
+            record.repo_ids = [repo_id for repo_id in record.repo_ids if repo_id != self.repo.id]
+            scheduler.index.update(record)
+            if not record.repo_ids and not record.asked_singly and record.state in (Status.QUEUED, Status.PAUSED):
+                scheduler.forget(record)
+            else:
+                scheduler.persist(record)

@@ -1,0 +1,194 @@
+"""What is asked for: `POST /api/download`, idempotent for files and for repos."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hfdmd.lifecycle import Stimulus
+from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, RepoSpec, rfc3339
+from hfdmd.scheduler.threads import in_thread
+from hfdmd.wire.errors import QueueFull
+from hfdmd.wire.types import Status
+
+if TYPE_CHECKING:
+    from hfdmd.scheduler.core import Scheduler
+
+QUEUE_FULL_RETRY_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """How something is asked for. `priority` None leaves what is known as it is."""
+
+    priority: int | None = None
+    retry: bool = False
+    update: bool = False
+
+
+class Requests:
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+
+    async def file(self, spec: FileSpec, ask: Ask) -> tuple[FileRecord, bool]:
+        """The download of one file, and whether this call queued it. Its tracker file is on disk on return.
+
+        Raises `QueueFull`, and OSError when the tracker cannot be written.
+        """
+        scheduler = self._scheduler
+        record = self._known(spec)
+        if record is None:
+            self._check_room()
+            now = time.time()
+            record = FileRecord(
+                id=spec.id,
+                spec=spec,
+                asked_singly=True,
+                priority=ask.priority or 0,
+                order=now,
+                created_at=rfc3339(now),
+                updated_at=rfc3339(now),
+                version=scheduler.next_version(),
+            )
+            scheduler.take_in(record)
+            scheduler.persist(record)
+            scheduler.publish(record)
+            scheduler.queue.offer(record)
+            scheduler.kick()
+            await scheduler.store.flush()
+            return record, True
+        changed = not record.asked_singly or not scheduler.is_tracked(record)
+        record.asked_singly = True
+        queued = await self._again(record, ask)
+        if queued:
+            changed = True
+        if ask.priority is not None and ask.priority != record.priority:
+            record.priority = ask.priority
+            changed = True
+        if changed:
+            scheduler.persist(record)
+            if record.state is Status.QUEUED:
+                scheduler.queue.offer(record)
+                scheduler.kick()
+            await scheduler.store.flush()
+        if ask.update and not queued:
+            scheduler.spawn(scheduler.updates.file(record), f"update {record.id}")
+        return record, queued
+
+    async def repo(self, spec: RepoSpec, ask: Ask) -> tuple[RepoRecord, bool]:
+        """The download of a repo, or of the part that its globs name, and whether this call queued it."""
+        scheduler = self._scheduler
+        record = self._known_repo(spec)
+        if record is None:
+            self._check_room()
+            now = time.time()
+            record = RepoRecord(
+                id=spec.id,
+                spec=spec,
+                priority=ask.priority or 0,
+                order=now,
+                created_at=rfc3339(now),
+                updated_at=rfc3339(now),
+                version=scheduler.next_version(),
+            )
+            scheduler.take_in(record)
+            scheduler.store.put(record)
+            scheduler.publish(record)
+            scheduler.queue.offer(record)
+            scheduler.kick()
+            await scheduler.store.flush()
+            return record, True
+        if ask.priority is not None and ask.priority != record.priority:
+            scheduler.actions.prioritise(record, ask.priority)
+        queued = await self._repo_again(record, ask)
+        await scheduler.store.flush()
+        if ask.update and not queued:
+            scheduler.spawn(scheduler.updates.repo(record), f"update {record.id}")
+        return record, queued
+
+    def _known(self, spec: FileSpec) -> FileRecord | None:
+        scheduler = self._scheduler
+        record = scheduler.index.files.get(spec.id)
+        if record is None and scheduler.loading:
+            loaded = scheduler.store.load_one(spec)
+            if isinstance(loaded, FileRecord):
+                scheduler.take_in(loaded)
+                return loaded
+        return record
+
+    def _known_repo(self, spec: RepoSpec) -> RepoRecord | None:
+        scheduler = self._scheduler
+        record = scheduler.index.repos.get(spec.id)
+        if record is None and scheduler.loading:
+            loaded = scheduler.store.load_one(spec)
+            if isinstance(loaded, RepoRecord):
+                scheduler.take_in(loaded)
+                return loaded
+        return record
+
+    async def _again(self, record: FileRecord, ask: Ask) -> bool:
+        """Asked for again: whether that queues it."""
+        scheduler = self._scheduler
+        if record.state is Status.CANCELLED:
+            scheduler.change(record, Stimulus.ASK)
+            return True
+        if record.state is Status.FAILED and ask.retry:
+            scheduler.change(record, Stimulus.RETRY)
+            return True
+        if record.state is Status.DONE and await in_thread(self._is_gone, record):
+            if record.state is not Status.DONE:  # somebody else was quicker
+                return False
+            record.downloaded_bytes = 0
+            scheduler.change(record, Stimulus.ASK)
+            return True
+        return False
+
+    async def _repo_again(self, repo: RepoRecord, ask: Ask) -> bool:
+        scheduler = self._scheduler
+        if not repo.listed:
+            if repo.state is Status.CANCELLED or (repo.state is Status.FAILED and ask.retry):
+                repo.held = False
+                repo.revive = True
+                scheduler.derive(repo, Status.QUEUED)
+                return True
+            return False
+        files = list(scheduler.index.children(repo))
+        done = [record for record in files if record.state is Status.DONE]
+        gone = await in_thread(lambda: [record for record in done if self._is_gone(record)])
+        queued = False
+        for record in [*gone, *(record for record in files if record.state is Status.CANCELLED)]:
+            if record.state in (Status.DONE, Status.CANCELLED):
+                record.downloaded_bytes = 0
+                scheduler.change(record, Stimulus.ASK)
+                queued = True
+        if ask.retry:
+            for record in files:
+                if record.state is Status.FAILED:
+                    scheduler.change(record, Stimulus.RETRY)
+                    queued = True
+        return queued
+
+    def _is_gone(self, record: FileRecord) -> bool:
+        placed = self._scheduler.previous(record)
+        return placed is None or not self._scheduler.shelf.stands(placed)
+
+    def _check_room(self) -> None:
+        """`queue_full` counts requests, not a repo's files."""
+        scheduler = self._scheduler
+        ended = (Status.DONE, Status.FAILED, Status.CANCELLED)
+        limit = scheduler.config.values.max_queue
+        if len(scheduler.index.files) + len(scheduler.index.repos) < limit:
+            return
+        waiting = sum(record.asked_singly and record.state not in ended for record in scheduler.index.files.values())
+        waiting += sum(record.state not in ended for record in scheduler.index.repos.values())
+        if waiting >= limit:
+            raise QueueFull(
+                f"{waiting} requests wait already, max_queue allows {limit}; try again when some are through",
+                retry_after_s=QUEUE_FULL_RETRY_S,
+            )
+
+
+def is_live(record: Record) -> bool:
+    """Whether it is not over yet."""
+    return record.state in (Status.QUEUED, Status.DOWNLOADING, Status.PAUSED)

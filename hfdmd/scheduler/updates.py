@@ -1,0 +1,77 @@
+"""`update: true`: ask the Hub for a newer commit, and move to it if there is one."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from hfdmd.failure import Failure
+from hfdmd.lifecycle import Stimulus
+from hfdmd.record import FileRecord, RepoRecord, is_commit
+from hfdmd.wire.types import Status
+
+if TYPE_CHECKING:
+    from hfdmd.scheduler.core import Scheduler
+
+log = logging.getLogger("hfdmd.updates")
+
+
+class Updates:
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+
+    async def file(self, record: FileRecord) -> None:
+        """Queue the download again at a newer commit. A Hub that does not answer leaves everything as it is."""
+        scheduler = self._scheduler
+        if record.source is None or is_commit(record.spec.revision):
+            return
+        try:
+            source, _ = await scheduler.hub.resolve(record.spec)
+        except Failure as failure:
+            log.warning("no update of %s of %s: %s", record.spec.file_path, record.spec.model_repo, failure.detail)
+            return
+        if record.source is None or source == record.source or record.id not in scheduler.index:
+            return
+        old = record.source
+        await scheduler.stop([record])
+        try:
+            if not old.same_content(source):
+                if record.state is not Status.DONE:
+                    scheduler.shelf.discard_part(record.spec, old)
+                record.synced = []
+                record.downloaded_bytes = 0
+            record.source = source
+            if record.state is Status.DONE:
+                record.downloaded_bytes = 0
+                scheduler.change(record, Stimulus.ASK, detail=f"moves to commit {source.commit[:12]}")
+            elif record.state is Status.DOWNLOADING:
+                scheduler.change(record, Stimulus.WAIT, detail=f"moves to commit {source.commit[:12]}")
+            else:
+                scheduler.index.update(record)
+                scheduler.persist(record)
+        finally:
+            scheduler.freed([record])
+
+    async def repo(self, repo: RepoRecord) -> None:
+        """List the repo again if its revision points at a newer commit."""
+        scheduler = self._scheduler
+        if not repo.listed or repo.commit is None or is_commit(repo.spec.revision):
+            return
+        try:
+            commit = await scheduler.hub.head_commit(repo.spec)
+        except Failure as failure:
+            log.warning("no update of %s: %s", repo.spec.model_repo, failure.detail)
+            return
+        if commit == repo.commit or repo.id not in scheduler.index or not repo.listed:
+            return
+        running = [record for record in scheduler.index.children(repo) if record.state is Status.DOWNLOADING]
+        await scheduler.stop(list(running))
+        for record in running:
+            if record.state is Status.DOWNLOADING:
+                scheduler.change(record, Stimulus.WAIT, detail=f"moves to commit {commit[:12]}")
+        repo.commit = commit
+        repo.listed = False
+        repo.moving = True
+        repo.path = None
+        scheduler.derive(repo, Status.QUEUED, detail=f"moves to commit {commit[:12]}")
+        scheduler.freed(list(running))

@@ -1,0 +1,143 @@
+"""The OpenAPI 3.1 document, generated from the wire types and the route table so that it cannot drift.
+
+`python -m hfdmd.wire.openapi FILE` writes it, `--check FILE` fails when FILE is not current.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hfdmd.wire import errors
+from hfdmd.wire import types as t
+from hfdmd.wire.routes import JSON, ROUTES, SSE, Param, Route
+
+_ALWAYS = ("unauthorized", "forbidden_origin", "forbidden_host", "internal")
+"""What any call may answer: the access rules come before every handler."""
+
+_EVENTS = (t.Download, t.RepoDownload, t.Removed, t.End)
+
+_STREAM_TEXT = (
+    "Server-sent events: `progress` with a Download, `repo` with a RepoDownload, `removed` with its id, `ready` when"
+    " the present state is told, `end` with the reason. Every event has an id."
+)
+
+
+def document(version: str) -> dict[str, Any]:
+    """The document. `version` is that of the daemon."""
+    bodies: list[Any] = [t.Problem, *_EVENTS]
+    for route in ROUTES:
+        bodies += [route.body] if route.body is not None else []
+        bodies += [kind for body in route.answers.values() for kind in _kinds(body)]
+        bodies += [param.schema for param in route.query]
+    schemas, components = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
+    by_type = {_key(body): schema for body, schema in zip(bodies, schemas, strict=True)}
+    paths: dict[str, dict[str, Any]] = {}
+    for route in ROUTES:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, by_type)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "hfdmd",
+            "version": version,
+            "summary": "Hugging Face Download Manager daemon",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/", "description": "the daemon's Unix socket, or its TCP address with a token"}],
+        "security": [{}, {"token": []}],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(route: Route, by_type: dict[str, Any]) -> dict[str, Any]:
+    operation: dict[str, Any] = {"operationId": route.name, "summary": route.summary, "responses": {}}
+    if route.query:
+        operation["parameters"] = [_parameter(param, by_type) for param in route.query]
+    if route.body is not None:
+        operation["requestBody"] = {
+            "required": not route.query,
+            "content": {JSON: {"schema": by_type[_key(route.body)]}},
+        }
+    for status, body in route.answers.items():
+        kinds = [by_type[_key(kind)] for kind in _kinds(body)]
+        schema = kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {"type": "string"}
+        content: dict[str, Any] = {route.media: {"schema": schema}}
+        if route.stream:
+            content[SSE] = {"schema": {"type": "string", "description": _STREAM_TEXT}}
+        operation["responses"][str(status)] = {"description": _SUCCESS[status], "content": content}
+    if route.stream:
+        operation["responses"]["204"] = {"description": "Nothing has changed since the `end` of the stream before."}
+    for status, codes in sorted(_by_status((*route.errors, *_ALWAYS)).items()):
+        headers = {}
+        if status == 503:
+            headers = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+        operation["responses"][str(status)] = {
+            "description": " or ".join(f"`{code}`" for code in codes),
+            **({"headers": headers} if headers else {}),
+            "content": {errors.PROBLEM_MEDIA_TYPE: {"schema": by_type[_key(t.Problem)]}},
+        }
+    return operation
+
+
+_SUCCESS = {200: "As it stands.", 202: "Queued by this call."}
+
+
+def _parameter(param: Param, by_type: dict[str, Any]) -> dict[str, Any]:
+    aliases = f" Also spelled {', '.join(f'`{alias}`' for alias in param.aliases)}." if param.aliases else ""
+    return {
+        "name": param.name,
+        "in": "query",
+        "required": param.required,
+        "description": param.description + aliases,
+        "schema": by_type[_key(param.schema)],
+    }
+
+
+def _by_status(codes: tuple[str, ...]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for code in dict.fromkeys(codes):
+        for status in errors.statuses(code):
+            found.setdefault(status, []).append(code)
+    return found
+
+
+def _kinds(body: Any) -> tuple[Any, ...]:
+    """The types that an answer may have."""
+    if body is None:
+        return ()
+    return body if isinstance(body, tuple) else (body,)
+
+
+def _key(kind: Any) -> str:
+    return repr(kind)
+
+
+def main(arguments: list[str]) -> int:
+    """Write the document, or with `--check` say whether the file is current."""
+    from hfdmd import __version__  # noqa: PLC0415 - only the command needs it
+
+    check = "--check" in arguments
+    files = [argument for argument in arguments if argument != "--check"]
+    if len(files) != 1:
+        print("usage: python -m hfdmd.wire.openapi [--check] FILE", file=sys.stderr)
+        return 2
+    text = msgspec.json.format(msgspec.json.encode(document(__version__), order="sorted"), indent=2) + b"\n"
+    file = Path(files[0])
+    if not check:
+        file.write_bytes(text)
+        return 0
+    if file.exists() and file.read_bytes() == text:
+        return 0
+    print(f"{file} is not current: run python -m hfdmd.wire.openapi {file}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
