@@ -44,8 +44,7 @@ class File:
         """What git keeps for it: the blob itself, or the LFS pointer's blob."""
         if not self.lfs:
             return self.content.git_sha1
-        pointer = self._pointer()
-        return hashlib.sha1(b"blob %d\0%s" % (len(pointer), pointer), usedforsecurity=False).hexdigest()
+        return hashlib.sha1(b"blob %d\0%s" % (len(self.pointer), self.pointer), usedforsecurity=False).hexdigest()
 
     @property
     def xet_hash(self) -> str | None:
@@ -56,12 +55,14 @@ class File:
         """The file as a listing shows it."""
         entry: dict[str, object] = {"type": "file", "oid": self.git_oid, "size": self.size_bytes, "path": path}
         if self.lfs:
-            entry["lfs"] = {"oid": self.etag, "size": self.size_bytes, "pointerSize": len(self._pointer())}
+            entry["lfs"] = {"oid": self.etag, "size": self.size_bytes, "pointerSize": len(self.pointer)}
         if self.xet_hash:
             entry["xetHash"] = self.xet_hash
         return entry
 
-    def _pointer(self) -> bytes:
+    @property
+    def pointer(self) -> bytes:
+        """What git holds instead of an LFS file."""
         text = f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.content.sha256}\nsize {self.size_bytes}\n"
         return text.encode()
 

@@ -68,7 +68,7 @@ def _info(request: BaseRequest, repo: Repo, commit: Commit) -> Answer:
             file = commit.files[path]
             sibling |= {"size": file.size_bytes, "blobId": file.git_oid}
             if file.lfs:
-                sibling["lfs"] = {"sha256": file.etag, "size": file.size_bytes, "pointerSize": 134}
+                sibling["lfs"] = {"sha256": file.etag, "size": file.size_bytes, "pointerSize": len(file.pointer)}
     info = {
         "_id": commit.oid[:24],
         "id": repo.name,

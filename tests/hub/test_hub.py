@@ -11,10 +11,10 @@ from urllib.parse import quote
 import pytest
 
 from tests.hub import HubServer, PathContent, seeded
-from tests.hub.content import BLOCK_BYTES, MIB
+from tests.hub.content import BLOCK_BYTES, MIB, Source
 from tests.hub.raw import Got, ask, fetch
 
-FILES = {
+FILES: dict[str, Source] = {
     "config.json": b"{}",
     "README.md": "# hi\n",
     "sub/dir/model.safetensors": seeded(2_000_000, 1),
