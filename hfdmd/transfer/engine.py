@@ -1,0 +1,101 @@
+"""The transfer engine: what the scheduler calls."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from hfdmd.config import Limits
+from hfdmd.net.courtesy import Courtesy
+from hfdmd.net.origin import RedirectPolicy
+from hfdmd.transfer.blocks import Blocks
+from hfdmd.transfer.budget import Budget
+from hfdmd.transfer.disk import Crew, PartFile
+from hfdmd.transfer.fetch import OpenPart, fetch_file
+from hfdmd.transfer.http import HttpShared
+from hfdmd.transfer.job import Fetched, Job
+from hfdmd.transfer.limiter import Limiter
+from hfdmd.transfer.pace import Pace
+from hfdmd.transfer.round import Shop
+from hfdmd.transfer.small import fetch_small
+from hfdmd.transfer.tasks import to_the_end
+
+HOUSEKEEPING_S = 5.0
+
+
+class Engine:
+    """One per daemon, made and used in the event loop. `open_part` is for tests of what a crash leaves."""
+
+    def __init__(
+        self,
+        courtesy: Courtesy,
+        policy: RedirectPolicy,
+        limits: Limits,
+        user_agent: str,
+        *,
+        open_part: OpenPart = PartFile,
+    ) -> None:
+        self._http = HttpShared(courtesy, policy, user_agent)
+        self._limiter = Limiter()
+        self._open_part = open_part
+        self._shop = Shop(Crew(), Blocks(), self._limiter, Budget(limits.max_connections), Pace())
+        self._running: set[asyncio.Task[object]] = set()
+        self._keeper: asyncio.Task[None] | None = None
+        self._asked_at: dict[str, float] = {}
+        self.apply(limits)
+
+    def apply(self, limits: Limits) -> None:
+        """Settings, now and whenever they change; what runs goes on under the new ones."""
+        self._http.stall_timeout_s = self._shop.stall_timeout_s = limits.stall_timeout_s
+        self._shop.connections_per_file = limits.max_connections_per_file
+        self._shop.budget.set_most(limits.max_connections)
+        self._limiter.set_rate(limits.bandwidth_bytes_per_s)
+
+    async def fetch(self, job: Job) -> Fetched:
+        """Bring all bytes into `job.part`, their hash right, the data synced.
+
+        Failure when it cannot go on now, or at all. Whenever it ends otherwise than well, all connections are
+        closed, what came is written, synced and claimed, and afterwards not a byte is read or written.
+        """
+        self._keep_house()
+        return await fetch_file(job, self._http, self._shop, self._open_part)
+
+    async def fetch_small(self, job: Job) -> bytes:
+        """A file of at most `SMALL_FILE_BYTES` in memory, verified; touches no disk. Failure as in `fetch`."""
+        self._keep_house()
+        return await fetch_small(job, self._http, self._shop.budget, self._limiter)
+
+    def beat(self) -> float:
+        """For how many seconds a pool of threads has not answered; to be called every few seconds.
+
+        A disk that hangs shows here, while the loop goes on.
+        """
+        now = time.monotonic()
+        crew = self._shop.crew
+        for name, pool in (("write", crew.writers), ("sync", crew.syncers), ("hash", crew.hashers)):
+            if name not in self._asked_at:
+                self._asked_at[name] = now
+                pool.submit(self._asked_at.pop, name, None)
+        return max((now - asked for asked in list(self._asked_at.values())), default=0.0)
+
+    async def close(self) -> None:
+        """Close all connections and end the threads. Every fetch must have ended before."""
+        await to_the_end(self._close())
+
+    async def _close(self) -> None:
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        self._limiter.close()
+        await self._http.pool.close()
+        await asyncio.get_running_loop().run_in_executor(None, self._shop.crew.shutdown)
+
+    def _keep_house(self) -> None:
+        if self._keeper is None:
+            self._keeper = asyncio.create_task(self._housekeeping())
+
+    async def _housekeeping(self) -> None:
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_S)
+            self._http.pool.reap()
+            self._shop.blocks.trim()

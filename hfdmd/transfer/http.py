@@ -1,0 +1,233 @@
+"""Ranges over HTTP: redirects, what an answer means, and where its body goes."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import urlsplit
+
+from hfdmd.failure import Failure
+from hfdmd.net.courtesy import Courtesy
+from hfdmd.net.origin import MAX_REDIRECTS, RedirectPolicy, origin, split_origin
+from hfdmd.net.proxy import proxy_for
+from hfdmd.transfer.connection import Connection, Head
+from hfdmd.transfer.job import Target
+from hfdmd.transfer.pool import Pool
+from hfdmd.transfer.transport import Sink
+from hfdmd.transfer.trouble import BadAnswer, BadRedirect, Broken, Busy, Denied, RangeIgnored, RangeRefused
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_DENIED = frozenset({401, 403, 404, 410})
+_SKIPPED_BODY_BYTES = 64 * 1024
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.IGNORECASE)
+
+
+class HttpShared:
+    """What all HTTP transports of the daemon share."""
+
+    def __init__(self, courtesy: Courtesy, policy: RedirectPolicy, user_agent: str) -> None:
+        self.courtesy = courtesy
+        self.policy = policy
+        self.user_agent = user_agent
+        self.pool = Pool(policy)
+        self.ranging: set[str] = set()
+        """Origins that have answered 206: several connections may ask them at once."""
+        self.stall_timeout_s = 30.0
+
+    @property
+    def window_s(self) -> float:
+        """How long one connection may be silent: half of what the file may, so that it gets a second chance."""
+        return self.stall_timeout_s / 2
+
+
+class HttpTransport:
+    """One file over HTTP. `locate` gives fresh URLs; where redirects led is remembered until it is refused."""
+
+    def __init__(self, shared: HttpShared, locate: Callable[[], Awaitable[Target]], size_bytes: int | None) -> None:
+        self._shared = shared
+        self._locate = locate
+        self._size_bytes = size_bytes
+        self._target: Target | None = None
+        self._direct: tuple[str, bool] | None = None  # where the redirects led, and whether the headers still go along
+        self._locating = asyncio.Lock()
+        self.generation = 0
+        """Rises whenever an address is given up."""
+        self.ranged = True
+        """False: ask for the whole file, always."""
+        self.has_ranged = False
+        """Whether this file was ever served in parts."""
+        self.first_byte_s = 0.05
+        """How long the last answer took to begin."""
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the server is known to honour ranges."""
+        return self._direct is not None and origin(self._direct[0]) in self._shared.ranging
+
+    async def target(self) -> Target:
+        """Where the file is; the Hub is asked once for all who want to know."""
+        async with self._locating:
+            if self._target is None:
+                self._target = await self._locate()
+            return self._target
+
+    def forget_target(self, *, redirect_only: bool = False) -> None:
+        """The present URL is no good: ask for a new one at the next fetch, or only where it redirects to."""
+        self.generation += 1
+        self._direct = None
+        if not redirect_only:
+            self._target = None
+
+    @property
+    def was_redirected(self) -> bool:
+        return self._direct is not None and self._target is not None and self._direct[0] != self._target.url
+
+    async def fetch(self, start: int, end: int | None, sink: Sink) -> None:
+        target = await self.target()
+        url, trusted = self._direct or (target.url, True)
+        ranged = self.ranged and end is not None
+        headers = [("Range", f"bytes={start}-{(end or 0) - 1}")] if ranged else []
+        for _ in range(MAX_REDIRECTS + 1):
+            asked_at = time.monotonic()
+            connection, head = await self._ask(url, headers, target.headers if trusted else {})
+            self.first_byte_s = time.monotonic() - asked_at
+            try:
+                if head.status not in _REDIRECTS or "location" not in head.headers:
+                    self._direct = (url, trusted)
+                    await self._take(url, connection, head, start, end if ranged else None, sink)
+                    return
+                try:
+                    next_url = self._shared.policy.next_url(url, head.headers["location"])
+                except Failure as failure:
+                    raise BadRedirect(failure.detail) from None
+                await connection.skip(head, _SKIPPED_BODY_BYTES, self._shared.window_s)
+                trusted = trusted and origin(next_url) == origin(url)
+            finally:
+                self._shared.pool.release(url, connection)
+            url = next_url
+        raise BadRedirect(f"more than {MAX_REDIRECTS} redirects, the last to {_host(url)}")
+
+    async def _ask(
+        self, url: str, headers: list[tuple[str, str]], secret: Mapping[str, str]
+    ) -> tuple[Connection, Head]:
+        """Send a GET and wait for the head of the answer; a reused connection that had died is replaced in silence."""
+        shared = self._shared
+        await shared.courtesy.wait(url, shared.stall_timeout_s)
+        full, path = self._request_head(url)
+        full += [*headers, *secret.items()]
+        fresh = False
+        while True:
+            connection, reused = await shared.pool.acquire(url, shared.window_s, fresh=fresh)
+            try:
+                return connection, await connection.request("GET", path, full, shared.window_s)
+            except Broken:
+                if not reused or connection.answered:
+                    raise
+                fresh = True
+
+    def _request_head(self, url: str) -> tuple[list[tuple[str, str]], str]:
+        scheme, host, port = split_origin(url)
+        parts = urlsplit(url)
+        name = f"[{host}]" if ":" in host else host
+        if parts.port is not None and origin(f"{scheme}://{name}") != origin(url):
+            name = f"{name}:{port}"
+        path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+        headers = [
+            ("Host", name),
+            ("User-Agent", self._shared.user_agent),
+            ("Accept", "*/*"),
+            ("Accept-Encoding", "identity"),
+        ]
+        proxy = proxy_for(url)
+        if proxy is not None and scheme == "http":
+            path = f"http://{name}{path}"
+            if proxy.authorization:
+                headers.append(("Proxy-Authorization", proxy.authorization))
+        return headers, path
+
+    async def _take(
+        self, url: str, connection: Connection, head: Head, start: int, end: int | None, sink: Sink
+    ) -> None:
+        """Judge the answer; its body goes into `sink` if it is what was asked for. `end` None: all was asked for."""
+        self._refuse(url, head)
+        length = head.length
+        if head.status == 206:
+            if end is None:
+                raise BadAnswer("a part of the file where all of it was asked for")
+            end = self._check_range(head, start, end)
+            if length is not None and length != end - start:
+                raise BadAnswer(f"a body of {length} bytes for a range of {end - start}")
+            self._shared.ranging.add(origin(url))
+            self.has_ranged = True
+        else:
+            if None not in (length, self._size_bytes) and length != self._size_bytes:
+                raise BadAnswer(f"a file of {length} bytes, not of {self._size_bytes}")
+            if end is not None and (start != 0 or (end != self._size_bytes and not sink.accept_whole(length))):
+                raise RangeIgnored(f"{_host(url)} sends the whole file instead of a part")
+            if end is None and self._size_bytes is None:
+                sink.accept_whole(length)
+        if length is not None:
+            await connection.receive(sink, length, self._shared.window_s)
+        else:
+            await self._take_chunks(connection, sink)
+
+    def _refuse(self, url: str, head: Head) -> None:
+        """Trouble for every answer that carries no content we can use."""
+        host, status = _host(url), head.status
+        if status == 416:
+            raise RangeRefused(f"{host} says that the file is shorter (416)")
+        if status in _DENIED:
+            raise Denied(f"{host} refuses the file with {status}")
+        if status in (408, 429) or status >= 500:
+            wait_s = self._shared.courtesy.note(url, status, head.headers)
+            raise Busy(f"{host} answers {status}", status, wait_s)
+        if status not in (200, 206):
+            raise BadAnswer(f"{host} answers {status}")
+        coding = head.headers.get("content-encoding", "identity").strip().lower()
+        if coding not in ("", "identity"):
+            raise BadAnswer(f"{host} sends the file coded ({coding[:20]}) though it was asked not to")
+
+    def _check_range(self, head: Head, start: int, end: int) -> int:
+        """The end of the range that is sent, at most `end`; BadAnswer when it is not (a part of) what was asked for."""
+        match = _CONTENT_RANGE.fullmatch(head.headers.get("content-range", "").strip())
+        if match is None:
+            raise BadAnswer("a part of the file without a proper Content-Range")
+        first, last, total = match.groups()
+        if int(first) != start or not start < int(last) + 1 <= end:
+            raise BadAnswer(f"bytes {first}-{last} where {start}-{end - 1} were asked for")
+        if total != "*" and self._size_bytes is not None and int(total) != self._size_bytes:
+            raise BadAnswer(f"a file of {total} bytes, not of {self._size_bytes}")
+        return int(last) + 1
+
+    async def _take_chunks(self, connection: Connection, sink: Sink) -> None:
+        """A body of unknown length; more than is wanted is an error, unless somebody else fetches the rest."""
+        asked = sink.wanted_bytes
+        got = 0
+        async for chunk in connection.chunks(self._shared.window_s):
+            got += len(chunk)
+            if got > asked:
+                raise BadAnswer(f"more than the {asked} bytes that were asked for")
+            await put(sink, chunk)
+            if not sink.wanted_bytes and got < asked:
+                return
+
+
+async def put(sink: Sink, data: bytes) -> None:
+    """Copy `data` into the sink, as far as it is wanted, waiting for room."""
+    while data and sink.wanted_bytes:
+        while not sink.ready():
+            room = asyncio.Event()
+            sink.wake = room.set
+            await room.wait()
+            sink.wake = None
+        view = sink.buffer()
+        count = min(len(view), len(data))
+        view[:count] = data[:count]
+        sink.advance(count)
+        data = data[count:]
+
+
+def _host(url: str) -> str:
+    return split_origin(url)[1]

@@ -1,0 +1,68 @@
+"""What the scheduler hands to the engine, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hfdmd.record import Digest, Span
+from hfdmd.wire.types import Phase, Reason
+
+SMALL_FILE_BYTES = 256 * 1024
+"""Files up to this size are fetched into memory (`Engine.fetch_small`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a file's bytes are now. `headers` (the Hub token) are sent to the URL's own origin only.
+
+    Neither the URL (it may be signed) nor the headers show in its repr.
+    """
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(slots=True)
+class Meter:
+    """Plain counters of a transfer, written by the engine and sampled by whoever shows them.
+
+    `downloaded_bytes` are in place, synced or not. `trouble` is why no connection makes progress, while none does.
+    """
+
+    downloaded_bytes: int = 0
+    received_bytes: int = 0
+    """All body bytes read from the network, including those fetched again."""
+    phase: Phase = Phase.TRANSFERRING
+    connections: int = 0
+    retries: int = 0
+    trouble: tuple[Reason, str] | None = None
+
+
+@dataclass(slots=True)
+class Job:
+    """One file to fetch."""
+
+    id: str
+    """The download's id, and the flow that the bandwidth limit is fair between."""
+    part: Path
+    """The part file, beside its final place; its folder exists."""
+    size_bytes: int | None
+    digest: Digest | None
+    """None only where unverified files are allowed."""
+    synced: list[Span]
+    """What the tracker claims; nothing else that the part file holds is trusted."""
+    locate: Callable[[], Awaitable[Target]]
+    """A fresh URL of the same file, which the Hub was asked about. May raise Failure."""
+    claim: Callable[[list[Span]], Awaitable[None]]
+    """Called with all that is synced, after the sync; with an empty list before the file is fetched from zero."""
+    meter: Meter = field(default_factory=Meter)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """All bytes are in the part file, synced, and their hash is `digest`. None: nobody knew what it should be."""
+
+    size_bytes: int
+    digest: Digest | None

@@ -1,0 +1,122 @@
+"""One bandwidth limit for the whole daemon: a token bucket, shared out fairly between downloads.
+
+Fair means deficit round robin with equal weights: every flow that waits gets the same share of each refill, however
+many connections it has; what one flow cannot use the others get.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+
+DEPTH_S = 0.1
+"""How much may be saved up: 2 % of what five seconds allow."""
+REFILL_S = 0.02
+MIN_GRANT_BYTES = 1024
+_UNLIMITED = 1 << 62
+
+
+class Limiter:
+    """Grants bytes to whoever is about to read. In the event loop's thread only; `bytes_per_s` 0 is no limit."""
+
+    def __init__(self, bytes_per_s: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._rate = bytes_per_s
+        self._tokens = 0.0
+        self._filled_at = clock()
+        self._flows: OrderedDict[str, deque[tuple[int, Callable[[int], None]]]] = OrderedDict()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def bytes_per_s(self) -> int:
+        return self._rate
+
+    def set_rate(self, bytes_per_s: int) -> None:
+        """The new limit holds from now on; who waits is served by it."""
+        self._fill()
+        self._rate = bytes_per_s
+        self._tokens = min(self._tokens, self._depth)
+        self._serve()
+
+    def take(self, flow: str, want_bytes: int, granted: Callable[[int], None]) -> int:
+        """So many bytes may be read now, at most `want_bytes`. 0: wait, `granted` is called once, with a number."""
+        if not self._rate:
+            return want_bytes
+        if not self._flows:
+            self._fill()
+            if self._tokens >= MIN_GRANT_BYTES:
+                grant = min(want_bytes, int(self._tokens), self._largest)
+                self._tokens -= grant
+                return grant
+        self._flows.setdefault(flow, deque()).append((want_bytes, granted))
+        self._arm()
+        return 0
+
+    def give_back(self, count: int) -> None:
+        """Granted but not read after all."""
+        if self._rate and count > 0:
+            self._tokens += count
+
+    def leave(self, flow: str, granted: Callable[[int], None]) -> None:
+        """Who waits with `granted` waits no more."""
+        waiting = self._flows.get(flow)
+        if waiting is None:
+            return
+        for entry in list(waiting):
+            if entry[1] == granted:
+                waiting.remove(entry)
+        if not waiting:
+            del self._flows[flow]
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    @property
+    def _depth(self) -> float:
+        return max(self._rate * DEPTH_S, MIN_GRANT_BYTES)
+
+    @property
+    def _largest(self) -> int:
+        """The largest single grant: a quarter of what one refill brings, so that flows take turns."""
+        return max(MIN_GRANT_BYTES, int(self._rate * REFILL_S / 4))
+
+    def _fill(self) -> None:
+        now = self._clock()
+        self._tokens = min(self._depth, self._tokens + (now - self._filled_at) * self._rate)
+        self._filled_at = now
+
+    def _arm(self) -> None:
+        if self._timer is None:
+            wait_s = max(REFILL_S, (MIN_GRANT_BYTES - self._tokens) / self._rate)
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._serve()
+        if self._flows and self._rate:
+            self._arm()
+
+    def _serve(self) -> None:
+        """Share out what there is, in turns of equal size, until nothing is left or nobody waits."""
+        if not self._rate:
+            flows, self._flows = self._flows, OrderedDict()
+            for waiting in flows.values():
+                for want, granted in waiting:
+                    granted(want)
+            return
+        self._fill()
+        while self._flows and self._tokens >= MIN_GRANT_BYTES:
+            turn = max(MIN_GRANT_BYTES, min(self._largest, int(self._tokens / len(self._flows))))
+            flow, waiting = next(iter(self._flows.items()))
+            want, granted = waiting.popleft()
+            grant = min(want, turn, int(self._tokens))
+            self._tokens -= grant
+            if waiting:
+                self._flows.move_to_end(flow)
+            else:
+                del self._flows[flow]
+            granted(grant)

@@ -1,0 +1,210 @@
+"""Connections, kept alive and reused across segments and files."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import aiohappyeyeballs
+import h11
+
+from hfdmd.failure import Failure
+from hfdmd.net.origin import RedirectPolicy, literal_address, origin, split_origin
+from hfdmd.net.proxy import Proxy, proxy_for
+from hfdmd.net.trust import ssl_context
+from hfdmd.transfer.connection import MAX_HEAD_BYTES, Connection
+from hfdmd.transfer.trouble import Broken
+from hfdmd.wire.types import Reason
+
+IDLE_S = 20.0
+"""An unused connection is closed after this: servers and firewalls forget theirs silently, often after 60 s."""
+NAMES_KEPT_S = 30.0
+HAPPY_EYEBALLS_DELAY_S = 0.25  # RFC 8305, section 5
+
+Key = tuple[str, str | None]
+AddrInfo = aiohappyeyeballs.AddrInfoType
+
+
+class Pool:
+    """Open connections by (origin, proxy). `receive_buffer_bytes` None leaves the kernel's own tuning alone."""
+
+    def __init__(self, policy: RedirectPolicy) -> None:
+        self._policy = policy
+        self._idle: dict[Key, list[tuple[Connection, float]]] = {}
+        self._open: set[Connection] = set()
+        self._names: dict[tuple[str, int], tuple[float, asyncio.Task[list[AddrInfo]]]] = {}
+        self._resolvers = ThreadPoolExecutor(4, thread_name_prefix="hfdmd-dns")
+        self._closed = False
+        self.receive_buffer_bytes: int | None = None
+
+    async def acquire(self, url: str, timeout_s: float, *, fresh: bool = False) -> tuple[Connection, bool]:
+        """A connection for `url`, and whether it was used before. Broken; Failure(TLS) for a rejected certificate."""
+        proxy = proxy_for(url)
+        key = (origin(url), proxy.url if proxy else None)
+        idle = self._idle.get(key, [])
+        while idle and not fresh:
+            connection, since = idle.pop()
+            if connection.is_open and time.monotonic() - since < IDLE_S:
+                return connection, True
+            connection.abort()
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._connect(url, proxy), False
+        except TimeoutError:
+            raise Broken(f"no connection to {split_origin(url)[1]} within {timeout_s:.0f} s") from None
+
+    def release(self, url: str, connection: Connection) -> None:
+        """Done with it: kept for the next request when it can be, else closed."""
+        if not connection.reusable or not connection.is_open or self._closed:
+            connection.abort()
+            return
+        proxy = proxy_for(url)
+        key = (origin(url), proxy.url if proxy else None)
+        self._idle.setdefault(key, []).append((connection, time.monotonic()))
+
+    def reap(self) -> None:
+        """Close what nobody has used for a while. To be called now and then."""
+        now = time.monotonic()
+        for key, idle in list(self._idle.items()):
+            kept = [(connection, since) for connection, since in idle if connection.is_open and now - since < IDLE_S]
+            for connection, since in idle:
+                if (connection, since) not in kept:
+                    connection.abort()
+            if kept:
+                self._idle[key] = kept
+            else:
+                del self._idle[key]
+
+    def drop_idle(self) -> None:
+        """Close all that is not in use (its buffers are of the wrong size now)."""
+        for idle in self._idle.values():
+            for connection, _ in idle:
+                connection.abort()
+        self._idle.clear()
+
+    async def close(self) -> None:
+        """Close all connections and wait until they are."""
+        self._closed = True
+        self._idle.clear()
+        lookups = [task for _, task in self._names.values()]
+        for task in lookups:
+            task.cancel()
+        for connection in list(self._open):
+            connection.abort()
+        await asyncio.gather(*lookups, *(connection.closed for connection in self._open), return_exceptions=True)
+        self._resolvers.shutdown(wait=False, cancel_futures=True)
+
+    async def _connect(self, url: str, proxy: Proxy | None) -> Connection:
+        scheme, host, port = split_origin(url)
+        at_host, at_port = split_origin(proxy.url)[1:] if proxy else (host, port)
+        sock = await self._dial(at_host, at_port, checked=proxy is None)
+        loop = asyncio.get_running_loop()
+        try:
+            if proxy and scheme == "https":
+                await _tunnel(sock, host, port, proxy)
+            if scheme == "https":
+                context = _context()
+                _, connection = await loop.create_connection(
+                    self._made, sock=sock, ssl=context, server_hostname=host, ssl_shutdown_timeout=1.0
+                )
+            else:
+                _, connection = await loop.create_connection(self._made, sock=sock)
+        except ssl.SSLCertVerificationError as error:
+            sock.close()
+            raise Failure(Reason.TLS, f"the certificate of {host} is not trusted: {error.verify_message}") from None
+        except OSError as error:
+            sock.close()
+            raise Broken(f"no TLS connection to {host}: {error.strerror or error}") from None
+        except BaseException:
+            sock.close()
+            raise
+        self._open.add(connection)
+        connection.closed.add_done_callback(lambda _: self._open.discard(connection))
+        return connection
+
+    def _made(self) -> Connection:
+        return Connection()
+
+    async def _dial(self, host: str, port: int, *, checked: bool) -> socket.socket:
+        try:
+            addresses = await self._lookup(host, port)
+            if checked and literal_address(host) is None:
+                addresses = [entry for entry in addresses if self._policy.may_connect(str(entry[4][0]))]
+                if not addresses:
+                    raise Broken(f"{host} has only addresses inside this machine")
+            return await aiohappyeyeballs.start_connection(
+                addresses,
+                happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S,
+                interleave=1,
+                socket_factory=self._socket,
+            )
+        except socket.gaierror as error:
+            raise Broken(f"the name {host} cannot be resolved: {error.strerror or error}") from None
+        except OSError as error:
+            raise Broken(f"no connection to {host}:{port}: {error.strerror or error}") from None
+
+    def _socket(self, info: AddrInfo) -> socket.socket:
+        sock = socket.socket(*info[:3])
+        sock.setblocking(False)
+        if self.receive_buffer_bytes is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.receive_buffer_bytes)
+        return sock
+
+    async def _lookup(self, host: str, port: int) -> list[AddrInfo]:
+        """Addresses of a name; asked once for all who want them at the time, and again after half a minute."""
+        now = time.monotonic()
+        known = self._names.get((host, port))
+        if known is None or now - known[0] > NAMES_KEPT_S or (known[1].done() and _failed(known[1])):
+            if len(self._names) > 1000:
+                self._names = {name: entry for name, entry in self._names.items() if now - entry[0] <= NAMES_KEPT_S}
+            known = (now, asyncio.create_task(self._ask(host, port)))
+            self._names[(host, port)] = known
+        return await asyncio.shield(known[1])
+
+    async def _ask(self, host: str, port: int) -> list[AddrInfo]:
+        return await asyncio.get_running_loop().run_in_executor(self._resolvers, _addresses, host, port)
+
+
+def _addresses(host: str, port: int) -> list[AddrInfo]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [info for info in found if info[0] in (socket.AF_INET, socket.AF_INET6)]
+
+
+def _failed(task: asyncio.Task[list[AddrInfo]]) -> bool:
+    return task.cancelled() or task.exception() is not None
+
+
+def _context() -> ssl.SSLContext:
+    try:
+        return ssl_context()
+    except (OSError, ValueError) as error:
+        raise Failure(Reason.TLS, f"the trusted certificates cannot be read: {error}") from None
+
+
+async def _tunnel(sock: socket.socket, host: str, port: int, proxy: Proxy) -> None:
+    """CONNECT through an HTTP proxy (RFC 9110, 9.3.6)."""
+    loop = asyncio.get_running_loop()
+    name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    headers = [("Host", name)]
+    if proxy.authorization:
+        headers.append(("Proxy-Authorization", proxy.authorization))
+    parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
+    request = parser.send(h11.Request(method="CONNECT", target=name, headers=headers)) or b""
+    try:
+        await loop.sock_sendall(sock, request + (parser.send(h11.EndOfMessage()) or b""))
+        while (event := parser.next_event()) is h11.NEED_DATA or isinstance(event, h11.InformationalResponse):
+            if event is h11.NEED_DATA:
+                parser.receive_data(await loop.sock_recv(sock, 16 * 1024))
+    except h11.RemoteProtocolError as error:
+        raise Broken(f"the proxy's answer is not HTTP/1.1: {error}") from None
+    except OSError as error:
+        raise Broken(f"the proxy broke the connection: {error.strerror or error}") from None
+    if not isinstance(event, h11.Response):
+        raise Broken("the proxy closed the connection")
+    if not 200 <= event.status_code < 300:
+        raise Broken(f"the proxy refused a connection to {name} with {event.status_code}")
+    if parser.trailing_data[0]:
+        raise Broken("the proxy spoke before the server could")

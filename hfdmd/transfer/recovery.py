@@ -1,0 +1,90 @@
+"""What to do after trouble: wait, ask for a new address, start over, or give up by cause."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+from hfdmd.failure import Failure
+from hfdmd.net.courtesy import backoff_s
+from hfdmd.transfer.budget import Budget
+from hfdmd.transfer.http import HttpTransport
+from hfdmd.transfer.trouble import BadAnswer, BadRedirect, Busy, Denied, RangeIgnored, RangeRefused, Trouble
+from hfdmd.wire.types import Reason
+
+BACKOFF_BASE_S = 0.5
+BACKOFF_CAP_S = 8.0
+
+
+class StartOver(Exception):
+    """What is there cannot be continued: fetch the file from zero, `whole` in one request without ranges."""
+
+    def __init__(self, *, whole: bool) -> None:
+        super().__init__("from zero, whole" if whole else "from zero")
+        self.whole = whole
+
+
+class Recovery:
+    """Judges trouble for one file. Strikes are counted by cause and forgotten as soon as bytes arrive."""
+
+    def __init__(self, transport: HttpTransport, budget: Budget) -> None:
+        self._transport = transport
+        self._budget = budget
+        self._strikes: Counter[type[Trouble]] = Counter()
+        self._started_over = False
+
+    def progressed(self) -> None:
+        """Bytes arrived."""
+        if self._strikes:
+            self._strikes.clear()
+
+    async def after(self, trouble: Trouble, generation: int, attempt: int, *, others_progress: bool) -> None:
+        """Return when it is time to try again. Raises StartOver, or Failure when trying again is of no use.
+
+        `generation` is the transport's when the attempt began: many connections that fail with the same old
+        address are one strike. `attempt` counts this worker's failures in a row.
+        """
+        current = generation == self._transport.generation
+        strike = 0
+        if current:
+            self._strikes[type(trouble)] += 1
+            strike = self._strikes[type(trouble)]
+        if isinstance(trouble, Busy) and trouble.status in (429, 503):
+            self._budget.objected()
+        if current:
+            self._judge(trouble, strike, others_progress)
+        if isinstance(trouble, Busy) and trouble.wait_s is not None:
+            return  # the transport waits as long as was asked for
+        if isinstance(trouble, Denied | RangeIgnored | RangeRefused | BadAnswer) and strike <= 1:
+            return  # a new address is worth an immediate try
+        await asyncio.sleep(backoff_s(attempt, base_s=BACKOFF_BASE_S, cap_s=BACKOFF_CAP_S))
+
+    def _judge(self, trouble: Trouble, strike: int, others_progress: bool) -> None:
+        transport = self._transport
+        match trouble:
+            case Denied():
+                if strike > 3 and not others_progress:
+                    raise Failure(Reason.HUB_UNAVAILABLE, f"{trouble.detail}, though the address is new")
+                transport.forget_target(redirect_only=strike == 1 and transport.was_redirected)
+            case BadRedirect():
+                if strike > 1 and not others_progress:
+                    raise Failure(Reason.HUB_UNAVAILABLE, trouble.detail)
+                transport.forget_target()
+            case RangeRefused():
+                if strike > 2:
+                    if self._started_over:
+                        raise Failure(Reason.HUB_UNAVAILABLE, trouble.detail)
+                    self._started_over = True
+                    raise StartOver(whole=True)
+                transport.forget_target()
+            case RangeIgnored():
+                if strike > 1 or not transport.has_ranged:
+                    raise StartOver(whole=True)
+                transport.forget_target()
+            case BadAnswer():
+                if strike > 2 and not others_progress:
+                    if not transport.ranged or self._started_over:
+                        raise Failure(Reason.HUB_UNAVAILABLE, trouble.detail)
+                    self._started_over = True
+                    raise StartOver(whole=True)
+                transport.forget_target()

@@ -1,0 +1,385 @@
+"""One go at a file: workers bring what is missing, a keeper syncs and claims it, the follower hashes it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+
+from hfdmd.failure import Failure
+from hfdmd.record import Digest, Span
+from hfdmd.transfer.blocks import Blocks
+from hfdmd.transfer.budget import Budget
+from hfdmd.transfer.disk import Crew, PartFile, disk_failure
+from hfdmd.transfer.http import HttpTransport
+from hfdmd.transfer.job import Job
+from hfdmd.transfer.limiter import Limiter
+from hfdmd.transfer.pace import Pace
+from hfdmd.transfer.plan import Lease, Plan
+from hfdmd.transfer.recovery import Recovery
+from hfdmd.transfer.spans import Spans
+from hfdmd.transfer.tasks import end, to_the_end
+from hfdmd.transfer.trouble import Trouble
+from hfdmd.transfer.verify import Follower
+from hfdmd.transfer.writer import LeaseSink, Writer
+from hfdmd.wire.types import Phase, Reason
+
+ENDLESS = 1 << 60
+"""Where the lease on a file of unknown size ends."""
+TICK_S = 0.25
+QUIET_BESIDE_OTHERS_S = 5.0
+"""A connection that is silent for so long, while others of the file bring bytes, is dropped."""
+MIN_STOLEN_BYTES = 256 * 1024
+MEASURED_S = 0.5
+"""A connection's speed is believed after this."""
+STEAL_S = 1.0
+"""Who needs so much longer for his rest may lose half of it: what is on its way to him is sent twice, after all."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Shop:
+    """What all transfers of the daemon share."""
+
+    crew: Crew
+    blocks: Blocks
+    limiter: Limiter
+    budget: Budget
+    pace: Pace
+    connections_per_file: int = 16
+    stall_timeout_s: float = 30.0
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    """One connection's worth of work: what it fetches now, and how it goes."""
+
+    task: asyncio.Task[None] | None = None
+    sink: LeaseSink | None = None
+    since: float = 0.0
+    began_at: int = 0
+    heard_at: float = 0.0
+    sleeping: bool = False
+
+
+class Round:
+    """From what is there to all of it, or an exception. Make one, `run` it once."""
+
+    def __init__(self, job: Job, part: PartFile, have: Spans, transport: HttpTransport, recovery: Recovery, shop: Shop):
+        self.size_bytes = job.size_bytes
+        self._job = job
+        self._shop = shop
+        self._transport = transport
+        self._recovery = recovery
+        self._plan: Plan | None = None
+        if job.size_bytes is not None:
+            per_file = shop.connections_per_file if transport.ranged else 1
+            self._plan = Plan(job.size_bytes, have, connections=per_file)
+        self._whole = job.size_bytes is None or not transport.ranged
+        self._whole_done = False
+        self._workers: set[_Worker] = set()
+        self._nudged = asyncio.Event()
+        self._waits_for_slot = False
+        self._claimed = list(have)
+        self._progress_at = time.monotonic()
+        self._trouble: Trouble | Failure | None = None
+        self._follower: Follower | None = None
+        if job.digest is not None and job.size_bytes is not None:
+            self._follower = Follower(part, job.digest, job.size_bytes, shop.crew)
+            self._follower.advance(have.frontier())
+        self._writer = Writer(part, shop.crew, have, self._written)
+        self._part = part
+        job.meter.downloaded_bytes = have.total_bytes
+        job.meter.phase = Phase.TRANSFERRING
+
+    async def run(self) -> Digest | None:
+        """Fetch what is missing; the digest of all of it, synced and claimed. None when no digest is asked for."""
+        failed = True
+        try:
+            await self._transfer()
+            self._job.meter.phase = Phase.VERIFYING
+            digest = await self._verify()
+            failed = False
+            return digest
+        finally:
+            await to_the_end(self._settle(failed))
+
+    # bytes come
+
+    async def _transfer(self) -> None:
+        keeper = asyncio.create_task(self._keep())
+        try:
+            while not self._is_complete:
+                self._staff()
+                tasks = {worker.task for worker in self._workers if worker.task is not None}
+                nudge = asyncio.ensure_future(self._nudged.wait())
+                try:
+                    await asyncio.wait({*tasks, keeper, nudge}, timeout=TICK_S, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    nudge.cancel()
+                self._nudged.clear()
+                for worker in [worker for worker in self._workers if worker.task and worker.task.done()]:
+                    self._workers.discard(worker)
+                    if worker.task is not None and not worker.task.cancelled():
+                        worker.task.result()
+                if keeper.done():
+                    keeper.result()
+                if self._writer.failure is not None:
+                    raise self._writer.failure
+                self._watch()
+        finally:
+            await to_the_end(end({keeper}))
+            await to_the_end(end({worker.task for worker in self._workers if worker.task is not None}))
+            self._workers.clear()
+            self._job.meter.connections = 0
+            if self._waits_for_slot:
+                self._shop.budget.leave(self._slot_taken)
+                self._waits_for_slot = False
+        await self._writer.drain()
+        if self._writer.failure is not None:
+            raise self._writer.failure
+
+    @property
+    def _is_complete(self) -> bool:
+        return self._plan.is_complete if self._plan is not None else self._whole_done
+
+    def _staff(self) -> None:
+        """Start as many workers as there is work, room and permission for."""
+        while self._has_work_for_one_more():
+            if not self._shop.budget.try_take():
+                if not self._waits_for_slot:
+                    self._waits_for_slot = True
+                    self._shop.budget.wait(self._slot_taken)
+                return
+            self._start_worker()
+
+    def _slot_taken(self) -> None:
+        """The budget has a slot for us at last."""
+        self._waits_for_slot = False
+        if self._has_work_for_one_more():
+            self._start_worker()
+            self._nudged.set()
+        else:
+            self._shop.budget.give()
+
+    def _has_work_for_one_more(self) -> bool:
+        count = len(self._workers)
+        if self._whole or not self._transport.is_proven:
+            return count == 0
+        if count >= self._shop.connections_per_file or self._plan is None:
+            return False
+        starting = sum(1 for worker in self._workers if worker.sink is None)
+        left = self._plan.segments_left()
+        return left > starting or (left == 0 and not starting and self._victim() is not None)
+
+    def _start_worker(self) -> None:
+        worker = _Worker(heard_at=time.monotonic())
+        worker.task = asyncio.create_task(self._work(worker))
+        self._workers.add(worker)
+        self._job.meter.connections = len(self._workers)
+
+    async def _work(self, worker: _Worker) -> None:
+        """Fetch lease after lease, until there are none or the slot is needed elsewhere."""
+        attempt = 0
+        try:
+            while (lease := self._next_lease()) is not None:
+                generation = self._transport.generation
+                before = lease.at
+                trouble = await self._fetch(worker, lease)
+                if lease.at > before:
+                    attempt = 0
+                if trouble is None:
+                    self._shop.budget.went_well()
+                else:
+                    await self._recover(worker, trouble, generation, attempt)
+                    attempt += 1
+                if self._shop.budget.is_contended and len(self._workers) > 1:
+                    return
+        finally:
+            self._shop.budget.give()
+
+    async def _fetch(self, worker: _Worker, lease: Lease) -> Trouble | Failure | None:
+        """Bring one lease; what went wrong, if something did that can be mended."""
+        shop = self._shop
+
+        def on_bytes(count: int) -> None:
+            worker.heard_at = self._progress_at = time.monotonic()
+            meter = self._job.meter
+            meter.downloaded_bytes += count
+            meter.received_bytes += count
+            meter.trouble = None
+            self._recovery.progressed()
+            if not self._proven:
+                self._proven = True
+                self._nudged.set()
+
+        sink = LeaseSink(lease, self._writer, shop.blocks, shop.limiter, self._job.id, on_bytes, self._become_whole)
+        worker.sink, worker.since, worker.began_at = sink, time.monotonic(), lease.at
+        worker.heard_at = worker.since
+        try:
+            await self._transport.fetch(lease.at, None if lease.end == ENDLESS else lease.end, sink)
+            if lease.end == ENDLESS:
+                self.size_bytes = lease.at
+                self._whole_done = True
+        except Trouble as trouble:
+            return trouble
+        except Failure as failure:
+            if failure.is_final:
+                raise
+            return failure
+        finally:
+            sink.close()
+            worker.sink = None
+            if self._plan is not None:
+                self._plan.give_back(lease)
+        return None
+
+    _proven = False
+
+    def _next_lease(self) -> Lease | None:
+        if self._plan is None:
+            return None if self._whole_done else Lease(0, ENDLESS)
+        if self._whole:
+            return self._plan.take_all()
+        # a request should last several times as long as its answer takes to begin
+        lease = self._plan.take(int(self._usual_rate() * 4 * self._transport.first_byte_s))
+        if lease is None and (victim := self._victim()) is not None and victim.sink is not None:
+            pace = self._rate(victim)
+            share = pace / (pace + max(self._usual_rate(), 1.0))
+            lease = self._plan.steal(victim.sink.lease, share)
+        return lease
+
+    def _victim(self) -> _Worker | None:
+        """Who will be the last to finish, when it pays to take half of his rest away."""
+        old = time.monotonic() - MEASURED_S
+        candidates = [
+            worker
+            for worker in self._workers
+            if worker.sink is not None and worker.since < old and not worker.sink.is_held
+        ]
+        worst = max(candidates, key=self._eta_s, default=None)
+        if worst is None or worst.sink is None:
+            return None
+        left_bytes = worst.sink.lease.left_bytes
+        pays = self._eta_s(worst) > 8 * self._transport.first_byte_s + STEAL_S
+        return worst if pays and left_bytes >= 2 * MIN_STOLEN_BYTES else None
+
+    def _eta_s(self, worker: _Worker) -> float:
+        return worker.sink.lease.left_bytes / max(self._rate(worker), 1.0) if worker.sink is not None else 0.0
+
+    def _rate(self, worker: _Worker) -> float:
+        """Bytes per second of what it fetches now."""
+        if worker.sink is None:
+            return 0.0
+        return (worker.sink.lease.at - worker.began_at) / max(time.monotonic() - worker.since, 0.001)
+
+    def _usual_rate(self) -> float:
+        rates = sorted(self._rate(worker) for worker in self._workers if worker.sink is not None)
+        return rates[len(rates) // 2] if rates else 0.0
+
+    def _become_whole(self, lease: Lease, size_bytes: int | None) -> bool:
+        """The server sends all of the file: go on with that when nothing else is there or under way."""
+        if self._plan is None:
+            return True
+        if self._writer.written or len(self._plan.leases) > 1 or lease.at != 0:
+            return False
+        self._whole = True
+        return self._plan.extend_to_all(lease)
+
+    # trouble comes
+
+    async def _recover(self, worker: _Worker, trouble: Trouble | Failure, generation: int, attempt: int) -> None:
+        self._job.meter.retries += 1
+        self._trouble = trouble
+        others = self._others_progress(worker)
+        if not others:
+            self._job.meter.trouble = (trouble.reason, trouble.detail)
+        worker.sleeping = True
+        try:
+            if isinstance(trouble, Failure):
+                wait_s = trouble.retry_after_s or 0.0
+                if wait_s > self._shop.stall_timeout_s and not others:
+                    raise trouble
+                trouble = Trouble(trouble.detail)
+            await self._recovery.after(trouble, generation, attempt, others_progress=others)
+        finally:
+            worker.sleeping = False
+
+    def _others_progress(self, worker: _Worker) -> bool:
+        soon = time.monotonic() - min(5.0, self._shop.stall_timeout_s / 2)
+        return any(other is not worker and other.sink is not None and other.heard_at > soon for other in self._workers)
+
+    def _watch(self) -> None:
+        """Give up when nothing moves; drop a connection that is silent while others are not."""
+        now = time.monotonic()
+        sinks = [worker.sink for worker in self._workers if worker.sink is not None]
+        if not self._workers or any(sink.is_held for sink in sinks):
+            self._progress_at = now  # it is we who wait: for a slot, the disk or the limit
+        if now - self._progress_at > self._shop.stall_timeout_s:
+            trouble = self._trouble
+            if trouble is None:
+                raise Failure(Reason.STALLED, f"not a byte came for {now - self._progress_at:.0f} s")
+            retry_after_s = trouble.retry_after_s if isinstance(trouble, Failure) else None
+            raise Failure(trouble.reason, trouble.detail, retry_after_s=retry_after_s)
+        latest = max((worker.heard_at for worker in self._workers), default=now)
+        for worker in self._workers:
+            silent = latest - worker.heard_at > QUIET_BESIDE_OTHERS_S
+            if silent and worker.sink is not None and not worker.sink.is_held and worker.task is not None:
+                worker.task.cancel()
+
+    # bytes stay
+
+    def _written(self, frontier: int) -> None:
+        if self._follower is not None:
+            self._follower.advance(frontier)
+
+    async def _keep(self) -> None:
+        """Sync and claim, again and again, as often as the disk and the daemon's pace allow."""
+        while True:
+            await self._shop.pace.turn()
+            began = time.monotonic()
+            for worker in self._workers:
+                if worker.sink is not None:
+                    worker.sink.flush()
+            await self._writer.settled()
+            await self._claim()
+            self._shop.pace.took(time.monotonic() - began)
+
+    async def _claim(self) -> None:
+        """Sync what is written, then say so, when that is news."""
+        if self._writer.failure is not None or list(self._writer.written) == self._claimed:
+            return
+        spans: list[Span] = await self._writer.sync()
+        await self._job.claim(spans)
+        self._claimed = spans
+
+    async def _verify(self) -> Digest | None:
+        digest = self._job.digest
+        if self.size_bytes is None:
+            raise RuntimeError("a whole file without a size")
+        if digest is not None and self._follower is None:
+            self._follower = Follower(self._part, digest, self.size_bytes, self._shop.crew)
+            self._follower.advance(self.size_bytes)
+        if self._follower is None:
+            return None
+        claiming = asyncio.create_task(self._claim())
+        try:
+            return await self._follower.result()
+        except OSError as error:
+            raise disk_failure(error, f"reading {self._part.path.name}") from None
+        finally:
+            await claiming
+
+    async def _settle(self, failed: bool) -> None:
+        """Nothing moves any more after this. After a failure: what did come is synced and claimed."""
+        await self._writer.drain()
+        if self._follower is not None:
+            await self._follower.stop()
+        try:
+            await self._claim()
+        except Failure as failure:
+            if not failed:
+                raise
+            _log.warning("what came last could not be kept: %s", failure)

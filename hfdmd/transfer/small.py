@@ -1,0 +1,113 @@
+"""One small file into memory: one request, no part file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from hfdmd.failure import Failure
+from hfdmd.transfer.budget import Budget
+from hfdmd.transfer.http import HttpShared, HttpTransport
+from hfdmd.transfer.job import SMALL_FILE_BYTES, Job
+from hfdmd.transfer.limiter import Limiter
+from hfdmd.transfer.recovery import Recovery, StartOver
+from hfdmd.transfer.trouble import Trouble
+from hfdmd.transfer.verify import digest_of
+from hfdmd.wire.types import Phase, Reason
+
+
+class MemorySink:
+    """A place in memory for a file of at most `limit` bytes."""
+
+    def __init__(self, size_bytes: int | None, limiter: Limiter, flow: str) -> None:
+        self.wake: Callable[[], None] | None = None
+        self.data = bytearray(SMALL_FILE_BYTES if size_bytes is None else size_bytes)
+        self._view = memoryview(self.data)
+        self._limiter = limiter
+        self._flow = flow
+        self._credit = 0
+        self._asked = False
+        self.got = 0
+
+    @property
+    def wanted_bytes(self) -> int:
+        return len(self.data) - self.got
+
+    def ready(self) -> bool:
+        if self._credit <= 0 and not self._asked:
+            self._credit = self._limiter.take(self._flow, self.wanted_bytes, self._granted)
+            self._asked = self._credit == 0
+        return self._credit > 0
+
+    def buffer(self) -> memoryview:
+        return self._view[self.got : self.got + min(self._credit, self.wanted_bytes)]
+
+    def advance(self, count: int) -> None:
+        self.got += count
+        self._credit -= count
+
+    def accept_whole(self, size_bytes: int | None) -> bool:
+        return True
+
+    def close(self) -> None:
+        if self._asked:
+            self._limiter.leave(self._flow, self._granted)
+        self._limiter.give_back(self._credit)
+
+    def _granted(self, count: int) -> None:
+        self._asked = False
+        self._credit += count
+        if self.wake is not None:
+            self.wake()
+
+
+async def fetch_small(job: Job, http: HttpShared, budget: Budget, limiter: Limiter) -> bytes:
+    """See `Engine.fetch_small`."""
+    if job.size_bytes is not None and job.size_bytes > SMALL_FILE_BYTES:
+        raise ValueError(f"{job.size_bytes} bytes are too many for fetch_small")
+    transport = HttpTransport(http, job.locate, job.size_bytes)
+    transport.ranged = False
+    recovery = Recovery(transport, budget)
+    mismatched = False
+    attempt = 0
+    began = time.monotonic()
+    while True:
+        generation = transport.generation
+        try:
+            data = await _once(job, transport, budget, limiter)
+        except Trouble as trouble:
+            job.meter.retries += 1
+            job.meter.trouble = (trouble.reason, trouble.detail)
+            if time.monotonic() - began > http.stall_timeout_s:
+                raise Failure(trouble.reason, trouble.detail) from None
+            with suppress(StartOver):  # every try is from zero
+                await recovery.after(trouble, generation, attempt, others_progress=False)
+            attempt += 1
+            continue
+        job.meter.trouble = None
+        job.meter.phase = Phase.VERIFYING
+        digest = None if job.digest is None else digest_of(job.digest, data)
+        if digest == job.digest:
+            return data
+        if mismatched:
+            raise Failure(Reason.HASH_MISMATCH, f"the content is {digest}, it should be {job.digest}; fetched twice")
+        mismatched = True
+        transport.forget_target()
+
+
+async def _once(job: Job, transport: HttpTransport, budget: Budget, limiter: Limiter) -> bytes:
+    if job.size_bytes == 0:
+        return b""
+    await budget.take()
+    sink = MemorySink(job.size_bytes, limiter, job.id)
+    job.meter.connections = 1
+    try:
+        await transport.fetch(0, job.size_bytes, sink)
+        budget.went_well()
+        job.meter.downloaded_bytes = sink.got
+        return bytes(sink.data[: sink.got])
+    finally:
+        sink.close()
+        job.meter.connections = 0
+        budget.give()

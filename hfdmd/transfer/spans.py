@@ -1,0 +1,83 @@
+"""A set of bytes of a file, as sorted, disjoint, non-touching half-open spans."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+
+from hfdmd.record import Span
+
+
+class Spans:
+    """Which bytes of a file. Adding and removing cost the logarithm of the number of spans, plus what they merge."""
+
+    __slots__ = ("_ends", "_starts", "total_bytes")
+
+    def __init__(self, spans: Iterable[Span] = ()) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        self.total_bytes = 0
+        for start, end in spans:
+            self.add(start, end)
+
+    def __iter__(self) -> Iterator[Span]:
+        return zip(self._starts, self._ends, strict=True)
+
+    def __bool__(self) -> bool:
+        return bool(self._starts)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Spans) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
+    def __repr__(self) -> str:
+        return f"Spans({list(self)})"
+
+    def add(self, start: int, end: int) -> None:
+        """Add [start, end); touching and overlapping spans become one. An empty range adds nothing."""
+        if start >= end:
+            return
+        first = bisect_left(self._ends, start)
+        last = bisect_right(self._starts, end)
+        if first < last:
+            start = min(start, self._starts[first])
+            end = max(end, self._ends[last - 1])
+            self.total_bytes -= sum(self._ends[first:last]) - sum(self._starts[first:last])
+        self._starts[first:last] = [start]
+        self._ends[first:last] = [end]
+        self.total_bytes += end - start
+
+    def remove(self, start: int, end: int) -> None:
+        """Take [start, end) out."""
+        if start >= end:
+            return
+        first = bisect_right(self._ends, start)
+        last = bisect_left(self._starts, end)
+        if first >= last:
+            return
+        kept = [
+            (left, right) for left, right in ((self._starts[first], start), (end, self._ends[last - 1])) if left < right
+        ]
+        self.total_bytes -= sum(self._ends[first:last]) - sum(self._starts[first:last])
+        self._starts[first:last] = [left for left, _ in kept]
+        self._ends[first:last] = [right for _, right in kept]
+        self.total_bytes += sum(right - left for left, right in kept)
+
+    def frontier(self) -> int:
+        """How far the bytes reach without a gap from the beginning."""
+        return self._ends[0] if self._starts and self._starts[0] == 0 else 0
+
+    def missing(self, size_bytes: int) -> list[Span]:
+        """What of [0, size_bytes) is not in the set."""
+        gaps: list[Span] = []
+        at = 0
+        for start, end in self:
+            if start >= size_bytes:
+                break
+            if at < start:
+                gaps.append((at, start))
+            at = end
+        if at < size_bytes:
+            gaps.append((at, size_bytes))
+        return gaps

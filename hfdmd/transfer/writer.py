@@ -1,0 +1,225 @@
+"""From buffers to the part file: writes in threads, and what is written, synced and still under way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from hfdmd.failure import Failure
+from hfdmd.record import Span
+from hfdmd.transfer.blocks import Blocks
+from hfdmd.transfer.disk import Crew, PartFile, disk_failure
+from hfdmd.transfer.limiter import Limiter
+from hfdmd.transfer.plan import Lease
+from hfdmd.transfer.spans import Spans
+
+
+class Writer:
+    """Writes to one part file. `on_written` is told the new frontier; the first error stays in `failure`."""
+
+    def __init__(self, part: PartFile, crew: Crew, have: Spans, on_written: Callable[[int], None]) -> None:
+        self.part = part
+        self.written = have
+        self.failure: Failure | None = None
+        self._crew = crew
+        self._on_written = on_written
+        self._pending: set[asyncio.Future[None]] = set()
+
+    def write(self, data: memoryview, offset: int, done: Callable[[], None]) -> None:
+        """Write `data`, which must stay as it is until `done` is called (also after an error)."""
+        end = offset + len(data)
+        future = self._crew.write(self.part.write, data, offset)
+        self._pending.add(future)
+
+        def finished(future: asyncio.Future[None]) -> None:
+            self._pending.discard(future)
+            error = future.exception()
+            if error is None:
+                self.written.add(offset, end)
+                self._on_written(self.written.frontier())
+            elif self.failure is None:
+                if not isinstance(error, OSError):
+                    raise error
+                self.failure = disk_failure(error, f"writing {self.part.path.name}")
+            done()
+
+        future.add_done_callback(finished)
+
+    async def drain(self) -> None:
+        """Return when nothing is being written."""
+        while self._pending:
+            await asyncio.wait(set(self._pending))
+            await asyncio.sleep(0)
+
+    async def settled(self) -> None:
+        """Return when what has been handed over by now is written."""
+        if self._pending:
+            await asyncio.wait(set(self._pending))
+            await asyncio.sleep(0)
+
+    async def sync(self) -> list[Span]:
+        """Sync what is written by now, and say what that is. Failure when the disk fails."""
+        spans = list(self.written)
+        try:
+            await self._crew.sync(self.part.sync)
+        except OSError as error:
+            raise disk_failure(error, f"syncing {self.part.path.name}") from None
+        return spans
+
+
+class _Block:
+    """A buffer that is filled from `offset` on and written piece by piece."""
+
+    __slots__ = ("closed", "filled", "handed", "offset", "pending", "view")
+
+    def __init__(self, view: memoryview, offset: int) -> None:
+        self.view = view
+        self.offset = offset
+        self.filled = 0
+        self.handed = 0
+        self.pending = 0
+        self.closed = False
+
+
+class LeaseSink:
+    """The place for the bytes of one lease: collects them in a buffer, has it written, goes on in the next."""
+
+    MAX_BLOCKS = 2
+
+    def __init__(
+        self,
+        lease: Lease,
+        writer: Writer,
+        blocks: Blocks,
+        limiter: Limiter,
+        flow: str,
+        on_bytes: Callable[[int], None],
+        on_whole: Callable[[Lease, int | None], bool],
+    ) -> None:
+        self.lease = lease
+        self.wake: Callable[[], None] | None = None
+        self._writer = writer
+        self._blocks = blocks
+        self._limiter = limiter
+        self._flow = flow
+        self._on_bytes = on_bytes
+        self._on_whole = on_whole
+        self._block: _Block | None = None
+        self._held = 0
+        self._credit = 0
+        self._asked = False
+        self._waiting = False
+        self._closed = False
+        blocks.users += 1
+
+    @property
+    def wanted_bytes(self) -> int:
+        return self.lease.end - self.lease.at
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the bytes wait for us (the disk, the limit), not we for them."""
+        return self._asked or self._waiting
+
+    def ready(self) -> bool:
+        if self._block is None and not self._open_block():
+            return False
+        if self._credit <= 0 and not self._asked:
+            self._credit = self._limiter.take(self._flow, self._room(), self._granted)
+            self._asked = self._credit == 0
+        return self._credit > 0
+
+    def buffer(self) -> memoryview:
+        block = self._block
+        if block is None:
+            raise RuntimeError("not ready")
+        return block.view[block.filled : block.filled + min(self._room(), self._credit)]
+
+    def advance(self, count: int) -> None:
+        block = self._block
+        if block is None:
+            raise RuntimeError("not ready")
+        block.filled += count
+        self.lease.at += count
+        self._credit -= count
+        self._on_bytes(count)
+        if block.filled == len(block.view) or self.lease.at >= self.lease.end:
+            self._hand(block)
+            block.closed = True
+            self._block = None
+
+    def accept_whole(self, size_bytes: int | None) -> bool:
+        return self._on_whole(self.lease, size_bytes)
+
+    def flush(self) -> None:
+        """Have written what has come so far."""
+        if self._block is not None:
+            self._hand(self._block)
+
+    def close(self) -> None:
+        """No more bytes will come; what has come is written."""
+        if self._closed:
+            return
+        self._closed = True
+        self.wake = None
+        self._blocks.users -= 1
+        if self._asked:
+            self._limiter.leave(self._flow, self._granted)
+        self._limiter.give_back(self._credit)
+        self._credit = 0
+        if self._block is not None:
+            block, self._block = self._block, None
+            block.closed = True
+            self._hand(block)
+            if not block.pending:
+                self._blocks.give_back(block.view)
+
+    def _room(self) -> int:
+        block = self._block
+        room = 0 if block is None else len(block.view) - block.filled
+        return min(room, self.lease.end - self.lease.at)
+
+    def _open_block(self) -> bool:
+        view = None
+        if self._held < self.MAX_BLOCKS:
+            view = self._blocks.take(first=self._held == 0)
+            if view is None and not self._waiting:
+                self._blocks.wait(self._woken)
+        if view is None:
+            self._waiting = True
+            return False
+        self._waiting = False
+        self._held += 1
+        self._block = _Block(view, self.lease.at)
+        return True
+
+    def _hand(self, block: _Block) -> None:
+        start, end = block.handed, block.filled
+        if start == end:
+            return
+        block.handed = end
+        block.pending += 1
+
+        def done() -> None:
+            block.pending -= 1
+            if block.closed and not block.pending:
+                self._held -= 1
+                self._blocks.give_back(block.view)
+                self._woken()
+
+        self._writer.write(block.view[start:end], block.offset + start, done)
+
+    def _woken(self) -> None:
+        if self._waiting and not self._closed:
+            self._waiting = False
+            if self.wake is not None:
+                self.wake()
+
+    def _granted(self, count: int) -> None:
+        self._asked = False
+        if self._closed:
+            self._limiter.give_back(count)
+            return
+        self._credit += count
+        if self.wake is not None:
+            self.wake()

@@ -1,0 +1,139 @@
+"""What the tests of this room share: an engine against the test Hub, and a job that remembers what was claimed."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hfdmd.config import Limits
+from hfdmd.net.courtesy import Courtesy
+from hfdmd.net.origin import RedirectPolicy
+from hfdmd.record import Digest, Span
+from hfdmd.transfer.engine import Engine
+from hfdmd.transfer.job import Job, Target
+from tests.hub import HubServer, SeededContent, seeded
+
+MiB = 1 << 20
+REPO = "owner/name"
+FILE = "model.safetensors"
+
+
+def limits(**changes: Any) -> Limits:
+    """Settings for tests: a short stall timeout, else the defaults."""
+    values: dict[str, Any] = {
+        "max_connections": 128,
+        "max_connections_per_file": 16,
+        "bandwidth_bytes_per_s": 0,
+        "stall_timeout_s": 3.0,
+    }
+    return Limits(**(values | changes))
+
+
+@asynccontextmanager
+async def engine_for(hub: HubServer, **changes: Any) -> AsyncIterator[Engine]:
+    """An engine that trusts the test Hub's addresses; `open_part` is handed on, all else is of `limits`."""
+    options = {"open_part": changes.pop("open_part")} if "open_part" in changes else {}
+    engine = Engine(Courtesy(), RedirectPolicy(hub.endpoint), limits(**changes), "hfdmd-test", **options)
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+@dataclass
+class Desk:
+    """One file on the test Hub and the job that fetches it."""
+
+    hub: HubServer
+    content: SeededContent
+    part: Path
+    digest: Digest | None
+    size_bytes: int | None
+    claims: list[list[Span]] = field(default_factory=list)
+    located: int = 0
+    file: str = FILE
+
+    @property
+    def synced(self) -> list[Span]:
+        return self.claims[-1] if self.claims else []
+
+    async def locate(self) -> Target:
+        """As the hub room does: the signed URL of the CDN, asked for anew."""
+        self.located += 1
+        return Target(await asyncio.to_thread(signed_url, self.hub, self.file))
+
+    async def claim(self, spans: list[Span]) -> None:
+        self.claims.append(spans)
+
+    def job(self, **changes: Any) -> Job:
+        """The job, going on from the last claim."""
+        values: dict[str, Any] = {
+            "id": "job",
+            "part": self.part,
+            "size_bytes": self.size_bytes,
+            "digest": self.digest,
+            "synced": list(self.synced),
+            "locate": self.locate,
+            "claim": self.claim,
+        }
+        return Job(**(values | changes))
+
+    def is_right(self) -> bool:
+        """Whether the part file holds the content."""
+        with self.part.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == self.content.sha256
+
+    @property
+    def sent_twice(self) -> int:
+        """Body bytes that the CDN sent beyond the size of the file."""
+        return max(0, self.hub.sent_bytes(self.file) - len(self.content))
+
+
+def desk(hub: HubServer, folder: Path, size_bytes: int = 20 * MiB, *, seed: int = 1, **changes: Any) -> Desk:
+    """A repo with one file of so many pseudo-random bytes."""
+    content = seeded(size_bytes, seed=seed)
+    hub.add_repo(REPO, {FILE: content})
+    values: dict[str, Any] = {"digest": f"sha256:{content.sha256}", "size_bytes": size_bytes}
+    return Desk(hub, content, folder / "file.part", **(values | changes))
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        return None
+
+
+def signed_url(hub: HubServer, file: str, revision: str = "main") -> str:
+    """Where the Hub's resolve route leads now."""
+    request = urllib.request.Request(f"{hub.endpoint}/{REPO}/resolve/{revision}/{file}", method="HEAD")
+    try:
+        with urllib.request.build_opener(_NoRedirect).open(request, timeout=10) as answer:
+            return str(answer.url)
+    except urllib.error.HTTPError as error:
+        with error:
+            return str(error.headers["Location"])
+
+
+async def until(condition: Callable[[], bool], deadline_s: float = 20.0) -> None:
+    """Poll until `condition` holds; AssertionError when it does not in time."""
+    ends = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < ends, "it did not come to pass in time"
+        await asyncio.sleep(0.005)
+
+
+async def cancelled(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait until it has ended."""
+    task.cancel()
+    await asyncio.wait((task,))
+    assert task.cancelled(), task.exception()
+
+
+Locate = Callable[[], Awaitable[Target]]
