@@ -1,0 +1,42 @@
+"""Doing something for many files at once: grouped by where they go, and none takes the others along when it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from hfdmd.failure import Failure
+from hfdmd.hub import durable
+from hfdmd.record import FileSpec
+
+T = TypeVar("T")
+I = TypeVar("I", bound=tuple[Any, ...])  # noqa: E741 - an item: a tuple that begins with its FileSpec
+
+
+def attempt(step: Callable[[], T], what: str) -> T | Failure:
+    """A step's result, or why it failed. `what` is the place, for the detail."""
+    try:
+        return step()
+    except Failure as failure:
+        return failure
+    except OSError as error:
+        return durable.failure_of(error, what)
+
+
+def by_folder(items: Sequence[I], handle: Callable[[list[I]], Sequence[T]]) -> list[T | Failure]:
+    """`handle` called for each group of items that go to one repo's cache folder or one local folder.
+
+    Results are in the order of the items. What stops a whole group is each of its items' failure.
+    """
+    groups: dict[str, list[int]] = {}
+    for index, item in enumerate(items):
+        spec: FileSpec = item[0]
+        where = spec.local_dir or f"{spec.repo_type.value} {spec.model_repo}"
+        groups.setdefault(where, []).append(index)
+    results: dict[int, T | Failure] = {}
+    for where, indices in groups.items():
+        group = [items[index] for index in indices]
+        done = attempt(lambda group=group: handle(group), where)  # type: ignore[misc]
+        outcomes = [done] * len(group) if isinstance(done, Failure) else done
+        results.update(zip(indices, outcomes, strict=True))
+    return [results[index] for index in range(len(items))]

@@ -1,0 +1,287 @@
+"""The Hub's standard cache, written so that every program with `huggingface_hub` finds what is put there.
+
+How an existing blob is trusted: the client verifies nothing, so a damaged blob under a right name exists in the wild.
+A blob is hashed once before it is taken; not again while it keeps the size and time that were recorded of it.
+One that fails is not taken; the file is fetched and replaces the blob by rename. Nothing is written through a link.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from hfdmd.failure import Failure
+from hfdmd.hub import durable, layout
+from hfdmd.hub.batch import attempt
+from hfdmd.hub.content import Placed, has_content, never
+from hfdmd.hub.snapshots import RepoFolder
+from hfdmd.record import FileSpec, RepoSpec, Source
+from hfdmd.wire.types import Reason
+
+_NO_SYMLINKS = errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP
+_MEMORY = 100_000  # verified blobs remembered
+
+Adoptable = tuple[FileSpec, Source, Placed | None]
+Small = tuple[FileSpec, Source, bytes, Placed | None]
+
+
+class Cache:
+    """The cache at `root`. Thread-safe: changes to one repo's folder are made one after the other."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._guard = threading.Lock()
+        self._busy: dict[str, threading.Lock] = {}
+        self._symlinks: bool | None = None
+        self._verified: OrderedDict[tuple[int, int, int, int, str], None] = OrderedDict()
+
+    def prepare(self) -> None:
+        """The root with its tag for backup programs. Raises OSError when it cannot be written."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        tag = self.root / "CACHEDIR.TAG"
+        if not tag.exists():
+            tag.write_text(layout.CACHEDIR_TAG)
+        if not os.access(self.root, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.root))
+
+    def repo_path(self, spec: FileSpec | RepoSpec) -> Path:
+        return self.root / layout.repo_folder(spec.repo_type, spec.model_repo)
+
+    def blob_path(self, spec: FileSpec, source: Source) -> Path:
+        layout.check_source(source)
+        return self.repo_path(spec) / "blobs" / source.etag
+
+    def lock_path(self, spec: FileSpec, source: Source) -> Path:
+        """The client's lock for this blob."""
+        layout.check_source(source)
+        return self.root / ".locks" / layout.repo_folder(spec.repo_type, spec.model_repo) / f"{source.etag}.lock"
+
+    def part_path(self, spec: FileSpec) -> Path:
+        """Beside the blobs, whose folder is made."""
+        with self.open_repo(spec):
+            return self.repo_path(spec) / "blobs" / layout.part_name(spec.id)
+
+    def has_blob(self, spec: FileSpec, source: Source) -> bool:
+        """Whether the file is in the cache as far as its size tells; without reading it."""
+        layout.check_source(source)
+        pointer = self.repo_path(spec).joinpath("snapshots", source.commit, *layout.file_parts(spec.file_path))
+        return any(_has_size(path, source) for path in (self.blob_path(spec, source), pointer))
+
+    def adopt(self, items: Sequence[Adoptable], stopped: Callable[[], bool] = never) -> list[Placed | Failure | None]:
+        """Take what is in the cache already, all items of one repo; None for what must be fetched."""
+        results: list[Placed | Failure | None] = [None] * len(items)
+        good: list[int] = []
+        for index, (spec, source, previous) in enumerate(items):
+            verified = attempt(partial(self._verify, spec, source, previous, stopped), spec.file_path)
+            if isinstance(verified, Failure):
+                results[index] = verified
+            elif verified:
+                good.append(index)
+        if good:
+            with self.open_repo(items[0][0]) as repo:
+                for index in good:
+                    spec, source, previous = items[index]
+                    results[index] = attempt(partial(_enter, repo, spec, source, previous), spec.file_path)
+                repo.inside.sync()
+        return results
+
+    def place(self, spec: FileSpec, source: Source, part: Path, previous: Placed | None) -> Placed:
+        """Put a complete part file into its place. Raises OSError and `Failure`."""
+        layout.check_source(source)
+        with self.open_repo(spec) as repo:
+            blobs = repo.blobs()
+            name = part.name
+            check_part(blobs, name, source)
+            os.chmod(name, durable.natural_mode(blobs), dir_fd=blobs)
+            if repo.symlinks:
+                os.rename(name, source.etag, src_dir_fd=blobs, dst_dir_fd=blobs)
+                durable.sync_folder(blobs)
+                repo.point(spec, source, previous)
+            else:
+                repo.move_in(name, spec, source, previous)
+            repo.set_ref(spec.revision, source.commit)
+            repo.inside.sync()
+            placed = repo.placed(spec, source)
+        self._remember(placed.path, source)
+        return placed
+
+    def place_small(self, items: Sequence[Small]) -> list[Placed | Failure]:
+        """Put many small files of one repo into their places: one sync for the data, one for the names."""
+        results: dict[int, Placed | Failure] = {}
+        with self.open_repo(items[0][0]) as repo:
+            blobs = repo.blobs()
+            written: dict[int, str] = {}
+            for index, (spec, source, data, _) in enumerate(items):
+                name = attempt(partial(_write_new, blobs, spec, source, data), spec.file_path)
+                if isinstance(name, Failure):
+                    results[index] = name
+                else:
+                    written[index] = name
+            durable.sync_files(blobs, list(written.values()))
+            if repo.symlinks:
+                for index, name in written.items():
+                    os.rename(name, items[index][1].etag, src_dir_fd=blobs, dst_dir_fd=blobs)
+                durable.sync_folder(blobs)
+            for index, name in written.items():
+                spec, source, _, previous = items[index]
+                enter = (
+                    partial(_enter, repo, spec, source, previous)
+                    if repo.symlinks
+                    else partial(_move_in, repo, name, spec, source, previous)
+                )
+                results[index] = attempt(enter, spec.file_path)
+            repo.inside.sync()
+        return [results[index] for index in range(len(items))]
+
+    def remove(self, spec: FileSpec, source: Source, placed: Placed) -> bool:
+        """Take away what was placed, and what this leaves unused. Raises OSError and `Failure`."""
+        layout.check_source(source)
+        if not self.repo_path(spec).is_dir():
+            return False
+        with self.open_repo(spec) as repo:
+            removed = repo.remove(spec, source, placed)
+            repo.tidy()
+            return removed
+
+    def discard_part(self, spec: FileSpec) -> None:
+        """Delete the part file, and the repo's folder if it held nothing else."""
+        path = self.repo_path(spec)
+        if not path.is_dir():
+            return
+        with self.open_repo(spec) as repo:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(layout.part_name(spec.id), dir_fd=repo.blobs())
+            repo.tidy()
+
+    def orphan_parts(self, known: Collection[Path]) -> list[Path]:
+        """Part files of ours that are not among `known`."""
+        kept = set(known)
+        found = self.root.glob("*--*/blobs/hfdmd-*")
+        return [path for path in found if layout.is_part_name(path.name) and path not in kept and not path.is_symlink()]
+
+    @contextlib.contextmanager
+    def open_repo(self, spec: FileSpec | RepoSpec) -> Iterator[RepoFolder]:
+        """The repo's folder, made if need be, for nobody else meanwhile. Raises OSError."""
+        path = self.repo_path(spec)
+        with self._guard:
+            busy = self._busy.setdefault(path.name, threading.Lock())
+        with busy, RepoFolder(path, symlinks=True) as repo:
+            repo.symlinks = self._links_work(repo.blobs())
+            yield repo
+
+    def _verify(self, spec: FileSpec, source: Source, previous: Placed | None, stopped: Callable[[], bool]) -> bool:
+        """Whether the blob or the snapshot's entry holds the content."""
+        layout.check_source(source)
+        pointer = self.repo_path(spec).joinpath("snapshots", source.commit, *layout.file_parts(spec.file_path))
+        return any(self._is_good(path, source, previous, stopped) for path in (self.blob_path(spec, source), pointer))
+
+    def _is_good(self, path: Path, source: Source, previous: Placed | None, stopped: Callable[[], bool]) -> bool:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
+            return False  # not there, or of no use to us: fetched, and replaced by rename
+        try:
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode) or source.size_bytes not in (None, found.st_size):
+                return False
+            if previous is not None and previous.is_stat(found):
+                return True
+            key = _key(found, source)
+            if key in self._verified:
+                return True
+            if not has_content(fd, source, stopped):
+                return False
+            durable.sync_file(fd)  # an app placed it, and apps do not sync
+            self._note(key)
+            return True
+        finally:
+            os.close(fd)
+
+    def _remember(self, path: Path, source: Source) -> None:
+        self._note(_key(path.stat(), source))
+
+    def _note(self, key: tuple[int, int, int, int, str]) -> None:
+        with self._guard:
+            self._verified[key] = None
+            while len(self._verified) > _MEMORY:
+                self._verified.popitem(last=False)
+
+    def _links_work(self, blobs: int) -> bool:
+        """Whether snapshots may be made of links here; tried once."""
+        if os.environ.get("HF_HUB_DISABLE_SYMLINKS", "").upper() in {"1", "ON", "YES", "TRUE"}:
+            return False
+        if self._symlinks is None:
+            name = f"hfdmd-{os.urandom(8).hex()}.tmp"
+            try:
+                os.symlink("x", name, dir_fd=blobs)
+                os.unlink(name, dir_fd=blobs)
+                self._symlinks = True
+            except OSError as error:
+                if error.errno not in _NO_SYMLINKS:
+                    raise
+                self._symlinks = False
+        return self._symlinks
+
+
+def _enter(repo: RepoFolder, spec: FileSpec, source: Source, previous: Placed | None) -> Placed:
+    """Pointer and ref for a blob that is in place."""
+    if os.path.lexists(repo.path / "blobs" / source.etag):
+        repo.point(spec, source, previous)
+    repo.set_ref(spec.revision, source.commit)
+    return repo.placed(spec, source)
+
+
+def _move_in(repo: RepoFolder, name: str, spec: FileSpec, source: Source, previous: Placed | None) -> Placed:
+    repo.move_in(name, spec, source, previous)
+    repo.set_ref(spec.revision, source.commit)
+    return repo.placed(spec, source)
+
+
+def check_part(folder: int, name: str, source: Source) -> None:
+    """Raises `Failure` when the part file is not what should be placed."""
+    try:
+        found = os.lstat(name, dir_fd=folder)
+    except FileNotFoundError:
+        raise Failure(
+            Reason.RESTARTED, "The partial file was deleted by another program; it is fetched again."
+        ) from None
+    if not stat.S_ISREG(found.st_mode) or source.size_bytes not in (None, found.st_size):
+        raise Failure(Reason.DISK_ERROR, f"The partial file {name} was changed by another program.")
+
+
+def _write_new(folder: int, spec: FileSpec, source: Source, data: bytes) -> str:
+    layout.check_source(source)
+    layout.file_parts(spec.file_path)
+    if source.size_bytes not in (None, len(data)):
+        raise Failure(Reason.INTERNAL, f"{spec.file_path} should have {source.size_bytes} bytes, not {len(data)}.")
+    name = layout.new_name(spec.id)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)
+    fd = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=folder)
+    try:
+        durable.write_all(fd, data)
+    except OSError:
+        os.unlink(name, dir_fd=folder)
+        raise
+    finally:
+        os.close(fd)
+    return name
+
+
+def _has_size(path: Path, source: Source) -> bool:
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and source.size_bytes in (None, found.st_size)
+
+
+def _key(found: os.stat_result, source: Source) -> tuple[int, int, int, int, str]:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, source.digest or ""

@@ -1,0 +1,51 @@
+"""Whether a file on disk holds the content that a source names."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hfdmd.record import Source
+
+_CHUNK_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A file that stands complete under its final name. The time is that of the content (links are followed)."""
+
+    path: Path
+    size_bytes: int
+    mtime_ns: int
+
+    def is_stat(self, found: os.stat_result) -> bool:
+        """Whether a file of this stat can be the one that was placed, unchanged."""
+        return stat.S_ISREG(found.st_mode) and found.st_size == self.size_bytes and found.st_mtime_ns == self.mtime_ns
+
+
+def never() -> bool:
+    """Default of the `stopped` callbacks."""
+    return False
+
+
+def has_content(fd: int, source: Source, stopped: Callable[[], bool] = never) -> bool:
+    """Whether the open file has the source's size and digest. False also when there is no digest, or when stopped."""
+    size_bytes = os.fstat(fd).st_size
+    if source.digest is None or source.size_bytes not in (None, size_bytes):
+        return False
+    kind, _, expected = source.digest.partition(":")
+    hasher = hashlib.sha1(b"blob %d\0" % size_bytes, usedforsecurity=False)
+    if kind == "sha256":
+        hasher = hashlib.sha256()
+    offset = 0
+    while not stopped():
+        chunk = os.pread(fd, _CHUNK_BYTES, offset)
+        if not chunk:
+            return hasher.hexdigest() == expected
+        hasher.update(chunk)
+        offset += len(chunk)
+    return False

@@ -1,0 +1,184 @@
+"""Getting bytes and names onto the disk for good, and the few file operations that the standard library lacks."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from hfdmd.failure import Failure
+from hfdmd.wire.types import Reason
+
+_FULL = errno.ENOSPC, errno.EDQUOT
+_IN_THE_WAY = errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EEXIST, errno.ENOTEMPTY
+_NO_SUCH_CALL = errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP
+_RENAME_NOREPLACE = 1  # Linux: linux/fs.h
+_RENAME_EXCL = 4  # macOS: sys/stdio.h
+_FICLONE = 0x40049409  # Linux: linux/fs.h
+_COPY_BYTES = 64 * 1024 * 1024
+_MAX_SINGLE_SYNCS = 4
+
+
+@contextlib.contextmanager
+def disk_trouble(what: str) -> Iterator[None]:
+    """Turns an OSError into the `Failure` that it means, with `what` as the place in its detail."""
+    try:
+        yield
+    except OSError as error:
+        raise failure_of(error, what) from error
+
+
+def failure_of(error: OSError, what: str) -> Failure:
+    """disk_full, path_taken (something of another kind stands in the way) or disk_error."""
+    why = error.strerror or type(error).__name__
+    if error.errno in _FULL:
+        return Failure(Reason.DISK_FULL, f"No room for {what}: {why}.")
+    if error.errno in _IN_THE_WAY:
+        return Failure(Reason.PATH_TAKEN, f"Something is in the way of {what}: {why}.")
+    return Failure(Reason.DISK_ERROR, f"Cannot use {what}: {why}.")
+
+
+def sync_file(fd: int) -> None:
+    """The file's data and metadata, through the drive's own cache where the system can say so (macOS)."""
+    if sys.platform == "darwin":
+        try:
+            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+            return
+        except OSError as error:
+            if error.errno not in _NO_SUCH_CALL:
+                raise
+    os.fsync(fd)
+
+
+def sync_folder(fd: int) -> None:
+    """The names in a folder. Some network file systems refuse to sync folders: there the server keeps them."""
+    try:
+        sync_file(fd)
+    except OSError as error:
+        if error.errno not in (*_NO_SUCH_CALL, errno.EBADF):
+            raise
+
+
+def sync_file_system(fd: int) -> bool:
+    """Everything on the file system that `fd` is on, in one go. False where there is no such call."""
+    syncfs = _function("syncfs") if sys.platform == "linux" else None
+    if syncfs is None:
+        return False
+    if syncfs(fd) != 0:
+        number = ctypes.get_errno()
+        if number in _NO_SUCH_CALL:
+            return False
+        raise OSError(number, os.strerror(number))
+    return True
+
+
+def sync_files(folder_fd: int, names: Sequence[str]) -> None:
+    """Many files of one folder: one sync of the whole file system, else file by file, several at a time."""
+    if len(names) > _MAX_SINGLE_SYNCS and sync_file_system(folder_fd):
+        return
+    # macOS: the full sync of the last one empties the drive's cache for all that were synced to it before
+    sync = os.fsync if sys.platform == "darwin" else sync_file
+    with ThreadPoolExecutor(max_workers=8) as threads:
+        for done in [threads.submit(_sync_name, folder_fd, name, sync) for name in names[:-1]]:
+            done.result()
+    for name in names[-1:]:
+        _sync_name(folder_fd, name, sync_file)
+
+
+def _sync_name(folder_fd: int, name: str, sync: Callable[[int], None]) -> None:
+    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
+    try:
+        sync(fd)
+    finally:
+        os.close(fd)
+
+
+def rename_new(source_fd: int, source: str, target_fd: int, target: str) -> None:
+    """Rename that never replaces anything. FileExistsError when `target` is there.
+
+    Where the file system cannot do both in one step, it looks first.
+    """
+    function, flag = (
+        (_function("renameatx_np"), _RENAME_EXCL)
+        if sys.platform == "darwin"
+        else (_function("renameat2"), _RENAME_NOREPLACE)
+    )
+    number = errno.ENOSYS
+    if function is not None:
+        if function(source_fd, os.fsencode(source), target_fd, os.fsencode(target), flag) == 0:
+            return
+        number = ctypes.get_errno()
+    if number not in _NO_SUCH_CALL:
+        raise OSError(number, os.strerror(number), target)
+    try:
+        os.lstat(target, dir_fd=target_fd)
+    except FileNotFoundError:
+        os.rename(source, target, src_dir_fd=source_fd, dst_dir_fd=target_fd)
+        return
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
+
+
+def copy_file(source_fd: int, target_fd: int, stopped: Callable[[], bool]) -> bool:
+    """The content of one open file into another, empty one: shared blocks where possible. False when stopped."""
+    if sys.platform == "linux":
+        try:
+            fcntl.ioctl(target_fd, _FICLONE, source_fd)
+            return True
+        except OSError as error:
+            if error.errno not in (*_NO_SUCH_CALL, errno.EXDEV, errno.ENOTTY, errno.EPERM, errno.EBADF):
+                raise
+    offset = 0
+    by_kernel = hasattr(os, "copy_file_range")
+    while not stopped():
+        if by_kernel:
+            try:
+                copied = os.copy_file_range(source_fd, target_fd, _COPY_BYTES, offset, offset)
+            except OSError as error:
+                if error.errno not in (*_NO_SUCH_CALL, errno.EXDEV, errno.EPERM):
+                    raise
+                by_kernel = False
+                continue
+        else:
+            copied = os.pwrite(target_fd, os.pread(source_fd, 1024 * 1024, offset), offset)
+        if copied == 0:
+            return True
+        offset += copied
+    return False
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """All of `data`, however many writes it takes."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def natural_mode(folder_fd: int) -> int:
+    """The mode that a new file gets in this folder (umask, default ACL), found the only thread-safe way: by one."""
+    name = f"hfdmd-{os.urandom(8).hex()}.tmp"
+    fd = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o666, dir_fd=folder_fd)
+    try:
+        return os.fstat(fd).st_mode & 0o777
+    finally:
+        os.close(fd)
+        os.unlink(name, dir_fd=folder_fd)
+
+
+def unlink_quietly(path: Path) -> None:
+    """Remove a file of ours if it is there."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        path.unlink()
+
+
+@lru_cache
+def _function(name: str) -> Any:
+    """A function of the C library, or None where it has none of that name."""
+    return getattr(ctypes.CDLL(None, use_errno=True), name, None)

@@ -1,0 +1,96 @@
+"""Folders below a root, entered step by step without following any symbolic link, so that none leads outside."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from hfdmd.hub.durable import sync_file_system, sync_folder
+
+_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_MAX_OPEN = 64  # descriptors kept at once
+_MAX_SINGLE_SYNCS = 8
+
+Parts = tuple[str, ...]
+
+
+class Folders:
+    """Open descriptors of folders below `root`, and which of them have changed and want a sync.
+
+    `root` itself may be reached through links: it is the user's choice. Everything below may not:
+    OSError (ENOTDIR or ELOOP) for a link or a file where a folder should be.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._fds: dict[Parts, int] = {(): os.open(root, _FLAGS)}
+        self._changed: set[Parts] = set()
+
+    def __enter__(self) -> Folders:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for fd in self._fds.values():
+            os.close(fd)
+        self._fds.clear()
+
+    def open(self, parts: Sequence[str], *, make: bool = False) -> int:
+        """The folder's descriptor, which stays ours and good for the next few calls at least."""
+        wanted = tuple(parts)
+        if (known := self._fds.pop(wanted, None)) is not None:
+            self._fds[wanted] = known  # used last
+            return known
+        depth = len(wanted)
+        while wanted[:depth] not in self._fds:
+            depth -= 1
+        parent = self._fds[wanted[:depth]]
+        while depth < len(wanted):
+            if make:
+                try:
+                    os.mkdir(wanted[depth], dir_fd=parent)
+                    self._changed.add(wanted[:depth])
+                except FileExistsError:
+                    pass
+            parent = os.open(wanted[depth], _FLAGS | os.O_NOFOLLOW, dir_fd=parent)
+            depth += 1
+            self._fds[wanted[:depth]] = parent
+        self._let_go(wanted)
+        return parent
+
+    def note_change(self, parts: Sequence[str]) -> None:
+        """Names in this folder have changed; `sync` will see to it."""
+        self._changed.add(tuple(parts))
+
+    def sync(self) -> None:
+        """Every changed folder, onto the disk."""
+        if len(self._changed) > _MAX_SINGLE_SYNCS and sync_file_system(self._fds[()]):
+            self._changed.clear()
+        while self._changed:
+            parts = self._changed.pop()
+            with contextlib.suppress(FileNotFoundError):  # removed since, and its parent noted that
+                sync_folder(self.open(parts))
+
+    def tidy(self, parts: Sequence[str], *, keep: int = 0) -> None:
+        """Remove the folder and those above it, as far as they are empty and deeper than `keep` parts."""
+        wanted = tuple(parts)
+        while len(wanted) > keep:
+            try:
+                os.rmdir(wanted[-1], dir_fd=self.open(wanted[:-1]))
+            except OSError:
+                return  # not empty, not there, or not ours to remove: all the same to a tidier
+            for known in [known for known in self._fds if known[: len(wanted)] == wanted]:
+                os.close(self._fds.pop(known))
+            self._changed.discard(wanted)
+            wanted = wanted[:-1]
+            self._changed.add(wanted)
+
+    def _let_go(self, wanted: Parts) -> None:
+        """Close what is over the limit and was not used for longest, but never the root or what leads to `wanted`."""
+        for parts in [parts for parts in self._fds if parts != wanted[: len(parts)]]:
+            if len(self._fds) <= _MAX_OPEN:
+                return
+            os.close(self._fds.pop(parts))

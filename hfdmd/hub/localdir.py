@@ -1,0 +1,249 @@
+"""A folder of the user's that files go to under their own names, with the Hub client's books beside them.
+
+Source of the books: `huggingface_hub._local_folder`: `<dir>/.cache/huggingface/download/<path>.metadata` holds commit,
+etag and time, a line each, and makes the client take the file as current.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from hfdmd.failure import Failure
+from hfdmd.hub import durable, layout
+from hfdmd.hub.content import Placed, has_content, never
+from hfdmd.hub.folders import Folders
+from hfdmd.record import FileSpec, Source
+from hfdmd.wire.types import Reason
+
+_log = logging.getLogger(__name__)
+_DOWNLOAD = (*layout.BOOKS, "download")
+_NEW = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+class LocalDir:
+    """One local folder, open. Links in it are never followed, so that nothing is written outside of it."""
+
+    def __init__(self, root: Path, inside: Folders, busy: threading.RLock) -> None:
+        self.root = root
+        self.inside = inside
+        self._busy = busy
+
+    def books(self, parts: Sequence[str] = ()) -> int:
+        """The folder of the client's books for files in the folder `parts`, made if need be."""
+        return self.inside.open((*_DOWNLOAD, *parts), make=True)
+
+    def start_books(self) -> None:
+        """The files that keep the books out of backups and repositories."""
+        folder = self.inside.open(layout.BOOKS, make=True)
+        for name, text in ((".gitignore", "*"), ("CACHEDIR.TAG", layout.CACHEDIR_TAG)):
+            try:
+                fd = os.open(name, _NEW, 0o666, dir_fd=folder)
+            except FileExistsError:
+                continue
+            try:
+                durable.write_all(fd, text.encode())
+            finally:
+                os.close(fd)
+
+    def take(
+        self, spec: FileSpec, source: Source, previous: Placed | None, stopped: Callable[[], bool] = never
+    ) -> Placed | None:
+        """The file that stands at the place already, when it has the right content; None when it must be fetched.
+
+        Raises `Failure` (path_taken) when something stands there that neither is right nor was put there before.
+        """
+        found = self._look(spec)
+        if found is None:
+            return None
+        if self._is_previous(spec, previous, found):
+            if self._books(spec)[1:] == [source.etag] or self._has(spec, source, stopped):
+                return self._entered(spec, source)
+            return None
+        if stat.S_ISREG(found.st_mode) and self._has(spec, source, stopped):
+            return self._entered(spec, source)
+        if stopped():
+            return None
+        raise self._taken(spec)
+
+    def move_in(self, name: str, spec: FileSpec, source: Source, previous: Placed | None) -> Placed:
+        """Rename the complete file `name` among the books to its place. Raises OSError, and `Failure` (path_taken)."""
+        with self._busy:
+            return self._move_in(name, spec, source, previous)
+
+    def _move_in(self, name: str, spec: FileSpec, source: Source, previous: Placed | None) -> Placed:
+        *above, last = layout.file_parts(spec.file_path)
+        folder = self.inside.open(above, make=True)
+        try:
+            durable.rename_new(self.books(), name, folder, last)
+        except FileExistsError:
+            found = os.lstat(last, dir_fd=folder)
+            if not self._is_previous(spec, previous, found):
+                if stat.S_ISREG(found.st_mode) and self._has(spec, source, never):
+                    os.unlink(name, dir_fd=self.books())
+                    return self._entered(spec, source)
+                raise self._taken(spec) from None
+            os.rename(name, last, src_dir_fd=self.books(), dst_dir_fd=folder)
+        self.inside.note_change(above)
+        return self._entered(spec, source)
+
+    def copy_in(self, blob: int, spec: FileSpec, source: Source, stopped: Callable[[], bool]) -> Placed | None:
+        """Copy (or clone) an open blob to the place; what is verified is the copy. None when it is not the content."""
+        name = layout.new_name(spec.id)
+        self._discard(name)
+        fd = os.open(name, _NEW, 0o666, dir_fd=self.books())
+        try:
+            good = durable.copy_file(blob, fd, stopped) and has_content(fd, source, stopped)
+            if good:
+                durable.sync_file(fd)
+        except OSError:
+            self._discard(name)
+            raise
+        finally:
+            os.close(fd)
+        if not good:
+            self._discard(name)
+            return None
+        return self.move_in(name, spec, source, None)
+
+    def write_new(self, spec: FileSpec, data: bytes) -> str:
+        """A small file among the books, not synced yet; its name."""
+        name = layout.new_name(spec.id)
+        self._discard(name)
+        fd = os.open(name, _NEW, 0o666, dir_fd=self.books())
+        try:
+            durable.write_all(fd, data)
+        except OSError:
+            self._discard(name)
+            raise
+        finally:
+            os.close(fd)
+        return name
+
+    def remove(self, spec: FileSpec, placed: Placed) -> bool:
+        """Delete the file if it is the one that was placed, with its entry in the books and folders left empty."""
+        with self._busy:
+            return self._remove(spec, placed)
+
+    def _remove(self, spec: FileSpec, placed: Placed) -> bool:
+        *above, last = layout.file_parts(spec.file_path)
+        if placed.path != self.root / spec.file_path:
+            return False
+        try:
+            folder = self.inside.open(above)
+            if not placed.is_stat(os.lstat(last, dir_fd=folder)):
+                return False
+            os.unlink(last, dir_fd=folder)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                return False
+            raise
+        self.inside.note_change(above)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(f"{last}.metadata", dir_fd=self.inside.open((*_DOWNLOAD, *above)))
+        self.inside.tidy((*_DOWNLOAD, *above), keep=len(_DOWNLOAD))
+        self.inside.tidy(above)
+        self.inside.sync()
+        return True
+
+    def _look(self, spec: FileSpec) -> os.stat_result | None:
+        *above, last = layout.file_parts(spec.file_path)
+        try:
+            return os.lstat(last, dir_fd=self.inside.open(above))
+        except FileNotFoundError:
+            return None
+
+    def _has(self, spec: FileSpec, source: Source, stopped: Callable[[], bool]) -> bool:
+        *above, last = layout.file_parts(spec.file_path)
+        try:
+            fd = os.open(last, _READ, dir_fd=self.inside.open(above))
+        except PermissionError:
+            return False
+        try:
+            if not has_content(fd, source, stopped):
+                return False
+            durable.sync_file(fd)  # whoever wrote it may not have
+            return True
+        finally:
+            os.close(fd)
+
+    def _is_previous(self, spec: FileSpec, previous: Placed | None, found: os.stat_result) -> bool:
+        return previous is not None and previous.path == self.root / spec.file_path and previous.is_stat(found)
+
+    def _books(self, spec: FileSpec) -> list[str]:
+        """Commit and etag that the books have of the file; empty when they have nothing."""
+        *above, last = layout.file_parts(spec.file_path)
+        try:
+            fd = os.open(f"{last}.metadata", _READ, dir_fd=self.inside.open((*_DOWNLOAD, *above)))
+        except OSError:
+            return []
+        try:
+            return os.read(fd, 1024).decode("ascii", "replace").splitlines()[:2]
+        finally:
+            os.close(fd)
+
+    def _entered(self, spec: FileSpec, source: Source) -> Placed:
+        """The record of the file in its place; the books name its source."""
+        *above, last = layout.file_parts(spec.file_path)
+        if self._books(spec) != [source.commit, source.etag]:
+            with self._busy:
+                self._write_books(above, last, source)
+        found = os.lstat(last, dir_fd=self.inside.open(above))
+        return Placed(self.root / spec.file_path, found.st_size, found.st_mtime_ns)
+
+    def _write_books(self, above: Sequence[str], last: str, source: Source) -> None:
+        """The books are for the Hub's client: a file whose name leaves no room for the ending has none."""
+        name = f"{last}.metadata"
+        if len(os.fsencode(name)) > 255:
+            _log.info("no metadata for a file whose name is too long for it")
+            return
+        temporary = f"hfdmd-{os.urandom(8).hex()}.tmp"
+        folder = self.books(above)
+        fd = os.open(temporary, _NEW, 0o666, dir_fd=folder)
+        try:
+            durable.write_all(fd, f"{source.commit}\n{source.etag}\n{time.time()}\n".encode())
+        finally:
+            os.close(fd)
+        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+        self.inside.note_change((*_DOWNLOAD, *above))
+
+    def _discard(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self.books())
+
+    def _taken(self, spec: FileSpec) -> Failure:
+        return Failure(
+            Reason.PATH_TAKEN,
+            f"{self.root / spec.file_path} is there already with another content and was not put there by hfdmd:"
+            " move it away, or choose another local folder.",
+        )
+
+
+class LocalDirs:
+    """Opens local folders; changes to one are made one after the other, reading goes on meanwhile."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._busy: dict[str, threading.RLock] = {}
+
+    @contextlib.contextmanager
+    def open(self, local_dir: str, *, make: bool = True) -> Iterator[LocalDir]:
+        """The folder, made with its books if need be. Raises OSError."""
+        root = Path(local_dir)
+        with self._guard:
+            busy = self._busy.setdefault(local_dir, threading.RLock())
+        if make:
+            root.mkdir(parents=True, exist_ok=True)
+        with Folders(root) as inside:
+            folder = LocalDir(root, inside, busy)
+            if make:
+                folder.start_books()
+            yield folder

@@ -1,0 +1,202 @@
+"""Where files belong: the Hub's cache, or a local folder. Plain synchronous code for threads; never the network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+from hfdmd.failure import Failure
+from hfdmd.hub import durable, layout, locks
+from hfdmd.hub.batch import attempt, by_folder
+from hfdmd.hub.cache import Adoptable, Cache, Small, check_part
+from hfdmd.hub.content import Placed, never
+from hfdmd.hub.listing import Entry
+from hfdmd.hub.localdir import LocalDir, LocalDirs
+from hfdmd.hub.locks import Lock
+from hfdmd.hub.trees import write_tree
+from hfdmd.record import FileSpec, RepoSpec, Source
+
+__all__ = ["Lock", "Placed", "Shelf"]
+
+
+class Shelf:
+    """Thread-safe. Methods raise `Failure` for expected trouble (disk_full, disk_error, path_taken, restarted)."""
+
+    def __init__(self, cache_dir: Path) -> None:
+        self._cache = Cache(Path(os.path.abspath(cache_dir)))
+        self._local = LocalDirs()
+
+    def prepare(self) -> None:
+        """The cache folder with its CACHEDIR.TAG. Raises OSError when it cannot be written."""
+        self._cache.prepare()
+
+    def part_path(self, spec: FileSpec, source: Source) -> Path:
+        """Where the part file goes, on the file system of its final place; its folder is made."""
+        layout.check_source(source)
+        layout.file_parts(spec.file_path)
+        if spec.local_dir is None:
+            with durable.disk_trouble(str(self._cache.repo_path(spec))):
+                return self._cache.part_path(spec)
+        layout.check_local(spec)
+        with durable.disk_trouble(spec.local_dir), self._local.open(spec.local_dir) as folder:
+            folder.books()
+        return _local_part(spec)
+
+    def adopt(self, items: Sequence[Adoptable], stopped: Callable[[], bool] = never) -> list[Placed | Failure | None]:
+        """What is on this machine already, put in its place; None for what must be fetched.
+
+        Content is verified by reading it, unless it is what hfdmd placed before (the items' third) and unchanged.
+        `stopped` is asked while reading; once it says so, the rest is answered None.
+        """
+        return by_folder(items, lambda group: self._adopt(group, stopped))
+
+    def place(self, spec: FileSpec, source: Source, part: Path, previous: Placed | None) -> Placed:
+        """Rename the complete, verified, synced part file into its place. On return every step is on the disk."""
+        with durable.disk_trouble(str(part.parent)):
+            if spec.local_dir is None:
+                return self._cache.place(spec, source, part, previous)
+            layout.check_source(source)
+            layout.check_local(spec)
+            with self._local.open(spec.local_dir) as folder:
+                books = folder.books()
+                check_part(books, part.name, source)
+                os.chmod(part.name, durable.natural_mode(books), dir_fd=books)
+                placed = folder.move_in(part.name, spec, source, previous)
+                folder.inside.sync()
+                return placed
+
+    def place_small(self, items: Sequence[Small]) -> list[Placed | Failure]:
+        """Put many small, verified files in their places with few syncs; each has its own outcome."""
+        return by_folder(items, self._place_small)
+
+    def lock(self, spec: FileSpec, source: Source) -> Lock | None:
+        """The Hub client's own lock for this file, without waiting; None when somebody else holds it."""
+        path = self._lock_path(spec, source)
+        if not locks.name_fits(path):
+            return Lock(None)
+        with durable.disk_trouble(str(path)):
+            if spec.local_dir is not None:
+                with self._local.open(spec.local_dir) as folder:
+                    folder.books(layout.file_parts(spec.file_path)[:-1])
+            return locks.take(path)
+
+    def stands(self, placed: Placed) -> bool:
+        """Whether the file is still there with that size."""
+        try:
+            return placed.path.stat().st_size == placed.size_bytes
+        except OSError:
+            return False
+
+    def delete(self, spec: FileSpec, source: Source, placed: Placed) -> bool:
+        """Delete the file: the snapshot's entry, and the blob when nothing else uses it; or the local folder's file.
+
+        False, and nothing is touched, when it is not what was recorded.
+        """
+        with durable.disk_trouble(str(placed.path)):
+            if spec.local_dir is None:
+                return self._cache.remove(spec, source, placed)
+            if not Path(spec.local_dir).is_dir():
+                return False
+            with self._local.open(spec.local_dir, make=False) as folder:
+                return folder.remove(spec, placed)
+
+    def discard_part(self, spec: FileSpec, source: Source) -> None:
+        """Delete the part file, if there is one."""
+        if spec.local_dir is None:
+            with durable.disk_trouble(str(self._cache.repo_path(spec))):
+                self._cache.discard_part(spec)
+        else:
+            part = _local_part(spec)
+            with durable.disk_trouble(str(part)):
+                durable.unlink_quietly(part)
+
+    def write_tree(self, spec: RepoSpec, commit: str, entries: Iterable[Entry]) -> None:
+        """The list of all files of a commit, for the Hub's client. To be written before the files."""
+        if spec.local_dir is None:
+            with durable.disk_trouble(str(self._cache.repo_path(spec))), self._cache.open_repo(spec) as repo:
+                write_tree(repo.inside, (), commit, entries)
+        else:
+            with durable.disk_trouble(spec.local_dir), self._local.open(spec.local_dir) as folder:
+                write_tree(folder.inside, layout.BOOKS, commit, entries)
+
+    def orphan_parts(self, known: Collection[Path]) -> list[Path]:
+        """Part files of hfdmd in the cache that are not among `known`."""
+        return self._cache.orphan_parts(known)
+
+    def cached(self, spec: FileSpec, source: Source) -> bool:
+        """Whether the file is here, as far as its size tells; without reading it."""
+        if spec.local_dir is None:
+            return self._cache.has_blob(spec, source)
+        path = Path(spec.local_dir, *layout.file_parts(spec.file_path))
+        try:
+            return path.lstat().st_size == source.size_bytes
+        except OSError:
+            return False
+
+    def _adopt(self, group: Sequence[Adoptable], stopped: Callable[[], bool]) -> list[Placed | Failure | None]:
+        local_dir = group[0][0].local_dir
+        if local_dir is None:
+            return self._cache.adopt(group, stopped)
+        if not Path(local_dir).is_dir() and not any(self._cache.has_blob(spec, source) for spec, source, _ in group):
+            return [None] * len(group)
+        with self._local.open(local_dir) as folder:
+            results = [
+                attempt(partial(self._adopt_local, folder, spec, source, previous, stopped), spec.file_path)
+                for spec, source, previous in group
+            ]
+            folder.inside.sync()
+        return results
+
+    def _adopt_local(
+        self, folder: LocalDir, spec: FileSpec, source: Source, previous: Placed | None, stopped: Callable[[], bool]
+    ) -> Placed | None:
+        layout.check_source(source)
+        layout.check_local(spec)
+        taken = folder.take(spec, source, previous, stopped)
+        if taken is not None:
+            return taken
+        try:
+            blob = os.open(self._cache.blob_path(spec, source), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
+            return None
+        try:
+            if source.size_bytes not in (None, os.fstat(blob).st_size):
+                return None
+            return folder.copy_in(blob, spec, source, stopped)
+        finally:
+            os.close(blob)
+
+    def _place_small(self, group: Sequence[Small]) -> list[Placed | Failure]:
+        local_dir = group[0][0].local_dir
+        if local_dir is None:
+            return self._cache.place_small(group)
+        with self._local.open(local_dir) as folder:
+            written = [attempt(partial(_write_local, folder, *item[:3]), item[0].file_path) for item in group]
+            durable.sync_files(folder.books(), [name for name in written if isinstance(name, str)])
+            results = [
+                name
+                if isinstance(name, Failure)
+                else attempt(partial(folder.move_in, name, spec, source, previous), spec.file_path)
+                for name, (spec, source, _, previous) in zip(written, group, strict=True)
+            ]
+            folder.inside.sync()
+        return results
+
+    def _lock_path(self, spec: FileSpec, source: Source) -> Path:
+        if spec.local_dir is None:
+            return self._cache.lock_path(spec, source)
+        layout.check_local(spec)
+        *above, name = layout.file_parts(spec.file_path)
+        return Path(spec.local_dir, *layout.BOOKS, "download", *above, f"{name}.lock")
+
+
+def _local_part(spec: FileSpec) -> Path:
+    return Path(spec.local_dir or "", *layout.BOOKS, "download", layout.part_name(spec.id))
+
+
+def _write_local(folder: LocalDir, spec: FileSpec, source: Source, data: bytes) -> str:
+    layout.check_source(source)
+    layout.check_local(spec)
+    return folder.write_new(spec, data)

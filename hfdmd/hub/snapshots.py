@@ -1,0 +1,277 @@
+"""One repo's folder in the Hub's cache, while something is being put there or taken away.
+
+Source of the layout: `huggingface_hub.file_download._hf_hub_download_to_cache_dir`, `_create_symlink` and
+`_cache_commit_hash_for_specific_revision`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from hfdmd.failure import Failure
+from hfdmd.hub import durable, layout
+from hfdmd.hub.content import Placed, has_content
+from hfdmd.hub.folders import Folders
+from hfdmd.record import FileSpec, Source, is_commit
+from hfdmd.wire.types import Reason
+
+
+class RepoFolder:
+    """`<cache>/models--owner--name`, open. Links beneath it are not followed, except blobs'."""
+
+    def __init__(self, path: Path, *, symlinks: bool) -> None:
+        self.path = path
+        self.symlinks = symlinks
+        """False where links are impossible or unwanted: then snapshots hold the files themselves."""
+        if not path.is_dir():
+            path.mkdir(parents=True, exist_ok=True)
+            with Folders(path.parent) as above:
+                above.note_change(())
+                above.sync()
+        self.inside = Folders(path)
+        try:
+            self.inside.open(("blobs",), make=True)
+            # without it the client's cache scan calls the repo corrupted
+            self.inside.open(("snapshots",), make=True)
+        except BaseException:
+            self.inside.__exit__(None, None, None)
+            raise
+
+    def __enter__(self) -> RepoFolder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.inside.__exit__(kind, error, trace)
+
+    def blobs(self) -> int:
+        """The blobs folder's descriptor."""
+        return self.inside.open(("blobs",))
+
+    def pointer(self, spec: FileSpec, source: Source) -> Path:
+        return self.path / "snapshots" / source.commit / spec.file_path
+
+    def placed(self, spec: FileSpec, source: Source) -> Placed:
+        """The record of what now stands at the pointer. Raises OSError."""
+        path = self.pointer(spec, source)
+        found = path.stat()
+        return Placed(path, found.st_size, found.st_mtime_ns)
+
+    def point(self, spec: FileSpec, source: Source, previous: Placed | None) -> None:
+        """Make the snapshot's entry for a blob that is in place.
+
+        An entry that leads to the right content stays as it is, and so does a file of the right content in its place
+        (caches without links have those). Any other link is replaced. Raises OSError, and `Failure` (path_taken) for
+        any other file.
+        """
+        folder, parent, name = self._entry(spec, source)
+        wanted = layout.blob_link((*folder[2:], name), source.etag)
+        try:
+            found = os.lstat(name, dir_fd=parent)
+        except FileNotFoundError:
+            found = None
+        if found is not None and stat.S_ISLNK(found.st_mode):
+            if os.readlink(name, dir_fd=parent) == wanted or self._holds(parent, name, source):
+                if previous is None:
+                    self.inside.note_change(folder)  # an app made it, and apps do not sync
+                return
+        elif found is not None and not self._may_replace(parent, name, found, source, previous):
+            return
+        self.inside.note_change(folder)
+        if self.symlinks:
+            self._link(wanted, parent, name)
+        else:
+            self._copy_blob(source, parent, name)
+
+    def move_in(self, blob_name: str, spec: FileSpec, source: Source, previous: Placed | None) -> None:
+        """Without links: the new file in the blobs folder becomes the snapshot's entry itself."""
+        folder, parent, name = self._entry(spec, source)
+        try:
+            found = os.lstat(name, dir_fd=parent)
+        except FileNotFoundError:
+            found = None
+        if found is not None and stat.S_ISREG(found.st_mode):
+            if not self._may_replace(parent, name, found, source, previous):
+                os.unlink(blob_name, dir_fd=self.blobs())
+                return
+        elif found is not None and not stat.S_ISLNK(found.st_mode):
+            raise _taken(self.pointer(spec, source))
+        blobs = self.blobs()
+        os.rename(blob_name, name, src_dir_fd=blobs, dst_dir_fd=self.inside.open(folder))
+        self.inside.note_change(folder)
+
+    def set_ref(self, revision: str, commit: str) -> None:
+        """Let the revision point at the commit, as soon as the commit's snapshot folder is there. Raises OSError."""
+        if is_commit(revision):
+            return
+        *above, name = layout.ref_parts(revision)
+        folder = ("refs", *above)
+        parent = self.inside.open(folder, make=True)
+        if _read_small(parent, name) == commit.encode():
+            return
+        temporary = f"hfdmd-{os.urandom(8).hex()}.tmp"
+        fd = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o666, dir_fd=parent)
+        try:
+            try:
+                durable.write_all(fd, commit.encode())
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+            os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+        except OSError:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=parent)
+            raise
+        self.inside.note_change(folder)
+
+    def remove(self, spec: FileSpec, source: Source, placed: Placed) -> bool:
+        """Take the snapshot's entry away if it still is what was placed; then the blob, when no other entry of the
+        repo leads to it, and folders that this leaves empty. A payload in the shared store stays: others may use it.
+        """
+        *above, name = layout.file_parts(spec.file_path)
+        folder = ("snapshots", source.commit, *above)
+        try:
+            parent = self.inside.open(folder)
+            entry = os.lstat(name, dir_fd=parent)
+            linked = stat.S_ISLNK(entry.st_mode)
+            if placed.path != self.pointer(spec, source) or not placed.is_stat(os.stat(name, dir_fd=parent)):
+                return False
+            if linked and os.readlink(name, dir_fd=parent) != layout.blob_link((*folder[2:], name), source.etag):
+                return False
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            if error.errno in (errno.ENOTDIR, errno.ELOOP):
+                return False
+            raise
+        os.unlink(name, dir_fd=parent)
+        self.inside.note_change(folder)
+        self.inside.sync()  # an entry must never outlive its blob
+        if linked and not self._is_used(source.etag):
+            os.unlink(source.etag, dir_fd=self.blobs())
+            self.inside.note_change(("blobs",))
+        self.inside.tidy(folder, keep=2)
+        self._tidy_commit(source.commit)
+        self.inside.sync()
+        return True
+
+    def tidy(self) -> None:
+        """Remove the whole repo's folder if there is nothing in it any more."""
+        if os.listdir(self.inside.open(("snapshots",))) or os.listdir(self.blobs()):
+            return
+        for name in os.listdir(self.inside.open(())):
+            if name in ("refs", "trees", "blobs"):
+                self.inside.tidy((name,))
+        if os.listdir(self.inside.open(())) == ["snapshots"]:
+            self.inside.tidy(("snapshots",))
+            with contextlib.suppress(OSError):  # something came up in between: then it stays
+                self.path.rmdir()
+
+    def _is_used(self, etag: str) -> bool:
+        """Whether any entry of any snapshot leads to the blob."""
+        ending = f"/blobs/{etag}"
+        pending = [self.path / "snapshots"]
+        while pending:
+            with os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    if entry.is_symlink():
+                        if os.readlink(entry.path).endswith(ending):
+                            return True
+                    elif entry.is_dir():
+                        pending.append(Path(entry.path))
+        return False
+
+    def _tidy_commit(self, commit: str) -> None:
+        """An empty snapshot goes, with the refs to it (the client's cache scan calls a ref without one corrupted)."""
+        if os.listdir(self.inside.open(("snapshots", commit))):
+            return
+        for top, _, files in os.walk(self.path / "refs"):
+            above = ("refs", *Path(top).relative_to(self.path / "refs").parts)
+            for name in files:
+                parent = self.inside.open(above)
+                if _read_small(parent, name) == commit.encode():
+                    os.unlink(name, dir_fd=parent)
+                    self.inside.note_change(above)
+            self.inside.tidy(above, keep=1)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(f"{commit}.json", dir_fd=self.inside.open(("trees",)))
+        self.inside.tidy(("snapshots", commit), keep=1)
+
+    def _entry(self, spec: FileSpec, source: Source) -> tuple[Sequence[str], int, str]:
+        *above, name = layout.file_parts(spec.file_path)
+        folder = ("snapshots", source.commit, *above)
+        return folder, self.inside.open(folder, make=True), name
+
+    def _holds(self, parent: int, name: str, source: Source) -> bool:
+        """Whether the link leads to the right content under another blob's name (mirrors spell etags otherwise)."""
+        try:
+            fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=parent)
+        except OSError:
+            return False
+        try:
+            return stat.S_ISREG(os.fstat(fd).st_mode) and has_content(fd, source)
+        finally:
+            os.close(fd)
+
+    def _may_replace(
+        self, parent: int, name: str, found: os.stat_result, source: Source, previous: Placed | None
+    ) -> bool:
+        """For a file where a link is expected: False to leave it, True when it is ours. Else `Failure`."""
+        if not stat.S_ISREG(found.st_mode):
+            raise _taken(Path(name))
+        if self._holds(parent, name, source):
+            return False
+        if previous is not None and previous.is_stat(found):
+            return True
+        raise _taken(Path(name))
+
+    def _link(self, wanted: str, parent: int, name: str) -> None:
+        temporary = f"hfdmd-{os.urandom(8).hex()}.tmp"
+        os.symlink(wanted, temporary, dir_fd=parent)
+        try:
+            os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+        except OSError:
+            os.unlink(temporary, dir_fd=parent)
+            raise
+
+    def _copy_blob(self, source: Source, parent: int, name: str) -> None:
+        """Without links an existing blob, which others may use, is copied."""
+        temporary = f"hfdmd-{os.urandom(8).hex()}.tmp"
+        blob = os.open(source.etag, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.blobs())
+        try:
+            fd = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o666, dir_fd=parent)
+            try:
+                durable.copy_file(blob, fd, lambda: False)
+                durable.sync_file(fd)
+            finally:
+                os.close(fd)
+            os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+        except OSError:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=parent)
+            raise
+        finally:
+            os.close(blob)
+
+
+def _read_small(parent: int, name: str) -> bytes | None:
+    """A ref's content, or None when there is none."""
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=parent)
+    except FileNotFoundError:
+        return None
+    try:
+        return os.read(fd, 4096)
+    finally:
+        os.close(fd)
+
+
+def _taken(path: Path) -> Failure:
+    return Failure(Reason.PATH_TAKEN, f"{path} is there already, with another content, and not from here.")
