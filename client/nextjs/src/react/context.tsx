@@ -1,0 +1,40 @@
+"use client";
+
+import { createContext, createElement, useContext, useMemo, type ReactNode } from "react";
+
+import { DEFAULT_BASE_PATH, getStore, type Store } from "../browser/store.js";
+import type { Messages } from "./messages.js";
+
+export interface Settings {
+  /** Where the app's routes are. Default `/api/hfdmd`. */
+  basePath: string;
+  /** For numbers. Default `en`; set it to your page's language. */
+  locale: string;
+  /** Texts that take the place of the English ones. */
+  messages: Partial<Messages>;
+}
+
+const DEFAULTS: Settings = { basePath: DEFAULT_BASE_PATH, locale: "en", messages: {} };
+const Context = createContext<Settings>(DEFAULTS);
+
+/** Settings for all that stands in it; without one the defaults hold. */
+export function HfdmdProvider({ children, basePath, locale, messages }: Partial<Settings> & { children: ReactNode }) {
+  const outer = useContext(Context);
+  const value = useMemo(
+    () => ({
+      basePath: basePath ?? outer.basePath,
+      locale: locale ?? outer.locale,
+      messages: { ...outer.messages, ...messages },
+    }),
+    [outer, basePath, locale, messages],
+  );
+  return createElement(Context.Provider, { value }, children);
+}
+
+export const useSettings = (): Settings => useContext(Context);
+
+/** The store behind the hooks: `subscribe` and `getSnapshot` feed any other cache. */
+export function useStore(basePath?: string): Store {
+  const settings = useSettings();
+  return getStore(basePath ?? settings.basePath);
+}

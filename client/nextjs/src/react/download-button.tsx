@@ -1,0 +1,226 @@
+"use client";
+
+import { useEffect, useRef, useState, type ReactNode } from "react";
+
+import { isLive, nameOf, type ItemState, type Target } from "../browser/item.js";
+import { celebrate, type Burst } from "./burst.js";
+import { Icon, type IconName } from "./icon.js";
+import { fill } from "./messages.js";
+import { FILL, FILLED, FOCUS, HUE, join, PRESS, TINTED, TINTED_TEXT } from "./styles.js";
+import { useDownload, type Callbacks } from "./use-download.js";
+import { captionOf, confirmCancel, isStalled, named, progressText, useNow, useWords } from "./words.js";
+
+export interface DownloadButtonProps extends Target, Callbacks {
+  basePath?: string;
+  /** What an idle button says. Default: "Download". */
+  children?: ReactNode;
+  /** Classes for the whole; its width too: `w-full` for a wide one. */
+  className?: string;
+  /** Particles when it is done. A function gets the button's element. Default true. */
+  burst?: Burst;
+  /** Whether the line below (rate, reason) is there. Default true; its place is kept, so that nothing moves. */
+  caption?: boolean;
+  /** Whether there is a button to cancel with. Default true. */
+  cancellable?: boolean;
+}
+
+const ICONS: Record<ItemState, IconName> = {
+  loading: "download",
+  idle: "download",
+  queued: "clock",
+  waiting: "clock",
+  resolving: "pause",
+  downloading: "pause",
+  verifying: "check",
+  paused: "play",
+  done: "check",
+  failed: "retry",
+};
+
+const SOLID = "bg-[color:var(--hf)] text-white shadow-sm hover:brightness-110";
+const SOFT = join(TINTED, "hover:brightness-95");
+
+/** A button that starts a download and shows it, live; it pauses, resumes and retries it too. */
+export function DownloadButton(props: DownloadButtonProps) {
+  const { children, className = "w-52", burst = true, caption = true, cancellable = true, onComplete } = props;
+  const button = useRef<HTMLButtonElement>(null);
+  const words = useWords();
+  const handle = useDownload(props, {
+    ...props,
+    onComplete: (item) => {
+      if (button.current) celebrate(button.current, burst);
+      onComplete?.(item);
+    },
+  });
+  const { item, state, requestError } = handle;
+  const now = useNow(state === "waiting");
+  const { text } = words;
+  const progress = item && state !== "idle" ? item.progress : 0;
+  const moving = state === "downloading" || state === "paused" || state === "verifying";
+  const cancels = cancellable && item !== undefined && (isLive(item) || state === "paused");
+  const idle = state === "idle" || state === "loading";
+  const reason = requestError
+    ? (words.reason(requestError.code) ?? requestError.message)
+    : captionOf(item, state, words, now);
+  const failed = state === "failed" || requestError !== undefined;
+
+  const name = named(
+    {
+      loading: text.downloadName,
+      idle: text.downloadName,
+      queued: text.pauseName,
+      waiting: text.retryName,
+      resolving: text.pauseName,
+      downloading: text.pauseName,
+      verifying: text.pauseName,
+      paused: text.resumeName,
+      done: text.doneName,
+      failed: text.retryName,
+    }[state],
+    props,
+  );
+
+  const click = () => {
+    if (handle.pending) return;
+    if (idle) handle.start();
+    else if (state === "paused") handle.resume();
+    else if (state === "failed" && !item) handle.start();
+    else if (state === "failed" || state === "waiting") handle.retry();
+    else if (item && isLive(item)) handle.pause();
+  };
+
+  return (
+    <span
+      data-hfdmd
+      data-state={state}
+      className={join("inline-flex max-w-full flex-col align-top text-sm", HUE[state], className)}
+    >
+      <span className="flex items-center gap-1">
+        <button
+          ref={button}
+          type="button"
+          data-state={state}
+          aria-label={name}
+          aria-disabled={state === "done" || undefined}
+          aria-busy={handle.pending !== undefined || undefined}
+          onClick={click}
+          className={join(
+            "relative isolate flex h-10 min-w-0 flex-1 items-center justify-center overflow-hidden rounded-full px-4 font-medium tabular-nums",
+            idle ? SOLID : SOFT,
+            state === "done" && "cursor-default",
+            FOCUS,
+            PRESS,
+          )}
+        >
+          {!idle && state !== "queued" && (
+            <span
+              aria-hidden
+              className={join("absolute inset-0 -z-10", FILLED, FILL)}
+              style={{ transform: `scaleX(${state === "done" ? 1 : progress / 100})` }}
+            />
+          )}
+          {state === "resolving" && (
+            <span aria-hidden className={join("absolute inset-0 -z-10 motion-safe:animate-pulse", FILLED)} />
+          )}
+          <span className={join("flex min-w-0 items-center gap-2", !idle && TINTED_TEXT)}>
+            <Icon name={ICONS[state]} />
+            <span className="truncate">{label()}</span>
+          </span>
+        </button>
+        {cancellable && (
+          <button
+            type="button"
+            aria-label={named(text.cancelName, props)}
+            onClick={() => item && confirmCancel(item, words) && handle.cancel()}
+            className={join(
+              "flex h-8 w-8 shrink-0 items-center justify-center rounded-full opacity-70 hover:opacity-100",
+              FOCUS,
+              PRESS,
+              !cancels && "invisible",
+            )}
+          >
+            <Icon name="cross" />
+          </button>
+        )}
+      </span>
+      {moving && item && (
+        <span
+          role="progressbar"
+          aria-label={fill(text.progressOf, { name: nameOf(props) })}
+          aria-valuemin={0}
+          aria-valuemax={100}
+          aria-valuenow={Math.floor(progress)}
+          aria-valuetext={progressText(item, state, words)}
+          className="sr-only"
+        />
+      )}
+      {caption && (
+        <span
+          title={item?.error ?? undefined}
+          role={failed ? "alert" : undefined}
+          className={join(
+            "mt-1 block min-h-[1.25rem] px-4 text-xs leading-5 tabular-nums",
+            cancellable && "me-9",
+            failed ? TINTED_TEXT : "truncate text-center opacity-80",
+          )}
+        >
+          {reason}
+        </span>
+      )}
+      {!caption && failed && (
+        <span role="alert" className="sr-only">
+          {reason}
+        </span>
+      )}
+      <Announcer name={nameOf(props)} state={state} percent={progress} label={label()} />
+    </span>
+  );
+
+  function label(): ReactNode {
+    switch (state) {
+      case "loading":
+      case "idle":
+        return children ?? text.download;
+      case "queued": {
+        const position = item && "queuePosition" in item ? item.queuePosition : null;
+        return position ? fill(text.queuedAt, { position }) : text.queued;
+      }
+      case "waiting":
+        return text.waiting;
+      case "resolving":
+        return text.resolving;
+      case "downloading":
+        return isStalled(item, state) ? `${words.percent(progress)} · ${text.stalled}` : words.percent(progress);
+      case "verifying":
+        return text.verifying;
+      case "paused":
+        return `${text.resume} · ${words.percent(progress)}`;
+      case "done":
+        return text.done;
+      case "failed":
+        return text.retry;
+    }
+  }
+}
+
+/** Tells a screen reader of changes of state and of each quarter, politely; nothing of what was so when the page was loaded. */
+function Announcer({ name, state, percent, label }: { name: string; state: ItemState; percent: number; label: ReactNode }) {
+  const words = useWords();
+  const quarter = state === "downloading" ? Math.floor(percent / 25) * 25 : 0;
+  const now = `${state} ${quarter}`;
+  const shown = state === "downloading" ? words.percent(quarter) : typeof label === "string" ? label : words.text.download;
+  const latest = useRef("");
+  latest.current = state === "failed" ? "" : fill(words.text.announce, { name, state: shown }); // a failure is an alert of its own
+  const before = useRef<string | null>(null);
+  const [said, setSaid] = useState("");
+  useEffect(() => {
+    if (state === "loading") return;
+    if (before.current !== null && before.current !== now) setSaid(latest.current);
+    before.current = now;
+  }, [state, now]);
+  return (
+    <span role="status" className="sr-only">
+      {said}
+    </span>
+  );
+}

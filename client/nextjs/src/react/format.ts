@@ -1,0 +1,43 @@
+/** Numbers for a person, in an explicit locale so that server and browser agree. Decimal units, as on the Hub. */
+
+const cache = new Map<string, Intl.NumberFormat>();
+
+function number(locale: string, options: Intl.NumberFormatOptions): Intl.NumberFormat {
+  const key = locale + JSON.stringify(options);
+  let format = cache.get(key);
+  if (!format) cache.set(key, (format = new Intl.NumberFormat(locale, options)));
+  return format;
+}
+
+const unit = (locale: string, value: number, name: string, digits = 0) =>
+  number(locale, { style: "unit", unit: name, unitDisplay: "short", maximumFractionDigits: digits }).format(value);
+
+const SIZES = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte", "petabyte"];
+
+function scaled(locale: string, bytes: number, per: string): string {
+  let step = 0;
+  let value = bytes;
+  // 999.5 kB would be shown as 1,000 kB: the next unit starts there.
+  while (value >= 999.5 && step < SIZES.length - 1) {
+    value /= 1000;
+    step += 1;
+  }
+  return unit(locale, value, SIZES[step] + per, step > 1 && value < 99.95 ? 1 : 0);
+}
+
+export const formatBytes = (bytes: number, locale: string) => scaled(locale, bytes, "");
+export const formatRate = (bytesPerSecond: number, locale: string) => scaled(locale, bytesPerSecond, "-per-second");
+
+/** At most 100 only when it is: the daemon rounds down, and so does this. */
+export const formatPercent = (percent: number, locale: string) =>
+  number(locale, { style: "percent" }).format(Math.floor(percent) / 100);
+
+export function formatDuration(seconds: number, locale: string): string {
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 60) return unit(locale, s, "second");
+  if (s < 3600) return unit(locale, Math.round(s / 60), "minute");
+  const hours = Math.floor(s / 3600);
+  if (hours >= 48) return unit(locale, Math.round(hours / 24), "day");
+  const minutes = Math.floor((s % 3600) / 60);
+  return minutes > 0 && hours < 10 ? `${unit(locale, hours, "hour")} ${unit(locale, minutes, "minute")}` : unit(locale, hours, "hour");
+}

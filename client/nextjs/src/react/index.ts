@@ -1,0 +1,12 @@
+export { DownloadButton, type DownloadButtonProps } from "./download-button.js";
+export { DownloadQueue, type DownloadQueueProps } from "./download-queue.js";
+export { RepoFiles, type RepoFilesProps } from "./repo-files.js";
+export { HfdmdProvider, useSettings, useStore, type Settings } from "./context.js";
+export { useDownload, type Callbacks, type DownloadHandle } from "./use-download.js";
+export { useDownloads, useInfo, type Downloads, type Totals } from "./use-downloads.js";
+export { useRepoFiles, type RepoFilesHandle } from "./use-repo-files.js";
+export { celebrate, type Burst, type BurstOptions } from "./burst.js";
+export { formatBytes, formatDuration, formatPercent, formatRate } from "./format.js";
+export { messages, type Messages } from "./messages.js";
+export { groupFiles, type FileGroup } from "./quantisation.js";
+export type { Item, ItemState, Target } from "../browser/item.js";

@@ -1,0 +1,42 @@
+import type { RepoFile } from "../wire.js";
+
+/** Files that belong together: one, or all parts of a split one. */
+export interface FileGroup {
+  /** The path, with a split file's part number left out. */
+  name: string;
+  /** `Q4_K_M`, `BF16` and so on; null when it is no GGUF quantisation. */
+  quantisation: string | null;
+  files: readonly RepoFile[];
+  /** Null while a part's size is unknown. */
+  size: number | null;
+}
+
+// llama.cpp's names; a split file's parts are numbered -00001-of-00003.
+const QUANTISATION = /(?:^|[-_./])((?:UD-)?(?:IQ[1-8]|TQ[12]|Q[1-8])(?:_[0-9A-Z]+)*|BF16|F16|F32|FP16|FP32|MXFP4(?:_[A-Z]+)?)(?=[-_./]|$)/i;
+const PART = /-\d{5}-of-(\d{5})(?=\.[^./]+$)/;
+
+/** The files of a repo as a person picks them: GGUF quantisations by size, then the rest by name. */
+export function groupFiles(files: readonly RepoFile[]): FileGroup[] {
+  const groups = new Map<string, RepoFile[]>();
+  for (const file of files) {
+    const name = file.filePath.replace(PART, "");
+    const group = groups.get(name);
+    if (group) group.push(file);
+    else groups.set(name, [file]);
+  }
+  return [...groups].map(([name, parts]) => ({
+    name,
+    quantisation: quantisationOf(name),
+    files: parts.sort((a, b) => a.filePath.localeCompare(b.filePath)),
+    size: parts.some((part) => part.size === null) ? null : parts.reduce((sum, part) => sum + (part.size ?? 0), 0),
+  })).sort((a, b) =>
+    a.quantisation && b.quantisation
+      ? (a.size ?? Infinity) - (b.size ?? Infinity) || a.name.localeCompare(b.name)
+      : Number(b.quantisation !== null) - Number(a.quantisation !== null) || a.name.localeCompare(b.name),
+  );
+}
+
+function quantisationOf(name: string): string | null {
+  if (!/\.gguf$/i.test(name) || /mmproj|imatrix/i.test(name)) return null;
+  return QUANTISATION.exec(name.slice(0, -".gguf".length))?.[1]?.toUpperCase() ?? null;
+}

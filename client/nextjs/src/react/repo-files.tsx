@@ -1,0 +1,136 @@
+"use client";
+
+import { useMemo, useState } from "react";
+
+import { escapeGlob, type Target } from "../browser/item.js";
+import type { RequestError } from "../browser/store.js";
+import { useStore } from "./context.js";
+import { DownloadButton } from "./download-button.js";
+import { Command } from "./download-queue.js";
+import type { Burst } from "./burst.js";
+import { Icon } from "./icon.js";
+import { fill } from "./messages.js";
+import { groupFiles, type FileGroup } from "./quantisation.js";
+import { useAllWords } from "./queue-words.js";
+import { FOCUS, HUE, join, LINE, MUTED, TINTED, TINTED_TEXT } from "./styles.js";
+import { useRepoFiles } from "./use-repo-files.js";
+
+export interface RepoFilesProps extends Pick<Target, "modelRepo" | "revision" | "repoType"> {
+  basePath?: string;
+  className?: string;
+  burst?: Burst;
+}
+
+type Of = Pick<Target, "modelRepo" | "revision" | "repoType">;
+
+/** The files of a repo to pick from: GGUF quantisations with their sizes first, a split one as one. */
+export function RepoFiles({ modelRepo, revision, repoType, basePath, className, burst }: RepoFilesProps) {
+  const of: Of = { modelRepo, revision, repoType };
+  const { files, error, reload } = useRepoFiles(of, { basePath });
+  const store = useStore(basePath);
+  const words = useAllWords();
+  const { text } = words;
+  const groups = useMemo(() => groupFiles(files ?? []), [files]);
+  const [picked, setPicked] = useState<ReadonlySet<string>>(new Set());
+  const [refused, setRefused] = useState<string | null>(null);
+  const chosen = groups.filter((group) => picked.has(group.name));
+
+  if (error || refused !== null) {
+    return (
+      <div data-hfdmd role="alert" className={join("flex flex-wrap items-center gap-3 rounded-xl px-4 py-3 text-sm", HUE.failed, TINTED, className)}>
+        <span className={join("min-w-0 flex-1 [overflow-wrap:anywhere]", TINTED_TEXT)}>
+          {refused ?? [words.reason(error?.code), error?.message].filter(Boolean).join(": ")}
+        </span>
+        <Command on={refused === null ? reload : () => setRefused(null)}>{text.tryAgain}</Command>
+      </div>
+    );
+  }
+
+  const toggle = (name: string) => {
+    const next = new Set(picked);
+    if (!next.delete(name)) next.add(name);
+    setPicked(next);
+  };
+  const download = (target: Target) => {
+    store.download(target).then(
+      () => setPicked(new Set()),
+      (failure: RequestError) => setRefused(words.reason(failure.code) ?? failure.message),
+    );
+  };
+  const quantised = groups.filter((group) => group.quantisation !== null);
+  const others = groups.filter((group) => group.quantisation === null);
+
+  return (
+    <section data-hfdmd aria-label={fill(text.files, { name: modelRepo })} aria-busy={!files} className={join("text-sm", className)}>
+      {!files && <p className={join("rounded-xl border border-dashed px-4 py-12 text-center", LINE, MUTED)}>{text.loading}</p>}
+      {list(text.quantisations, quantised)}
+      {list(quantised.length > 0 ? text.otherFiles : null, others)}
+      {files && files.length > 0 && (
+        <div className="flex flex-wrap items-center gap-2 pt-3">
+          {chosen.length > 0 && (
+            <Command on={() => download(targetOf(of, chosen))}>
+              {fill(text.downloadSelected, { count: chosen.length, size: sizeOf(chosen) })}
+            </Command>
+          )}
+          <Command on={() => download(of)}>{fill(text.downloadAll, { size: sizeOf(groups) })}</Command>
+        </div>
+      )}
+    </section>
+  );
+
+  function sizeOf(some: readonly FileGroup[]): string {
+    const total = some.reduce<number | null>((sum, { size }) => (sum === null || size === null ? null : sum + size), 0);
+    return total === null ? text.unknownSize : words.bytes(total);
+  }
+
+  function list(title: string | null, some: readonly FileGroup[]) {
+    if (some.length === 0) return null;
+    return (
+      <>
+        {title !== null && <h3 className={join("pb-2 pt-4 font-medium first:pt-0", MUTED)}>{title}</h3>}
+        <ul className={join("overflow-hidden rounded-xl border", LINE)}>
+          {some.map((group) => (
+            <li key={group.name} className={join("flex flex-wrap items-center gap-x-3 gap-y-1 border-b px-4 py-2 last:border-b-0", LINE)}>
+              <label className="flex min-w-0 flex-1 basis-56 cursor-pointer items-center gap-3 py-1">
+                <input
+                  type="checkbox"
+                  checked={picked.has(group.name)}
+                  onChange={() => toggle(group.name)}
+                  aria-label={fill(text.select, { name: group.name })}
+                  className={join("h-5 w-5 shrink-0 accent-[var(--hfdmd-accent,#2563eb)]", FOCUS)}
+                />
+                <span className="min-w-0">
+                  <span className="block truncate font-medium" title={group.name}>
+                    {group.quantisation ?? group.name}
+                  </span>
+                  <span className={join("block truncate text-xs tabular-nums", MUTED)}>
+                    {[
+                      group.size === null ? text.unknownSize : words.bytes(group.size),
+                      group.files.length > 1 ? fill(text.parts, { count: group.files.length }) : "",
+                      group.quantisation ? group.name : "",
+                    ]
+                      .filter(Boolean)
+                      .join(" · ")}
+                  </span>
+                </span>
+              </label>
+              {group.files.every((file) => file.cached) && (
+                <span className={join("flex items-center gap-1 text-xs", HUE.done, TINTED_TEXT)}>
+                  <Icon name="disk" />
+                  {text.cached}
+                </span>
+              )}
+              <DownloadButton {...targetOf(of, [group])} basePath={basePath} burst={burst} caption={false} className="w-48" />
+            </li>
+          ))}
+        </ul>
+      </>
+    );
+  }
+}
+
+/** One file as a download of its own, several as one request for exactly these. */
+function targetOf(of: Of, groups: readonly FileGroup[]): Target {
+  const paths = groups.flatMap((group) => group.files.map((file) => file.filePath));
+  return paths.length === 1 ? { ...of, filePath: paths[0] } : { ...of, include: paths.map(escapeGlob) };
+}

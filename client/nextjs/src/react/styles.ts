@@ -1,0 +1,43 @@
+import type { ItemState } from "../browser/item.js";
+
+/**
+ * The classes' common ground. Each state sets one hue; everything else mixes it with the colour of the page's own text, so that light and
+ * dark follow from where the component stands, not from a setting. Only full class names, and only what Tailwind 3.4 and 4 both know.
+ */
+
+const BLUE = "[--hf:var(--hfdmd-accent,#2563eb)]";
+const AMBER = "[--hf:#d97706]";
+const GREEN = "[--hf:#16a34a]";
+const RED = "[--hf:#dc2626]";
+const GREY = "[--hf:#6b7280]";
+
+export const HUE: Record<ItemState, string> = {
+  loading: BLUE,
+  idle: BLUE,
+  queued: GREY,
+  waiting: AMBER,
+  resolving: BLUE,
+  downloading: BLUE,
+  verifying: BLUE,
+  paused: AMBER,
+  done: GREEN,
+  failed: RED,
+};
+
+/** Text in the state's hue, dark on light and light on dark. */
+export const TINTED_TEXT = "text-[color:color-mix(in_oklab,var(--hf)_45%,currentColor)]";
+/** A surface in the state's hue. */
+export const TINTED = "bg-[color:color-mix(in_oklab,var(--hf)_14%,transparent)]";
+/** The part of a bar that is filled. */
+export const FILLED = "bg-[color:color-mix(in_oklab,var(--hf)_32%,transparent)]";
+export const MUTED = "text-[color:color-mix(in_oklab,currentColor_72%,transparent)]";
+export const LINE = "border-[color:color-mix(in_oklab,currentColor_14%,transparent)]";
+export const FAINT = "bg-[color:color-mix(in_oklab,currentColor_5%,transparent)]";
+export const HOVER = "hover:bg-[color:color-mix(in_oklab,currentColor_9%,transparent)]";
+export const FOCUS =
+  "outline-none focus-visible:outline focus-visible:outline-2 focus-visible:outline-offset-2 focus-visible:outline-[color:var(--hfdmd-accent,#2563eb)]";
+export const PRESS = "motion-safe:transition motion-safe:duration-150 motion-safe:active:scale-95";
+/** A bar's fill moves between two updates of the stream, four a second. */
+export const FILL = "origin-left rtl:origin-right motion-safe:transition-transform motion-safe:duration-300 motion-safe:ease-linear";
+
+export const join = (...classes: (string | false | undefined)[]) => classes.filter(Boolean).join(" ");

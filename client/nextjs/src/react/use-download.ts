@@ -1,0 +1,110 @@
+"use client";
+
+import { useCallback, useEffect, useMemo, useRef, useSyncExternalStore } from "react";
+
+import { isLive, keyOf, stateOf, type Item, type ItemState, type Target } from "../browser/item.js";
+import type { Action, RequestError } from "../browser/store.js";
+import { useStore } from "./context.js";
+
+/** Called on changes that this page has seen happen, never for what was so when it was loaded. */
+export interface Callbacks {
+  onStarted?: (item: Item) => void;
+  onProgress?: (item: Item) => void;
+  onComplete?: (item: Item) => void;
+  /** The download failed, or the request for it was refused. */
+  onError?: (error: { code: string; message: string }, item: Item | undefined) => void;
+}
+
+export interface DownloadHandle {
+  /** What the daemon says of it; undefined when it was never asked for. */
+  item: Item | undefined;
+  state: ItemState;
+  /** What was asked for and is not answered yet. */
+  pending: Action | undefined;
+  /** Why the last request was refused. */
+  requestError: RequestError | undefined;
+  start: () => void;
+  pause: () => void;
+  resume: () => void;
+  cancel: () => void;
+  retry: () => void;
+}
+
+/** One download, live, and what can be done with it. */
+export function useDownload(target: Target, callbacks: Callbacks & { basePath?: string } = {}): DownloadHandle {
+  const store = useStore(callbacks.basePath);
+  const key = keyOf(target);
+  const item = useSyncExternalStore(store.subscribe, () => store.find(key), nothing);
+  const request = useSyncExternalStore(store.subscribe, () => store.pendingOf(key), nothing);
+  const known = useSyncExternalStore(store.subscribe, () => store.isKnown(target.modelRepo), no);
+  useEffect(() => store.look(target.modelRepo), [store, target.modelRepo]);
+
+  // Handlers keep their identity while the target is the same, however often its object is made anew.
+  const latest = useRef({ target, callbacks, item });
+  useEffect(() => {
+    latest.current = { target, callbacks, item };
+  });
+
+  const asked = useRef<string | null>(null);
+  const send = useCallback((run: (now: Item | undefined) => Promise<unknown>) => {
+    // The store keeps a refusal, from where it is shown: nothing is lost here.
+    run(latest.current.item).catch((error: RequestError) =>
+      latest.current.callbacks.onError?.({ code: error.code, message: error.message }, latest.current.item),
+    );
+  }, []);
+  const actions = useMemo(() => {
+    const act = (action: "pause" | "resume" | "cancel") => () =>
+      send(async (now) => now && (await store.act(action, { id: now.id })));
+    const ask = (retry: boolean) => () => {
+      asked.current = key;
+      send((now) =>
+        retry && now && now.status !== "done"
+          ? store.act("retry", { id: now.id })
+          : store.download(latest.current.target, retry ? { retry } : {}),
+      );
+    };
+    return { start: ask(false), retry: ask(true), pause: act("pause"), resume: act("resume"), cancel: act("cancel") };
+  }, [store, key, send]);
+
+  useChanges(key, item, asked, callbacks);
+
+  const waits = request?.error === null;
+  let state = stateOf(item);
+  if (waits && (request.action === "download" || request.action === "retry") && !(item && isLive(item))) state = "queued";
+  else if (!item && !known) state = "loading";
+  if (state === "idle" && request?.error) state = "failed";
+  return {
+    item,
+    state,
+    pending: waits ? request.action : undefined,
+    requestError: request?.error ?? undefined,
+    ...actions,
+  };
+}
+
+/** Tells the callbacks what happened between the last render and this one. */
+function useChanges(key: string, item: Item | undefined, asked: { current: string | null }, callbacks: Callbacks): void {
+  const before = useRef<{ key: string; item: Item | undefined }>({ key, item });
+  const latest = useRef(callbacks);
+  useEffect(() => {
+    latest.current = callbacks;
+  });
+  useEffect(() => {
+    const was = before.current.key === key ? before.current.item : undefined;
+    before.current = { key, item };
+    if (!item || item === was) return;
+    const mine = asked.current === key;
+    const { onStarted, onProgress, onComplete, onError } = latest.current;
+    const moved = was !== undefined && was.status !== item.status;
+    if (isLive(item) && (was ? moved && !isLive(was) : mine)) onStarted?.(item);
+    if (item.status === "downloading" && was) onProgress?.(item);
+    if (item.status === "done" && (was ? moved : mine)) onComplete?.(item);
+    if (item.status === "failed" && (was ? moved : mine)) {
+      onError?.({ code: item.reason ?? "internal", message: item.error ?? item.reason ?? "" }, item);
+    }
+    if (!isLive(item) && item.status !== "paused") asked.current = null;
+  }, [key, item, asked]);
+}
+
+const nothing = () => undefined;
+const no = () => false;

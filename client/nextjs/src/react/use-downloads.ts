@@ -1,0 +1,81 @@
+"use client";
+
+import { useEffect, useMemo, useState, useSyncExternalStore } from "react";
+
+import { isLive, isRepo, type Item } from "../browser/item.js";
+import { EMPTY, type PublicInfo, type Snapshot, type Store } from "../browser/store.js";
+import type { Status } from "../wire.js";
+import { useStore } from "./context.js";
+
+/** Sums over what is under way. Files that a repo download covers count once, in it. */
+export interface Totals {
+  bytesPerSecond: number;
+  /** What is still to come, as far as sizes are known. */
+  remainingBytes: number;
+  /** Null while nothing moves. */
+  etaSeconds: number | null;
+  /** 0 to 100 over all that is under way; null when nothing is. */
+  progress: number | null;
+}
+
+export interface Downloads extends Snapshot {
+  /** What a person asked for: files asked for singly and repo downloads, not each file of these. */
+  requests: readonly Item[];
+  counts: Record<Status, number>;
+  totals: Totals;
+  store: Store;
+}
+
+/** Everything, live. */
+export function useDownloads(options: { basePath?: string } = {}): Downloads {
+  const store = useStore(options.basePath);
+  const snapshot = useSyncExternalStore(store.subscribe, store.getSnapshot, () => EMPTY);
+  return useMemo(() => {
+    const requests = snapshot.items.filter((item) => isRepo(item) || item.repoIds.length === 0);
+    return { ...snapshot, requests, counts: countsOf(requests), totals: totalsOf(requests), store };
+  }, [snapshot, store]);
+}
+
+function countsOf(items: readonly Item[]): Record<Status, number> {
+  const counts = { queued: 0, downloading: 0, paused: 0, done: 0, failed: 0, cancelled: 0 };
+  for (const { status } of items) counts[status] += 1;
+  return counts;
+}
+
+function totalsOf(items: readonly Item[]): Totals {
+  let bytesPerSecond = 0;
+  let remainingBytes = 0;
+  let totalBytes = 0;
+  for (const item of items.filter(isLive)) {
+    bytesPerSecond += item.bytesPerSecond ?? 0;
+    totalBytes += item.totalBytes ?? 0;
+    if (item.totalBytes !== null) remainingBytes += Math.max(0, item.totalBytes - item.downloadedBytes);
+  }
+  return {
+    bytesPerSecond,
+    remainingBytes,
+    etaSeconds: bytesPerSecond > 0 && remainingBytes > 0 ? Math.ceil(remainingBytes / bytesPerSecond) : null,
+    progress: totalBytes > 0 ? ((totalBytes - remainingBytes) / totalBytes) * 100 : null,
+  };
+}
+
+/** What the daemon says of itself, asked again every so often and when `key` changes. */
+export function useInfo(options: { basePath?: string; everyMs?: number; key?: unknown } = {}): PublicInfo | undefined {
+  const store = useStore(options.basePath);
+  const { everyMs = 30_000, key } = options;
+  const [info, setInfo] = useState<PublicInfo>();
+  useEffect(() => {
+    const left = new AbortController();
+    const ask = () =>
+      store.info(left.signal).then(setInfo, () => {
+        // The connection's banner tells that the daemon is away; the last figures stay.
+      });
+    void ask();
+    const timer = setInterval(() => document.visibilityState === "visible" && void ask(), everyMs);
+    return () => {
+      clearInterval(timer);
+      left.abort();
+    };
+  }, [store, everyMs, key]);
+  return info;
+}
