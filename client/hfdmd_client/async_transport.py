@@ -1,0 +1,117 @@
+"""The asyncio side: finds a daemon, sends a call, reads the answer or the stream."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, TypeVar
+
+from hfdmd.wire.endpoint import Place
+from hfdmd_client import calls, where
+from hfdmd_client.errors import ProtocolError, WaitTimeout
+from hfdmd_client.exchange import SOCKET_READ_BYTES, ConnectionLost, Exchange
+from hfdmd_client.patience import Patience
+from hfdmd_client.sse import SseEvent, SseParser
+from hfdmd_client.transport import CONNECT_TIMEOUT_S, SILENCE_S
+
+T = TypeVar("T")
+
+
+class Connection:
+    """A connection to the first place that answers, for one exchange."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, place: Place) -> None:
+        self._reader, self._writer, self._place = reader, writer, place
+
+    @classmethod
+    async def open(cls, tried_places: Sequence[Place]) -> Connection:
+        """Raises `DaemonUnreachable`, naming every place."""
+        tried: list[tuple[Place, OSError | str]] = []
+        for place in tried_places:
+            try:
+                async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                    return cls(*await _open(place), place)
+            except OSError as error:
+                tried.append((place, error))
+                if not where.may_be_elsewhere(error):
+                    break
+        raise where.unreachable(tried)
+
+    def begin(self, call: calls.Call[Any], last_event_id: str = "") -> Exchange:
+        return Exchange(self._place, call, last_event_id=last_event_id)
+
+    async def body(
+        self, exchange: Exchange, silence_s: float, patience: Patience | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """The parts of the body as they come. `patience` may end the wait for one before `silence_s` is over."""
+        try:
+            self._writer.write(exchange.to_send)
+            await self._writer.drain()
+            while not exchange.done:
+                wait_s = silence_s if patience is None else patience.cut(silence_s)
+                async with asyncio.timeout(wait_s):
+                    received = await self._reader.read(SOCKET_READ_BYTES)
+                for chunk in exchange.chunks(received):
+                    yield chunk
+        except WaitTimeout:
+            raise
+        except TimeoutError as error:
+            if patience is not None:
+                patience.cut(silence_s)
+            raise where.unreachable([(self._place, f"no answer within {silence_s:g} s")]) from error
+        except OSError as error:
+            raise ConnectionLost(str(error)) from error
+
+    async def close(self) -> None:
+        self._writer.close()
+        with contextlib.suppress(OSError):  # it may be broken already; nothing is lost
+            await self._writer.wait_closed()
+
+
+async def _open(place: Place) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    if place.socket is not None:
+        return await asyncio.open_unix_connection(str(place.socket))
+    host, port, secure = where.tcp_address(place)
+    return await asyncio.open_connection(host, port, ssl=secure or None)
+
+
+async def send(tried_places: Sequence[Place], call: calls.Call[T], timeout_s: float) -> T:
+    """The decoded answer. Raises `ApiError`, `DaemonUnreachable`; `ConnectionLost` when it breaks off."""
+    connection = await Connection.open(tried_places)
+    try:
+        exchange = connection.begin(call)
+        body = b"".join([chunk async for chunk in connection.body(exchange, timeout_s)])
+        return calls.answer(call, exchange.status, exchange.headers, body)
+    finally:
+        await connection.close()
+
+
+async def stream(
+    tried_places: Sequence[Place], call: calls.Call[bytes], last_event_id: str, patience: Patience
+) -> AsyncGenerator[SseEvent | None, None]:
+    """The events of a stream; the first item is None and says that it is open. Nothing at all: the daemon said 204."""
+    connection = await Connection.open(tried_places)
+    try:
+        exchange = connection.begin(call, last_event_id)
+        parser = SseParser()
+        refused = b""
+        opened = False
+        async for chunk in connection.body(exchange, SILENCE_S, patience):
+            if exchange.status != 200:
+                refused += chunk
+                continue
+            if not opened:
+                if not exchange.headers.get("content-type", "").startswith(calls.EVENT_STREAM):
+                    raise ProtocolError("asked for an event stream and got something else; is this hfdmd?")
+                opened = True
+                yield None
+            for event in parser.feed(chunk):
+                yield event
+        if exchange.status == 204:
+            return
+        if exchange.status != 200:
+            raise calls.failure(call, exchange.status, exchange.headers, refused)
+        raise ConnectionLost("the stream ended without a word")
+    finally:
+        await connection.close()

@@ -1,0 +1,209 @@
+"""Every call of the API as data: what to send and how to read the answer. Shared by both clients; no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from hfdmd.wire import types as t
+from hfdmd.wire.errors import ApiError, from_problem
+from hfdmd_client.errors import ProtocolError
+
+T = TypeVar("T")
+JSON = "application/json"
+EVENT_STREAM = "text/event-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One request. `decode` turns a success body into what the caller gets."""
+
+    method: str
+    target: str
+    decode: Callable[[bytes], T]
+    body: bytes | None = None
+    accept: str = JSON
+
+
+class _Shape(msgspec.Struct, rename="camel"):
+    """Just enough of an answer to tell a download from a repo download from a list."""
+
+    file_path: Any = UNSET
+    files_total: Any = UNSET
+    downloads: Any = UNSET
+
+
+def _as(kind: type[T]) -> Callable[[bytes], T]:
+    return lambda raw: msgspec.json.decode(raw, type=kind)
+
+
+def decode_item(raw: bytes) -> t.Download | t.RepoDownload:
+    """`raw` as the struct that its fields say it is."""
+    if msgspec.json.decode(raw, type=_Shape).file_path is not UNSET:
+        return msgspec.json.decode(raw, type=t.Download)
+    return msgspec.json.decode(raw, type=t.RepoDownload)
+
+
+def _get(path: str, kind: type[T], **query: Any) -> Call[T]:
+    return Call("GET", path + query_string(query), _as(kind))
+
+
+def query_string(query: Mapping[str, Any]) -> str:
+    """`query` without what is unset or None, keys as on the wire."""
+    pairs = [(_camel(key), _plain(value)) for key, value in query.items() if value is not None and value is not UNSET]
+    return "?" + urlencode(pairs) if pairs else ""
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(part.capitalize() for part in rest)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value.value if isinstance(value, (t.Status, t.RepoType)) else str(value)
+
+
+def _unset(value: T | None) -> T | UnsetType:
+    return UNSET if value is None else value
+
+
+def download(
+    model_repo: str,
+    file_path: str | None,
+    *,
+    revision: str = t.DEFAULT_REVISION,
+    repo_type: str = t.DEFAULT_REPO_TYPE,
+    local_dir: str | None = None,
+    include: Sequence[str] | None = None,
+    exclude: Sequence[str] | None = None,
+    priority: int | None = None,
+    retry: bool = False,
+    update: bool = False,
+) -> Call[t.Download | t.RepoDownload]:
+    request = t.DownloadRequest(
+        model_repo=model_repo,
+        file_path=_unset(file_path),
+        revision=revision,
+        repo_type=t.RepoType(repo_type),
+        local_dir=local_dir,
+        include=list(include) if include is not None else None,
+        exclude=list(exclude) if exclude is not None else None,
+        priority=_unset(priority),
+        retry=retry,
+        update=update,
+    )
+    body = msgspec.to_builtins(request)
+    if file_path is not None and include is None and exclude is None:
+        del body["include"], body["exclude"]
+    return Call("POST", "/api/download", decode_item, msgspec.json.encode(body))
+
+
+def selector(
+    *,
+    id: str | None = None,
+    all: bool = False,
+    model_repo: str | None = None,
+    file_path: str | None = None,
+    revision: str | None = None,
+    repo_type: str | None = None,
+    local_dir: str | None = None,
+    status: str | None = None,
+) -> dict[str, Any]:
+    """A selector's fields for a struct of `hfdmd.wire.types`, left out where any value will do."""
+    return {
+        "id": _unset(id),
+        "all": True if all else UNSET,
+        "model_repo": _unset(model_repo),
+        "file_path": _unset(file_path),
+        "revision": _unset(revision),
+        "repo_type": UNSET if repo_type is None else t.RepoType(repo_type),
+        "local_dir": _unset(local_dir),
+        "status": UNSET if status is None else t.Status(status),
+    }
+
+
+def action(name: str, chosen: Mapping[str, Any]) -> Call[t.Affected]:
+    return Call("POST", f"/api/{name}", _as(t.Affected), msgspec.json.encode(t.Selector(**chosen)))
+
+
+def reorder(chosen: Mapping[str, Any], priority: int | None, position: int | None) -> Call[t.Affected]:
+    request = t.ReorderRequest(**chosen, priority=_unset(priority), position=_unset(position))
+    return Call("PATCH", "/api/download", _as(t.Affected), msgspec.json.encode(request))
+
+
+def delete(chosen: Mapping[str, Any], delete_file: bool) -> Call[t.Affected]:
+    request = t.DeleteRequest(**chosen, delete_file=delete_file)
+    return Call("DELETE", "/api/download", _as(t.Affected), msgspec.json.encode(request))
+
+
+def one(chosen: Mapping[str, Any]) -> Call[t.Download | t.RepoDownload]:
+    return Call("GET", "/api/progress" + query_string(_for_query(chosen)), decode_item)
+
+
+def many(chosen: Mapping[str, Any], limit: int | None, cursor: str | None) -> Call[t.Downloads]:
+    return _get("/api/progress", t.Downloads, **_for_query(chosen), limit=limit, cursor=cursor)
+
+
+def stream(chosen: Mapping[str, Any], history: bool) -> Call[bytes]:
+    query = query_string({**_for_query(chosen), "history": True if history else None})
+    return Call("GET", "/api/progress" + query, bytes, accept=EVENT_STREAM)
+
+
+def _for_query(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in chosen.items() if key != "all"}
+
+
+def files(model_repo: str, revision: str, repo_type: str, cursor: str | None) -> Call[t.RepoFiles]:
+    return _get(
+        "/api/files",
+        t.RepoFiles,
+        model_repo=model_repo,
+        revision=revision,
+        repo_type=repo_type,
+        limit=t.MAX_LIMIT,
+        cursor=cursor,
+    )
+
+
+def change_settings(patch: t.SettingsPatch) -> Call[t.Settings]:
+    return Call("PATCH", "/api/settings", _as(t.Settings), msgspec.json.encode(patch))
+
+
+INFO = _get("/api/info", t.Info)
+HEALTH = _get("/api/health", t.Health)
+SETTINGS = _get("/api/settings", t.Settings)
+OPENAPI: Call[dict[str, Any]] = _get("/api/openapi.json", dict[str, Any])
+METRICS = Call("GET", "/metrics", lambda raw: raw.decode(), accept="text/plain")
+
+
+def answer(call: Call[T], status: int, headers: Mapping[str, str], body: bytes) -> T:
+    """The decoded body, or the error that it stands for. Raises `ApiError`, or `ProtocolError` for gibberish."""
+    if 200 <= status < 300:
+        try:
+            return call.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ProtocolError(
+                f"{call.method} {_path(call)} answered {status} with an unreadable body: {error}"
+            ) from error
+    raise failure(call, status, headers, body)
+
+
+def failure(call: Call[Any], status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
+    """The error that an answer stands for."""
+    try:
+        problem = msgspec.json.decode(body, type=t.Problem)
+    except msgspec.DecodeError:
+        return ProtocolError(f"{call.method} {_path(call)} answered {status} without saying why; is this hfdmd?")
+    wait = headers.get("retry-after", "")
+    return from_problem(problem, retry_after_s=int(wait) if wait.isdecimal() else None)
+
+
+def _path(call: Call[Any]) -> str:
+    return call.target.partition("?")[0]

@@ -1,0 +1,59 @@
+"""What this program's environment means by the cache and the Hub, and whether a daemon means the same.
+
+Reads the variables as `huggingface_hub` does, without loading it. Source: `huggingface_hub.constants`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hfdmd import __version__
+from hfdmd.wire.types import Info
+
+DEFAULT_ENDPOINT = "https://huggingface.co"
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Where Hub files belong, and from where they come."""
+
+    cache_dir: str
+    hub_endpoint: str
+
+    @classmethod
+    def here(cls, env: Mapping[str, str] = os.environ) -> Environment:
+        """What the variables of this process mean."""
+        home = _path(env, env.get("HF_HOME") or os.path.join(env.get("XDG_CACHE_HOME") or "~/.cache", "huggingface"))
+        cache = env.get("HF_HUB_CACHE") or env.get("HUGGINGFACE_HUB_CACHE") or os.path.join(home, "hub")
+        return cls(_path(env, cache), (env.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/"))
+
+    def differences(self, info: Info) -> list[str]:
+        """A sentence for each way in which the daemon is set up for something else than this environment."""
+        found = []
+        if not same_folder(info.cache_dir, self.cache_dir):
+            found.append(f"the daemon's cache is {info.cache_dir}, your environment says {self.cache_dir}")
+        if info.hub_endpoint.rstrip("/") != self.hub_endpoint:
+            found.append(f"the daemon's Hub is {info.hub_endpoint}, your environment says {self.hub_endpoint}")
+        return found
+
+
+def version_difference(info: Info) -> str | None:
+    """A sentence when the daemon is of another release than this client."""
+    if info.version == __version__:
+        return None
+    return f"the daemon is hfdmd {info.version}, this client {__version__}; `hfdm restart` brings them together"
+
+
+def same_folder(one: str, other: str) -> bool:
+    """Whether two paths are the same folder, symlinks followed."""
+    return os.path.realpath(os.path.expanduser(one)) == os.path.realpath(os.path.expanduser(other))
+
+
+def _path(env: Mapping[str, str], value: str) -> str:
+    """`value` with `~` and variables of `env` expanded, absolute."""
+    home = env.get("HOME") or os.path.expanduser("~")
+    if value == "~" or value.startswith("~/"):
+        value = home + value[1:]
+    return os.path.abspath(os.path.expandvars(os.path.expanduser(value)))

@@ -1,0 +1,81 @@
+"""What the client itself finds wrong. Together with `hfdmd.wire.errors` one tree, whose root is `ApiError`."""
+
+from __future__ import annotations
+
+from hfdmd.wire.errors import ApiError
+from hfdmd.wire.types import Download, Reason, RepoDownload
+
+
+class ClientError(ApiError):
+    """Found on this side of the wire, not answered by the daemon."""
+
+    code, status, title = "client_error", 500, "The client cannot do this"
+
+
+class DaemonUnreachable(ClientError):
+    """No daemon answers. `detail` says where it was looked for and what to do next."""
+
+    code, status, title = "daemon_unreachable", 503, "No daemon answers"
+
+
+class DaemonNotStarted(DaemonUnreachable):
+    """A daemon was started and did not come up. `exit_code` is its exit code, None if it was still running."""
+
+    code, title = "daemon_not_started", "The daemon did not start"
+
+    def __init__(self, detail: str, *, exit_code: int | None = None) -> None:
+        super().__init__(detail)
+        self.exit_code = exit_code
+
+
+class ProtocolError(ClientError):
+    """What answers is not an hfdmd, or not one this client understands."""
+
+    code, status, title = "protocol_error", 502, "The answer is not the daemon's"
+
+
+class VersionMismatch(ClientError):
+    """Daemon and client speak different versions of the API."""
+
+    code, status, title = "version_mismatch", 500, "Daemon and client are of different versions"
+
+
+class DaemonMismatch(ClientError):
+    """The daemon works for another cache or another Hub than the caller's environment names."""
+
+    code, status, title = "daemon_mismatch", 409, "The daemon is set up for something else"
+
+
+class UnsupportedByDaemon(ClientError, NotImplementedError):
+    """An argument of `huggingface_hub`'s function that a daemon cannot serve; `argument` is its name."""
+
+    code, status, title = "unsupported_by_daemon", 501, "The daemon cannot do this"
+
+    def __init__(self, argument: str, why: str) -> None:
+        super().__init__(f"{argument}: {why} Pass fallback=True to let huggingface_hub do this call by itself.")
+        self.argument = argument
+
+
+class WaitTimeout(ClientError, TimeoutError):
+    """The caller's own time limit for waiting is over; the download goes on."""
+
+    code, status, title = "wait_timeout", 504, "Not done in time"
+
+
+class DownloadFailed(ClientError):
+    """What was waited for is `failed` or `cancelled`. `download` is its last state, `reason` the contract's."""
+
+    code, status, title = "download_failed", 502, "The download did not succeed"
+
+    def __init__(self, download: Download | RepoDownload) -> None:
+        super().__init__(download.error or download.detail or f"{describe(download)} was {download.status.value}")
+        self.download = download
+        self.reason: Reason | None = download.reason
+
+
+def describe(item: Download | RepoDownload) -> str:
+    """`item` in a few words: repo, file, revision where it is not the default."""
+    kind = "" if item.repo_type == "model" else f"{item.repo_type.value}s/"
+    revision = "" if item.revision == "main" else f"@{item.revision}"
+    name = f"{kind}{item.model_repo}{revision}"
+    return f"{name} {item.file_path}" if isinstance(item, Download) else name

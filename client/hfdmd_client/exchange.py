@@ -1,0 +1,90 @@
+"""One HTTP exchange without I/O: bytes to send, bytes received, what they mean. h11 speaks the protocol.
+
+h11 because it is the lightest of what hfdmd brings along anyway (figures in docs/client.md), and because the
+blocking and the asyncio client can then share everything but the socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import h11
+
+from hfdmd import __version__
+from hfdmd.wire.endpoint import Place
+from hfdmd_client.calls import Call
+from hfdmd_client.errors import ProtocolError
+
+SOCKET_READ_BYTES = 64 * 1024
+
+
+class ConnectionLost(Exception):
+    """The daemon went away in mid-answer."""
+
+
+class Exchange:
+    """One request and its answer, on a connection of its own.
+
+    Feed it what arrives; `chunks` hands out the body. `status` and `headers` are set once the head is there, `done`
+    when the body is complete.
+    """
+
+    def __init__(self, place: Place, call: Call[Any], *, last_event_id: str = "") -> None:
+        self._h11 = h11.Connection(h11.CLIENT)
+        headers = [
+            ("Host", host_header(place)),
+            ("Accept", call.accept),
+            ("User-Agent", f"hfdmd-client/{__version__}"),
+            ("Connection", "close"),
+        ]
+        if place.token:
+            headers.append(("Authorization", f"Bearer {place.token}"))
+        if last_event_id:
+            headers.append(("Last-Event-ID", last_event_id))
+        if call.body is not None:
+            headers += [("Content-Type", "application/json"), ("Content-Length", str(len(call.body)))]
+        target = _base_path(place) + call.target
+        try:
+            self.to_send = self._h11.send(h11.Request(method=call.method, target=target, headers=headers)) or b""
+        except h11.LocalProtocolError as error:
+            raise ProtocolError(f"this request cannot be sent: {error}") from error
+        if call.body is not None:
+            self.to_send += self._h11.send(h11.Data(call.body)) or b""
+        self.to_send += self._h11.send(h11.EndOfMessage()) or b""
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.done = False
+
+    def chunks(self, received: bytes) -> Iterator[bytes]:
+        """What `received` (empty: the other side closed) adds to the body. Raises `ConnectionLost`, `ProtocolError`."""
+        try:
+            self._h11.receive_data(received)
+            while not self.done:
+                event = self._h11.next_event()
+                if event is h11.NEED_DATA:
+                    return
+                if isinstance(event, h11.Response):
+                    self.status = event.status_code
+                    self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers}
+                    yield b""  # so that whoever waits for the head learns of it before the first byte of the body
+                elif isinstance(event, h11.Data):
+                    yield bytes(event.data)
+                elif isinstance(event, h11.EndOfMessage):
+                    self.done = True
+                elif isinstance(event, h11.ConnectionClosed):
+                    raise ConnectionLost("the daemon closed the connection")
+        except h11.RemoteProtocolError as error:
+            if not received:
+                raise ConnectionLost("the daemon closed the connection in mid-answer") from error
+            raise ProtocolError(f"what answers does not speak HTTP as it should: {error}") from error
+
+
+def host_header(place: Place) -> str:
+    """The `Host` of requests to `place`. On a socket the name has no meaning."""
+    return urlsplit(place.url).netloc.rpartition("@")[2] if place.url else "localhost"
+
+
+def _base_path(place: Place) -> str:
+    return urlsplit(place.url).path.rstrip("/") if place.url else ""

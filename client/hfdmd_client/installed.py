@@ -1,0 +1,82 @@
+"""The installed service, seen by a client that finds no daemon: start it, or say why it does not run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hfdmd_client.errors import DaemonNotStarted
+
+if TYPE_CHECKING:
+    from hfdmd_client.service.systemd import Systemd
+
+_SYSTEM_UNITS = (Path("/etc/systemd/system"), Path("/usr/lib/systemd/system"), Path("/lib/systemd/system"))
+_USER_UNITS = (Path("/etc/systemd/user"), Path("/usr/lib/systemd/user"), Path("/usr/local/lib/systemd/user"))
+
+
+def start() -> bool:
+    """Starts the service that belongs to this environment; False when there is none. Raises `DaemonNotStarted`.
+
+    A unit that failed is not started again and nothing else in its place: with its socket it took the reason along,
+    and a second daemon would only hide it.
+    """
+    if os.environ.get("HFDMD_SOCKET") or os.environ.get("HFDMD_STATE_DIR"):
+        return False  # this environment means a daemon of its own
+    return _launchd() if sys.platform == "darwin" else _systemd()
+
+
+def _systemd() -> bool:
+    from hfdmd_client.service import Scope, ServiceError
+    from hfdmd_client.service.systemd import Systemd
+
+    if not Path("/run/systemd/system").is_dir():
+        return False  # systemd does not run this machine
+    try:
+        system = Systemd(Scope.SYSTEM)
+        if _has_unit(_SYSTEM_UNITS):
+            _refuse_failed(system, "sudo ")
+        user = Systemd(Scope.USER)
+        if not _has_unit([_own_units(), *_USER_UNITS]):
+            return False
+        user.check()
+        _refuse_failed(user, "")
+        user.start()
+    except ServiceError as error:
+        raise DaemonNotStarted(f"The installed service cannot be started: {error}") from error
+    return True
+
+
+def _refuse_failed(manager: Systemd, prefix: str) -> None:
+    failed = [unit for unit in ("hfdmd.socket", "hfdmd.service") if manager.show(unit)["ActiveState"] == "failed"]
+    if failed:
+        cure = " && ".join(prefix + part for part in manager.cure.split(" && "))
+        raise DaemonNotStarted(
+            f"The installed service has failed ({' and '.join(failed)}), so no second daemon is started beside it."
+            f" `hfdm service logs` says why; when it is mended:\n  {cure}"
+        )
+
+
+def _has_unit(folders: list[Path] | tuple[Path, ...]) -> bool:
+    return any((folder / "hfdmd.socket").exists() for folder in folders)
+
+
+def _own_units() -> Path:
+    config = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(config) if config else Path.home() / ".config") / "systemd/user"
+
+
+def _launchd() -> bool:
+    from hfdmd_client.service import Scope, ServiceError
+    from hfdmd_client.service.launchd import Launchd
+    from hfdmd_client.service.layout import Manager, layout_of
+
+    plist = next(iter(layout_of(Scope.USER, manager=Manager.LAUNCHD).files.values()))
+    if not plist.exists():
+        return False
+    try:
+        Launchd(Scope.USER, plist).start()
+    except ServiceError as error:
+        raise DaemonNotStarted(f"The installed LaunchAgent cannot be started: {error}") from error
+    return True

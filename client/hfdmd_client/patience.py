@@ -1,0 +1,60 @@
+"""How long a client waits for a daemon that is away, and when it says so. Pure but for the clock."""
+
+from __future__ import annotations
+
+import random
+import time
+
+from hfdmd.wire.errors import ApiError
+from hfdmd_client.errors import DaemonUnreachable, WaitTimeout
+
+FIRST_WAIT_S = 0.1
+LONGEST_WAIT_S = 5.0
+
+
+class Patience:
+    """Waits between attempts: doubling, with jitter; over when nobody answered for `give_up_after_s` (None: never).
+
+    `deadline` is a point in time of `time.monotonic` that the caller set, or None.
+    """
+
+    def __init__(self, give_up_after_s: float | None, deadline: float | None = None) -> None:
+        self._give_up_after_s = give_up_after_s
+        self.deadline = deadline
+        self._attempt = 0
+        self._away_since: float | None = None
+
+    def answered(self) -> None:
+        """The daemon is there."""
+        self._attempt = 0
+        self._away_since = None
+
+    @property
+    def away_s(self) -> float:
+        """For how long nobody has answered."""
+        return 0.0 if self._away_since is None else time.monotonic() - self._away_since
+
+    def wait_s(self, error: Exception | None = None) -> float:
+        """How long to wait now. Raises `DaemonUnreachable` when it was long enough, `WaitTimeout` past the end."""
+        if self._away_since is None:
+            self._away_since = time.monotonic()
+        if self._give_up_after_s is not None and self.away_s >= self._give_up_after_s:
+            raise DaemonUnreachable(
+                f"The daemon has not answered for {self._give_up_after_s:.0f} s. What was asked for goes on when it"
+                " runs again: start it with `hfdmd`, or see what is wrong with `hfdm doctor`."
+            ) from error
+        if isinstance(error, ApiError) and error.retry_after_s:
+            wait_s = min(float(error.retry_after_s), LONGEST_WAIT_S)
+        else:
+            wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**self._attempt) * random.uniform(0.5, 1.0)  # noqa: S311 - spread
+        self._attempt = min(self._attempt + 1, 16)
+        return self.cut(wait_s)
+
+    def cut(self, wait_s: float) -> float:
+        """`wait_s`, or less where the deadline is nearer. Raises `WaitTimeout` past it."""
+        if self.deadline is None:
+            return wait_s
+        left_s = self.deadline - time.monotonic()
+        if left_s <= 0:
+            raise WaitTimeout("not done in the time given; the download goes on")
+        return min(wait_s, left_s)

@@ -1,0 +1,148 @@
+"""Starts a daemon when none answers: the installed service if there is one, else `hfdmd`, detached.
+
+The daemon outlives whoever started it: a session of its own, no terminal, stderr to `<state dir>/hfdmd.log`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hfdmd.wire.endpoint import state_dir
+from hfdmd.wire.errors import ApiError, Loading
+from hfdmd.wire.types import Info
+from hfdmd_client import installed
+from hfdmd_client.errors import DaemonNotStarted, DaemonUnreachable
+from hfdmd_client.exchange import ConnectionLost
+
+START_TIMEOUT_S = 20.0
+LOG_FILE = "hfdmd.log"
+LOG_MAX_BYTES = 5 * 1024 * 1024
+LOG_KEPT = 3
+ALREADY_RUNNING = 75
+_LOG_TAIL_BYTES = 4096
+_LOG_TAIL_LINES = 5
+
+Ask = Callable[[], Info]
+
+
+def forbidden() -> bool:
+    """`HFDMD_NO_SPAWN=1`, or a URL that names a daemon which is not ours to start."""
+    return os.environ.get("HFDMD_NO_SPAWN", "") not in ("", "0") or bool(os.environ.get("HFDMD_URL"))
+
+
+def start(error: DaemonUnreachable, ask: Ask) -> Info:
+    """Starts a daemon and waits until it answers `ask`. Raises `error` where it may not, else `DaemonNotStarted`."""
+    if forbidden():
+        raise error
+    with _one_at_a_time():
+        try:
+            return ask()  # somebody else was faster
+        except (DaemonUnreachable, ConnectionLost, Loading):
+            pass  # as before: it is for us to start one
+        return _await(ask, None if installed.start() else _launch())
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Of several clients that start at once, one starts the daemon and the others wait for it."""
+    folder = _prepared_state_dir()
+    with open(folder / "spawn.lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _prepared_state_dir() -> Path:
+    folder = state_dir()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(13, "Permission denied", str(folder))
+    except OSError as problem:
+        raise DaemonNotStarted(
+            f"The state folder {folder} cannot be written ({problem.strerror}). Set HFDMD_STATE_DIR to one that can be."
+        ) from problem
+    return folder
+
+
+def program() -> list[str]:
+    """The `hfdmd` of this installation: beside this interpreter, else on the PATH."""
+    for folder in (Path(sys.executable).parent, Path(sysconfig.get_path("scripts"))):
+        if os.access(folder / "hfdmd", os.X_OK):
+            return [str(folder / "hfdmd")]
+    if found := shutil.which("hfdmd"):
+        return [found]
+    return [sys.executable, "-c", "import sys; from hfdmd.service import main; sys.exit(main())"]
+
+
+def _launch() -> subprocess.Popen[bytes]:
+    log = state_dir() / LOG_FILE
+    rotate(log)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        process = subprocess.Popen(  # noqa: S603 - our own program, no argument from outside
+            program(),
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=descriptor,
+            cwd="/",
+            start_new_session=True,
+        )
+    except OSError as problem:
+        raise DaemonNotStarted(f"{program()[0]} cannot be started: {problem.strerror}") from problem
+    finally:
+        os.close(descriptor)
+    # A long-lived parent must collect the daemon's exit code some day, or a zombie stays behind.
+    threading.Thread(target=process.wait, name="hfdmd-reaper", daemon=True).start()
+    return process
+
+
+def rotate(log: Path) -> None:
+    """Puts a large log aside as `.1`, the one before as `.2`, and so on; the oldest goes."""
+    try:
+        if log.stat().st_size < LOG_MAX_BYTES:
+            return
+    except FileNotFoundError:
+        return
+    for number in range(LOG_KEPT, 0, -1):
+        older = log.with_name(f"{log.name}.{number}")
+        newer = log.with_name(f"{log.name}.{number - 1}") if number > 1 else log
+        if newer.exists():
+            newer.replace(older)
+
+
+def _await(ask: Ask, process: subprocess.Popen[bytes] | None) -> Info:
+    """Waits until the daemon answers. Raises `DaemonNotStarted` with the end of its log when it does not."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        try:
+            return ask()
+        except (DaemonUnreachable, ConnectionLost, Loading) as error:
+            last: ApiError | ConnectionLost = error
+        code = None if process is None else process.returncode
+        if code is not None and code != ALREADY_RUNNING:
+            raise DaemonNotStarted(f"hfdmd ended at once, exit code {code}. {_log_says()}", exit_code=code) from last
+        if time.monotonic() > deadline:
+            what = "was started and does not answer" if code is None else "runs already, but elsewhere"
+            raise DaemonNotStarted(f"hfdmd {what}. {_log_says()}", exit_code=code) from last
+        time.sleep(0.02)
+
+
+def _log_says() -> str:
+    log = state_dir() / LOG_FILE
+    try:
+        with open(log, "rb") as stream:
+            stream.seek(max(0, os.fstat(stream.fileno()).st_size - _LOG_TAIL_BYTES))
+            lines = stream.read().decode("utf-8", "replace").splitlines()[-_LOG_TAIL_LINES:]
+    except OSError as error:
+        return f"Its log {log} cannot be read: {error.strerror}."
+    return f"Its log {log} ends with:\n" + "\n".join(f"  {line}" for line in lines)

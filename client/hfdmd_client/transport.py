@@ -1,0 +1,131 @@
+"""The blocking side: finds a daemon, sends a call, reads the answer or the stream."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+from hfdmd.wire.endpoint import Place
+from hfdmd_client import calls, where
+from hfdmd_client.errors import ProtocolError, WaitTimeout
+from hfdmd_client.exchange import SOCKET_READ_BYTES, ConnectionLost, Exchange
+from hfdmd_client.patience import Patience
+from hfdmd_client.sse import SseEvent, SseParser
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT_S = 5.0
+SILENCE_S = 45.0
+"""A stream has a comment at least every 15 s (contract, section 5); three missed ones mean that it is dead."""
+
+
+def connect(tried_places: Sequence[Place]) -> tuple[socket.socket, Place]:
+    """A connection to the first place that answers. Raises `DaemonUnreachable`, naming them all."""
+    tried: list[tuple[Place, OSError | str]] = []
+    for place in tried_places:
+        try:
+            return _open(place), place
+        except OSError as error:
+            tried.append((place, error))
+            if not where.may_be_elsewhere(error):
+                break
+    raise where.unreachable(tried)
+
+
+def _open(place: Place) -> socket.socket:
+    if place.socket is not None:
+        return _open_unix(place)
+    host, port, secure = where.tcp_address(place)
+    plain = socket.create_connection((host, port), CONNECT_TIMEOUT_S)
+    if not secure:
+        return plain
+    import ssl  # only here: most daemons are behind a socket, and it takes longer to load than all else
+
+    try:
+        return ssl.create_default_context().wrap_socket(plain, server_hostname=host)
+    except BaseException:
+        plain.close()
+        raise
+
+
+def _open_unix(place: Place) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(CONNECT_TIMEOUT_S)
+        connection.connect(str(place.socket))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def send(tried_places: Sequence[Place], call: calls.Call[T], timeout_s: float) -> T:
+    """The decoded answer. Raises `ApiError`, `DaemonUnreachable`; `ConnectionLost` when it breaks off."""
+    connection, place = connect(tried_places)
+    with connection:
+        exchange = Exchange(place, call)
+        body = b"".join(_body(connection, exchange, place, timeout_s))
+    return calls.answer(call, exchange.status, exchange.headers, body)
+
+
+def _body(
+    connection: socket.socket, exchange: Exchange, place: Place, silence_s: float, patience: Patience | None = None
+) -> Iterator[bytes]:
+    """The parts of the body as they come. `patience` may end the wait for one before `silence_s` is over."""
+    try:
+        connection.settimeout(silence_s)
+        connection.sendall(exchange.to_send)
+        while not exchange.done:
+            if patience is not None:
+                connection.settimeout(patience.cut(silence_s))
+            yield from exchange.chunks(connection.recv(SOCKET_READ_BYTES))
+    except WaitTimeout:
+        raise
+    except TimeoutError as error:
+        if patience is not None:
+            patience.cut(silence_s)
+        raise where.unreachable([(place, f"no answer within {silence_s:g} s")]) from error
+    except OSError as error:
+        raise ConnectionLost(str(error)) from error
+
+
+class Stream:
+    """An open event stream. `ended` is True when the daemon answered 204: there is nothing more to come."""
+
+    def __init__(
+        self, tried_places: Sequence[Place], call: calls.Call[bytes], last_event_id: str, patience: Patience
+    ) -> None:
+        self._connection, self._place = connect(tried_places)
+        try:
+            self._exchange = Exchange(self._place, call, last_event_id=last_event_id)
+            self._chunks = _body(self._connection, self._exchange, self._place, SILENCE_S, patience)
+            self._first = b""
+            while not self._exchange.status:
+                self._first += next(self._chunks, b"")
+            self.ended = self._exchange.status == 204
+            if self._exchange.status != 200 and not self.ended:
+                rest = b"".join(self._chunks)
+                raise calls.failure(call, self._exchange.status, self._exchange.headers, self._first + rest)
+            if not self.ended and not self._exchange.headers.get("content-type", "").startswith(calls.EVENT_STREAM):
+                raise ProtocolError("asked for an event stream and got something else; is this hfdmd?")
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def __iter__(self) -> Iterator[SseEvent]:
+        parser = SseParser()
+        yield from parser.feed(self._first)
+        for chunk in self._chunks:
+            yield from parser.feed(chunk)
+        raise ConnectionLost("the stream ended without a word")
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def interrupt(self) -> None:
+        """Ends the stream from another thread: a blocked read returns at once."""
+        try:
+            self._connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # already gone, which is what was asked for

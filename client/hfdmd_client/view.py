@@ -1,0 +1,101 @@
+"""What a listener knows, over any number of connections: newest version wins, nothing is told twice.
+
+Pure. Source of the rules: contract, section 5. A stream begins with the present state, so a reconnect needs no history:
+what was live before and is not named before `ready` no longer exists.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import msgspec
+
+from hfdmd.wire.types import Download, End, Removed, RepoDownload, Status
+from hfdmd_client.errors import ProtocolError
+from hfdmd_client.sse import SseEvent
+
+FINAL = frozenset({Status.DONE, Status.FAILED, Status.CANCELLED})
+_SURELY_NAMED = frozenset({Status.QUEUED, Status.DOWNLOADING, Status.PAUSED, Status.FAILED})
+_GOES_ON = frozenset({"lagging", "shutdown"})
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """The present state is complete; what follows are changes. Comes again after each reconnect."""
+
+
+Event: TypeAlias = Download | RepoDownload | Removed | Ready | End
+"""What a watch yields. `End` only when it is the last."""
+
+
+@dataclass(slots=True)
+class _Known:
+    version: int
+    live: bool
+
+
+class View:
+    """Turns the events of one stream after another into what is news."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, _Known] = {}
+        self._named: set[str] = set()
+        self.last_event_id = ""
+        self.end: End | None = None
+        self.stopping = False
+
+    def knows(self, item: Download | RepoDownload) -> None:
+        """`item` has been told already; only what is newer is news."""
+        self._upsert(item)
+
+    def opened(self) -> None:
+        """A new connection begins."""
+        self._named.clear()
+        self.stopping = False
+
+    def feed(self, sse: SseEvent) -> list[Event]:
+        """The news in `sse`, in order. Sets `end` at the last event of all, `stopping` when the daemon stops."""
+        self.last_event_id = sse.id
+        try:
+            match sse.event:
+                case "progress":
+                    return self._upsert(msgspec.json.decode(sse.data, type=Download))
+                case "repo":
+                    return self._upsert(msgspec.json.decode(sse.data, type=RepoDownload))
+                case "removed":
+                    removed = msgspec.json.decode(sse.data, type=Removed)
+                    return [removed] if self._known.pop(removed.id, None) else []
+                case "ready":
+                    return [*self._gone(), Ready()]
+                case "end":
+                    return self._end(msgspec.json.decode(sse.data, type=End))
+        except msgspec.DecodeError as error:
+            raise ProtocolError(f"the stream has an unreadable {sse.event!r} event: {error}") from error
+        return []  # an event that a newer daemon knows
+
+    def vanished(self) -> list[Event]:
+        """The daemon no longer knows what is watched: everything known is gone."""
+        gone: list[Event] = [Removed(id=id) for id in self._known]
+        self._known.clear()
+        return gone
+
+    def _upsert(self, item: Download | RepoDownload) -> list[Event]:
+        self._named.add(item.id)
+        known = self._known.get(item.id)
+        if known is not None and item.version <= known.version:
+            return []
+        self._known[item.id] = _Known(item.version, item.status in _SURELY_NAMED)
+        return [item]
+
+    def _gone(self) -> list[Event]:
+        missing = [id for id, known in self._known.items() if known.live and id not in self._named]
+        for id in missing:
+            del self._known[id]
+        return [Removed(id=id) for id in missing]
+
+    def _end(self, end: End) -> list[Event]:
+        if end.reason in _GOES_ON:
+            self.stopping = end.reason == "shutdown"
+            return []
+        self.end = end
+        return [end]

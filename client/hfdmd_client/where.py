@@ -1,0 +1,87 @@
+"""Which places to try for a daemon, and what to say when none answers."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from hfdmd.wire.endpoint import MAX_SOCKET_PATH_BYTES, SYSTEM_SOCKET, Place, places
+from hfdmd_client.errors import DaemonUnreachable
+
+
+def candidates(
+    socket: str | os.PathLike[str] | None, url: str | None, token: str | None, env: Mapping[str, str]
+) -> list[Place]:
+    """Where to look, first to last; the caller's own choice is the only place. Each path once."""
+    if socket is not None and url is not None:
+        raise ValueError("give a socket or a url, not both")
+    if socket is not None:
+        return [Place("the given socket", socket=Path(socket).expanduser().absolute())]
+    if url is not None:
+        return [Place("the given URL", url=checked_url(url), token=token or env.get("HFDMD_TOKEN"))]
+    found: list[Place] = []
+    for place in places(env):
+        if place.url is not None:
+            checked_url(place.url)
+        if all((place.socket, place.url) != (other.socket, other.url) for other in found):
+            found.append(place)
+    return found
+
+
+def checked_url(url: str) -> str:
+    """`url` if a daemon can be behind it. Raises `DaemonUnreachable`."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise DaemonUnreachable(f"{url!r} is no URL of a daemon; it should look like http://127.0.0.1:7878")
+    return url
+
+
+def tcp_address(place: Place) -> tuple[str, int, bool]:
+    """Host, port and whether TLS is to be spoken."""
+    parts = urlsplit(place.url or "")
+    secure = parts.scheme == "https"
+    return parts.hostname or "", parts.port or (443 if secure else 80), secure
+
+
+def may_be_elsewhere(error: OSError) -> bool:
+    """True when nobody listens at this place, so that the next one is worth trying."""
+    return error.errno in (errno.ENOENT, errno.ECONNREFUSED, errno.ENOTSOCK, errno.EACCES, errno.ENOTDIR)
+
+
+def unreachable(tried: Sequence[tuple[Place, OSError | str]]) -> DaemonUnreachable:
+    """The error that names every place and why it did not do, and what to do next."""
+    lines = [f"  {name(place)}: {_why(place, error)}" for place, error in tried]
+    return DaemonUnreachable("No daemon answers. Tried:\n" + "\n".join(lines) + "\n" + _advice(tried))
+
+
+def name(place: Place) -> str:
+    return str(place.socket or place.url)
+
+
+def _why(place: Place, error: OSError | str) -> str:
+    if isinstance(error, str):
+        return error
+    if place.socket is not None:
+        if len(os.fsencode(place.socket)) > MAX_SOCKET_PATH_BYTES:
+            return f"the path of a socket may have {MAX_SOCKET_PATH_BYTES} bytes at most"
+        if error.errno == errno.EACCES:
+            return "no permission to connect"
+        if error.errno == errno.ENOENT:
+            return "no such socket"
+        if error.errno == errno.ECONNREFUSED:
+            return "nobody listens there"
+    return error.strerror or str(error) or type(error).__name__
+
+
+def _advice(tried: Sequence[tuple[Place, OSError | str]]) -> str:
+    for place, error in tried:
+        if place.socket == SYSTEM_SOCKET and isinstance(error, OSError) and error.errno == errno.EACCES:
+            return "To use the system's daemon, join its group: sudo usermod -aG hfdmd $USER, then log in again."
+    return "Start one with `hfdmd`, or see what is wrong with `hfdm doctor`."
