@@ -81,6 +81,11 @@ class Notifier:
             log.warning("NOTIFY_SOCKET=%r is no path and no abstract name: the service manager hears nothing", address)
         return cls(send, _watchdog_interval_s(env) if send else None)
 
+    @property
+    def enabled(self) -> bool:
+        """Whether anybody hears what is told."""
+        return self._send is not None
+
     def ready(self, status: str) -> None:
         """The API answers. Also ends `reloading()`."""
         self._tell("READY=1", self._status_line(status))

@@ -42,7 +42,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class Store:
-    """The tracker files below one folder. `on_error` hears of a write that failed; it is called in the writer thread."""
+    """The tracker files below one folder. `on_error` hears of a write that failed, in the writer thread."""
 
     def __init__(self, folder: Path, on_error: Callable[[OSError], None] | None = None) -> None:
         self.folder = folder

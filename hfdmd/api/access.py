@@ -93,7 +93,7 @@ def load_token(file: Path) -> str:
 
 
 def check_local_dir(local_dir: str, peer: Peer, allowed_dirs: Iterable[str]) -> None:
-    """Anywhere for the daemon's own user; everyone else below `allowed_dirs`, links resolved. Raises `ForbiddenPath`."""
+    """Anywhere for the daemon's own user; for others below `allowed_dirs`, links resolved. Raises `ForbiddenPath`."""
     if peer.is_unix and peer.uid == os.getuid():
         return
     real = os.path.realpath(local_dir)

@@ -101,8 +101,8 @@ class Actions:
             records: list[Record] = [*files.values(), *repos]
             await scheduler.stop(records)
             try:
-                for record in files.values():
-                    await self._delete_file(record, delete_file=delete_file)
+                for file in files.values():
+                    await self._delete_file(file, delete_file=delete_file)
                 for record in records:
                     scheduler.forget(record)
             finally:

@@ -16,7 +16,7 @@ import msgspec
 
 from hfdmd import lifecycle
 from hfdmd.bandwidth import limit_at
-from hfdmd.config import Config, Limits, Places
+from hfdmd.config import Config, Limits, Places, Values
 from hfdmd.events import Event, Events, frame, state_event
 from hfdmd.failure import Failure
 from hfdmd.hub.client import Hub
@@ -730,23 +730,14 @@ class Scheduler:
 
     def apply_settings(self) -> None:
         """The settings changed: engine and admission follow."""
-        self.engine.apply(self.limits())
+        self.engine.apply(limits_of(self.config.values))
         self.kick()
-
-    def limits(self) -> Limits:
-        values = self.config.values
-        return Limits(
-            max_connections=values.max_connections,
-            max_connections_per_file=values.max_connections_per_file,
-            bandwidth_bytes_per_s=limit_at(datetime.now().astimezone(), values.schedule, values.bandwidth_limit),
-            stall_timeout_s=values.stall_timeout,
-        )
 
     async def _clock_loop(self) -> None:
         """Once a minute, while there is a weekly schedule and something to limit."""
         while True:
             await self._busy.wait()
-            self.engine.apply(self.limits())
+            self.engine.apply(limits_of(self.config.values))
             await asyncio.sleep(60 - time.time() % 60 + 0.01 if self.config.values.schedule else 60)
 
     def listed(self, repo: RepoRecord, note: str | None) -> None:
@@ -765,6 +756,16 @@ class Scheduler:
 
     def is_tracked(self, record: FileRecord) -> bool:
         return record.id not in self._untracked
+
+
+def limits_of(values: Values) -> Limits:
+    """What the settings allow the engine right now; the bandwidth limit may depend on the hour."""
+    return Limits(
+        max_connections=values.max_connections,
+        max_connections_per_file=values.max_connections_per_file,
+        bandwidth_bytes_per_s=limit_at(datetime.now().astimezone(), values.schedule, values.bandwidth_limit),
+        stall_timeout_s=values.stall_timeout,
+    )
 
 
 def wait_s(failure: Failure, attempt: int) -> float:

@@ -73,10 +73,8 @@ class Drive:
             self.scheduler.stopped_by(record, disk_failure(error), self.meter)
         except Exception as error:
             log.exception("a fault of hfdmd itself stopped %s of %s", record.spec.file_path, record.spec.model_repo)
-            failure = Failure(
-                Reason.INTERNAL, f"a fault of hfdmd itself ({type(error).__name__}); its log has the story"
-            )
-            self.scheduler.stopped_by(record, failure, self.meter)
+            told = f"a fault of hfdmd itself ({type(error).__name__}); its log has the story"
+            self.scheduler.stopped_by(record, Failure(Reason.INTERNAL, told), self.meter)
 
     async def _attempt(self) -> None:
         record, scheduler = self.record, self.scheduler
@@ -138,11 +136,9 @@ class Drive:
     def _is_gone(self, failure: Failure) -> bool:
         """Whether the Hub no longer serves the commit that was pinned, so that resolving anew may help."""
         source = self.record.source
-        return (
-            failure.reason is Reason.REVISION_NOT_FOUND
-            and source is not None
-            and source.commit != self.record.spec.revision
-        )
+        if failure.reason is not Reason.REVISION_NOT_FOUND or source is None:
+            return False
+        return source.commit != self.record.spec.revision
 
     async def _forget_commit(self, failure: Failure) -> None:
         source = self.record.source

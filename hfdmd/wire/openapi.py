@@ -121,7 +121,7 @@ def _key(kind: Any) -> str:
 
 def main(arguments: list[str]) -> int:
     """Write the document, or with `--check` say whether the file is current."""
-    from hfdmd import __version__  # noqa: PLC0415 - only the command needs it
+    from hfdmd import __version__
 
     check = "--check" in arguments
     files = [argument for argument in arguments if argument != "--check"]

@@ -26,7 +26,7 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One call. `answers` maps a success status to the type of its JSON body (a tuple: one of them; None: no JSON body)."""
+    """One call. `answers` maps a success status to its JSON body's type (a tuple: one of them; None: no JSON)."""
 
     name: str
     method: str
@@ -50,7 +50,11 @@ _REVISION = Param("revision", str, "Branch, tag, commit or `refs/pr/N`.")
 _TYPE = Param("repoType", t.RepoType, "`model`, `dataset` or `space`.")
 _DIR = Param("localDir", str, "Folder that the file goes to instead of the Hub's cache.")
 _STATUS = Param("status", t.Status, "Only what has this status.")
-_LIMIT = Param("limit", Annotated[int, Meta(ge=1, le=t.MAX_LIMIT)], f"At most so many, {t.DEFAULT_LIMIT} unless told, {t.MAX_LIMIT} at most. Not on a stream.")
+_LIMIT = Param(
+    "limit",
+    Annotated[int, Meta(ge=1, le=t.MAX_LIMIT)],
+    f"At most so many, {t.DEFAULT_LIMIT} unless told, {t.MAX_LIMIT} at most. Not on a stream.",
+)
 _CURSOR = Param("cursor", str, "Go on where the list before ended: its `nextCursor`. Not on a stream.")
 _HISTORY = Param("history", bool, "Stream of everything: begin with all that ever ended, not with the last 24 hours.")
 _ALL = Param("all", bool, "Everything.")

@@ -38,7 +38,7 @@ def repo_id(value: str, field: str = "modelRepo") -> str:
 
 
 def revision(value: str, field: str = "revision") -> str:
-    """`value` if it can name a branch, tag, commit or `refs/pr/N`. Raises `InvalidField`. Source: git-check-ref-format."""
+    """`value` if it can name a branch, tag, commit or `refs/pr/N` (git-check-ref-format). Raises `InvalidField`."""
     bad = (
         not value
         or len(value.encode("utf-8", "surrogatepass")) > MAX_REVISION_BYTES

@@ -1,0 +1,299 @@
+"""One method a call of the route table: decode, ask the scheduler, answer."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import bisect
+import os
+import shutil
+from typing import Any
+
+from aiohttp import web
+
+from hfdmd import __version__
+from hfdmd.api import decode, stream
+from hfdmd.api.access import PEER, check_local_dir
+from hfdmd.api.files import repo_files
+from hfdmd.api.guard import REQUEST_S
+from hfdmd.api.metrics import Metrics
+from hfdmd.api.problems import json_response
+from hfdmd.api.scope import OneFile, OneRepoDownload, RepoScope, Scope
+from hfdmd.lifecycle import Stimulus
+from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, RepoSpec
+from hfdmd.scheduler.core import Scheduler
+from hfdmd.scheduler.index import matches
+from hfdmd.scheduler.requests import Ask
+from hfdmd.wire import openapi, validate
+from hfdmd.wire.errors import InvalidField, Loading, QueueFull, UnknownDownload
+from hfdmd.wire.routes import BY_NAME, SELECTOR, SSE
+from hfdmd.wire.types import (
+    API_VERSION,
+    DEFAULT_LIMIT,
+    DEFAULT_REVISION,
+    DeleteRequest,
+    Download,
+    DownloadRequest,
+    Downloads,
+    Health,
+    Info,
+    ReorderRequest,
+    RepoDownload,
+    RepoType,
+    Selector,
+    SettingsPatch,
+    Status,
+)
+
+LOADING_WAIT_S = 2.0
+_SELECTOR_NAMES = frozenset(param.name for param in SELECTOR)
+
+
+class Handlers:
+    def __init__(self, scheduler: Scheduler, metrics: Metrics, *, url: str | None, socket: str | None) -> None:
+        self._scheduler = scheduler
+        self._metrics = metrics
+        self._url = url
+        self._socket = socket
+        self._document = openapi.document(__version__)
+
+    async def download(self, request: web.Request) -> web.Response:
+        body = await self._body(request, DownloadRequest)
+        validate.repo_id(body.model_repo)
+        validate.revision(body.revision)
+        if body.local_dir is not None:
+            validate.local_dir(body.local_dir)
+            check_local_dir(body.local_dir, request[PEER], self._scheduler.config.values.allowed_dirs)
+        priority = body.priority if isinstance(body.priority, int) else None
+        ask = Ask(priority=priority, retry=body.retry, update=body.update)
+        record: Record
+        if isinstance(body.file_path, str):
+            validate.file_path(body.file_path)
+            for name, globs in (("include", body.include), ("exclude", body.exclude)):
+                if globs is not None:
+                    raise InvalidField(f"{name} goes with a whole repo, not with filePath", field=name)
+            spec = FileSpec(
+                repo_type=body.repo_type,
+                model_repo=body.model_repo,
+                revision=body.revision,
+                file_path=body.file_path,
+                local_dir=body.local_dir,
+            )
+            record, queued = await self._scheduler.requests.file(spec, ask)
+        else:
+            repo = RepoSpec(
+                repo_type=body.repo_type,
+                model_repo=body.model_repo,
+                revision=body.revision,
+                local_dir=body.local_dir,
+                include=_globs(body.include, "include"),
+                exclude=_globs(body.exclude, "exclude"),
+            )
+            await self._loaded()  # its files decide what asking again means
+            record, queued = await self._scheduler.requests.repo(repo, ask)
+        return json_response(self._scheduler.view(record), 202 if queued else 200)
+
+    async def reorder(self, request: web.Request) -> web.Response:
+        body = await self._body(request, ReorderRequest)
+        decode.check_selector(body)
+        priority = body.priority if isinstance(body.priority, int) else None
+        position = body.position if isinstance(body.position, int) else None
+        if (priority is None) == (position is None):
+            raise InvalidField("give exactly one of priority and position", field="priority")
+        await self._loaded()
+        return json_response(await self._scheduler.actions.reorder(body, priority=priority, position=position))
+
+    async def delete(self, request: web.Request) -> web.Response:
+        asked = decode.query(request, BY_NAME["delete"].query)
+        if request.can_read_body:
+            if asked:
+                raise InvalidField("give the selector in the query or in the body, not in both", field="body")
+            body = await self._body(request, DeleteRequest)
+        else:
+            body = decode.convert(asked, DeleteRequest)
+        decode.check_selector(body)
+        await self._loaded()
+        return json_response(await self._scheduler.actions.delete(body, delete_file=body.delete_file))
+
+    async def pause(self, request: web.Request) -> web.Response:
+        return await self._act(request, Stimulus.PAUSE)
+
+    async def resume(self, request: web.Request) -> web.Response:
+        return await self._act(request, Stimulus.RESUME)
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        return await self._act(request, Stimulus.CANCEL)
+
+    async def retry(self, request: web.Request) -> web.Response:
+        return await self._act(request, Stimulus.RETRY)
+
+    async def _act(self, request: web.Request, stimulus: Stimulus) -> web.Response:
+        selector = await self._body(request, Selector)
+        decode.check_selector(selector)
+        await self._loaded()
+        return json_response(await self._scheduler.actions.act(stimulus, selector))
+
+    async def progress(self, request: web.Request) -> web.StreamResponse:
+        asked = decode.query(request, BY_NAME["progress"].query)
+        selector = decode.convert({name: asked[name] for name in asked if name in _SELECTOR_NAMES}, Selector)
+        decode.check_selector(selector, may_be_empty=True)
+        one = isinstance(selector.id, str) or isinstance(selector.file_path, str)
+        await self._loaded()
+        if SSE in request.headers.get("Accept", ""):
+            for name in ("limit", "cursor"):
+                if name in asked:
+                    raise InvalidField(f"{name} makes no sense on a stream", field=name)
+            if len(self._scheduler.events) >= self._scheduler.config.values.max_listeners:
+                raise QueueFull("there are too many listeners already; see max_listeners", retry_after_s=10)
+            return await stream.serve(request, self._scheduler.events, self._scope(selector, asked, one=one))
+        if one:
+            return json_response(self._scheduler.view(self._one(selector)))
+        return json_response(self._page(selector, asked))
+
+    async def files(self, request: web.Request) -> web.Response:
+        asked = decode.query(request, BY_NAME["files"].query)
+        if "modelRepo" not in asked:
+            raise InvalidField("modelRepo is needed", field="modelRepo")
+        spec = RepoSpec(
+            repo_type=RepoType(asked.get("repoType", RepoType.MODEL)),
+            model_repo=validate.repo_id(asked["modelRepo"]),
+            revision=validate.revision(asked.get("revision", DEFAULT_REVISION)),
+        )
+        await self._loaded()
+        page = await repo_files(self._scheduler, spec, asked.get("limit", DEFAULT_LIMIT), asked.get("cursor"))
+        return json_response(page)
+
+    async def settings(self, request: web.Request) -> web.Response:
+        decode.query(request, ())
+        return json_response(self._scheduler.config.settings)
+
+    async def change_settings(self, request: web.Request) -> web.Response:
+        patch = await self._body(request, SettingsPatch)
+        settings = self._scheduler.config.patch(patch)
+        self._scheduler.apply_settings()
+        return json_response(settings)
+
+    async def info(self, request: web.Request) -> web.Response:
+        decode.query(request, ())
+        places = self._scheduler.places
+        try:
+            free = shutil.disk_usage(places.cache_dir).free
+        except OSError:
+            free = None
+        return json_response(
+            Info(
+                version=__version__,
+                api_version=API_VERSION,
+                pid=os.getpid(),
+                hub_endpoint=places.hub_endpoint,
+                cache_dir=str(places.cache_dir),
+                state_dir=str(places.state_dir),
+                socket=self._socket,
+                url=self._url,
+                free_bytes=free,
+                counts={status: self._scheduler.index.counts[status] for status in Status},
+                bytes_per_second=self._scheduler.bytes_per_second,
+                loading=self._scheduler.loading,
+            )
+        )
+
+    async def health(self, request: web.Request) -> web.Response:
+        decode.query(request, ())
+        if self._scheduler.closing:
+            raise Loading("the daemon is stopping", retry_after_s=1)
+        return json_response(Health())
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        decode.query(request, ())
+        return web.Response(body=self._metrics.text(), headers={"Content-Type": BY_NAME["metrics"].media})
+
+    async def openapi(self, request: web.Request) -> web.Response:
+        decode.query(request, ())
+        return json_response(self._document)
+
+    async def _body(self, request: web.Request, kind: type[Any]) -> Any:
+        async with asyncio.timeout(REQUEST_S):
+            return await decode.json_body(request, kind)
+
+    async def _loaded(self) -> None:
+        """Wait a moment for the tracker files; a large store says that it is still loading."""
+        if not self._scheduler.loading:
+            return
+        try:
+            async with asyncio.timeout(LOADING_WAIT_S):
+                await self._scheduler.loaded.wait()
+        except TimeoutError:
+            raise Loading("the daemon is still loading its tracker files", retry_after_s=1) from None
+
+    def _one(self, selector: Selector) -> Record:
+        """The download that is meant: the one with the defaults, else the newest."""
+        matched = self._scheduler.index.match(selector)
+        if not matched:
+            raise UnknownDownload("nobody asked for this download")
+        for record in matched:
+            spec = record.spec
+            default = spec.revision == DEFAULT_REVISION and spec.repo_type is RepoType.MODEL
+            if default and spec.local_dir is None:
+                return record
+        return matched[-1]
+
+    def _scope(self, selector: Selector, asked: dict[str, Any], *, one: bool) -> Scope:
+        if one:
+            record = self._one(selector)
+            if isinstance(record, RepoRecord):
+                return OneRepoDownload(self._scheduler, record)
+            return OneFile(self._scheduler, record)
+        if isinstance(selector.model_repo, str):
+            return RepoScope(self._scheduler, selector)
+        return Scope(self._scheduler, selector, history=asked.get("history", False))
+
+    def _page(self, selector: Selector, asked: dict[str, Any]) -> Downloads:
+        """A page of everything that matches, ordered by `createdAt`, id."""
+        limit: int = asked.get("limit", DEFAULT_LIMIT)
+        after = _after(asked.get("cursor"))
+        index = self._scheduler.index
+        if isinstance(selector.model_repo, str):
+            order = [(record.created_at, record.id) for record in index.match(selector)]
+        else:
+            order = index.ordered()
+        downloads: list[Download] = []
+        repos: list[RepoDownload] = []
+        last: tuple[str, str] | None = None
+        for position in order[_first_after(order, after) :]:
+            record = index.get(position[1])
+            if record is None or not matches(record, selector):
+                continue
+            if len(downloads) + len(repos) == limit:
+                return Downloads(downloads=downloads, repos=repos, next_cursor=_cursor(last))
+            if isinstance(record, FileRecord):
+                downloads.append(self._scheduler.file_view(record))
+            else:
+                repos.append(self._scheduler.repo_view(record))
+            last = position
+        return Downloads(downloads=downloads, repos=repos)
+
+
+def _globs(globs: list[str] | None, field: str) -> tuple[str, ...]:
+    return tuple(sorted({validate.glob(glob, field) for glob in globs or ()}))
+
+
+def _cursor(position: tuple[str, str] | None) -> str | None:
+    return None if position is None else base64.urlsafe_b64encode("|".join(position).encode()).decode()
+
+
+def _after(cursor: str | None) -> tuple[str, str] | None:
+    if cursor is None:
+        return None
+    try:
+        created_at, _, key = base64.urlsafe_b64decode(cursor.encode()).decode().partition("|")
+    except (binascii.Error, ValueError):
+        raise InvalidField("cursor must be the nextCursor of the page before", field="cursor") from None
+    if not key:
+        raise InvalidField("cursor must be the nextCursor of the page before", field="cursor")
+    return created_at, key
+
+
+def _first_after(order: list[tuple[str, str]], after: tuple[str, str] | None) -> int:
+
+    return 0 if after is None else bisect.bisect_right(order, after)

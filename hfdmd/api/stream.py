@@ -1,0 +1,101 @@
+"""Live progress as server-sent events: present state, `ready`, changes, `end`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from aiohttp import web
+from aiohttp_sse import EventSourceResponse
+
+from hfdmd.api.scope import EndReason, Scope
+from hfdmd.events import Events, Listener, frame, state_event
+from hfdmd.wire.types import End
+
+log = logging.getLogger("hfdmd.stream")
+
+PING_S = 10.0
+SEND_TIMEOUT_S = 60.0
+_RETRY = b"retry: 1000\n\n"
+_CHUNK_BYTES = 64 * 1024
+HEADERS: Mapping[str, str] = {
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+    "Vary": "Accept",
+}
+
+
+class Stream(EventSourceResponse):
+    """An event stream whose frames were encoded once for all listeners.
+
+    aiohttp-sse brings the protocol around it: headers, pings, giving up on a peer that is gone. It overwrites
+    Cache-Control, without whose `no-transform` some proxies compress, and so hold back, the stream.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(ping_interval=PING_S, send_timeout=SEND_TIMEOUT_S)
+        self.headers.update(HEADERS)
+
+    async def send_frames(self, data: bytes) -> None:
+        """Write frames as they are. Raises ConnectionError or TimeoutError for a peer that is gone or stuck."""
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await self.write(data)
+        except TimeoutError:
+            self._abort_transport()
+            raise
+
+
+async def serve(request: web.Request, events: Events, scope: Scope) -> web.StreamResponse:
+    """Stream `scope` until it is over, the daemon stops, or the listener goes or lags."""
+    final_id = _final_id(scope)
+    if request.headers.get("Last-Event-ID") == final_id and scope.over() is not None:
+        return web.Response(status=204)
+    listener = events.subscribe(scope.wants)
+    stream = Stream()
+    try:
+        await stream.prepare(request)
+        await _tell(stream, listener, events, scope)
+    except (ConnectionError, TimeoutError):
+        log.debug("a listener went away")
+    finally:
+        events.unsubscribe(listener)
+        if stream.prepared:
+            stream.stop_streaming()
+    return stream
+
+
+async def _tell(stream: Stream, listener: Listener, events: Events, scope: Scope) -> None:
+    pending = bytearray(_RETRY)
+    for record in scope.present():
+        if scope.scheduler.index.get(record.id) is None:
+            continue  # removed while a slow listener took the ones before it; its `removed` event waits
+        pending += state_event(scope.scheduler.view(record)).frame
+        if len(pending) >= _CHUNK_BYTES:
+            await stream.send_frames(bytes(pending))
+            pending.clear()
+    pending += frame("ready", {}, "ready")
+    reason: EndReason | None = None
+    while True:
+        pending += b"".join(event.frame for event in listener.take())
+        if listener.lagging:
+            reason = "lagging"
+        elif events.closing:
+            reason = "shutdown"
+        else:
+            reason = scope.over()
+        if reason is not None:
+            break
+        if pending:
+            await stream.send_frames(bytes(pending))
+            pending.clear()
+        await listener.wait()
+    final = reason not in ("lagging", "shutdown")
+    pending += frame("end", End(reason=reason), _final_id(scope) if final else f"end:{reason}")
+    await stream.send_frames(bytes(pending))
+
+
+def _final_id(scope: Scope) -> str:
+    """Names the state in which a stream ended: the newest version that it has told."""
+    return f"end:{max((record.version for record in scope.present()), default=0)}"

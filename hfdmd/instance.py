@@ -1,0 +1,46 @@
+"""One daemon per state folder and per cache, by kernel locks that a crash releases."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+
+class AlreadyRunning(Exception):
+    """Another daemon holds the lock. `pid` is its process, when it could be read."""
+
+    def __init__(self, what: Path, pid: int | None) -> None:
+        known = f"pid {pid}" if pid is not None else "pid unknown"
+        super().__init__(f"another hfdmd ({known}) already serves {what}; stop it with 'hfdm stop'")
+        self.pid = pid
+
+
+class InstanceLock:
+    """A lock file that is held for the life of the daemon and never deleted (deleting it would let two in)."""
+
+    def __init__(self, file: Path, what: Path) -> None:
+        self._file = file
+        self._what = what
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        """Raises `AlreadyRunning`, and OSError when the file cannot be made."""
+        descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = os.read(descriptor, 32).strip()
+            os.close(descriptor)
+            raise AlreadyRunning(self._what, int(text) if text.isdigit() else None) from None
+        except OSError:
+            os.close(descriptor)
+            raise
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, b"%d\n" % os.getpid())
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

@@ -1,0 +1,131 @@
+"""The sockets that the API listens on: made here, or handed over by systemd or launchd."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from hfdmd.activation import launchd_sockets, systemd_sockets
+from hfdmd.api.access import Access
+from hfdmd.api.app import build
+from hfdmd.api.guard import Doors
+from hfdmd.scheduler.core import Scheduler
+
+log = logging.getLogger("hfdmd.listeners")
+
+BACKLOG = 1024
+SHUTDOWN_S = 3.0
+
+
+class SocketError(Exception):
+    """The socket cannot be had; the text says why and what would help."""
+
+
+class Listeners:
+    """Opens after the instance lock is held, so that a socket file found at the path is known to be stale."""
+
+    def __init__(self, socket_path: Path) -> None:
+        self.socket_path = socket_path
+        self.url: str | None = None
+        self._own_path = False
+        self._tcp: socket.socket | None = None
+        self._servers: list[asyncio.Server] = []
+        self._runner: web.AppRunner | None = None
+
+    def bind_tcp(self, host: str, port: int) -> int:
+        """Bind the TCP address and return its port, chosen by the system for 0. Raises `SocketError`."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((host, port))
+        except OSError as error:
+            sock.close()
+            raise SocketError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        self._tcp = sock
+        bound: int = sock.getsockname()[1]
+        self.url = f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
+        return bound
+
+    async def open(self, scheduler: Scheduler, access: Access) -> None:
+        """Listen. Raises `SocketError`."""
+        sockets = [*systemd_sockets().values(), *launchd_sockets()]
+        if sockets:
+            named = sockets[0].getsockname()
+            if isinstance(named, str) and named:
+                self.socket_path = Path(named)
+        else:
+            sockets = [self._bind_unix()]
+        if self._tcp is not None:
+            sockets.append(self._tcp)
+        doors = Doors()
+        app = build(scheduler, access, doors, url=self.url, socket=str(self.socket_path))
+        self._runner = web.AppRunner(
+            app, handle_signals=False, access_log=None, shutdown_timeout=SHUTDOWN_S, handler_cancellation=True
+        )
+        await self._runner.setup()
+        server = self._runner.server
+        if server is None:
+            raise RuntimeError("aiohttp made no server")
+        loop = asyncio.get_running_loop()
+        factory = doors.factory(server)
+        for sock in sockets:
+            sock.setblocking(False)
+            if sock.family == socket.AF_UNIX:
+                # From 3.13 on asyncio would delete the socket file, even one that systemd made and still uses.
+                keep: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+                self._servers.append(await loop.create_unix_server(factory, sock=sock, backlog=BACKLOG, **keep))
+            else:
+                self._servers.append(await loop.create_server(factory, sock=sock, backlog=BACKLOG))
+
+    async def close(self) -> None:
+        """Stop listening, let requests end, remove the socket file if it is ours."""
+        for server in self._servers:
+            server.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+        if self._own_path:
+            with contextlib.suppress(FileNotFoundError):
+                self.socket_path.unlink()
+
+    def _bind_unix(self) -> socket.socket:
+        """A socket file of mode 0600. One that is there already is stale: the lock says that nobody serves it."""
+        path = self.socket_path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with contextlib.suppress(FileNotFoundError):
+                if not stat.S_ISSOCK(os.lstat(path).st_mode):
+                    raise SocketError(f"{path} is there and is no socket; move it away or set HFDMD_SOCKET")
+                if _answers(path):
+                    raise SocketError(f"another program, or another daemon, listens on {path}; set HFDMD_SOCKET")
+                path.unlink()
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            before = os.umask(0o177)
+            try:
+                sock.bind(str(path))
+            finally:
+                os.umask(before)
+        except OSError as error:
+            raise SocketError(f"cannot listen on {path}: {error.strerror or error}") from error
+        self._own_path = True
+        return sock
+
+
+def _answers(path: Path) -> bool:
+    """Whether somebody accepts connections there (a daemon of another state folder)."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,72 @@
+"""Where log lines go: the journal with fields, JSON lines, or plain text on stderr. Secrets are cut out everywhere."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+import time
+from typing import Any
+
+from hfdmd.journal import journal_handler
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_SECRETS = re.compile(
+    r"hf_[A-Za-z0-9]{8,}"  # tokens of the Hub
+    r"|(?i:bearer)\s+[A-Za-z0-9._~+/=-]{8,}"
+    r"|(?<=://)[^/\s@]+:[^/\s@]+(?=@)"  # passwords in URLs
+    r"|(?<=\?)[^\s\"']*(?:[Ss]ignature|Policy|Expires|X-Amz)[^\s\"']*"  # the query of a signed URL
+)
+
+
+def without_secrets(text: str) -> str:
+    """`text` with tokens, passwords and the queries of signed URLs replaced. The last line of defence, not the first."""
+    return _SECRETS.sub("[hidden]", text)
+
+
+class _Text(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return without_secrets(super().format(record))
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, Any] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        for name, value in getattr(record, "fields", {}).items():
+            fields[name.removeprefix("HFDMD_").lower()] = value
+        if record.exc_info:
+            fields["traceback"] = self.formatException(record.exc_info)
+        return without_secrets(json.dumps(fields, ensure_ascii=False))
+
+
+class _Clean(logging.Filter):
+    """For handlers that format by themselves (the journal's)."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = without_secrets(record.getMessage()), ()
+        return True
+
+
+def set_up(kind: str, level: str) -> None:
+    """Send all log lines to the journal when it listens, else to stderr as `kind`: `text` or `json`."""
+    handler = journal_handler() if kind != "json" else None
+    if handler is not None:
+        handler.addFilter(_Clean())
+    else:
+        handler = logging.StreamHandler(sys.stderr)
+        text = _Text("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+        handler.setFormatter(_Json() if kind == "json" else text)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    logging.getLogger("hfdmd").setLevel(_LEVELS[level])

@@ -1,0 +1,260 @@
+"""The daemon: `main()` joins all rooms. Locks, sockets, signals, logging, the service manager."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import faulthandler
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from hfdmd import __version__, logs
+from hfdmd.api.access import Access, load_token, own_hosts
+from hfdmd.config import FIELDS, Config, ConfigError, Places, parse_text, split_listen
+from hfdmd.events import Events
+from hfdmd.hub.client import Hub
+from hfdmd.hub.shelf import Shelf
+from hfdmd.instance import AlreadyRunning, InstanceLock
+from hfdmd.listeners import Listeners, SocketError
+from hfdmd.net.courtesy import Courtesy
+from hfdmd.net.origin import RedirectPolicy
+from hfdmd.notify import Notifier
+from hfdmd.scheduler.core import Rooms, Scheduler, limits_of
+from hfdmd.store import Store
+from hfdmd.transfer.engine import Engine
+from hfdmd.versions import Versions
+from hfdmd.watch import Watch
+from hfdmd.wire.endpoint import ENDPOINT_FILE
+from hfdmd.wire.types import Endpoint
+
+log = logging.getLogger("hfdmd")
+
+EXIT_FAULT, EXIT_USAGE, EXIT_ALREADY_RUNNING, EXIT_CONFIG = 1, 2, 75, 78
+USER_AGENT = f"hfdmd/{__version__}"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry of the command `hfdmd`: run in the foreground until SIGTERM or SIGINT."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """The daemon from start to end; returns its exit code (contract, section 7)."""
+    faulthandler.enable()
+    options = _parser().parse_args(arguments)
+    try:
+        env = dict(os.environ)
+        for name in ("state_dir", "socket", "config"):
+            if getattr(options, name) is not None:
+                env[f"HFDMD_{name.upper()}"] = os.path.abspath(getattr(options, name))
+        places = Places.from_env(env)
+        flags = {
+            name: parse_text(name, getattr(options, name), f"--{name.replace('_', '-')}")
+            for name in FIELDS
+            if getattr(options, name) is not None
+        }
+        with _locked(places):
+            config = Config(env=env, flags=flags, patched=places.state_dir / "settings.json")
+            logs.set_up(config.values.log, config.values.log_level)
+            return asyncio.run(_Daemon(places, config).run())
+    except ConfigError as error:
+        print(f"hfdmd: {error}", file=sys.stderr)
+        return EXIT_CONFIG
+    except AlreadyRunning as error:
+        print(f"hfdmd: {error}", file=sys.stderr)
+        return EXIT_ALREADY_RUNNING
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hfdmd",
+        description="Download daemon for the Hugging Face Hub. Runs in the foreground; `hfdm` talks to it.",
+        epilog="Every setting may also stand in config.toml, or as HFDMD_… in the environment.",
+    )
+    parser.add_argument("--version", action="version", version=f"hfdmd {__version__}")
+    parser.add_argument("--config", metavar="FILE", help="config.toml to read")
+    parser.add_argument("--state-dir", metavar="DIR", help="folder of tracker files, token and lock")
+    parser.add_argument("--socket", metavar="PATH", help="Unix socket to listen on")
+    for name in FIELDS:
+        parser.add_argument(f"--{name.replace('_', '-')}", metavar="VALUE", help=f"setting {name}")
+    return parser
+
+
+@contextlib.contextmanager
+def _locked(places: Places) -> Iterator[None]:
+    """The folders made, and both locks held. Raises `ConfigError`, `AlreadyRunning`."""
+    locks = places.cache_dir / ".locks"
+    with contextlib.ExitStack() as stack:
+        for folder, file, what in (
+            (places.state_dir, places.state_dir / "hfdmd.lock", "state"),
+            (places.cache_dir, locks / "hfdmd.lock", "cache"),
+        ):
+            lock = InstanceLock(file, folder)
+            try:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700 if what == "state" else 0o777)
+                file.parent.mkdir(exist_ok=True)
+                lock.acquire()
+                probe = folder / f".hfdmd-probe-{os.getpid()}"
+                probe.touch()
+                probe.unlink()
+            except OSError as error:
+                raise ConfigError(f"the {what} folder {folder} cannot be written: {error.strerror}") from error
+            stack.callback(lock.release)
+        yield
+
+
+class _Daemon:
+    def __init__(self, places: Places, config: Config) -> None:
+        self._places = places
+        self._config = config
+        self._notifier = Notifier.from_env()
+        self._stop = asyncio.Event()
+
+    async def run(self) -> int:
+        """Start everything, work, stop everything. Raises `ConfigError`."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        places = self._places
+        events = Events()
+        courtesy = Courtesy()
+        policy = RedirectPolicy(places.hub_endpoint)
+        shelf = Shelf(places.cache_dir)
+        store = Store(places.state_dir / "trackers")
+        versions = Versions(places.state_dir / "version")
+        try:
+            shelf.prepare()
+            store.open()
+            versions.open()
+        except OSError as error:
+            raise ConfigError(f"{error.filename or places.state_dir} cannot be written: {error.strerror}") from error
+        hub = Hub(
+            places.hub_endpoint,
+            courtesy,
+            policy,
+            USER_AGENT,
+            allow_unverified=lambda: self._config.values.allow_unverified,
+        )
+        scheduler = self._scheduler(store, versions, hub, shelf, courtesy, policy, events)
+        listeners = Listeners(places.socket)
+        try:
+            access = self._access(listeners)
+            await listeners.open(scheduler, access)
+        except (SocketError, ValueError) as error:
+            store.close()
+            raise ConfigError(str(error)) from error
+        self._write_endpoint(listeners)
+        loop.add_signal_handler(signal.SIGHUP, self._reload, scheduler)
+        log.info(
+            "hfdmd %s, pid %d: socket %s%s, cache %s, Hub %s",
+            __version__,
+            os.getpid(),
+            listeners.socket_path,
+            f", {listeners.url}" if listeners.url else "",
+            places.cache_dir,
+            places.hub_endpoint,
+        )
+        gc.freeze()  # what start-up made stays: no collection needs to look at it again
+        watch = Watch(self._notifier, scheduler)
+        try:
+            async with asyncio.TaskGroup() as group:
+                work = group.create_task(scheduler.run(), name="scheduler")
+                watcher = group.create_task(watch.run(), name="watch")
+                self._notifier.ready(watch.status())
+                stopped = group.create_task(self._stop.wait(), name="stop")
+                await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
+                self._notifier.stopping()
+                log.info("stopping")
+                events.close()
+                scheduler.close()
+                await work
+                watcher.cancel()
+                stopped.cancel()
+        finally:
+            await listeners.close()
+            await scheduler.engine.close()
+            await hub.close()
+            await asyncio.to_thread(store.close)
+            self._remove_endpoint()
+        log.info("stopped")
+        return 0
+
+    def _scheduler(
+        self,
+        store: Store,
+        versions: Versions,
+        hub: Hub,
+        shelf: Shelf,
+        courtesy: Courtesy,
+        policy: RedirectPolicy,
+        events: Events,
+    ) -> Scheduler:
+        return Scheduler(
+            Rooms(
+                config=self._config,
+                places=self._places,
+                store=store,
+                versions=versions,
+                hub=hub,
+                shelf=shelf,
+                engine=Engine(courtesy, policy, limits_of(self._config.values), USER_AGENT),
+                events=events,
+            )
+        )
+
+    def _access(self, listeners: Listeners) -> Access:
+        """The rules for TCP; without a TCP address there is nothing to make a token for."""
+        values = self._config.values
+        if values.listen is None:
+            return Access(None, (), ())
+        host, port = split_listen(values.listen)
+        if host not in ("127.0.0.1", "::1", "localhost") and not values.allow_insecure_listen:
+            raise ConfigError(
+                f"listen = {values.listen!r} would offer plain HTTP beyond this machine: put a TLS proxy in front of a"
+                " loopback address, or set allow_insecure_listen"
+            )
+        file = self._places.state_dir / "token"
+        try:
+            token = load_token(file)
+        except OSError as error:
+            raise ConfigError(f"the token file {file} cannot be used: {error.strerror}") from error
+        port = listeners.bind_tcp(host, port)
+        if values.allow_insecure_listen:
+            log.warning("listening on %s: everybody who sees the traffic sees the token", values.listen)
+        log.info("TCP clients need the token in %s", file)
+        return Access(token, own_hosts(host, port, values.allowed_hosts), values.allowed_origins)
+
+    def _reload(self, scheduler: Scheduler) -> None:
+        """SIGHUP: the configuration is read again, running downloads go on."""
+        self._notifier.reloading()
+        try:
+            self._config.reload()
+        except ConfigError as error:
+            log.error("the configuration stays as it was: %s", error)
+        else:
+            logs.set_level(self._config.values.log_level)
+            scheduler.apply_settings()
+            log.info("configuration read again")
+        self._notifier.ready("configuration read again")
+
+    def _write_endpoint(self, listeners: Listeners) -> None:
+        endpoint = Endpoint(pid=os.getpid(), socket=str(listeners.socket_path), url=listeners.url)
+        file = self._places.state_dir / ENDPOINT_FILE
+        temporary = file.with_suffix(".tmp")
+        temporary.write_bytes(msgspec.json.encode(endpoint) + b"\n")
+        os.replace(temporary, file)
+
+    def _remove_endpoint(self) -> None:
+        Path(self._places.state_dir / ENDPOINT_FILE).unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()
