@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.service.box import HUB_URL, INSTALL, PIP, REQUIREMENT, Box
 from tests.service.manager import NotifySocket
 
 REPO = Path(__file__).resolve().parents[2]
@@ -43,3 +45,36 @@ def notify(request: pytest.FixtureRequest, folder: Path) -> Iterator[NotifySocke
     """A service manager's ear, in both kinds of address."""
     with NotifySocket(folder / "notify" if request.param == "path" else None) as listening:
         yield listening
+
+
+@pytest.fixture(scope="session")
+def box() -> Iterator[Box]:
+    """A booted system with hfdmd installed by the one documented command; the same for all tests of a run."""
+    build = os.environ.get("HFDMD_TEST_BUILD")
+    why = _why_no_box(build)
+    if why:
+        pytest.skip(f"NO BOOTED SYSTEM HERE, so nothing is shown about the real service: {why}")
+    made = Box(f"hfdmd-test-{os.getpid()}")
+    made.up(Path(__file__).with_name("setup_box"), {"HFDMD_TEST_BUILD": str(build)})
+    try:
+        made.before = made.listing()
+        made.path("/etc/hfdmd").mkdir(exist_ok=True)
+        settings = made.path("/etc/hfdmd/environment")
+        settings.write_text(f"HF_ENDPOINT={HUB_URL}\nSSL_CERT_FILE=/srv/hub/ca.pem\n")
+        made.ok(*PIP, INSTALL, REQUIREMENT, timeout_s=180)
+        yield made
+    finally:
+        made.down()
+
+
+def _why_no_box(build: str | None) -> str:
+    if not sys.platform.startswith("linux"):
+        return "it needs Linux"
+    if os.geteuid() != 0:
+        return "it needs root"
+    if build is None:
+        return "tests/service/run makes the wheels for it"
+    if shutil.which("systemctl") is None:
+        return "it needs systemd: apt-get install systemd dbus libnss-systemd libpam-systemd"
+    probe = subprocess.run(["unshare", "--mount", "--pid", "--net", "--fork", "true"], capture_output=True, text=True)
+    return f"namespaces are closed to this process: {probe.stderr.strip()}" if probe.returncode else ""

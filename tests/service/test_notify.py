@@ -80,6 +80,11 @@ def test_watchdog_interval(env: dict[str, str], expected: float | None) -> None:
     assert Notifier.from_env({"NOTIFY_SOCKET": "/nowhere", **env}).watchdog_interval_s == expected
 
 
+@pytest.mark.parametrize(("env", "enabled"), [({}, False), ({"NOTIFY_SOCKET": "/nowhere"}, True)])
+def test_knows_whether_anybody_listens(env: dict[str, str], enabled: bool) -> None:
+    assert Notifier.from_env(env).enabled is enabled
+
+
 def test_an_address_it_cannot_speak_to_is_said(caplog: pytest.LogCaptureFixture) -> None:
     notifier = Notifier.from_env({"NOTIFY_SOCKET": "vsock:2:1234", "WATCHDOG_USEC": "3000000"})
     notifier.ready("")
