@@ -21,7 +21,7 @@ _SECRETS = re.compile(
 
 
 def without_secrets(text: str) -> str:
-    """`text` with tokens, passwords and the queries of signed URLs replaced. The last line of defence, not the first."""
+    """`text` with tokens, passwords and the queries of signed URLs replaced. The last line of defence."""
     return _SECRETS.sub("[hidden]", text)
 
 

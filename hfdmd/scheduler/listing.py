@@ -96,9 +96,10 @@ class RepoListing:
         self._let_go(left)
         repo.revive = repo.moving = False
         repo.listed = True
-        refused = f"{listing.refused_total} files with unsafe names are left out, like {listing.refused[0][0]!r}"
-        note = refused if listing.refused_total else None
-        if note is not None:
+        note = None
+        if listing.refused_total:
+            path, why = listing.refused[0]
+            note = f"{listing.refused_total} files are left out for their unsafe names; {path!r} {why}"
             log.warning("%s: %s", repo.spec.model_repo, note)
         scheduler.listed(repo, note)
 
