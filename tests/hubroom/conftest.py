@@ -1,0 +1,58 @@
+"""Fixtures of the hub room: the test Hub, somebody who asks it, a shelf, and files to put there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hfdmd.hub.client import Hub
+from hfdmd.hub.shelf import Shelf
+from hfdmd.net.courtesy import Courtesy
+from hfdmd.net.origin import RedirectPolicy
+from tests.hub import HubServer
+
+TOKEN = "hf_secretsecretsecret"
+
+MakeHub = Callable[..., Hub]
+
+
+@pytest.fixture
+def server() -> Iterator[HubServer]:
+    with HubServer() as hub:
+        yield hub
+
+
+@pytest.fixture
+async def make_hub() -> AsyncIterator[MakeHub]:
+    """Makes Hubs for an endpoint, and closes them."""
+    made: list[Hub] = []
+
+    def make(endpoint: str, *, token: str | None = None, allow_unverified: bool = False) -> Hub:
+        hub = Hub(
+            endpoint,
+            Courtesy(),
+            RedirectPolicy(endpoint),
+            "hfdmd-test",
+            token=lambda: token,
+            allow_unverified=lambda: allow_unverified,
+        )
+        made.append(hub)
+        return hub
+
+    yield make
+    for hub in made:
+        await hub.close()
+
+
+@pytest.fixture
+async def hub(server: HubServer, make_hub: MakeHub) -> Hub:
+    return make_hub(server.endpoint)
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    shelf = Shelf(tmp_path / "hub")
+    shelf.prepare()
+    return shelf
