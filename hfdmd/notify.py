@@ -86,11 +86,6 @@ class Notifier:
         """Whether anybody hears what is told."""
         return self._send is not None
 
-    @property
-    def enabled(self) -> bool:
-        """Whether anybody listens."""
-        return self._send is not None
-
     def ready(self, status: str) -> None:
         """The API answers. Also ends `reloading()`."""
         self._tell("READY=1", self._status_line(status))
