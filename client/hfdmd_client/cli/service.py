@@ -6,108 +6,124 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Any, TypeVar
 
-import typer
+import click
 
 from hfdmd_client import service
+from hfdmd_client.cli.session import FAILED, NO_DAEMON, Session, pass_session
 from hfdmd_client.service import Scope, ServiceError
 
-T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
-FAILED, NO_DAEMON = 1, 3
+_PATH = click.Path(path_type=Path)
 
-app = typer.Typer(no_args_is_help=True, help="Run hfdmd as a service of this machine (systemd or launchd).")
 
-User = Annotated[bool, typer.Option("--user", help="Your own service, over your own cache.")]
-System = Annotated[bool, typer.Option("--system", help="One for everybody in the group hfdmd, with its own cache.")]
+def scoped(command: F) -> F:
+    """The two options that say whose service is meant."""
+    for name, text in (
+        ("--system", "One for everybody in the group hfdmd, with its own cache."),
+        ("--user", "Your own service, over your own cache."),
+    ):
+        command = click.option(name, is_flag=True, help=text)(command)
+    return command
+
+
+@click.group("service", no_args_is_help=True)
+def app() -> None:
+    """Run hfdmd as a service of this machine: systemd, or launchd on macOS."""
 
 
 @app.command()
+@scoped
+@click.option("--now", is_flag=True, help="Start it as well.")
+@click.option("--linger", is_flag=True, help="Run from boot on and after logging out (with --user).")
+@click.option("--root", type=_PATH, help="Only write the unit files, below this folder (for packagers).")
+@click.option("--program", type=_PATH, help="The hfdmd to start, instead of this installation's.")
+@pass_session
 def install(
-    user: User = False,
-    system: System = False,
-    now: Annotated[bool, typer.Option("--now", help="Start it as well.")] = False,
-    linger: Annotated[bool, typer.Option("--linger", help="Run from boot on and after logging out (--user).")] = False,
-    root: Annotated[
-        Path | None, typer.Option("--root", help="Only write the unit files, below this folder (for packagers).")
-    ] = None,
-    program: Annotated[
-        Path | None, typer.Option("--program", help="The hfdmd to start, instead of this installation's.")
-    ] = None,
-) -> None:
-    """Write the unit files for this installation and enable them. Doing it again changes nothing."""
+    session: Session, user: bool, system: bool, now: bool, linger: bool, root: Path | None, program: Path | None
+) -> int:
+    """Write the unit files for this installation and enable them.
+
+    Doing it again changes nothing, or brings the files up to date.
+    """
     scope = _one(user, system)
     if scope is None:
         if os.geteuid() == 0:
-            raise typer.BadParameter("as root, say which: --system (for everybody) or --user (root's own)")
+            raise click.UsageError("as root, say which: --system (for everybody) or --user (root's own)")
         scope = Scope.USER
     if linger and scope is Scope.SYSTEM:
-        raise typer.BadParameter("--linger is for --user; a system service runs from boot on anyway")
+        raise click.UsageError("--linger is for --user; a system service runs from boot on anyway")
     if root is not None and (now or linger):
-        raise typer.BadParameter("--root only writes files; nothing can be started there")
+        raise click.UsageError("--root only writes files; nothing can be started there")
     options = service.Options(scope=scope, now=now, linger=linger, root=root, program=program)
-    _do(lambda: service.install(options, _say))
+    return _do(session, lambda: service.install(options, session.say))
 
 
 @app.command()
-def uninstall(
-    user: User = False,
-    system: System = False,
-    force: Annotated[bool, typer.Option("--force", help="Also when downloads are not finished (--system).")] = False,
-    delete_models: Annotated[
-        bool, typer.Option("--delete-models", help="Also delete the shared cache (--system).")
-    ] = False,
-) -> None:
+@scoped
+@click.option("--force", is_flag=True, help="Also when downloads are not finished (with --system).")
+@click.option("--delete-models", is_flag=True, help="Also delete the shared cache (with --system).")
+@pass_session
+def uninstall(session: Session, user: bool, system: bool, force: bool, delete_models: bool) -> int:
     """Stop it and take away everything that was installed. Models stay, unless asked."""
     scope = _which(user, system)
     if delete_models and scope is Scope.USER:
-        raise typer.BadParameter("--delete-models is for --system; your own cache is not the service's to delete")
-    _do(lambda: service.uninstall(scope, _say, force=force, delete_models=delete_models))
+        raise click.UsageError("--delete-models is for --system; your own cache is not the service's to delete")
+    return _do(session, lambda: service.uninstall(scope, session.say, force=force, delete_models=delete_models))
 
 
 @app.command()
-def start(user: User = False, system: System = False) -> None:
+@scoped
+@pass_session
+def start(session: Session, user: bool, system: bool) -> int:
     """Start it, also after it failed too often."""
     scope = _which(user, system)
-    _do(lambda: service.start(scope, _say))
+    return _do(session, lambda: service.start(scope, session.say))
 
 
 @app.command()
-def stop(user: User = False, system: System = False) -> None:
+@scoped
+@pass_session
+def stop(session: Session, user: bool, system: bool) -> int:
     """Stop it until the next login, boot or start; downloads go on from there."""
     scope = _which(user, system)
-    _do(lambda: service.stop(scope, _say))
+    return _do(session, lambda: service.stop(scope, session.say))
 
 
 @app.command()
-def status(user: User = False, system: System = False) -> None:
+@scoped
+@pass_session
+def status(session: Session, user: bool, system: bool) -> int:
     """Say how it is. Exit code 0: it runs, or starts at the next request; 3: it does not."""
     scope = _which(user, system)
-    if not _do(lambda: service.status(scope, print)):
-        raise typer.Exit(NO_DAEMON)
+
+    def show() -> int:
+        return 0 if service.status(scope, session.out) else NO_DAEMON
+
+    return _do(session, show)
 
 
 @app.command()
-def logs(
-    user: User = False,
-    system: System = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = 100,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on showing new ones.")] = False,
-) -> None:
+@scoped
+@click.option("-n", "--lines", type=click.IntRange(min=0), default=100, show_default=True, help="How many lines.")
+@click.option("-f", "--follow", is_flag=True, help="Go on showing new ones.")
+@pass_session
+def logs(session: Session, user: bool, system: bool, lines: int, follow: bool) -> int:
     """Show its log."""
     command = service.logs_command(_which(user, system), lines=lines, follow=follow)
     sys.stdout.flush()
     try:
         os.execvp(command[0], command)  # noqa: S606  no shell wanted: the log's reader takes our place
     except OSError as error:
-        _say(f"{command[0]} cannot be started: {error.strerror}")
-        raise typer.Exit(FAILED) from error
+        session.say(f"hfdm: {command[0]} cannot be started: {error.strerror}")
+        return FAILED
 
 
 def _one(user: bool, system: bool) -> Scope | None:
     if user and system:
-        raise typer.BadParameter("--user or --system, not both")
+        raise click.UsageError("--user or --system, not both")
     return Scope.USER if user else Scope.SYSTEM if system else None
 
 
@@ -116,13 +132,10 @@ def _which(user: bool, system: bool) -> Scope:
     return _one(user, system) or service.installed_scope() or Scope.USER
 
 
-def _do(action: Callable[[], T]) -> T:
+def _do(session: Session, action: Callable[[], int | None]) -> int:
+    """Its exit code."""
     try:
-        return action()
+        return action() or 0
     except ServiceError as error:
-        _say(f"Error: {error}")
-        raise typer.Exit(FAILED) from error
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+        session.say(f"hfdm: {error}")
+        return FAILED
