@@ -1,5 +1,6 @@
 /** What needs no framework: the store of the page, the wire's types, the texts. */
-export { getStore, RequestError, DEFAULT_BASE_PATH, type Pending, type PublicInfo, type Snapshot, type Store } from "./browser/store.js";
+export { getStore, RequestError, DEFAULT_BASE_PATH, type Pending, type Snapshot, type Store } from "./browser/store.js";
+export { daemonInfo, remove, reorder, repoFiles, type PublicInfo } from "./browser/calls.js";
 export type { Connection } from "./browser/link.js";
 export { isLive, isRepo, keyOf, nameOf, stateOf, type Item, type ItemState, type Target } from "./browser/item.js";
 export { messages, type Messages } from "./react/messages.js";

@@ -7,27 +7,27 @@ const NAMED_MS = 23 * 3600 * 1000;
 
 /** What is known of the daemon's downloads: the newest version of each. No I/O. */
 export class Ledger {
-  private readonly items = new Map<string, Item>();
-  private readonly ids = new Map<string, string>();
-  private readonly answered = new Map<string, number>();
-  private named: Set<string> | null = null;
+  readonly #items = new Map<string, Item>();
+  readonly #ids = new Map<string, string>();
+  readonly #answered = new Map<string, number>();
+  #named: Set<string> | null = null;
 
   get(id: string): Item | undefined {
-    return this.items.get(id);
+    return this.#items.get(id);
   }
 
   find(key: string): Item | undefined {
-    const id = this.ids.get(key);
-    return id === undefined ? undefined : this.items.get(id);
+    const id = this.#ids.get(key);
+    return id === undefined ? undefined : this.#items.get(id);
   }
 
   all(): Item[] {
-    return [...this.items.values()];
+    return [...this.#items.values()];
   }
 
   /** A stream opens: what it names until `ready` is what there is. */
   begin(): void {
-    this.named = new Set();
+    this.#named = new Set();
   }
 
   /**
@@ -35,58 +35,58 @@ export class Ledger {
    * that came meanwhile is newer. Returns whether anything changed.
    */
   hear(item: Item): boolean {
-    const first = this.named !== null && !this.named.has(item.id) && !this.isFresh(item.id);
-    this.named?.add(item.id);
-    return first ? this.put(item) : this.merge(item);
+    const first = this.#named !== null && !this.#named.has(item.id) && !this.#isFresh(item.id);
+    this.#named?.add(item.id);
+    return first ? this.#put(item) : this.merge(item);
   }
 
   /** An answer to a request of one's own. */
   answer(item: Item): boolean {
-    this.answered.set(item.id, Date.now());
+    this.#answered.set(item.id, Date.now());
     return this.merge(item);
   }
 
   /** A version from elsewhere (a list, another tab): the newest wins. */
   merge(item: Item): boolean {
-    const known = this.items.get(item.id);
-    return known !== undefined && known.version >= item.version ? false : this.put(item);
+    const known = this.#items.get(item.id);
+    return known !== undefined && known.version >= item.version ? false : this.#put(item);
   }
 
   /** The stream has named everything there is: what it left out no longer exists. */
   ready(now = Date.now()): void {
-    const named = this.named ?? new Set();
-    this.named = null;
-    for (const item of this.items.values()) {
+    const named = this.#named ?? new Set();
+    this.#named = null;
+    for (const item of this.#items.values()) {
       const ended = item.status === "done" || item.status === "cancelled";
       const tooOld = ended && Date.parse(item.updatedAt) < now - NAMED_MS;
-      if (!named.has(item.id) && !tooOld && !this.isFresh(item.id)) this.remove(item.id);
+      if (!named.has(item.id) && !tooOld && !this.#isFresh(item.id)) this.remove(item.id);
     }
   }
 
   /** Another tab's whole state takes the place of this one's. */
   replace(items: readonly Item[]): void {
     const named = new Set(items.map((item) => item.id));
-    for (const id of this.items.keys()) if (!named.has(id) && !this.isFresh(id)) this.remove(id);
-    for (const item of items) if (this.isFresh(item.id)) this.merge(item); else this.put(item);
+    for (const id of this.#items.keys()) if (!named.has(id) && !this.#isFresh(id)) this.remove(id);
+    for (const item of items) if (this.#isFresh(item.id)) this.merge(item); else this.#put(item);
   }
 
   remove(id: string): boolean {
-    const item = this.items.get(id);
+    const item = this.#items.get(id);
     if (!item) return false;
-    this.items.delete(id);
-    this.answered.delete(id);
-    if (this.ids.get(keyOf(item)) === id) this.ids.delete(keyOf(item));
+    this.#items.delete(id);
+    this.#answered.delete(id);
+    if (this.#ids.get(keyOf(item)) === id) this.#ids.delete(keyOf(item));
     return true;
   }
 
-  private put(item: Item): boolean {
-    this.items.set(item.id, item);
-    this.ids.set(keyOf(item), item.id);
+  #put(item: Item): boolean {
+    this.#items.set(item.id, item);
+    this.#ids.set(keyOf(item), item.id);
     return true;
   }
 
-  private isFresh(id: string): boolean {
-    const at = this.answered.get(id);
+  #isFresh(id: string): boolean {
+    const at = this.#answered.get(id);
     return at !== undefined && Date.now() - at < FRESH_MS;
   }
 }

@@ -26,35 +26,43 @@ const HIDDEN_MS = 5000;
  */
 export class Link {
   connection: Connection = { state: "connecting", problem: null };
-  private source: EventSource | null = null;
-  private channel: BroadcastChannel | null = null;
-  private leaving: AbortController | null = null;
-  private timer: ReturnType<typeof setTimeout> | undefined;
-  private hidden: ReturnType<typeof setTimeout> | undefined;
-  private waitMs = FIRST_WAIT_MS;
-  private leads = false;
-  private readonly self = Math.random().toString(36).slice(2);
+  #source: EventSource | null = null;
+  #channel: BroadcastChannel | null = null;
+  #leaving: AbortController | null = null;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #hidden: ReturnType<typeof setTimeout> | undefined;
+  #waitMs = FIRST_WAIT_MS;
+  #leads = false;
+  readonly #self = Math.random().toString(36).slice(2);
+
+  readonly #base: string;
+  readonly #ledger: Ledger;
+  readonly #changed: () => void;
 
   constructor(
-    private readonly base: string,
-    private readonly ledger: Ledger,
-    private readonly changed: () => void,
-  ) {}
+    base: string,
+    ledger: Ledger,
+    changed: () => void,
+  ) {
+    this.#base = base;
+    this.#ledger = ledger;
+    this.#changed = changed;
+  }
 
   join(): void {
-    if (this.leaving) return;
-    const leaving = (this.leaving = new AbortController());
+    if (this.#leaving) return;
+    const leaving = (this.#leaving = new AbortController());
     const { signal } = leaving;
-    addEventListener("online", this.hurry, { signal });
-    document.addEventListener("visibilitychange", this.onVisibility, { signal });
-    if (!navigator.locks || typeof BroadcastChannel === "undefined") return this.lead();
-    const name = `hfdmd:${this.base}`;
-    this.channel = new BroadcastChannel(name);
-    this.channel.onmessage = (event: MessageEvent<Message>) => this.onMessage(event.data);
-    this.post({ is: "hello", from: this.self });
+    addEventListener("online", this.#hurry, { signal });
+    document.addEventListener("visibilitychange", this.#onVisibility, { signal });
+    if (!navigator.locks || typeof BroadcastChannel === "undefined") return this.#lead();
+    const name = `hfdmd:${this.#base}`;
+    this.#channel = new BroadcastChannel(name);
+    this.#channel.onmessage = (event: MessageEvent<Message>) => this.#onMessage(event.data);
+    this.#post({ is: "hello", from: this.#self });
     navigator.locks
       .request(name, { signal }, () => {
-        this.lead();
+        this.#lead();
         return new Promise<void>((release) => signal.addEventListener("abort", () => release()));
       })
       .catch((error: unknown) => {
@@ -63,127 +71,127 @@ export class Link {
   }
 
   leave(): void {
-    this.leaving?.abort();
-    this.leaving = null;
-    this.leads = false;
-    clearTimeout(this.hidden);
-    this.close();
-    this.channel?.close();
-    this.channel = null;
+    this.#leaving?.abort();
+    this.#leaving = null;
+    this.#leads = false;
+    clearTimeout(this.#hidden);
+    this.#close();
+    this.#channel?.close();
+    this.#channel = null;
     this.connection = { state: "connecting", problem: null };
   }
 
-  private lead(): void {
-    this.leads = true;
-    this.open();
+  #lead(): void {
+    this.#leads = true;
+    this.#open();
   }
 
-  private open(): void {
-    this.close();
-    const source = (this.source = new EventSource(`${this.base}/progress`));
+  #open(): void {
+    this.#close();
+    const source = (this.#source = new EventSource(`${this.#base}/progress`));
     const on = (event: string, then: (data: never) => void) =>
       source.addEventListener(event, (message) => {
-        if (source === this.source) then(JSON.parse((message as MessageEvent<string>).data) as never);
+        if (source === this.#source) then(JSON.parse((message as MessageEvent<string>).data) as never);
       });
     let ready = false;
-    this.ledger.begin();
+    this.#ledger.begin();
     const hear = (item: Download | RepoDownload) => {
-      if (!this.ledger.hear(item)) return;
-      if (ready) this.post({ is: "item", item });
-      this.changed();
+      if (!this.#ledger.hear(item)) return;
+      if (ready) this.#post({ is: "item", item });
+      this.#changed();
     };
     on("progress", hear);
     on("repo", hear);
     on("removed", ({ id }: Removed) => {
-      this.ledger.remove(id);
-      this.post({ is: "removed", id });
-      this.changed();
+      this.#ledger.remove(id);
+      this.#post({ is: "removed", id });
+      this.#changed();
     });
     on("ready", () => {
       ready = true;
-      this.ledger.ready();
-      this.waitMs = FIRST_WAIT_MS;
+      this.#ledger.ready();
+      this.#waitMs = FIRST_WAIT_MS;
       this.connection = { state: "live", problem: null };
-      this.postState(null);
-      this.changed();
+      this.#postState(null);
+      this.#changed();
     });
-    on("end", ({ reason }: End) => this.retry(reason === "lagging" ? 0 : null));
+    on("end", ({ reason }: End) => this.#retry(reason === "lagging" ? 0 : null));
     // EventSource gives up for good at any answer but 200, so the next try is never left to it.
     source.onerror = () => {
-      if (source !== this.source) return;
-      this.retry(null);
-      if (!ready) void this.ask();
+      if (source !== this.#source) return;
+      this.#retry(null);
+      if (!ready) void this.#ask();
     };
   }
 
-  private close(): void {
-    clearTimeout(this.timer);
-    this.source?.close();
-    this.source = null;
+  #close(): void {
+    clearTimeout(this.#timer);
+    this.#source?.close();
+    this.#source = null;
   }
 
-  private retry(afterMs: number | null): void {
-    this.close();
-    const waitMs = afterMs ?? this.waitMs * (0.75 + Math.random() / 2);
-    if (afterMs === null) this.waitMs = Math.min(this.waitMs * 2, LONGEST_WAIT_MS);
-    this.timer = setTimeout(() => this.open(), waitMs);
-    this.setConnection({ state: "reconnecting", problem: this.connection.problem });
+  #retry(afterMs: number | null): void {
+    this.#close();
+    const waitMs = afterMs ?? this.#waitMs * (0.75 + Math.random() / 2);
+    if (afterMs === null) this.#waitMs = Math.min(this.#waitMs * 2, LONGEST_WAIT_MS);
+    this.#timer = setTimeout(() => this.#open(), waitMs);
+    this.#setConnection({ state: "reconnecting", problem: this.connection.problem });
   }
 
   /** Why the stream did not open: an EventSource does not tell. */
-  private async ask(): Promise<void> {
+  async #ask(): Promise<void> {
     let problem: string | null = "network";
     try {
-      const response = await fetch(`${this.base}/health`);
+      const response = await fetch(`${this.#base}/health`);
       problem = response.ok ? null : (((await response.json()) as { code?: string }).code ?? "internal");
     } catch {
       // no answer, or none that is JSON: "network" says it
     }
-    if (this.connection.state !== "live") this.setConnection({ state: "reconnecting", problem });
+    if (this.connection.state !== "live") this.#setConnection({ state: "reconnecting", problem });
   }
 
-  private setConnection(connection: Connection): void {
+  #setConnection(connection: Connection): void {
     this.connection = connection;
-    this.post({ is: "connection", connection });
-    this.changed();
+    this.#post({ is: "connection", connection });
+    this.#changed();
   }
 
-  private readonly hurry = () => {
-    if (this.leads && !this.source) this.open();
+  readonly #hurry = () => {
+    if (this.#leads && !this.#source) this.#open();
   };
 
-  private readonly onVisibility = () => {
+  readonly #onVisibility = () => {
     if (document.visibilityState === "visible") {
-      clearTimeout(this.hidden);
-      this.hurry();
-    } else if (!this.channel) {
-      this.hidden = setTimeout(() => this.close(), HIDDEN_MS);
+      clearTimeout(this.#hidden);
+      this.#hurry();
+    } else if (!this.#channel) {
+      this.#hidden = setTimeout(() => this.#close(), HIDDEN_MS);
     }
   };
 
-  private onMessage(message: Message): void {
+  #onMessage(message: Message): void {
     if (message.is === "hello") {
-      if (this.leads && this.connection.state !== "connecting") this.postState(message.from);
+      if (this.#leads && this.connection.state !== "connecting") this.#postState(message.from);
       return;
     }
-    if (this.leads) return;
-    if (message.is === "item") this.ledger.merge(message.item);
-    else if (message.is === "removed") this.ledger.remove(message.id);
+    if (this.#leads) return;
+    if (message.is === "item") this.#ledger.merge(message.item);
+    else if (message.is === "removed") this.#ledger.remove(message.id);
     else {
       if (message.is === "state") {
-        if (message.to !== null && message.to !== this.self) return;
-        this.ledger.replace(message.items);
+        if (message.to !== null && message.to !== this.#self) return;
+        this.#ledger.replace(message.items);
       }
       this.connection = message.connection;
     }
-    this.changed();
+    this.#changed();
   }
 
-  private postState(to: string | null): void {
-    this.post({ is: "state", to, items: this.ledger.all(), connection: this.connection });
+  #postState(to: string | null): void {
+    this.#post({ is: "state", to, items: this.#ledger.all(), connection: this.connection });
   }
 
-  private post(message: Message): void {
-    this.channel?.postMessage(message);
+  #post(message: Message): void {
+    this.#channel?.postMessage(message);
   }
 }

@@ -1,4 +1,4 @@
-import type { Affected, Download, Info, Problem, RepoDownload, RepoFiles, Selector } from "../wire.js";
+import type { Affected, Download, Problem, RepoDownload, Selector } from "../wire.js";
 import { keyOf, requestFor, type Item, type Target } from "./item.js";
 import { Ledger } from "./ledger.js";
 import { Link, type Connection } from "./link.js";
@@ -33,9 +33,6 @@ export interface Snapshot {
   ready: boolean;
 }
 
-/** What the daemon says of itself; its folders only with `exposePaths`. */
-export type PublicInfo = Omit<Info, "cacheDir" | "stateDir" | "socket" | "url" | "pid"> & Partial<Info>;
-
 export const EMPTY: Snapshot = { items: [], connection: { state: "connecting", problem: null }, ready: false };
 
 const LOOKUP_PAGES = 5;
@@ -45,191 +42,87 @@ const LOOKUP_PAGES = 5;
  * and what feeds any other cache.
  */
 export class Store {
-  private readonly ledger = new Ledger();
-  private readonly link: Link;
-  private readonly listeners = new Set<() => void>();
-  private readonly pending = new Map<string, Pending>();
-  private readonly lookups = new Map<string, boolean>();
-  private snapshot: Snapshot = EMPTY;
-  private ready = false;
-  private frame: number | undefined;
-  private timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #ledger = new Ledger();
+  readonly #link: Link;
+  readonly #listeners = new Set<() => void>();
+  readonly #pending = new Map<string, Pending>();
+  readonly #lookups = new Map<string, boolean>();
+  #snapshot: Snapshot = EMPTY;
+  #ready = false;
+  #frame: number | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(readonly base: string) {
-    this.link = new Link(base, this.ledger, () => this.schedule());
+    this.#link = new Link(base, this.#ledger, () => this.#schedule());
   }
 
   readonly subscribe = (listener: () => void): (() => void) => {
-    this.listeners.add(listener);
-    if (this.listeners.size === 1) this.start();
+    this.#listeners.add(listener);
+    if (this.#listeners.size === 1) this.#start();
     return () => {
-      this.listeners.delete(listener);
+      this.#listeners.delete(listener);
       // A component that mounts again in the same moment keeps the stream.
-      queueMicrotask(() => this.listeners.size === 0 && this.stop());
+      queueMicrotask(() => this.#listeners.size === 0 && this.#stop());
     };
   };
 
-  readonly getSnapshot = (): Snapshot => this.snapshot;
+  readonly getSnapshot = (): Snapshot => this.#snapshot;
 
   /** What is known under a `keyOf` a target. */
   find(key: string): Item | undefined {
-    return this.ledger.find(key);
+    return this.#ledger.find(key);
   }
 
   get(id: string): Item | undefined {
-    return this.ledger.get(id);
+    return this.#ledger.get(id);
   }
 
   /** What this page asked for this target and is not answered, or was refused. */
   pendingOf(key: string): Pending | undefined {
-    return this.pending.get(key);
+    return this.#pending.get(key);
   }
 
   /** Whether it is known what the daemon has of this repo: from then on "not found" means "never asked for". */
   isKnown(modelRepo: string): boolean {
-    return this.lookups.get(modelRepo) === true;
+    return this.#lookups.get(modelRepo) === true;
   }
 
   /** Asks once what of this repo is done: the stream does not name what ended long ago. */
   look(modelRepo: string): void {
-    if (this.lookups.has(modelRepo)) return;
-    this.lookups.set(modelRepo, false);
-    if (this.ready) void this.lookUp(modelRepo);
+    if (this.#lookups.has(modelRepo)) return;
+    this.#lookups.set(modelRepo, false);
+    if (this.#ready) void this.#lookUp(modelRepo);
   }
 
   /** Asks for a target. The answer says whether it is new, under way or done already; it never waits for the Hub. */
   download(target: Target, more: { retry?: boolean; update?: boolean; priority?: number } = {}): Promise<Item> {
-    return this.attempt(keyOf(target), "download", async () => {
+    return this.#attempt(keyOf(target), "download", async () => {
       const item = await this.send<Item>("POST", "download", { ...requestFor(target), ...more });
-      this.ledger.answer(item);
+      this.#ledger.answer(item);
       return item;
     });
   }
 
   /** Pauses, resumes, cancels or retries what the selector names; answered when it is so. */
   act(action: "pause" | "resume" | "cancel" | "retry", selector: Selector): Promise<Affected> {
-    return this.attempt(this.keyFor(selector), action, async () =>
-      this.take(await this.send<Affected>("POST", action, selector)),
-    );
+    return this.change(action, selector, "POST", action, selector);
   }
 
-  reorder(selector: Selector, to: { priority: number } | { position: number }): Promise<Affected> {
-    return this.attempt(this.keyFor(selector), "reorder", async () =>
-      this.take(await this.send<Affected>("PATCH", "download", { ...selector, ...to })),
-    );
-  }
-
-  /** Forgets downloads, cancelling them first; the files stay unless the app's routes allow `deleteFile`. */
-  remove(selector: Selector, deleteFile = false): Promise<Affected> {
-    return this.attempt(this.keyFor(selector), "delete", async () => {
-      const query = Object.entries({ ...selector, ...(deleteFile ? { deleteFile } : {}) });
-      const search = new URLSearchParams(query.map(([key, value]) => [key, String(value)]));
-      const affected = await this.send<Affected>("DELETE", `download?${search.toString()}`);
-      for (const { id } of [...affected.downloads, ...affected.repos]) this.ledger.remove(id);
+  /** A change of what the selector names, shown as pending until it is answered. */
+  change(action: Action, selector: Selector, method: string, path: string, body?: unknown): Promise<Affected> {
+    const item = selector.id === undefined ? undefined : this.get(selector.id);
+    return this.#attempt(item ? keyOf(item) : JSON.stringify(selector), action, async () => {
+      const affected = await this.send<Affected>(method, path, body);
+      for (const one of [...affected.downloads, ...affected.repos]) {
+        if (action === "delete") this.#ledger.remove(one.id);
+        else this.#ledger.answer(one);
+      }
       return affected;
     });
   }
 
-  /** What a repo has on the Hub, all pages of it. */
-  async files(of: Pick<Target, "modelRepo" | "revision" | "repoType">, signal?: AbortSignal): Promise<RepoFiles> {
-    const search = new URLSearchParams({ modelRepo: of.modelRepo });
-    if (of.revision) search.set("revision", of.revision);
-    if (of.repoType) search.set("repoType", of.repoType);
-    const all = await this.send<RepoFiles>("GET", `files?${search.toString()}`, undefined, signal);
-    for (let cursor = all.nextCursor; cursor; ) {
-      search.set("cursor", cursor);
-      const page = await this.send<RepoFiles>("GET", `files?${search.toString()}`, undefined, signal);
-      all.files.push(...page.files);
-      cursor = page.nextCursor;
-    }
-    return { ...all, nextCursor: null };
-  }
-
-  info(signal?: AbortSignal): Promise<PublicInfo> {
-    return this.send<PublicInfo>("GET", "info", undefined, signal);
-  }
-
-  private start(): void {
-    addEventListener("pagehide", this.onHide);
-    addEventListener("pageshow", this.onShow);
-    this.link.join();
-  }
-
-  private stop(): void {
-    removeEventListener("pagehide", this.onHide);
-    removeEventListener("pageshow", this.onShow);
-    this.link.leave();
-    this.ready = false;
-  }
-
-  // A page kept for the back button must not keep the stream, nor the lock that others wait for.
-  private readonly onHide = () => this.link.leave();
-  private readonly onShow = (event: PageTransitionEvent) => event.persisted && this.link.join();
-
-  /** Tells React at the next frame, however much is heard until then; by a timer too, since frames sleep in hidden tabs. */
-  private schedule(): void {
-    if (this.link.connection.state === "live" && !this.ready) {
-      this.ready = true;
-      for (const [modelRepo, known] of this.lookups) if (!known) void this.lookUp(modelRepo);
-    }
-    if (this.timer !== undefined) return;
-    this.timer = setTimeout(this.flush, 250);
-    this.frame = requestAnimationFrame(this.flush);
-  }
-
-  private readonly flush = () => {
-    clearTimeout(this.timer);
-    if (this.frame !== undefined) cancelAnimationFrame(this.frame);
-    this.timer = this.frame = undefined;
-    this.snapshot = { items: this.ledger.all(), connection: this.link.connection, ready: this.ready };
-    for (const listener of this.listeners) listener();
-  };
-
-  private async attempt<T>(key: string, action: Action, send: () => Promise<T>): Promise<T> {
-    this.pending.set(key, { action, error: null });
-    this.flush();
-    try {
-      const answer = await send();
-      this.pending.delete(key);
-      return answer;
-    } catch (error) {
-      this.pending.set(key, { action, error: asRequestError(error) });
-      throw error;
-    } finally {
-      this.flush();
-    }
-  }
-
-  private keyFor(selector: Selector): string {
-    const item = selector.id === undefined ? undefined : this.ledger.get(selector.id);
-    return item ? keyOf(item) : JSON.stringify(selector);
-  }
-
-  private take(affected: Affected): Affected {
-    for (const item of [...affected.downloads, ...affected.repos]) this.ledger.answer(item);
-    return affected;
-  }
-
-  private async lookUp(modelRepo: string): Promise<void> {
-    const search = new URLSearchParams({ modelRepo, status: "done" });
-    try {
-      for (let page = 0; page < LOOKUP_PAGES; page += 1) {
-        const list = await this.send<{ downloads: Download[]; repos: RepoDownload[]; nextCursor?: string | null }>(
-          "GET",
-          `progress?${search.toString()}`,
-        );
-        for (const item of [...list.downloads, ...list.repos]) this.ledger.merge(item);
-        if (!list.nextCursor) break;
-        search.set("cursor", list.nextCursor);
-      }
-    } catch {
-      // A button that is not told of a finished download offers it again; asking again is answered "done".
-    }
-    this.lookups.set(modelRepo, true);
-    this.schedule();
-  }
-
-  private async send<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  /** One request to the app's routes. Throws a `RequestError` when it is refused. */
+  async send<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
     const response = await fetch(`${this.base}/${path}`, {
       method,
       headers: { Accept: "application/json", ...(body === undefined ? {} : { "Content-Type": "application/json" }) },
@@ -244,6 +137,76 @@ export class Store {
       // a proxy's own error page: the status says what there is to say
     }
     throw new RequestError(problem.code ?? "internal", response.status, problem.detail ?? `HTTP ${response.status}`);
+  }
+
+  #start(): void {
+    addEventListener("pagehide", this.#onHide);
+    addEventListener("pageshow", this.#onShow);
+    this.#link.join();
+  }
+
+  #stop(): void {
+    removeEventListener("pagehide", this.#onHide);
+    removeEventListener("pageshow", this.#onShow);
+    this.#link.leave();
+    this.#ready = false;
+  }
+
+  // A page kept for the back button must not keep the stream, nor the lock that others wait for.
+  readonly #onHide = () => this.#link.leave();
+  readonly #onShow = (event: PageTransitionEvent) => event.persisted && this.#link.join();
+
+  /** Tells React at the next frame, however much is heard until then; by a timer too, since frames sleep in hidden tabs. */
+  #schedule(): void {
+    if (this.#link.connection.state === "live" && !this.#ready) {
+      this.#ready = true;
+      for (const [modelRepo, known] of this.#lookups) if (!known) void this.#lookUp(modelRepo);
+    }
+    if (this.#timer !== undefined) return;
+    this.#timer = setTimeout(this.#flush, 250);
+    this.#frame = requestAnimationFrame(this.#flush);
+  }
+
+  readonly #flush = () => {
+    clearTimeout(this.#timer);
+    if (this.#frame !== undefined) cancelAnimationFrame(this.#frame);
+    this.#timer = this.#frame = undefined;
+    this.#snapshot = { items: this.#ledger.all(), connection: this.#link.connection, ready: this.#ready };
+    for (const listener of this.#listeners) listener();
+  };
+
+  async #attempt<T>(key: string, action: Action, send: () => Promise<T>): Promise<T> {
+    this.#pending.set(key, { action, error: null });
+    this.#flush();
+    try {
+      const answer = await send();
+      this.#pending.delete(key);
+      return answer;
+    } catch (error) {
+      this.#pending.set(key, { action, error: asRequestError(error) });
+      throw error;
+    } finally {
+      this.#flush();
+    }
+  }
+
+  async #lookUp(modelRepo: string): Promise<void> {
+    const search = new URLSearchParams({ modelRepo, status: "done" });
+    try {
+      for (let page = 0; page < LOOKUP_PAGES; page += 1) {
+        const list = await this.send<{ downloads: Download[]; repos: RepoDownload[]; nextCursor?: string | null }>(
+          "GET",
+          `progress?${search.toString()}`,
+        );
+        for (const item of [...list.downloads, ...list.repos]) this.#ledger.merge(item);
+        if (!list.nextCursor) break;
+        search.set("cursor", list.nextCursor);
+      }
+    } catch {
+      // A button that is not told of a finished download offers it again; asking again is answered "done".
+    }
+    this.#lookups.set(modelRepo, true);
+    this.#schedule();
   }
 }
 

@@ -1,25 +1,12 @@
 "use client";
 
-/** Whether to celebrate and how: false for not at all, a function for a library of your own (from a client file). */
-export type Burst = boolean | BurstOptions | ((element: HTMLElement) => void);
-
-export interface BurstOptions {
-  colors?: readonly string[];
-  /** Default 28. */
-  particles?: number;
-}
+import type { BurstOptions } from "./celebrate.js";
 
 const COLORS = ["#f59e0b", "#ef4444", "#8b5cf6", "#3b82f6", "#10b981", "#ec4899"];
 const DURATION_MS = 1000;
 
-export const prefersCalm = () =>
-  typeof matchMedia !== "function" || matchMedia("(prefers-reduced-motion: reduce)").matches;
-
-/** A handful of particles from the middle of `element`, gone after a second. Nothing under reduced motion or in a hidden tab. */
-export function celebrate(element: HTMLElement, burst: Burst = true): void {
-  if (burst === false || prefersCalm() || document.visibilityState === "hidden") return;
-  if (typeof burst === "function") return burst(element);
-  const { colors = COLORS, particles = 28 } = burst === true ? {} : burst;
+/** A handful of particles from the middle of `element`, gone after a second. */
+export function burst(element: HTMLElement, { colors = COLORS, particles = 28 }: BurstOptions): void {
   const box = element.getBoundingClientRect();
   const host = document.createElement("div");
   host.setAttribute("aria-hidden", "true");

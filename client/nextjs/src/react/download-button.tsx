@@ -3,8 +3,9 @@
 import { useEffect, useRef, useState, type ReactNode } from "react";
 
 import { isLive, nameOf, type ItemState, type Target } from "../browser/item.js";
-import { celebrate, type Burst } from "./burst.js";
-import { Icon, type IconName } from "./icon.js";
+import { celebrate, type Burst } from "./celebrate.js";
+import { Icon } from "./icon.js";
+import * as icons from "./icons.js";
 import { fill } from "./messages.js";
 import { FILL, FILLED, FOCUS, HUE, join, PRESS, TINTED, TINTED_TEXT } from "./styles.js";
 import { useDownload, type Callbacks } from "./use-download.js";
@@ -24,17 +25,17 @@ export interface DownloadButtonProps extends Target, Callbacks {
   cancellable?: boolean;
 }
 
-const ICONS: Record<ItemState, IconName> = {
-  loading: "download",
-  idle: "download",
-  queued: "clock",
-  waiting: "clock",
-  resolving: "pause",
-  downloading: "pause",
-  verifying: "check",
-  paused: "play",
-  done: "check",
-  failed: "retry",
+const ICONS: Record<ItemState, string> = {
+  loading: icons.download,
+  idle: icons.download,
+  queued: icons.clock,
+  waiting: icons.clock,
+  resolving: icons.pause,
+  downloading: icons.pause,
+  verifying: icons.check,
+  paused: icons.play,
+  done: icons.check,
+  failed: icons.retry,
 };
 
 const SOLID = "bg-[color:var(--hf)] text-white shadow-sm hover:brightness-110";
@@ -64,30 +65,16 @@ export function DownloadButton(props: DownloadButtonProps) {
     : captionOf(item, state, words, now);
   const failed = state === "failed" || requestError !== undefined;
 
-  const name = named(
-    {
-      loading: text.downloadName,
-      idle: text.downloadName,
-      queued: text.pauseName,
-      waiting: text.retryName,
-      resolving: text.pauseName,
-      downloading: text.pauseName,
-      verifying: text.pauseName,
-      paused: text.resumeName,
-      done: text.doneName,
-      failed: text.retryName,
-    }[state],
-    props,
-  );
-
-  const click = () => {
-    if (handle.pending) return;
-    if (idle) handle.start();
-    else if (state === "paused") handle.resume();
-    else if (state === "failed" && !item) handle.start();
-    else if (state === "failed" || state === "waiting") handle.retry();
-    else if (item && isLive(item)) handle.pause();
-  };
+  // What a click does, and what it is called.
+  const [action, act] = idle
+    ? [text.download, handle.start]
+    : state === "paused"
+      ? [text.resume, handle.resume]
+      : state === "failed" || state === "waiting"
+        ? [text.retry, handle.retry]
+        : state === "done"
+          ? [text.done, undefined]
+          : [text.pause, handle.pause];
 
   return (
     <span
@@ -100,10 +87,10 @@ export function DownloadButton(props: DownloadButtonProps) {
           ref={button}
           type="button"
           data-state={state}
-          aria-label={name}
+          aria-label={named(words, action, props)}
           aria-disabled={state === "done" || undefined}
           aria-busy={handle.pending !== undefined || undefined}
-          onClick={click}
+          onClick={() => !handle.pending && act?.()}
           className={join(
             "relative isolate flex h-10 min-w-0 flex-1 items-center justify-center overflow-hidden rounded-full px-4 font-medium tabular-nums",
             idle ? SOLID : SOFT,
@@ -123,14 +110,14 @@ export function DownloadButton(props: DownloadButtonProps) {
             <span aria-hidden className={join("absolute inset-0 -z-10 motion-safe:animate-pulse", FILLED)} />
           )}
           <span className={join("flex min-w-0 items-center gap-2", !idle && TINTED_TEXT)}>
-            <Icon name={ICONS[state]} />
+            <Icon path={ICONS[state]} />
             <span className="truncate">{label()}</span>
           </span>
         </button>
         {cancellable && (
           <button
             type="button"
-            aria-label={named(text.cancelName, props)}
+            aria-label={named(words, text.cancel, props)}
             onClick={() => item && confirmCancel(item, words) && handle.cancel()}
             className={join(
               "flex h-8 w-8 shrink-0 items-center justify-center rounded-full opacity-70 hover:opacity-100",
@@ -139,7 +126,7 @@ export function DownloadButton(props: DownloadButtonProps) {
               !cancels && "invisible",
             )}
           >
-            <Icon name="cross" />
+            <Icon path={icons.cross} />
           </button>
         )}
       </span>

@@ -2,8 +2,10 @@
 
 import { useEffect, useMemo, useState, type ReactNode } from "react";
 
+import { remove } from "../browser/calls.js";
 import { isRepo, nameOf, type Item } from "../browser/item.js";
 import { Icon } from "./icon.js";
+import * as icons from "./icons.js";
 import { fill } from "./messages.js";
 import { QueueRow } from "./queue-row.js";
 import { useAllWords } from "./queue-words.js";
@@ -62,8 +64,8 @@ export function DownloadQueue({ basePath, className, showInTitle = false, pageSi
   };
   const clear = () => {
     if (!window.confirm(text.clearConfirm)) return;
-    run(store.remove({ all: true, status: "done" }));
-    if (counts.cancelled > 0) run(store.remove({ all: true, status: "cancelled" }));
+    run(remove(store, { all: true, status: "done" }));
+    if (counts.cancelled > 0) run(remove(store, { all: true, status: "cancelled" }));
   };
   const free = info?.freeBytes ?? null;
   const problem = refused ?? (connection.state === "reconnecting" ? (words.reason(connection.problem) ?? text.reconnecting) : null);
@@ -119,7 +121,7 @@ export function DownloadQueue({ basePath, className, showInTitle = false, pageSi
           ))}
         </div>
         <label className={join("flex h-8 w-full items-center gap-2 rounded-full px-3 sm:w-52", FAINT)}>
-          <Icon name="search" />
+          <Icon path={icons.search} />
           <input
             type="search"
             aria-label={text.search}
@@ -192,7 +194,7 @@ function Banner({ children }: { children: ReactNode }) {
   return (
     <p className={join("mb-3 flex items-center gap-2 rounded-lg px-3 py-2", HUE.paused, TINTED)}>
       <span className={join("flex items-center gap-2", TINTED_TEXT)}>
-        <Icon name="alert" />
+        <Icon path={icons.alert} />
         {children}
       </span>
     </p>

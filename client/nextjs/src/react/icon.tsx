@@ -1,26 +1,9 @@
 "use client";
 
-const PATHS = {
-  download: "M12 4v11m-5-5 5 5 5-5M5 20h14",
-  pause: "M9 5v14m6-14v14",
-  play: "M8 5v14l11-7z",
-  retry: "M20 12a8 8 0 1 1-2.5-5.8M20 3v5h-5",
-  check: "m5 13 4.5 4.5L19 7",
-  cross: "m6 6 12 12M18 6 6 18",
-  clock: "M12 7v5l3 2m6-2a9 9 0 1 1-18 0 9 9 0 0 1 18 0",
-  alert: "M12 8v5m0 3.5v.01M12 3 2.5 20h19z",
-  up: "m6 15 6-6 6 6",
-  down: "m6 9 6 6 6-6",
-  search: "m20 20-4-4m2-5a7 7 0 1 1-14 0 7 7 0 0 1 14 0",
-  disk: "M4 14h16M6 5h12l2 9v5H4v-5zm10 11.5v.01",
-};
-
-export type IconName = keyof typeof PATHS;
-
-export function Icon({ name, className = "h-4 w-4 shrink-0" }: { name: IconName; className?: string }) {
+export function Icon({ path, className = "h-4 w-4 shrink-0" }: { path: string; className?: string }) {
   return (
     <svg viewBox="0 0 24 24" className={className} aria-hidden fill="none" stroke="currentColor" strokeWidth="2" strokeLinecap="round" strokeLinejoin="round">
-      <path d={PATHS[name]} />
+      <path d={path} />
     </svg>
   );
 }

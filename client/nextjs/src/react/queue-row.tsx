@@ -2,9 +2,11 @@
 
 import { memo, useState, type ReactNode } from "react";
 
+import { remove, reorder } from "../browser/calls.js";
 import { isLive, isRepo, nameOf, stateOf, type Item } from "../browser/item.js";
 import type { RequestError, Store } from "../browser/store.js";
-import { Icon, type IconName } from "./icon.js";
+import { Icon } from "./icon.js";
+import * as icons from "./icons.js";
 import { fill } from "./messages.js";
 import { useAllWords } from "./queue-words.js";
 import { FILL, FOCUS, HOVER, HUE, join, LINE, MUTED, PRESS, TINTED, TINTED_TEXT } from "./styles.js";
@@ -51,19 +53,19 @@ export const QueueRow = memo(function QueueRow({ item, store, files }: { item: I
         <div className="flex items-center">
           {state === "queued" && position !== null && (
             <>
-              <Tool icon="up" label={named(text.up, item)} off={position < 2} on={() => run(store.reorder(id, { position: position - 1 }))} />
-              <Tool icon="down" label={named(text.down, item)} on={() => run(store.reorder(id, { position: position + 1 }))} />
+              <Tool icon={icons.up} label={named(words, text.up, item)} off={position < 2} on={() => run(reorder(store, id, { position: position - 1 }))} />
+              <Tool icon={icons.down} label={named(words, text.down, item)} on={() => run(reorder(store, id, { position: position + 1 }))} />
             </>
           )}
           {(state === "failed" || state === "waiting" || item.status === "cancelled") && (
-            <Tool icon="retry" label={named(text.retryName, item)} on={() => run(store.act("retry", id))} />
+            <Tool icon={icons.retry} label={named(words, text.retry, item)} on={() => run(store.act("retry", id))} />
           )}
-          {isLive(item) && <Tool icon="pause" label={named(text.pauseName, item)} on={() => run(store.act("pause", id))} />}
-          {state === "paused" && <Tool icon="play" label={named(text.resumeName, item)} on={() => run(store.act("resume", id))} />}
+          {isLive(item) && <Tool icon={icons.pause} label={named(words, text.pause, item)} on={() => run(store.act("pause", id))} />}
+          {state === "paused" && <Tool icon={icons.play} label={named(words, text.resume, item)} on={() => run(store.act("resume", id))} />}
           {isLive(item) || state === "paused" ? (
-            <Tool icon="cross" label={named(text.cancelName, item)} on={() => confirmCancel(item, words) && run(store.act("cancel", id))} />
+            <Tool icon={icons.cross} label={named(words, text.cancel, item)} on={() => confirmCancel(item, words) && run(store.act("cancel", id))} />
           ) : (
-            <Tool icon="cross" label={named(text.remove, item)} on={() => run(store.remove(id))} />
+            <Tool icon={icons.cross} label={named(words, text.remove, item)} on={() => run(remove(store, id))} />
           )}
         </div>
       </div>
@@ -99,17 +101,17 @@ export const QueueRow = memo(function QueueRow({ item, store, files }: { item: I
           <button
             type="button"
             aria-expanded={open}
-            aria-label={fill(text.showFiles, { name: nameOf(item) })}
+            aria-label={named(words, text.showFiles, item)}
             onClick={() => setOpen(!open)}
             className={join("-my-1 flex h-6 items-center gap-1 rounded px-1", HOVER, FOCUS)}
           >
-            <Icon name={open ? "up" : "down"} />
+            <Icon path={open ? icons.up : icons.down} />
           </button>
         )}
       </div>
       {(error !== null || state === "failed") && (
         <p role="alert" className={join("mt-1 flex items-start gap-1.5 text-sm", TINTED_TEXT)}>
-          <Icon name="alert" className="mt-0.5 h-4 w-4 shrink-0" />
+          <Icon path={icons.alert} className="mt-0.5 h-4 w-4 shrink-0" />
           <span className="min-w-0 [overflow-wrap:anywhere]">
             {[refused === null ? words.reason(item.reason) : undefined, error].filter(Boolean).join(": ")}
           </span>
@@ -133,7 +135,7 @@ export const QueueRow = memo(function QueueRow({ item, store, files }: { item: I
 });
 
 /** A small round button with an icon and a name. */
-export function Tool({ icon, label, on, off = false }: { icon: IconName; label: string; on: () => void; off?: boolean }): ReactNode {
+export function Tool({ icon, label, on, off = false }: { icon: string; label: string; on: () => void; off?: boolean }): ReactNode {
   return (
     <button
       type="button"
@@ -143,7 +145,7 @@ export function Tool({ icon, label, on, off = false }: { icon: IconName; label: 
       onClick={() => !off && on()}
       className={join("flex h-8 w-8 items-center justify-center rounded-full", off ? "opacity-30" : HOVER, FOCUS, PRESS)}
     >
-      <Icon name={icon} />
+      <Icon path={icon} />
     </button>
   );
 }

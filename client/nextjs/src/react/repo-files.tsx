@@ -7,8 +7,9 @@ import type { RequestError } from "../browser/store.js";
 import { useStore } from "./context.js";
 import { DownloadButton } from "./download-button.js";
 import { Command } from "./download-queue.js";
-import type { Burst } from "./burst.js";
+import type { Burst } from "./celebrate.js";
 import { Icon } from "./icon.js";
+import * as icons from "./icons.js";
 import { fill } from "./messages.js";
 import { groupFiles, type FileGroup } from "./quantisation.js";
 import { useAllWords } from "./queue-words.js";
@@ -96,7 +97,7 @@ export function RepoFiles({ modelRepo, revision, repoType, basePath, className, 
                   type="checkbox"
                   checked={picked.has(group.name)}
                   onChange={() => toggle(group.name)}
-                  aria-label={fill(text.select, { name: group.name })}
+                  aria-label={fill(text.actionOn, { action: text.select, name: group.name })}
                   className={join("h-5 w-5 shrink-0 accent-[var(--hfdmd-accent,#2563eb)]", FOCUS)}
                 />
                 <span className="min-w-0">
@@ -116,7 +117,7 @@ export function RepoFiles({ modelRepo, revision, repoType, basePath, className, 
               </label>
               {group.files.every((file) => file.cached) && (
                 <span className={join("flex items-center gap-1 text-xs", HUE.done, TINTED_TEXT)}>
-                  <Icon name="disk" />
+                  <Icon path={icons.disk} />
                   {text.cached}
                 </span>
               )}

@@ -3,7 +3,8 @@
 import { useEffect, useMemo, useState, useSyncExternalStore } from "react";
 
 import { isLive, isRepo, type Item } from "../browser/item.js";
-import { EMPTY, type PublicInfo, type Snapshot, type Store } from "../browser/store.js";
+import { daemonInfo, type PublicInfo } from "../browser/calls.js";
+import { EMPTY, type Snapshot, type Store } from "../browser/store.js";
 import type { Status } from "../wire.js";
 import { useStore } from "./context.js";
 
@@ -67,7 +68,7 @@ export function useInfo(options: { basePath?: string; everyMs?: number; key?: un
   useEffect(() => {
     const left = new AbortController();
     const ask = () =>
-      store.info(left.signal).then(setInfo, () => {
+      daemonInfo(store, left.signal).then(setInfo, () => {
         // The connection's banner tells that the daemon is away; the last figures stay.
       });
     void ask();

@@ -2,6 +2,7 @@
 
 import { useCallback, useEffect, useState } from "react";
 
+import { repoFiles } from "../browser/calls.js";
 import type { Target } from "../browser/item.js";
 import { RequestError } from "../browser/store.js";
 import type { RepoFile } from "../wire.js";
@@ -30,7 +31,7 @@ export function useRepoFiles(
   const [round, setRound] = useState(0);
   useEffect(() => {
     const left = new AbortController();
-    store.files({ modelRepo, revision, repoType }, left.signal).then(
+    repoFiles(store, { modelRepo, revision, repoType }, left.signal).then(
       ({ files, commit }) => setState({ of: key, files, commit, error: undefined }),
       (error: unknown) => {
         if (left.signal.aborted) return;

@@ -103,5 +103,6 @@ export function confirmCancel(item: Item, words: Words): boolean {
   return window.confirm(fill(words.text.confirmCancel, { name: nameOf(item), size }));
 }
 
-/** "Pause owner/name/file", for the button's name. */
-export const named = (text: string, of: Target | Item) => fill(text, { name: nameOf(of) });
+/** "Pause owner/name/file": a button's name for those who do not see where it stands. */
+export const named = (words: Pick<Words, "text">, action: string, of: Target | Item) =>
+  fill(words.text.actionOn, { action, name: nameOf(of) });

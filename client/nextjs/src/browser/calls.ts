@@ -1,0 +1,43 @@
+/** Calls that a button does not need. */
+import type { Affected, Info, RepoFiles, Selector } from "../wire.js";
+import type { Target } from "./item.js";
+import type { Store } from "./store.js";
+
+/** What the daemon says of itself; its folders only with `exposePaths`. */
+export type PublicInfo = Omit<Info, "cacheDir" | "stateDir" | "socket" | "url" | "pid"> & Partial<Info>;
+
+export function reorder(store: Store, selector: Selector, to: { priority: number } | { position: number }): Promise<Affected> {
+  return store.change("reorder", selector, "PATCH", "download", { ...selector, ...to });
+}
+
+/** Forgets downloads, cancelling them first; the files stay unless `deleteFile`, which the app's routes must allow. */
+export function remove(store: Store, selector: Selector, deleteFile = false): Promise<Affected> {
+  const query = Object.entries({ ...selector, ...(deleteFile ? { deleteFile } : {}) });
+  const search = new URLSearchParams(query.map(([key, value]) => [key, String(value)]));
+  return store.change("delete", selector, "DELETE", `download?${search.toString()}`);
+}
+
+/** What a repo has on the Hub, all pages of it. */
+export async function repoFiles(
+  store: Store,
+  of: Pick<Target, "modelRepo" | "revision" | "repoType">,
+  signal?: AbortSignal,
+): Promise<RepoFiles> {
+  const search = new URLSearchParams({ modelRepo: of.modelRepo });
+  if (of.revision) search.set("revision", of.revision);
+  if (of.repoType) search.set("repoType", of.repoType);
+  const page = () => store.send<RepoFiles>("GET", `files?${search.toString()}`, undefined, signal);
+  const first = await page();
+  const files = [...first.files];
+  for (let { nextCursor } = first; nextCursor; ) {
+    search.set("cursor", nextCursor);
+    const next = await page();
+    files.push(...next.files);
+    nextCursor = next.nextCursor;
+  }
+  return { ...first, files, nextCursor: null };
+}
+
+export function daemonInfo(store: Store, signal?: AbortSignal): Promise<PublicInfo> {
+  return store.send<PublicInfo>("GET", "info", undefined, signal);
+}
