@@ -1,33 +1,41 @@
-"""How often transfers sync and claim: often enough that a kill costs little, seldom enough to cost little."""
+"""How often a transfer syncs and claims: often enough that a kill costs little, seldom enough to cost little."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 
-SHORTEST_S = 0.1
-SYNC_SHARE = 4
-"""A sync is followed by a pause of at least this many times its own length."""
 CLAIMS_PER_S = 20.0
 """For the whole daemon: each claim is a tracker file written and synced."""
+SHORTEST_S = 0.05
+LONGEST_S = 1.0
+SYNC_SHARE = 4
+"""A sync is followed by a pause of at least this many times its own length."""
+AT_RISK = 0.001
+"""What share of a file may have come since its last claim: that is what a kill costs."""
+
+
+def pause_s(size_bytes: int | None, bytes_per_s: float, last_claim_s: float) -> float:
+    """How long to wait before the next claim of a file that comes at this speed.
+
+    `last_claim_s` is how long the last sync and claim lasted.
+    """
+    if bytes_per_s <= 0:  # nothing is known of the speed yet: the first claim comes soon
+        return max(SHORTEST_S, SYNC_SHARE * last_claim_s)
+    at_risk_s = LONGEST_S if size_bytes is None else AT_RISK * size_bytes / bytes_per_s
+    return max(SHORTEST_S, min(LONGEST_S, at_risk_s), SYNC_SHARE * last_claim_s)
 
 
 class Pace:
-    """Turns for claims, shared by all transfers."""
+    """The daemon's bound on claims per second, shared by all transfers."""
 
     def __init__(self) -> None:
-        self._pause_s = SHORTEST_S
         self._next_at = 0.0
 
     async def turn(self) -> None:
-        """Sleep until it is time for another claim of this transfer."""
-        await asyncio.sleep(self._pause_s)
+        """Wait until the daemon may make another claim."""
         now = time.monotonic()
         mine = max(now, self._next_at)
         self._next_at = mine + 1.0 / CLAIMS_PER_S
         if mine > now:
             await asyncio.sleep(mine - now)
-
-    def took(self, seconds: float) -> None:
-        """A sync and its claim lasted so long."""
-        self._pause_s = max(SHORTEST_S, min(2.0, SYNC_SHARE * seconds))
