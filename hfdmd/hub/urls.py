@@ -47,13 +47,13 @@ def next_page(endpoint: str, url: str, link: str) -> str:
     understood as `huggingface_hub` does it: the default endpoint in them is replaced by ours.
     Raises `Failure` (hub_unavailable) for any other origin.
     """
-    target = urljoin(url, link)
-    if not target.startswith(endpoint + "/") and target.startswith(DEFAULT_ENDPOINT + "/"):
-        target = endpoint + target[len(DEFAULT_ENDPOINT) :]
     try:
+        target = urljoin(url, link)
+        if not target.startswith(endpoint + "/") and target.startswith(DEFAULT_ENDPOINT + "/"):
+            target = endpoint + target[len(DEFAULT_ENDPOINT) :]
         stays = origin(target) == origin(endpoint)
     except ValueError:
-        stays = False
+        target, stays = "", False
     if not stays:
         raise Failure(
             Reason.HUB_UNAVAILABLE, f"The Hub at {endpoint} names another server for the rest of its list of files."
