@@ -24,7 +24,7 @@ from tests.hub.world import World
 
 Route = Callable[[BaseRequest, Request], Awaitable[Answer]]
 SMALL_BYTES = 64 * 1024
-PACED_SEND_BUFFER_BYTES = 16 * 1024
+PACED_SEND_BUFFER_BYTES = 512 * 1024  # several of loopback's 64 KiB segments: with fewer, delayed ACKs set the pace
 
 
 class Connection:

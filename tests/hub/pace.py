@@ -19,7 +19,8 @@ class Pace:
         if self.bytes_per_s <= 0:
             return 0.0
         now_s = time.monotonic()
-        start_s = max(self._free_at_s, now_s - CATCH_UP_S)  # a late timer is made up for, an idle second is not
+        late = now_s - self._free_at_s < CATCH_UP_S  # a late timer is made up for, an idle moment is not
+        start_s = self._free_at_s if late else now_s
         self._free_at_s = start_s + size_bytes / self.bytes_per_s
         return max(0.0, self._free_at_s - now_s)
 

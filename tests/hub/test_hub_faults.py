@@ -271,6 +271,13 @@ def test_rates_and_what_was_really_sent(hub: HubServer, file: str) -> None:
     assert len(got.body) == 100_000
 
 
+def test_a_limited_connection_comes_near_its_limit(hub: HubServer, file: str) -> None:
+    hub.per_connection_bytes_per_s = 60_000_000
+    began_s = time.monotonic()
+    assert fetch(file).body == DATA.read()
+    assert 0.05 <= time.monotonic() - began_s < 1.5  # 0.05 is right; a send buffer that is too small makes it 2
+
+
 def test_down_refuses_and_up_is_the_same_place(hub: HubServer, file: str) -> None:
     endpoint = hub.endpoint
     hub.per_connection_bytes_per_s = 1_000_000
