@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from types import TracebackType
@@ -25,7 +24,7 @@ from hfdmd_client.client import (
 from hfdmd_client.errors import DaemonUnreachable, DownloadFailed, describe
 from hfdmd_client.exchange import ConnectionLost
 from hfdmd_client.options import FileOptions, RepoOptions, Selection, Selector, StrPath, normalised
-from hfdmd_client.patience import Patience
+from hfdmd_client.patience import Patience, deadline
 from hfdmd_client.view import FINAL, Event, View
 
 T = TypeVar("T")
@@ -62,7 +61,7 @@ class AsyncClient:
 
     # the daemon itself
 
-    async def hello(self) -> t.Info:
+    async def hello(self, *, any_version: bool = False) -> t.Info:
         """As `Client.hello`: makes sure that a daemon runs and speaks this client's API."""
         try:
             info = await self._patiently(calls.INFO)
@@ -70,7 +69,8 @@ class AsyncClient:
             if not self._spawn:
                 raise
             info = await self._start(error)
-        handshake.check(info)
+        if not any_version:
+            handshake.check(info)
         self._greeted = True
         return info
 
@@ -228,18 +228,19 @@ class AsyncClient:
         *,
         history: bool = False,
         give_up_after_s: float | None = GIVE_UP_AFTER_S,
+        timeout_s: float | None = None,
         **selection: Unpack[Selection],
     ) -> AsyncGenerator[Event, None]:
         """As `Client.watch`. Leave it early only with `contextlib.aclosing`, so that its connection closes at once."""
         call = calls.stream(named(model_repo, file_path, selection), history)
-        return self._watch(call, View(), Patience(give_up_after_s))
+        return self._watch(call, View(), Patience(give_up_after_s, deadline(timeout_s)))
 
     async def follow(
         self, item: t.Download | t.RepoDownload, *, timeout_s: float | None = None
     ) -> AsyncGenerator[t.Download | t.RepoDownload, None]:
         """As `Client.follow`: each new state of `item`, this one first, until it is done, failed or cancelled."""
         yield item
-        patience = Patience(GIVE_UP_AFTER_S, None if timeout_s is None else time.monotonic() + timeout_s)
+        patience = Patience(GIVE_UP_AFTER_S, deadline(timeout_s))
         view = View()
         view.knows(item)
         status = item.status

@@ -15,7 +15,7 @@ from hfdmd_client import calls, handshake, transport, where
 from hfdmd_client.errors import DaemonUnreachable, DownloadFailed, describe
 from hfdmd_client.exchange import ConnectionLost
 from hfdmd_client.options import FileOptions, RepoOptions, Selection, Selector, StrPath, normalised
-from hfdmd_client.patience import Patience
+from hfdmd_client.patience import Patience, deadline
 from hfdmd_client.view import FINAL, Event, View
 
 T = TypeVar("T")
@@ -64,7 +64,7 @@ class Client:
 
     # the daemon itself
 
-    def hello(self) -> t.Info:
+    def hello(self, *, any_version: bool = False) -> t.Info:
         """`info`, after making sure that a daemon runs and speaks this client's API. Raises `VersionMismatch`.
 
         Every other call does the same once, before it does its own work.
@@ -75,7 +75,8 @@ class Client:
             if not self._spawn:
                 raise
             info = self._start(error)
-        handshake.check(info)
+        if not any_version:
+            handshake.check(info)
         self._greeted = True
         return info
 
@@ -242,16 +243,18 @@ class Client:
         *,
         history: bool = False,
         give_up_after_s: float | None = GIVE_UP_AFTER_S,
+        timeout_s: float | None = None,
         **selection: Unpack[Selection],
     ) -> Iterator[Event]:
         """The state now, `Ready`, then every change, across restarts of the daemon. Nothing comes twice.
 
         Ends with an `End` for one download (when it ended) and for a repo (when nothing in it can move by itself);
         for everything it never ends. Raises `UnknownDownload` when one download is named that does not exist, and
-        `DaemonUnreachable` when no daemon answered for `give_up_after_s` (None: never).
+        `DaemonUnreachable` when no daemon answered for `give_up_after_s` (None: never), and `WaitTimeout` when
+        `timeout_s` seconds are over.
         """
         call = calls.stream(named(model_repo, file_path, selection), history)
-        return self._watch(call, View(), Patience(give_up_after_s))
+        return self._watch(call, View(), Patience(give_up_after_s, deadline(timeout_s)))
 
     def follow(
         self, item: t.Download | t.RepoDownload, *, timeout_s: float | None = None
@@ -261,7 +264,7 @@ class Client:
         Raises `UnknownDownload` when somebody deletes it meanwhile, `WaitTimeout` after `timeout_s` seconds.
         """
         yield item
-        patience = Patience(GIVE_UP_AFTER_S, None if timeout_s is None else time.monotonic() + timeout_s)
+        patience = Patience(GIVE_UP_AFTER_S, deadline(timeout_s))
         view = View()
         view.knows(item)
         status = item.status

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hfdmd_client.errors import DaemonNotStarted
 
 if TYPE_CHECKING:
+    from hfdmd_client.service import Scope
     from hfdmd_client.service.systemd import Systemd
 
 _SYSTEM_UNITS = (Path("/etc/systemd/system"), Path("/usr/lib/systemd/system"), Path("/lib/systemd/system"))
@@ -80,3 +81,29 @@ def _launchd() -> bool:
     except ServiceError as error:
         raise DaemonNotStarted(f"The installed LaunchAgent cannot be started: {error}") from error
     return True
+
+
+def managed_by(pid: int) -> Scope | None:
+    """Whose service `pid` is the main process of; None when no service manager runs it. Raises `ServiceError`."""
+    from hfdmd_client.service import Scope
+
+    for scope in Scope:
+        if pid == _main_pid(scope):
+            return scope
+    return None
+
+
+def _main_pid(scope: Scope) -> int | None:
+    from hfdmd_client.service.launchd import Launchd
+    from hfdmd_client.service.layout import Manager, layout_of
+    from hfdmd_client.service.systemd import Systemd
+
+    layout = layout_of(scope)
+    if layout.manager is Manager.LAUNCHD:
+        lines = Launchd(scope, next(iter(layout.files.values()))).in_words()
+        found = next((line.rpartition("=")[2].strip() for line in lines if line.startswith("pid =")), "")
+    elif Path("/run/systemd/system").is_dir():
+        found = Systemd(scope).show().get("MainPID", "")
+    else:
+        found = ""
+    return int(found) if found.isdecimal() and found != "0" else None

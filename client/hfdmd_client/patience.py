@@ -58,3 +58,8 @@ class Patience:
         if left_s <= 0:
             raise WaitTimeout("not done in the time given; the download goes on")
         return min(wait_s, left_s)
+
+
+def deadline(timeout_s: float | None) -> float | None:
+    """The point in time that lies `timeout_s` seconds ahead."""
+    return None if timeout_s is None else time.monotonic() + timeout_s

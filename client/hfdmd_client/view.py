@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from hfdmd.wire.types import Download, End, Removed, RepoDownload, Status
+from hfdmd.wire.types import Affected, Download, Downloads, End, Removed, RepoDownload, Status
 from hfdmd_client.errors import ProtocolError
 from hfdmd_client.sse import SseEvent
 
@@ -24,8 +24,17 @@ class Ready(msgspec.Struct, frozen=True):
     """The present state is complete; what follows are changes. Comes again after each reconnect."""
 
 
+Item: TypeAlias = Download | RepoDownload
 Event: TypeAlias = Download | RepoDownload | Removed | Ready | End
 """What a watch yields. `End` only when it is the last."""
+
+
+def items_of(found: Affected | Downloads) -> list[Item]:
+    """Both kinds in one list, repo downloads first."""
+    items: list[Item] = []
+    items += found.repos
+    items += found.downloads
+    return items
 
 
 @dataclass(slots=True)

@@ -1,0 +1,19 @@
+"""`hfdm`, the command: everything the daemon does, from a terminal or a script."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The console script. Exit codes: contract, section 7."""
+    from hfdmd_client.cli.app import run
+
+    code = run(list(sys.argv[1:] if arguments is None else arguments))
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has read enough; not even the interpreter's own flush may fail
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)

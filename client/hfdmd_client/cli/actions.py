@@ -1,0 +1,145 @@
+"""`hfdm pause`, `resume`, `cancel`, `retry` and `rm`: one selector, five things to do with it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from hfdmd.wire.types import Affected, Download, Status
+from hfdmd_client.cli import complete
+from hfdmd_client.cli import text as words
+from hfdmd_client.cli.params import REPO, REPO_TYPE
+from hfdmd_client.cli.session import Session, standard
+from hfdmd_client.reference import Reference
+from hfdmd_client.view import items_of
+
+
+def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the arguments and options that say which downloads."""
+    for decorate in (
+        click.option("--status", type=click.Choice([status.value for status in Status]), help="Only with this status."),
+        click.option("--repo-type", "-t", type=REPO_TYPE, help="Only model, dataset or space repos."),
+        click.option("--revision", "-r", metavar="REV", help="Only of this revision."),
+        click.option("--id", metavar="ID", help="The one with this id (see `hfdm status --json`)."),
+        click.option("--all", "everything", is_flag=True, help="All downloads."),
+        click.argument("file", nargs=-1, shell_complete=complete.files),
+        click.argument("repo", type=REPO, required=False, shell_complete=complete.repos),
+    ):
+        command = decorate(command)
+    return command
+
+
+def selectors(
+    repo: Reference | None,
+    file: tuple[str, ...],
+    everything: bool,
+    id: str | None,
+    revision: str | None,
+    repo_type: str | None,
+    status: str | None,
+) -> list[dict[str, Any]]:
+    """What to ask the daemon for, one selector a file. Raises `click.UsageError` when nothing or too much is named."""
+    if (repo is not None) + everything + (id is not None) != 1:
+        raise click.UsageError("Say which: REPO, REPO FILE, --id ID, or --all.")
+    narrowed: dict[str, Any] = {"status": status}
+    if id is not None:
+        return [{**narrowed, "id": id}]
+    narrowed |= {"revision": revision, "repo_type": repo_type}
+    if repo is None:
+        return [{**narrowed, "all": True}]
+    narrowed |= {
+        "model_repo": repo.model_repo,
+        "revision": revision or repo.revision,
+        "repo_type": repo_type or repo.repo_type,
+    }
+    paths = [*([repo.file_path] if repo.file_path else []), *file]
+    return [{**narrowed, "file_path": path} for path in paths] or [narrowed]
+
+
+def _act(session: Session, act: Callable[..., Affected], chosen: list[dict[str, Any]], done: str) -> int:
+    found = Affected(downloads=[], repos=[])
+    for one in chosen:
+        affected = act(**one)
+        found.downloads += affected.downloads
+        found.repos += affected.repos
+    if session.json:
+        session.out_json(found)
+        return 0
+    for item in items_of(found):
+        session.out(f"{done or words.state(item)}  {words.title(item)}")
+    return 0
+
+
+_SELECTION = """REPO may be owner/name, datasets/owner/name or a URL of the Hub; without FILE all of it is meant."""
+
+
+@click.command(help=f"Pause downloads: after this not a byte is moved, and none is lost. {_SELECTION}")
+@selecting
+@standard
+def pause(session: Session, **selection: Any) -> int:
+    chosen = selectors(**selection)
+    return _act(session, session.client().pause, chosen, "")
+
+
+@click.command(help=f"Go on with paused downloads, from where they were. {_SELECTION}")
+@selecting
+@standard
+def resume(session: Session, **selection: Any) -> int:
+    chosen = selectors(**selection)
+    return _act(session, session.client().resume, chosen, "")
+
+
+@click.command(help=f"Stop downloads for good and delete what is unfinished. {_SELECTION}")
+@selecting
+@standard
+def cancel(session: Session, **selection: Any) -> int:
+    chosen = selectors(**selection)
+    return _act(session, session.client().cancel, chosen, "")
+
+
+@click.command(help=f"Try again what failed or was cancelled; let what waits go now. {_SELECTION}")
+@selecting
+@standard
+def retry(session: Session, **selection: Any) -> int:
+    chosen = selectors(**selection)
+    return _act(session, session.client().retry, chosen, "")
+
+
+@click.command(
+    help=f"Forget downloads, cancelling them first. The files stay, unless --delete-file says otherwise. {_SELECTION}"
+)
+@selecting
+@click.option("--delete-file", is_flag=True, help="Delete the files as well.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@standard
+def rm(session: Session, delete_file: bool, yes: bool, **selection: Any) -> int:
+    chosen = selectors(**selection)
+    client = session.client()
+    if not yes and (delete_file or selection["everything"]):
+        _confirm(delete_file, _titles(client.downloads, chosen))
+    return _act(session, lambda **one: client.delete(delete_file=delete_file, **one), chosen, "removed")
+
+
+def _titles(look: Callable[..., Any], chosen: list[dict[str, Any]]) -> list[str]:
+    """What a selector means, for the question."""
+    found = []
+    for one in chosen:
+        wanted = {name: value for name, value in one.items() if name not in ("all", "file_path")}
+        page = look(**wanted)
+        found += [item for item in page.downloads if one.get("file_path") in (None, item.file_path)]
+        found += [] if one.get("file_path") else page.repos
+    return [words.title(item) for item in found if isinstance(item, Download)] or [words.title(item) for item in found]
+
+
+def _confirm(delete_file: bool, titles: list[str]) -> None:
+    what = "forget these downloads and DELETE their files" if delete_file else "forget these downloads"
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"This would {what}. Say --yes to mean it.")
+    for title in titles[:10]:
+        click.echo(f"  {title}", err=True)
+    if len(titles) > 10:
+        click.echo(f"  … and {len(titles) - 10} more", err=True)
+    click.confirm(f"{what[0].upper()}{what[1:]}?", abort=True, err=True)

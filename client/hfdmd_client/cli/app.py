@@ -1,0 +1,154 @@
+"""The command line as a whole: which verbs there are. Each verb's module is loaded when it is used."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from hfdmd import __version__
+from hfdmd.wire.errors import ApiError
+from hfdmd_client.cli.session import INTERRUPTED, USAGE, Session, clean_lines, exit_code
+
+_VERBS: dict[str, tuple[str, str]] = {
+    "download": ("download:download", "Download a file, several, or a whole repo."),
+    "status": ("status:status", "Show what is downloading, waiting, done or failed."),
+    "watch": ("watch:watch", "Watch everything live, with keys to pause and resume."),
+    "pause": ("actions:pause", "Pause downloads; nothing that arrived is lost."),
+    "resume": ("actions:resume", "Go on with what is paused."),
+    "cancel": ("actions:cancel", "Stop downloads for good and delete their partial data."),
+    "retry": ("actions:retry", "Try again what failed, was cancelled, or waits."),
+    "rm": ("actions:rm", "Forget downloads, and with --delete-file their files too."),
+    "files": ("files:files", "Show what a repo has, sizes and quantisations."),
+    "limit": ("limit:limit", "Show or set the bandwidth limit."),
+    "info": ("info:info", "Show the daemon: version, places, speed, settings."),
+    "doctor": ("doctor:doctor", "Check everything that downloads need, and say what to do."),
+    "service": ("service:app", "Run the daemon as a service of systemd or launchd."),
+    "stop": ("control:stop", "Stop the daemon; downloads go on at its next start."),
+    "restart": ("control:restart", "Stop the daemon and start it again."),
+    "completion": ("completion:completion", "Print completion for bash, zsh or fish."),
+}
+_OTHER_WORDS = {
+    "add": "download",
+    "delete": "rm",
+    "dl": "download",
+    "get": "download",
+    "list": "status",
+    "ls": "files",
+    "ps": "status",
+    "pull": "download",
+    "remove": "rm",
+    "speed": "limit",
+    "start": "resume",
+    "top": "watch",
+    "unpause": "resume",
+}
+
+
+class _Verbs(click.Group):
+    """Knows all verbs by name and a line of help, and loads none before it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _VERBS:
+            return None
+        module, _, attribute = _VERBS[cmd_name][0].partition(":")
+        found = getattr(import_module(f"hfdmd_client.cli.{module}"), attribute)
+        return found if isinstance(found, click.Command) else _foreign(cmd_name, found)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0] if args else ""
+        if name and name not in _VERBS and not name.startswith("-"):
+            meant = [_OTHER_WORDS[name]] if name in _OTHER_WORDS else difflib.get_close_matches(name, _VERBS, 2, 0.5)
+            if not meant and "/" in name:
+                raise click.UsageError(f"Which verb? To download it: hfdm download {name}", ctx)
+            guess = f" Did you mean {' or '.join(repr(verb) for verb in meant)}?" if meant else ""
+            raise click.UsageError(f"There is no verb {name!r}.{guess}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, text) for name, (_, text) in _VERBS.items()])
+
+
+def _foreign(name: str, app: Any) -> click.Command:
+    """A sub-command written with typer, run as it is: it carries its own parser."""
+
+    @click.command(
+        name, add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True}
+    )
+    @click.pass_context
+    def delegate(ctx: click.Context) -> int:
+        try:
+            result = app(args=ctx.args, prog_name=f"hfdm {name}")
+        except SystemExit as error:
+            return error.code if isinstance(error.code, int) else 1
+        return result if isinstance(result, int) else 0
+
+    return delegate
+
+
+EPILOG = """\b
+Examples:
+  hfdm download Qwen/Qwen3-0.6B                     the whole repo
+  hfdm download Qwen/Qwen3-0.6B config.json         one file; its path is printed
+  hfdm download https://huggingface.co/Qwen/Qwen3-0.6B/blob/main/config.json
+  hfdm watch                                        live; leave it with q
+  hfdm pause Qwen/Qwen3-0.6B                        and: resume, cancel, retry
+  hfdm limit 20MB/s
+
+\b
+Exit codes: 0 done, 1 failed or cancelled, 2 usage, 3 no daemon, 4 not found,
+5 no access, 130 interrupted (the download goes on)."""
+
+
+@click.group(
+    cls=_Verbs,
+    epilog=EPILOG,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, "-V", "--version", prog_name="hfdm", message="%(prog)s %(version)s")
+@click.option("--no-spawn", is_flag=True, help="Do not start a daemon when none answers.")
+@click.pass_context
+def app(ctx: click.Context, no_spawn: bool) -> None:
+    """Downloads from the Hugging Face Hub that survive everything: a daemon does the work, hfdm tells it what."""
+    ctx.obj = Session(no_spawn=no_spawn)
+
+
+def run(arguments: list[str]) -> int:
+    """Runs the command line; the exit code."""
+    try:
+        code = app.main(args=arguments, prog_name="hfdm", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.UsageError as error:
+        error.show()
+        return USAGE
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        return 0
+    except ApiError as error:
+        _report(error, "--json" in arguments)
+        return exit_code(error)
+
+
+def _report(error: ApiError, as_json: bool) -> None:
+    """The error, for a person or, with --json, as the problem it is; on stderr either way."""
+    if as_json:
+        import msgspec
+
+        sys.stderr.write(msgspec.json.encode(error.problem()).decode() + "\n")
+        return
+    text = error.detail if error.detail.endswith((".", "!", "?")) or "\n" in error.detail else f"{error.detail}."
+    sys.stderr.write(f"hfdm: {clean_lines(text)}\n")

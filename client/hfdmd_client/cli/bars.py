@@ -1,0 +1,108 @@
+"""Downloads as bars, one a line, for a terminal of any width."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.progress_bar import ProgressBar
+from rich.segment import Segment
+from rich.text import Text
+
+from hfdmd.wire.types import Download, Status
+from hfdmd_client.cli import text as words
+from hfdmd_client.view import Item
+
+_ORDER = {
+    Status.DOWNLOADING: 0,
+    Status.QUEUED: 1,
+    Status.PAUSED: 2,
+    Status.FAILED: 3,
+    Status.CANCELLED: 4,
+    Status.DONE: 5,
+}
+_FACTS_FROM = 70
+"""From this width on a line has room for amounts beside percentage and speed."""
+
+
+def in_order(items: Iterable[Item]) -> list[Item]:
+    """What moves first, then what waits, then what ended; repos before their files."""
+    return sorted(
+        items,
+        key=lambda item: (
+            _ORDER[item.status],
+            isinstance(item, Download),
+            (item.queue_position or 0) if isinstance(item, Download) else 0,
+            item.created_at,
+            item.id,
+        ),
+    )
+
+
+class Bars:
+    """Renders `items` in at most `height` lines; what does not fit is counted in the last one."""
+
+    def __init__(self, items: list[Item], height: int, *, selected: str | None = None, with_repo: bool = True) -> None:
+        self._items = items
+        self._height = max(1, height)
+        self._selected = selected
+        self._with_repo = with_repo
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        shown = self._shown()
+        for item in shown:
+            yield from self._line(item, console, options.max_width)
+        hidden = len(self._items) - len(shown)
+        if hidden:
+            counts: dict[str, int] = {}
+            for item in self._items:
+                if item not in shown:
+                    counts[item.status.value] = counts.get(item.status.value, 0) + 1
+            yield Text(f"  … and {', '.join(f'{n} {status}' for status, n in counts.items())}", style="dim")
+
+    def _shown(self) -> list[Item]:
+        if len(self._items) <= self._height:
+            return self._items
+        room = self._height - 1
+        place = next((i for i, item in enumerate(self._items) if item.id == self._selected), 0)
+        first = max(0, min(place - room // 2, len(self._items) - room))
+        return self._items[first : first + room]
+
+    def _line(self, item: Item, console: Console, width: int) -> Iterable[Text]:
+        facts = self._facts(item, width)
+        bar_width = max(8, min(40, width // 4)) if _has_bar(item) else 0
+        mark = "" if self._selected is None else ("▶ " if item.id == self._selected else "  ")
+        name_width = max(8, width - len(facts) - bar_width - len(mark) - (2 if bar_width else 1) - 1)
+        name = words.clean(item.file_path) if isinstance(item, Download) and not self._with_repo else words.title(item)
+        line = Text(mark, style="bold")
+        line.append(words.squeeze(name, name_width).ljust(name_width), style="" if _has_bar(item) else "dim")
+        line.append(" ")
+        if bar_width:
+            bar = ProgressBar(total=100, completed=item.progress, width=bar_width)
+            options = console.options.update(width=bar_width)
+            for segment in console.render(bar, options):
+                if isinstance(segment, Segment) and segment.text.strip("\n"):
+                    line.append(segment.text.strip("\n"), style=segment.style)
+            line.append(" ")
+        line.append(facts, style=words.style(item.status))
+        line.truncate(width)
+        yield line
+
+    def _facts(self, item: Item, width: int) -> str:
+        """The right end of the line. Fixed widths, so that nothing jumps."""
+        if not _has_bar(item):
+            return words.state(item)
+        percentage = f"{words.percent(item):>6}"
+        if item.status is not Status.DOWNLOADING or (item.phase and item.phase.value != "transferring"):
+            return f"{percentage} {words.state(item)}"
+        facts = f"{percentage} {words.speed(item):>10}"
+        if width >= _FACTS_FROM:
+            facts += f" {words.amount(item):>20}" if width >= 100 else ""
+            facts += f" {words.eta(item):>7}"
+        return facts
+
+
+def _has_bar(item: Item) -> bool:
+    if item.status is Status.DOWNLOADING or item.status is Status.PAUSED:
+        return item.total_bytes is not None
+    return item.status is Status.QUEUED and bool(item.downloaded_bytes) and item.total_bytes is not None

@@ -1,0 +1,160 @@
+"""`hfdm download`: asks for files or a repo, waits, prints where they are."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+import time
+from typing import Any
+
+import click
+
+from hfdmd.wire.errors import ApiError
+from hfdmd.wire.types import Download, Reason, Status
+from hfdmd_client.cli import complete, waiting
+from hfdmd_client.cli import text as words
+from hfdmd_client.cli.params import DURATION, REPO, REPO_TYPE
+from hfdmd_client.cli.session import INTERRUPTED, Session, outcome, standard
+from hfdmd_client.client import Client
+from hfdmd_client.reference import Reference
+from hfdmd_client.view import Item, items_of
+
+EPILOG = """\b
+Examples:
+  hfdm download Qwen/Qwen3-0.6B                              the whole repo
+  hfdm download Qwen/Qwen3-0.6B config.json model.safetensors
+  hfdm download Qwen/Qwen3-0.6B --include '*.safetensors' --exclude 'onnx/*'
+  hfdm download datasets/squad --revision main
+  hfdm download Qwen/Qwen3-0.6B config.json --local-dir ./model
+  hfdm download https://huggingface.co/Qwen/Qwen3-0.6B/blob/main/config.json
+  cat "$(hfdm download -q Qwen/Qwen3-0.6B config.json)"      stdout is the path
+  hfdm download Qwen/Qwen3-0.6B --no-wait                    ask and leave
+
+\b
+Ctrl-C leaves the download running. Asking again joins it, resumes it when it
+was paused, and tries again when it had failed."""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("repo", type=REPO, shell_complete=complete.repos)
+@click.argument("file", nargs=-1, shell_complete=complete.files)
+@click.option("--include", "-i", multiple=True, metavar="GLOB", help="Only files that match; may be repeated.")
+@click.option("--exclude", "-x", multiple=True, metavar="GLOB", help="No files that match; may be repeated.")
+@click.option("--revision", "-r", metavar="REV", help="Branch, tag, commit or refs/pr/N.  [default: main]")
+@click.option("--repo-type", "-t", type=REPO_TYPE, help="model, dataset or space.  [default: model]")
+@click.option("--local-dir", "-d", metavar="DIR", help="Put the files there instead of the Hub's cache.")
+@click.option("--priority", type=click.IntRange(-100, 100), help="Higher goes first.  [default: 0]")
+@click.option("--update", is_flag=True, help="Move to what the revision points at now.")
+@click.option("--wait/--no-wait", default=True, help="Wait until it is done (the default), or ask and leave.")
+@click.option("--timeout", type=DURATION, metavar="TIME", help="Wait at most so long, like 90s or 1h 30m.")
+@standard
+def download(
+    session: Session,
+    repo: Reference,
+    file: tuple[str, ...],
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    revision: str | None,
+    repo_type: str | None,
+    local_dir: str | None,
+    priority: int | None,
+    update: bool,
+    wait: bool,
+    timeout: float | None,
+) -> int:
+    """Download FILEs of REPO, or all of it, into the Hub's cache. Prints the path of each file, or of the repo."""
+    paths, globs = _wanted(repo, file, include)
+    if paths and (globs or exclude):
+        raise click.UsageError("Name files, or use --include and --exclude; not both.")
+    if revision and repo.revision and revision != repo.revision:
+        raise click.UsageError(f"REPO says revision {repo.revision}, --revision says {revision}.")
+    options: dict[str, Any] = {
+        "revision": revision or repo.revision or "main",
+        "repo_type": repo_type or repo.repo_type or "model",
+        "local_dir": local_dir,
+        "priority": priority,
+        "update": update,
+        "retry": True,
+    }
+    client = session.client()
+    items = [_ask(client, repo.model_repo, path, options) for path in dict.fromkeys(paths)]
+    if not paths:
+        globbed = {"include": globs or None, "exclude": list(exclude) or None}
+        items = [_ask(client, repo.model_repo, None, {**options, **globbed})]
+    if wait:
+        ended = _wait(session, client, items, timeout)
+        if ended is None:
+            return INTERRUPTED
+        items = ended
+    return _finish(session, client, items, wait)
+
+
+def _wanted(repo: Reference, files: tuple[str, ...], include: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """The files that were named, in the reference and beside it, and the globs; `onnx/` is everything in it."""
+    named = [*([repo.file_path] if repo.file_path else []), *files]
+    folders = [name for name in named if name.endswith("/")] + ([f"{repo.folder}/"] if repo.folder else [])
+    return [name for name in named if not name.endswith("/")], [*include, *(f"{folder}*" for folder in folders)]
+
+
+def _ask(client: Client, model_repo: str, path: str | None, options: dict[str, Any]) -> Item:
+    item: Item = client.ask(model_repo, path, **options)
+    if item.status is Status.PAUSED:
+        affected = client.resume(id=item.id)
+        item = next((found for found in items_of(affected) if found.id == item.id), item)
+    return item
+
+
+def _wait(session: Session, client: Client, items: list[Item], timeout_s: float | None) -> list[Item] | None:
+    """The last states; None when the person interrupted the waiting."""
+    began = time.monotonic()
+    try:
+        with waiting.display(session.quiet) as shown:
+            ended = waiting.wait(client, items, shown, timeout_s)
+    except KeyboardInterrupt:
+        one = items[0]
+        session.say(
+            "\nInterrupted. The download goes on in the background.\n"
+            f"  see it:   hfdm status {words.repo_name(one)}\n"
+            f"  wait:     the same command again\n"
+            f"  stop it:  hfdm cancel {words.repo_name(one)}"
+            + (f" {words.clean(one.file_path)}" if isinstance(one, Download) and len(items) == 1 else "")
+        )
+        return None
+    took_s = time.monotonic() - began
+    if not session.quiet and sys.stderr.isatty():
+        for item in ended:
+            session.say(waiting.summary(item, took_s if len(ended) == 1 else None))
+    return ended
+
+
+def _finish(session: Session, client: Client, items: list[Item], waited: bool) -> int:
+    if session.json:
+        session.out_json(items[0] if len(items) == 1 else items)
+    for item in items:
+        if item.path is not None and item.status is Status.DONE and not session.json:
+            session.out(item.path)
+        elif not waited:
+            session.say(words.line(item))
+        elif item.status is not Status.DONE and not sys.stderr.isatty():
+            session.say(waiting.summary(item, None))
+        if item.reason is Reason.FILE_NOT_FOUND and isinstance(item, Download):
+            _suggest(session, client, item)
+        elif item.reason in (Reason.GATED, Reason.UNAUTHORIZED):
+            session.say("  `hf auth login` stores a token; a gated repo also asks you to accept its terms on its page.")
+    return outcome(items) if waited else 0
+
+
+def _suggest(session: Session, client: Client, item: Download) -> None:
+    """Names in the repo that look like the one that was not found."""
+    try:
+        there = [
+            f.file_path for f in client.files(item.model_repo, repo_type=item.repo_type, revision=item.revision).files
+        ]
+    except ApiError:
+        return  # the failure itself has been told; this was only to help
+    close = difflib.get_close_matches(item.file_path, there, 3, 0.5)
+    close = close or [path for path in there if path.rpartition("/")[2] == item.file_path.rpartition("/")[2]][:3]
+    if close:
+        session.say(f"  Did you mean {' or '.join(map(repr, close))}?")
+    else:
+        session.say(f"  `hfdm files {words.repo_name(item)}` shows what there is.")

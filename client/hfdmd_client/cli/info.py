@@ -1,0 +1,46 @@
+"""`hfdm info`: the daemon itself."""
+
+from __future__ import annotations
+
+import click
+
+from hfdmd.wire.types import Info
+from hfdmd_client.cli import limit as limits
+from hfdmd_client.cli import tables
+from hfdmd_client.cli.session import Session, standard
+from hfdmd_client.units import format_rate, format_size
+
+
+@click.command()
+@standard
+def info(session: Session) -> int:
+    """Show the daemon: version, where it listens, cache and Hub, counts, speed, limits."""
+    client = session.client()
+    known = client.info()
+    if session.json:
+        session.out_json(known)
+        return 0
+    settings = client.settings()
+    tables.print_facts(
+        [
+            ("version", f"{known.version} (API {known.api_version})"),
+            ("process", str(known.pid)),
+            ("socket", known.socket or "none"),
+            ("url", known.url or "none"),
+            ("Hub", known.hub_endpoint),
+            ("cache", known.cache_dir),
+            ("state", known.state_dir),
+            ("free disk", format_size(known.free_bytes)),
+            ("downloads", counts(known)),
+            ("speed", format_rate(known.bytes_per_second)),
+            ("limit", limits.in_words(settings)),
+            ("at once", f"{settings.max_active_downloads} downloads, {settings.max_connections} connections"),
+        ]
+    )
+    return 0
+
+
+def counts(known: Info) -> str:
+    """`2 downloading, 5 queued`; `none` when there is nothing."""
+    told = [f"{number} {status.value}" for status, number in known.counts.items() if number]
+    return ", ".join(told) or "none"

@@ -1,0 +1,45 @@
+"""`hfdm limit`: the bandwidth limit, as people write speeds."""
+
+from __future__ import annotations
+
+import click
+
+from hfdmd.wire.types import Settings, SettingsPatch
+from hfdmd_client.cli.session import Session, standard
+from hfdmd_client.units import UnitError, format_rate, parse_rate
+
+EPILOG = """\b
+Examples:
+  hfdm limit              show it
+  hfdm limit 20MB/s       all downloads together, from now on, also after a restart
+  hfdm limit none         no limit
+  hfdm limit default      what config.toml and the environment say"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("speed", nargs=-1)
+@standard
+def limit(session: Session, speed: tuple[str, ...]) -> int:
+    """Show the bandwidth limit, or set it to SPEED: 20MB/s, 500kB/s, 2.5MiB/s, none or default."""
+    text = " ".join(speed).strip()
+    if not text:
+        settings = session.client().settings()
+    elif text.lower() == "default":
+        settings = session.client().change_settings(SettingsPatch(bandwidth_limit=None))
+    else:
+        try:
+            wanted = parse_rate(text)
+        except UnitError as error:
+            raise click.BadParameter(str(error), param_hint="SPEED") from error
+        settings = session.client().change_settings(SettingsPatch(bandwidth_limit=wanted))
+    if session.json:
+        session.out_json(settings)
+    else:
+        session.out(in_words(settings))
+    return 0
+
+
+def in_words(settings: Settings) -> str:
+    """The limit, and whether a schedule may overrule it."""
+    now = format_rate(settings.bandwidth_limit) if settings.bandwidth_limit else "none"
+    return f"{now} (a schedule with {len(settings.schedule)} rules may overrule it)" if settings.schedule else now

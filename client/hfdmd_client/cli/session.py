@@ -1,0 +1,125 @@
+"""What all commands share: options, the client, where output goes, which exit code an error has."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+
+from hfdmd.wire import errors as e
+from hfdmd.wire.types import Download, Info, Reason, RepoDownload, Status
+from hfdmd_client.cli.text import clean
+from hfdmd_client.client import Client
+from hfdmd_client.environment import Environment, version_difference
+from hfdmd_client.errors import DaemonUnreachable, DownloadFailed, VersionMismatch
+
+DONE, FAILED, USAGE, NO_DAEMON, NOT_FOUND, NO_ACCESS, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
+
+_NOT_FOUND = frozenset({Reason.REPO_NOT_FOUND, Reason.REVISION_NOT_FOUND, Reason.FILE_NOT_FOUND})
+_NO_ACCESS = frozenset({Reason.GATED, Reason.UNAUTHORIZED})
+
+
+@dataclass
+class Session:
+    """The options that every command has, and what follows from them."""
+
+    json: bool = False
+    quiet: bool = False
+    no_spawn: bool = False
+    socket: str | None = None
+    url: str | None = None
+    info: Info | None = field(default=None, init=False)
+
+    def client(self, *, spawn: bool = True) -> Client:
+        """A client whose daemon has been greeted; a difference to this environment has been told on stderr."""
+        client = self.quiet_client(spawn=spawn)
+        self.info = client.hello()
+        for difference in [*Environment.here().differences(self.info), version_difference(self.info)]:
+            if difference is not None:
+                self.say(f"Warning: {difference}")
+        return client
+
+    def quiet_client(self, *, spawn: bool = True) -> Client:
+        """A client that has not spoken yet."""
+        spawn = spawn and not self.no_spawn and os.environ.get("HFDMD_NO_SPAWN", "") in ("", "0")
+        return Client(socket=self.socket, url=self.url, spawn=spawn)
+
+    def say(self, text: str) -> None:
+        """For the person: on stderr, so that stdout stays the result."""
+        if not self.quiet:
+            print(clean_lines(text), file=sys.stderr, flush=True)
+
+    def out(self, text: str) -> None:
+        """A line of the result."""
+        print(clean_lines(text))
+
+    def out_json(self, value: Any) -> None:
+        """The result as JSON: structs spelled as on the wire."""
+        import msgspec
+
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+
+
+pass_session = click.make_pass_decorator(Session, ensure=True)
+
+
+def standard(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options that every command has, and hands it the session."""
+
+    def remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+        def callback(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+            if value:
+                setattr(ctx.ensure_object(Session), name, value)
+
+        return callback
+
+    decorated: Callable[..., Any] = command
+    for names, keyword, help_text in (
+        (("--url",), {"metavar": "URL"}, "Talk to the daemon at this URL, with the token in HFDMD_TOKEN."),
+        (("--socket",), {"metavar": "PATH"}, "Talk to the daemon at this socket."),
+        (("--no-spawn",), {"is_flag": True}, "Do not start a daemon when none answers."),
+        (("--quiet", "-q"), {"is_flag": True}, "Say nothing but the result."),
+        (("--json",), {"is_flag": True}, "Print the result as JSON."),
+    ):
+        name = names[0].removeprefix("--").replace("-", "_")
+        decorated = click.option(
+            *names, expose_value=False, callback=remember(name), help=help_text, is_eager=True, **keyword
+        )(decorated)
+    return pass_session(decorated)
+
+
+def clean_lines(text: str) -> str:
+    return "\n".join(clean(line) for line in text.split("\n"))
+
+
+def exit_code(error: e.ApiError) -> int:
+    """The command's exit code for an error (contract, section 7)."""
+    if isinstance(error, (DaemonUnreachable, VersionMismatch)):
+        return NO_DAEMON
+    if isinstance(error, (e.UnknownDownload, e.RepoNotFound, e.RevisionNotFound, e.FileNotFound)):
+        return NOT_FOUND
+    if isinstance(error, (e.Gated, e.HubUnauthorized, e.Unauthorized, e.ForbiddenPath, e.ForbiddenHost)):
+        return NO_ACCESS
+    if isinstance(error, (e.InvalidField, e.Malformed)):
+        return USAGE
+    return outcome([error.download]) if isinstance(error, DownloadFailed) else FAILED
+
+
+def outcome(items: list[Download | RepoDownload]) -> int:
+    """The exit code for what has ended: of several the first of 5, 4, 1 that occurs."""
+    codes = {_outcome(item) for item in items}
+    return next((code for code in (NO_ACCESS, NOT_FOUND, FAILED) if code in codes), DONE)
+
+
+def _outcome(item: Download | RepoDownload) -> int:
+    if item.status is Status.DONE:
+        return DONE
+    if item.status is Status.FAILED and item.reason in _NO_ACCESS:
+        return NO_ACCESS
+    if item.status is Status.FAILED and item.reason in _NOT_FOUND:
+        return NOT_FOUND
+    return FAILED if item.status in (Status.FAILED, Status.CANCELLED) else DONE

@@ -1,0 +1,104 @@
+"""Text from the Hub, the API and the disk, made fit for a terminal."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from hfdmd.wire.types import Download, RepoDownload, Status
+from hfdmd_client.units import format_duration, format_rate, format_size
+
+_MARKS = {
+    Status.DONE: "green",
+    Status.DOWNLOADING: "cyan",
+    Status.QUEUED: "blue",
+    Status.PAUSED: "yellow",
+    Status.FAILED: "red",
+    Status.CANCELLED: "dim",
+}
+
+
+def clean(text: str) -> str:
+    """`text` without anything that a terminal would obey: control codes and changes of writing direction."""
+    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in _UNSAFE else c for c in text)
+
+
+_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+def squeeze(text: str, width: int) -> str:
+    """`text` in at most `width` characters; the middle goes, since both ends of a file name tell something."""
+    if len(text) <= width:
+        return text
+    if width < 3:
+        return text[:width]
+    tail = (width - 1) * 2 // 3
+    return f"{text[: width - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def style(status: Status) -> str:
+    """rich's style for a status."""
+    return _MARKS[status]
+
+
+def repo_name(item: Download | RepoDownload) -> str:
+    """The repo as `hfdm` takes it back: with its type and revision where they are not the defaults."""
+    kind = "" if item.repo_type == "model" else f"{item.repo_type.value}s/"
+    revision = "" if item.revision == "main" else f"@{item.revision}"
+    return clean(f"{kind}{item.model_repo}{revision}")
+
+
+def title(item: Download | RepoDownload) -> str:
+    """What it is, in a line."""
+    if isinstance(item, Download):
+        return f"{repo_name(item)} {clean(item.file_path)}"
+    return f"{repo_name(item)} {files_done(item)}"
+
+
+def files_done(repo: RepoDownload) -> str:
+    """`3/12 files`, `? files` before the list is there."""
+    if repo.files_total is None:
+        return "(files not listed yet)"
+    return f"({repo.files_done}/{repo.files_total} files)"
+
+
+def state(item: Download | RepoDownload) -> str:
+    """The status in a word or two: what a downloading one does, why a queued one waits."""
+    if item.status is Status.DOWNLOADING and item.phase is not None and item.phase.value != "transferring":
+        return item.phase.value
+    if item.status is Status.QUEUED and item.reason is not None:
+        return f"queued: {item.reason.value.replace('_', ' ')}"
+    if item.status is Status.QUEUED and isinstance(item, Download) and item.queue_position is not None:
+        return f"queued #{item.queue_position}"
+    return item.status.value
+
+
+def percent(item: Download | RepoDownload) -> str:
+    """`45.0%`; nothing while the size is unknown."""
+    return "" if item.total_bytes is None and item.status is not Status.DONE else f"{item.progress:.1f}%"
+
+
+def amount(item: Download | RepoDownload) -> str:
+    """`40.9 MB of 90.9 MB`, or the size alone when it is all there."""
+    if item.total_bytes is None:
+        return format_size(item.downloaded_bytes) if item.downloaded_bytes else ""
+    if item.downloaded_bytes >= item.total_bytes:
+        return format_size(item.total_bytes)
+    return f"{format_size(item.downloaded_bytes)} of {format_size(item.total_bytes)}"
+
+
+def speed(item: Download | RepoDownload) -> str:
+    return format_rate(item.bytes_per_second) if item.status is Status.DOWNLOADING else ""
+
+
+def eta(item: Download | RepoDownload) -> str:
+    return format_duration(item.eta_seconds) if item.status is Status.DOWNLOADING else ""
+
+
+def line(item: Download | RepoDownload) -> str:
+    """Everything about it in one plain line."""
+    facts = [fact for fact in (percent(item), amount(item), speed(item)) if fact]
+    if remaining := eta(item):
+        facts.append(f"{remaining} left")
+    if item.status in (Status.FAILED, Status.QUEUED, Status.PAUSED) and item.detail:
+        facts = [clean(item.detail)]
+    return f"{title(item)}: {state(item)}{', ' if facts else ''}{', '.join(facts)}"

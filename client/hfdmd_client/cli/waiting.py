@@ -1,0 +1,163 @@
+"""Waits for what was asked for, and shows how far it is: bars on a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self, TextIO
+
+from hfdmd.wire.errors import UnknownDownload
+from hfdmd.wire.types import Download, Removed, RepoDownload, Status
+from hfdmd_client.cli import text as words
+from hfdmd_client.client import IDLE_POLL_S, Client
+from hfdmd_client.units import format_duration, format_size
+from hfdmd_client.view import FINAL, Item, Ready
+
+if TYPE_CHECKING:
+    from hfdmd_client.cli.bars import Bars
+
+_LINE_EVERY_S = 10.0
+_REFRESH_PER_S = 8
+
+
+class Display(Protocol):
+    """Where progress is shown."""
+
+    def show(self, item: Item) -> None: ...
+
+
+class Nothing:
+    """Says nothing: `--quiet`."""
+
+    def show(self, item: Item) -> None:
+        return
+
+
+class Lines:
+    """A line at each change of status, and from time to time in between."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._told: dict[str, tuple[str, float]] = {}
+
+    def show(self, item: Item) -> None:
+        state, now = words.state(item), time.monotonic()
+        told, when = self._told.get(item.id, ("", 0.0))
+        if state == told and now - when < _LINE_EVERY_S:
+            return
+        self._told[item.id] = (state, now)
+        print(words.line(item), file=self._stream, flush=True)
+
+
+class LiveBars:
+    """Bars on stderr that move, one for each file at work, and are gone at the end."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._items: dict[str, Item] = {}
+        self._console = Console(stderr=True, highlight=False)
+        self._live = Live(
+            console=self._console,
+            get_renderable=self._render,
+            refresh_per_second=_REFRESH_PER_S,
+            transient=True,
+            vertical_overflow="crop",
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._live.stop()
+
+    def show(self, item: Item) -> None:
+        self._items[item.id] = item
+
+    def _render(self) -> Bars:
+        from hfdmd_client.cli.bars import Bars, in_order
+
+        items = in_order(self._items.values())
+        repos = {item.id for item in items if isinstance(item, RepoDownload)}
+        ended = [item for item in items if item.status in FINAL and isinstance(item, Download) and repos]
+        shown = [item for item in items if item not in ended]
+        return Bars(shown, self._console.size.height - 1)
+
+
+def display(quiet: bool) -> AbstractContextManager[Display]:
+    """What suits this terminal, or its absence."""
+    if quiet:
+        return nullcontext(Nothing())
+    if sys.stderr.isatty() and not is_dumb():
+        return LiveBars()
+    return nullcontext(Lines(sys.stderr))
+
+
+def is_dumb() -> bool:
+    """A terminal that cannot move its cursor."""
+    return os.environ.get("TERM", "") in ("", "dumb", "unknown")
+
+
+def wait(client: Client, targets: Iterable[Item], shown: Display, timeout_s: float | None) -> list[Item]:
+    """The last state of each of `targets`, which are of one repo and revision, when all have ended.
+
+    Raises `UnknownDownload` when one is removed meanwhile, `WaitTimeout` after `timeout_s` seconds.
+    """
+    states = {item.id: item for item in targets}
+    for item in states.values():
+        shown.show(item)
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    while _unfinished(states):
+        left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
+        _watch(client, states, shown, left_s)
+        if _unfinished(states):  # what is left is paused; somebody may resume it
+            time.sleep(IDLE_POLL_S)
+    return list(states.values())
+
+
+def _watch(client: Client, states: dict[str, Item], shown: Display, timeout_s: float | None) -> None:
+    """One look at the stream, until all of `states` have ended or nothing in it can move by itself."""
+    one = next(iter(states.values()))
+    if len(states) == 1:
+        events = client.watch(id=one.id, timeout_s=timeout_s)
+    else:
+        repo_type = one.repo_type.value
+        events = client.watch(one.model_repo, revision=one.revision, repo_type=repo_type, timeout_s=timeout_s)
+    named: set[str] = set()
+    for event in events:
+        if isinstance(event, (Download, RepoDownload)):
+            named.add(event.id)
+            if event.id in states:
+                states[event.id] = event
+            if event.id in states or (isinstance(event, Download) and not states.keys().isdisjoint(event.repo_ids)):
+                shown.show(event)
+        elif isinstance(event, Removed) and event.id in states:
+            raise _removed(states[event.id])
+        elif isinstance(event, Ready) and (missing := states.keys() - named):
+            raise _removed(states[missing.pop()])
+        if states.keys() <= named and not _unfinished(states):
+            return
+
+
+def _removed(item: Item) -> UnknownDownload:
+    return UnknownDownload(f"{words.title(item)} was removed while it was waited for")
+
+
+def _unfinished(states: dict[str, Item]) -> bool:
+    return any(item.status not in FINAL for item in states.values())
+
+
+def summary(item: Item, took_s: float | None) -> str:
+    """How it ended, in a line for the person."""
+    if item.status is Status.DONE:
+        size = format_size(item.total_bytes) if item.total_bytes is not None else ""
+        took = f" in {format_duration(took_s)}" if took_s is not None and took_s >= 1 else ""
+        return f"✓ {words.title(item)}{f', {size}' if size else ''}{took}"
+    why = words.clean(item.error or item.detail or "")
+    return f"✗ {words.title(item)}: {item.status.value}{f', {why}' if why else ''}"

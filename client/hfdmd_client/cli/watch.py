@@ -1,0 +1,92 @@
+"""`hfdm watch`: everything live, until you leave."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from hfdmd.wire.types import Download, End, Removed, RepoDownload
+from hfdmd_client.cli import complete
+from hfdmd_client.cli import text as words
+from hfdmd_client.cli.params import REPO, REPO_TYPE
+from hfdmd_client.cli.session import INTERRUPTED, Session, outcome, standard
+from hfdmd_client.cli.waiting import Lines, is_dumb
+from hfdmd_client.client import Client
+from hfdmd_client.reference import Reference
+
+EPILOG = """\b
+Examples:
+  hfdm watch                                 everything, until you press q
+  hfdm watch Qwen/Qwen3-0.6B config.json     one file, until it has ended
+  hfdm watch --json | jq -r .status          one JSON object a line, for programs
+
+\b
+Keys: up and down (or k, j) choose, space or p pauses and resumes,
+c cancels, r retries, P pauses all, R resumes all, q leaves."""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("repo", type=REPO, required=False, shell_complete=complete.repos)
+@click.argument("file", required=False, shell_complete=complete.files)
+@click.option("--revision", "-r", metavar="REV", help="Only of this revision.")
+@click.option("--repo-type", "-t", type=REPO_TYPE, help="Only model, dataset or space repos.")
+@click.option("--history", is_flag=True, help="Begin with all that ever ended, not only with the last 24 hours.")
+@standard
+def watch(
+    session: Session,
+    repo: Reference | None,
+    file: str | None,
+    revision: str | None,
+    repo_type: str | None,
+    history: bool,
+) -> int:
+    """Watch downloads: all, those of REPO, or one FILE. Survives a restart of the daemon."""
+    client = session.client()
+    selection: dict[str, str | None] = {"revision": revision, "repo_type": repo_type}
+    if repo is not None:
+        selection = {"revision": revision or repo.revision, "repo_type": repo_type or repo.repo_type}
+    path = file or (repo.file_path if repo else None)
+    model_repo = repo.model_repo if repo else None
+    watched: dict[str, Any] = {"model_repo": model_repo, "file_path": path, "history": history, **selection}
+    if session.json:
+        return _as_json(client, watched)
+    if sys.stdin.isatty() and sys.stdout.isatty() and not is_dumb():
+        from hfdmd_client.cli.screen import Screen
+
+        return Screen(client, watched).run()
+    return _as_lines(client, watched)
+
+
+def _as_lines(client: Client, watched: dict[str, Any]) -> int:
+    items: dict[str, Download | RepoDownload] = {}
+    lines = Lines(sys.stdout)
+    try:
+        for event in client.watch(**watched):
+            if isinstance(event, (Download, RepoDownload)):
+                items[event.id] = event
+                lines.show(event)
+            elif isinstance(event, Removed) and event.id in items:
+                print(f"{words.title(items.pop(event.id))}: removed", flush=True)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return outcome(list(items.values()))
+
+
+def _as_json(client: Client, watched: dict[str, Any]) -> int:
+    import msgspec
+
+    items: dict[str, Download | RepoDownload] = {}
+    try:
+        for event in client.watch(**watched):
+            kind = {Download: "progress", RepoDownload: "repo", Removed: "removed", End: "end"}.get(
+                type(event), "ready"
+            )
+            sys.stdout.write(msgspec.json.encode({"event": kind, **msgspec.to_builtins(event)}).decode() + "\n")
+            sys.stdout.flush()
+            if isinstance(event, (Download, RepoDownload)):
+                items[event.id] = event
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return outcome(list(items.values()))
