@@ -21,6 +21,7 @@ from hfdmd.failure import Failure
 from hfdmd.hub import durable, layout
 from hfdmd.hub.batch import attempt
 from hfdmd.hub.content import Placed, has_content, never
+from hfdmd.hub.sharedblobs import find_shared, link_shared
 from hfdmd.hub.snapshots import RepoFolder
 from hfdmd.record import FileSpec, RepoSpec, Source
 from hfdmd.wire.types import Reason
@@ -177,10 +178,20 @@ class Cache:
             yield repo
 
     def _verify(self, spec: FileSpec, source: Source, previous: Placed | None, stopped: Callable[[], bool]) -> bool:
-        """Whether the blob or the snapshot's entry holds the content."""
+        """Whether the blob or the snapshot's entry holds the content, or a link to the shared store now does."""
         layout.check_source(source)
         pointer = self.repo_path(spec).joinpath("snapshots", source.commit, *layout.file_parts(spec.file_path))
-        return any(self._is_good(path, source, previous, stopped) for path in (self.blob_path(spec, source), pointer))
+        blob = self.blob_path(spec, source)
+        if any(self._is_good(path, source, previous, stopped) for path in (blob, pointer)):
+            return True
+        payload = find_shared(self.root, source, stopped)
+        if payload is None:
+            return False
+        with self.open_repo(spec) as repo:
+            linked = repo.symlinks and link_shared(self.root, payload, blob)
+            repo.inside.note_change(("blobs",))
+            repo.inside.sync()
+        return linked
 
     def _is_good(self, path: Path, source: Source, previous: Placed | None, stopped: Callable[[], bool]) -> bool:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
@@ -17,8 +18,11 @@ from hfdmd.hub.localdir import LocalDir, LocalDirs
 from hfdmd.hub.locks import Lock
 from hfdmd.hub.trees import write_tree
 from hfdmd.record import FileSpec, RepoSpec, Source
+from hfdmd.wire.types import Reason
 
 __all__ = ["Lock", "Placed", "Shelf"]
+
+_log = logging.getLogger(__name__)
 
 
 class Shelf:
@@ -80,7 +84,11 @@ class Shelf:
             if spec.local_dir is not None:
                 with self._local.open(spec.local_dir) as folder:
                     folder.books(layout.file_parts(spec.file_path)[:-1])
-            return locks.take(path)
+            try:
+                return locks.take(path)
+            except PermissionError:  # another user's lock; unique part names and renames are safe without it
+                _log.info("a lock of the Hub's client belongs to another user, going on without it")
+                return Lock(None)
 
     def stands(self, placed: Placed) -> bool:
         """Whether the file is still there with that size."""
@@ -94,13 +102,18 @@ class Shelf:
 
         False, and nothing is touched, when it is not what was recorded.
         """
-        with durable.disk_trouble(str(placed.path)):
-            if spec.local_dir is None:
-                return self._cache.remove(spec, source, placed)
-            if not Path(spec.local_dir).is_dir():
+        try:
+            with durable.disk_trouble(str(placed.path)):
+                if spec.local_dir is None:
+                    return self._cache.remove(spec, source, placed)
+                if not Path(spec.local_dir).is_dir():
+                    return False
+                with self._local.open(spec.local_dir, make=False) as folder:
+                    return folder.remove(spec, placed)
+        except Failure as failure:
+            if failure.reason is Reason.PATH_TAKEN:  # a link or a file where there was a folder
                 return False
-            with self._local.open(spec.local_dir, make=False) as folder:
-                return folder.remove(spec, placed)
+            raise
 
     def discard_part(self, spec: FileSpec, source: Source) -> None:
         """Delete the part file, if there is one."""

@@ -82,6 +82,11 @@ class RepoFolder:
                 if previous is None:
                     self.inside.note_change(folder)  # an app made it, and apps do not sync
                 return
+            if name not in os.listdir(parent):
+                raise Failure(
+                    Reason.PATH_TAKEN,
+                    f"{spec.file_path} differs only in case from another file here, and this disk ignores case.",
+                )
         elif found is not None and not self._may_replace(parent, name, found, source, previous):
             return
         self.inside.note_change(folder)

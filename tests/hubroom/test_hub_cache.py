@@ -280,6 +280,42 @@ def test_a_shared_blob_is_read_through_and_never_written_through(shelf: Shelf, c
     assert_clean(cache)
 
 
+def test_a_file_of_another_repo_in_the_shared_store_is_linked(shelf: Shelf, cache: Path) -> None:
+    store = cache / "blobs" / "ee"
+    store.mkdir(parents=True)
+    (cache / "blobs" / ".huggingface-shared-blobs").write_text("1\n")
+    payload = store / ("e" * 64)
+    payload.write_bytes(DATA)
+    payload.chmod(0o444)
+    spec, source = spec_of("sub/a.bin"), source_of(DATA, lfs=True, xet_hash="e" * 64)
+    [placed] = shelf.adopt([(spec, source, None)])
+    assert isinstance(placed, Placed)
+    assert offline(cache, "sub/a.bin") == DATA
+    blob = cache / "models--owner--name" / "blobs" / source.etag
+    assert os.readlink(blob) == "../../blobs/ee/" + "e" * 64
+    users = payload.with_name(f"{payload.name}.refs")
+    assert users.read_text() == f"models--owner--name/blobs/{source.etag}\n"
+    assert_clean(cache)
+    hf(cache, "cache", "prune", "--yes")
+    assert offline(cache, "sub/a.bin") == DATA
+    assert shelf.delete(spec, source, placed)
+    hf(cache, "cache", "prune", "--yes")
+    assert not payload.exists()
+
+
+def test_a_damaged_file_in_the_shared_store_is_not_linked(shelf: Shelf, cache: Path) -> None:
+    payload = cache / "blobs" / "ee" / ("e" * 64)
+    payload.parent.mkdir(parents=True)
+    payload.write_bytes(DATA[:-1] + b"X")
+    source = source_of(DATA, lfs=True, xet_hash="e" * 64)
+    (cache / "blobs" / ".huggingface-shared-blobs").write_text("1\n")
+    assert shelf.adopt([(spec_of("a.bin"), source, None)]) == [None]
+    payload.write_bytes(DATA)
+    (cache / "blobs" / ".huggingface-shared-blobs").write_text("2\n")
+    assert shelf.adopt([(spec_of("a.bin"), source, None)]) == [None]
+    assert not (cache / "models--owner--name").exists()
+
+
 def test_a_batch_of_small_files(shelf: Shelf, cache: Path) -> None:
     files = {f"d{i % 7}/{i}.json": b"%d" % i * (i % 50 + 1) for i in range(200)}
     files["empty"] = b""

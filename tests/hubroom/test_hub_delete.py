@@ -1,0 +1,126 @@
+"""Deleting from the cache: only what was recorded, only what nobody else uses."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from huggingface_hub import hf_hub_download, scan_cache_dir
+
+from hfdmd.hub.shelf import Placed, Shelf
+from tests.hub import HubServer
+from tests.hubroom.files import COMMIT, OTHER_COMMIT, REPO, put, source_of, spec_of, tree
+
+DATA = b"the content" * 1000
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "hub"
+
+
+def test_the_last_file_takes_its_folders_along(shelf: Shelf, cache: Path) -> None:
+    spec = spec_of("a/b/c.bin", revision="refs/pr/1")
+    placed = put(shelf, spec, DATA)
+    assert shelf.delete(spec, source_of(DATA, lfs=True), placed)
+    assert tree(cache) == {"CACHEDIR.TAG"}
+    assert [path.name for path in cache.iterdir()] == ["CACHEDIR.TAG"]
+    assert not shelf.stands(placed)
+
+
+def test_a_blob_that_another_entry_needs_stays(shelf: Shelf, cache: Path) -> None:
+    source = source_of(DATA, lfs=True)
+    first, twin, other = spec_of("a.bin"), spec_of("sub/twin.bin"), spec_of("a.bin", revision="dev")
+    placed = put(shelf, first, DATA)
+    [same] = shelf.adopt([(twin, source, None)])
+    [elsewhere] = shelf.adopt([(other, source_of(DATA, lfs=True, commit=OTHER_COMMIT), None)])
+    assert isinstance(same, Placed)
+    assert isinstance(elsewhere, Placed)
+    assert shelf.delete(first, source, placed)
+    assert same.path.read_bytes() == DATA
+    assert shelf.delete(twin, source, same)
+    assert elsewhere.path.read_bytes() == DATA
+    assert scan_cache_dir(cache).warnings == []
+    assert not (cache / "models--owner--name" / "refs" / "main").exists()
+    assert (cache / "models--owner--name" / "refs" / "dev").read_text() == OTHER_COMMIT
+
+
+def test_an_apps_files_stay(server: HubServer, shelf: Shelf, cache: Path) -> None:
+    commit = server.add_repo(REPO, {"a.bin": DATA, "b.json": b"{}"}, lfs=["a.bin"])
+    spec = spec_of("a.bin")
+    placed = put(shelf, spec, DATA, commit=commit)
+    theirs = hf_hub_download(REPO, "b.json", cache_dir=cache, endpoint=server.endpoint)
+    assert shelf.delete(spec, source_of(DATA, lfs=True, commit=commit), placed)
+    assert Path(theirs).read_bytes() == b"{}"
+    assert hf_hub_download(REPO, "b.json", cache_dir=cache, local_files_only=True) == theirs
+    assert scan_cache_dir(cache).warnings == []
+
+
+def test_what_is_not_what_was_recorded_stays(shelf: Shelf) -> None:
+    spec, source = spec_of("a.bin"), source_of(DATA, lfs=True)
+    placed = put(shelf, spec, DATA)
+    put(shelf, spec, DATA)  # the same again: another file, another time
+    os.utime(placed.path, ns=(1, 1))
+    assert not shelf.delete(spec, source, placed)
+    assert not shelf.delete(spec, source, Placed(placed.path, placed.size_bytes + 1, 1))
+    assert not shelf.delete(spec_of("other.bin"), source, placed)
+    assert placed.path.read_bytes() == DATA
+
+
+def test_a_recorded_path_elsewhere_is_not_touched(shelf: Shelf, tmp_path: Path) -> None:
+    spec, source = spec_of("a.bin"), source_of(DATA, lfs=True)
+    put(shelf, spec, DATA)
+    victim = tmp_path / "victim"
+    victim.write_bytes(DATA)
+    found = victim.stat()
+    assert not shelf.delete(spec, source, Placed(victim, found.st_size, found.st_mtime_ns))
+    assert victim.exists()
+
+
+@pytest.mark.parametrize("swapped", ["snapshots", f"snapshots/{COMMIT}", f"snapshots/{COMMIT}/sub"])
+def test_a_folder_swapped_for_a_link_leads_nowhere(shelf: Shelf, cache: Path, tmp_path: Path, swapped: str) -> None:
+    spec, source = spec_of("sub/a.bin"), source_of(DATA, lfs=True)
+    placed = put(shelf, spec, DATA)
+    folder = cache / "models--owner--name" / swapped
+    outside = tmp_path / "outside"
+    shutil.move(folder, outside)
+    folder.symlink_to(outside)
+    before = tree(outside)
+    try:
+        assert not shelf.delete(spec, source, placed)
+    finally:
+        assert tree(outside) == before
+
+
+def test_an_entry_swapped_for_a_link_elsewhere_stays(shelf: Shelf, tmp_path: Path) -> None:
+    spec, source = spec_of("a.bin"), source_of(DATA, lfs=True)
+    placed = put(shelf, spec, DATA)
+    victim = tmp_path / "victim"
+    shutil.copy2(placed.path, victim)
+    placed.path.unlink()
+    placed.path.symlink_to(victim)
+    assert not shelf.delete(spec, source, placed)
+    assert victim.exists()
+    assert placed.path.is_symlink()
+
+
+def test_a_payload_in_the_shared_store_stays(shelf: Shelf, cache: Path) -> None:
+    spec, source = spec_of("a.bin"), source_of(DATA, lfs=True)
+    placed = put(shelf, spec, DATA)
+    blob = placed.path.resolve()
+    payload = cache / "blobs" / "ee" / ("e" * 64)
+    payload.parent.mkdir(parents=True)
+    (cache / "blobs" / ".huggingface-shared-blobs").write_text("1\n")
+    blob.rename(payload)
+    blob.symlink_to("../../blobs/ee/" + "e" * 64)
+    assert shelf.delete(spec, source, placed)
+    assert payload.read_bytes() == DATA
+    assert not os.path.lexists(blob)
+
+
+def test_nothing_there(shelf: Shelf, cache: Path) -> None:
+    spec, source = spec_of("a.bin"), source_of(DATA, lfs=True)
+    assert not shelf.delete(spec, source, Placed(cache / "models--owner--name/snapshots" / COMMIT / "a.bin", 1, 1))
+    assert tree(cache) == {"CACHEDIR.TAG"}
