@@ -1,0 +1,76 @@
+// What the scenarios share: the browser, and where things are on the example's pages.
+import { createRequire } from "node:module";
+import { readFile } from "node:fs/promises";
+
+import { chromium } from "playwright-core";
+
+import { until } from "./stage.mjs";
+
+const require = createRequire(import.meta.url);
+
+export function launch() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    headless: true,
+    args: ["--disable-gpu", "--disable-dev-shm-usage"],
+  });
+}
+
+/** A button by what its file is called, on a page that shows a repo's files or a card. */
+export class Button {
+  constructor(page, name) {
+    this.whole = page.locator("span[data-hfdmd]").filter({ has: page.locator(`button[data-state][aria-label$="${name}"]`) }).first();
+    this.main = this.whole.locator("button[data-state]");
+    this.cancel = this.whole.locator('button[aria-label^="Cancel "]');
+    this.bar = this.whole.locator('[role="progressbar"]');
+  }
+
+  async state() {
+    return this.main.getAttribute("data-state");
+  }
+
+  async is(...states) {
+    return until(`the button to be ${states.join(" or ")}, now ${await this.state()}`, async () => states.includes(await this.state()), 20_000);
+  }
+
+  async percent() {
+    return (await this.bar.count()) ? Number(await this.bar.getAttribute("aria-valuenow", { timeout: 500 }).catch(() => NaN)) : NaN;
+  }
+}
+
+/** Shows the files of a repo on the example's first page. */
+export async function showRepo(page, url, repo) {
+  await page.goto(url);
+  await page.getByLabel("Repo on the Hub").fill(repo);
+  await page.getByRole("button", { name: "Show files" }).click();
+  await page.getByRole("checkbox").first().waitFor();
+}
+
+/** Writes down each value of a page's bars with the time at which it was painted, and how many particles there were. */
+export async function watch(page) {
+  await page.evaluate(() => {
+    const seen = { bars: [], particles: 0 };
+    globalThis.__seen = seen;
+    new MutationObserver((changes) => {
+      for (const { target, attributeName } of changes) {
+        if (attributeName !== "aria-valuenow") continue;
+        const value = Number(target.getAttribute("aria-valuenow"));
+        const label = target.getAttribute("aria-label");
+        requestAnimationFrame(() => setTimeout(() => seen.bars.push({ label, value, at: Date.now() })));
+      }
+      seen.particles = Math.max(seen.particles, document.querySelectorAll("[data-hfdmd-burst] i").length);
+    }).observe(document.body, { subtree: true, childList: true, attributes: true, attributeFilter: ["aria-valuenow"] });
+  });
+}
+
+export const seen = (page) => page.evaluate(() => globalThis.__seen);
+
+/** What axe finds wrong with a page, as text; empty when it is fine. */
+export async function axe(page) {
+  await page.evaluate(await readFile(require.resolve("axe-core/axe.min.js"), "utf8"));
+  const violations = await page.evaluate(async () => {
+    const found = await globalThis.axe.run(document, { resultTypes: ["violations"] });
+    return found.violations.map(({ id, nodes }) => ({ id, nodes: nodes.map((node) => `${node.html.slice(0, 300)} ${node.failureSummary}`) }));
+  });
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.join("\n  ")}`).join("\n");
+}

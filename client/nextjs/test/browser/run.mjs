@@ -1,0 +1,43 @@
+// Browser tests against the built example: `npm run test:browser [-- part of a name]`; pictures: `npm run screenshots`.
+// Needs chromium (`CHROMIUM`, default /usr/bin/chromium) and a Python with hfdmd (`HFDMD_PYTHON`, default the repository's .venv).
+import { launch } from "./browser.mjs";
+import { scenarios } from "./scenarios.mjs";
+import { takeScreenshots } from "./screenshots.mjs";
+import { Stage } from "./stage.mjs";
+
+const wanted = process.argv.slice(2).find((argument) => !argument.startsWith("--"));
+const stage = await Stage.open();
+const browser = await launch();
+let passed = 0;
+let failed = 0;
+try {
+  if (process.argv.includes("--screenshots")) await takeScreenshots(stage, browser);
+  else await runAll();
+} finally {
+  await browser.close();
+  await stage.close();
+}
+
+async function runAll() {
+  for (const [name, scenario] of Object.entries(scenarios)) {
+    if (wanted && !name.includes(wanted)) continue;
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    const faults = [];
+    page.on("pageerror", (error) => faults.push(`${error.message}\n${error.stack ?? ""}`));
+    const notes = [];
+    const before = Date.now();
+    try {
+      await scenario({ stage, browser, context, page, note: (text) => notes.push(text) });
+      if (faults.length > 0) throw new Error(`the page had errors: ${faults.join("\n")}`);
+      passed += 1;
+      console.log(`ok    ${name} (${Date.now() - before} ms${notes.length ? `; ${notes.join("; ")}` : ""})`);
+    } catch (error) {
+      failed += 1;
+      console.log(`FAIL  ${name}\n${error.stack}\n--- daemon\n${stage.daemonLog.slice(-1500)}\n--- app\n${stage.appLog.slice(-1500)}`);
+    }
+    await context.close();
+  }
+  console.log(`${passed} passed, ${failed} failed`);
+  process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
+}
