@@ -47,6 +47,8 @@ class Connection(asyncio.BufferedProtocol):
         self._eof = False
         self._progress_at = time.monotonic()
         self.reusable = False
+        self.receive_buffer_bytes: int | None = None
+        """What its kernel buffer was limited to."""
         self.answered = False
         """Whether any byte of an answer to the present request has come."""
         self.closed = self._loop.create_future()

@@ -23,6 +23,15 @@ from hfdmd.transfer.tasks import to_the_end
 HOUSEKEEPING_S = 5.0
 
 
+SLOW_BYTES_PER_S = 32 << 20
+"""Under limits below this the kernel's receive buffers are kept small, so that it does not run ahead of the limit."""
+
+
+def _receive_buffer_bytes(limits: Limits) -> int | None:
+    rate = limits.bandwidth_bytes_per_s
+    return None if not rate or rate >= SLOW_BYTES_PER_S else max(16 << 10, min(256 << 10, rate // 8))
+
+
 class Engine:
     """One per daemon, made and used in the event loop. `open_part` is for tests of what a crash leaves."""
 
@@ -47,9 +56,10 @@ class Engine:
     def apply(self, limits: Limits) -> None:
         """Settings, now and whenever they change; what runs goes on under the new ones."""
         self._http.stall_timeout_s = self._shop.stall_timeout_s = limits.stall_timeout_s
-        self._shop.connections_per_file = limits.max_connections_per_file
+        self._shop.most_per_file = limits.max_connections_per_file
         self._shop.budget.set_most(limits.max_connections)
         self._limiter.set_rate(limits.bandwidth_bytes_per_s)
+        self._http.pool.set_receive_buffer(_receive_buffer_bytes(limits))
 
     async def fetch(self, job: Job) -> Fetched:
         """Bring all bytes into `job.part`, their hash right, the data synced.

@@ -9,21 +9,21 @@ CLAIMS_PER_S = 20.0
 """For the whole daemon: each claim is a tracker file written and synced."""
 SHORTEST_S = 0.05
 LONGEST_S = 1.0
-SYNC_SHARE = 4
+SYNC_SHARE = 3
 """A sync is followed by a pause of at least this many times its own length."""
 AT_RISK = 0.001
 """What share of a file may have come since its last claim: that is what a kill costs."""
 
 
-def pause_s(size_bytes: int | None, bytes_per_s: float, last_claim_s: float) -> float:
+def pause_s(size_bytes: int | None, bytes_per_s: float, last_sync_s: float) -> float:
     """How long to wait before the next claim of a file that comes at this speed.
 
-    `last_claim_s` is how long the last sync and claim lasted.
+    `last_sync_s` is how long the last sync lasted.
     """
     if bytes_per_s <= 0:  # nothing is known of the speed yet: the first claim comes soon
-        return max(SHORTEST_S, SYNC_SHARE * last_claim_s)
+        return max(SHORTEST_S, SYNC_SHARE * last_sync_s)
     at_risk_s = LONGEST_S if size_bytes is None else AT_RISK * size_bytes / bytes_per_s
-    return max(SHORTEST_S, min(LONGEST_S, at_risk_s), SYNC_SHARE * last_claim_s)
+    return max(SHORTEST_S, min(LONGEST_S, at_risk_s), SYNC_SHARE * last_sync_s)
 
 
 class Pace:

@@ -29,7 +29,7 @@ AddrInfo = aiohappyeyeballs.AddrInfoType
 
 
 class Pool:
-    """Open connections by (origin, proxy). `receive_buffer_bytes` None leaves the kernel's own tuning alone."""
+    """Open connections by (origin, proxy)."""
 
     def __init__(self, policy: RedirectPolicy) -> None:
         self._policy = policy
@@ -38,7 +38,7 @@ class Pool:
         self._names: dict[tuple[str, int], tuple[float, asyncio.Task[list[AddrInfo]]]] = {}
         self._resolvers = ThreadPoolExecutor(4, thread_name_prefix="hfdmd-dns")
         self._closed = False
-        self.receive_buffer_bytes: int | None = None
+        self._receive_buffer_bytes: int | None = None
 
     async def acquire(self, url: str, timeout_s: float, *, fresh: bool = False) -> tuple[Connection, bool]:
         """A connection for `url`, and whether it was used before. Broken; Failure(TLS) for a rejected certificate."""
@@ -58,7 +58,8 @@ class Pool:
 
     def release(self, url: str, connection: Connection) -> None:
         """Done with it: kept for the next request when it can be, else closed."""
-        if not connection.reusable or not connection.is_open or self._closed:
+        outdated = connection.receive_buffer_bytes != self._receive_buffer_bytes
+        if not connection.reusable or not connection.is_open or self._closed or outdated:
             connection.abort()
             return
         proxy = proxy_for(url)
@@ -78,8 +79,11 @@ class Pool:
             else:
                 del self._idle[key]
 
-    def drop_idle(self) -> None:
-        """Close all that is not in use (its buffers are of the wrong size now)."""
+    def set_receive_buffer(self, size_bytes: int | None) -> None:
+        """SO_RCVBUF of new connections; None leaves it to the kernel. Others are used up and not kept."""
+        if size_bytes == self._receive_buffer_bytes:
+            return
+        self._receive_buffer_bytes = size_bytes
         for idle in self._idle.values():
             for connection, _ in idle:
                 connection.abort()
@@ -126,7 +130,9 @@ class Pool:
         return connection
 
     def _made(self) -> Connection:
-        return Connection()
+        connection = Connection()
+        connection.receive_buffer_bytes = self._receive_buffer_bytes
+        return connection
 
     async def _dial(self, host: str, port: int, *, checked: bool) -> socket.socket:
         try:
@@ -149,8 +155,8 @@ class Pool:
     def _socket(self, info: AddrInfo) -> socket.socket:
         sock = socket.socket(*info[:3])
         sock.setblocking(False)
-        if self.receive_buffer_bytes is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.receive_buffer_bytes)
+        if self._receive_buffer_bytes is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer_bytes)
         return sock
 
     async def _lookup(self, host: str, port: int) -> list[AddrInfo]:

@@ -12,7 +12,7 @@ from hfdmd.transfer.http import HttpTransport
 from hfdmd.transfer.trouble import BadAnswer, BadRedirect, Busy, Denied, RangeIgnored, RangeRefused, Trouble
 from hfdmd.wire.types import Reason
 
-BACKOFF_BASE_S = 0.5
+BACKOFF_BASE_S = 0.2
 BACKOFF_CAP_S = 8.0
 
 

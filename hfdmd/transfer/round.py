@@ -15,7 +15,7 @@ from hfdmd.transfer.disk import Crew, PartFile, disk_failure
 from hfdmd.transfer.http import HttpTransport
 from hfdmd.transfer.job import Job
 from hfdmd.transfer.limiter import Limiter
-from hfdmd.transfer.pace import Pace
+from hfdmd.transfer.pace import Pace, pause_s
 from hfdmd.transfer.plan import Lease, Plan
 from hfdmd.transfer.recovery import Recovery
 from hfdmd.transfer.spans import Spans
@@ -30,6 +30,7 @@ ENDLESS = 1 << 60
 TICK_S = 0.25
 QUIET_BESIDE_OTHERS_S = 5.0
 """A connection that is silent for so long, while others of the file bring bytes, is dropped."""
+LIMITED_CONNECTION_BYTES_PER_S = 512 * 1024
 MIN_STOLEN_BYTES = 256 * 1024
 MEASURED_S = 0.5
 """A connection's speed is believed after this."""
@@ -48,8 +49,14 @@ class Shop:
     limiter: Limiter
     budget: Budget
     pace: Pace
-    connections_per_file: int = 16
+    most_per_file: int = 16
     stall_timeout_s: float = 30.0
+
+    @property
+    def connections_per_file(self) -> int:
+        """Under a low bandwidth limit few connections are enough, and hold less in the kernel's buffers."""
+        rate = self.limiter.bytes_per_s
+        return min(self.most_per_file, max(1, rate // LIMITED_CONNECTION_BYTES_PER_S)) if rate else self.most_per_file
 
 
 @dataclass(slots=True, eq=False)
@@ -337,15 +344,18 @@ class Round:
 
     async def _keep(self) -> None:
         """Sync and claim, again and again, as often as the disk and the daemon's pace allow."""
+        meter = self._job.meter
+        speed = float("inf")  # until it is measured
         while True:
+            since, had = time.monotonic(), meter.received_bytes
+            await asyncio.sleep(pause_s(self.size_bytes, speed, self._writer.last_sync_s))
             await self._shop.pace.turn()
-            began = time.monotonic()
+            speed = (meter.received_bytes - had) / max(time.monotonic() - since, 0.001)
             for worker in self._workers:
                 if worker.sink is not None:
                     worker.sink.flush()
             await self._writer.settled()
             await self._claim()
-            self._shop.pace.took(time.monotonic() - began)
 
     async def _claim(self) -> None:
         """Sync what is written, then say so, when that is news."""

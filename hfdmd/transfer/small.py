@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -71,7 +72,7 @@ async def fetch_small(job: Job, http: HttpShared, budget: Budget, limiter: Limit
     recovery = Recovery(transport, budget)
     mismatched = False
     attempt = 0
-    began = time.monotonic()
+    first_trouble_at: float | None = None
     while True:
         generation = transport.generation
         try:
@@ -79,10 +80,14 @@ async def fetch_small(job: Job, http: HttpShared, budget: Budget, limiter: Limit
         except Trouble as trouble:
             job.meter.retries += 1
             job.meter.trouble = (trouble.reason, trouble.detail)
-            if time.monotonic() - began > http.stall_timeout_s:
+            first_trouble_at = first_trouble_at or time.monotonic()
+            patience_s = first_trouble_at + http.stall_timeout_s - time.monotonic()
+            try:
+                async with asyncio.timeout(patience_s):
+                    with suppress(StartOver):  # every try is from zero
+                        await recovery.after(trouble, generation, attempt, others_progress=False)
+            except TimeoutError:
                 raise Failure(trouble.reason, trouble.detail) from None
-            with suppress(StartOver):  # every try is from zero
-                await recovery.after(trouble, generation, attempt, others_progress=False)
             attempt += 1
             continue
         job.meter.trouble = None

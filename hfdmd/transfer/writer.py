@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from hfdmd.failure import Failure
@@ -21,6 +22,7 @@ class Writer:
         self.part = part
         self.written = have
         self.failure: Failure | None = None
+        self.last_sync_s = 0.0
         self._crew = crew
         self._on_written = on_written
         self._pending: set[asyncio.Future[None]] = set()
@@ -60,10 +62,12 @@ class Writer:
     async def sync(self) -> list[Span]:
         """Sync what is written by now, and say what that is. Failure when the disk fails."""
         spans = list(self.written)
+        began = time.monotonic()
         try:
             await self._crew.sync(self.part.sync)
         except OSError as error:
             raise disk_failure(error, f"syncing {self.part.path.name}") from None
+        self.last_sync_s = time.monotonic() - began
         return spans
 
 

@@ -97,11 +97,11 @@ class Desk:
         return max(0, self.hub.sent_bytes(self.file) - len(self.content))
 
 
-def desk(hub: HubServer, folder: Path, size_bytes: int = 20 * MiB, *, seed: int = 1, **changes: Any) -> Desk:
+def desk(hub: HubServer, folder: Path, length: int = 20 * MiB, *, seed: int = 1, **changes: Any) -> Desk:
     """A repo with one file of so many pseudo-random bytes."""
-    content = seeded(size_bytes, seed=seed)
+    content = seeded(length, seed=seed)
     hub.add_repo(REPO, {FILE: content})
-    values: dict[str, Any] = {"digest": f"sha256:{content.sha256}", "size_bytes": size_bytes}
+    values: dict[str, Any] = {"digest": f"sha256:{content.sha256}", "size_bytes": length}
     return Desk(hub, content, folder / "file.part", **(values | changes))
 
 

@@ -1,0 +1,177 @@
+"""The claim: what it names is on disk, whatever a crash throws away, and a kill or a pause costs next to nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from hfdmd.record import Span
+from hfdmd.transfer.disk import PartFile
+from hfdmd.transfer.spans import Spans
+from tests.hub import HubServer
+from tests.transfer.bench import FILE, MiB, cancelled, desk, engine_for, signed_url, until
+
+
+class ForgetfulPart(PartFile):
+    """A file that remembers what a power loss would leave: only what was written before a sync began that ended."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._lock = threading.Lock()
+        self._written: list[Span] = []
+        self.durable = Spans()
+
+    def resize(self, size_bytes: int) -> None:
+        super().resize(size_bytes)
+        with self._lock:
+            self.durable.remove(size_bytes, 1 << 60)
+
+    def write(self, data: memoryview, offset: int) -> None:
+        super().write(data, offset)
+        with self._lock:
+            self._written.append((offset, offset + len(data)))
+
+    def sync(self) -> None:
+        with self._lock:
+            before = list(self._written)
+        super().sync()
+        with self._lock:
+            for start, end in before:
+                self.durable.add(start, end)
+
+    def lose_power(self, size_bytes: int) -> None:
+        """Everything that was not synced is garbage."""
+        with self.path.open("r+b") as file:
+            for start, end in self.durable.missing(size_bytes):
+                file.seek(start)
+                file.write(b"\xa5" * (end - start))
+
+
+def missing(claimed: Sequence[Span], durable: Spans) -> int:
+    """How many claimed bytes are not durable."""
+    left = Spans(claimed)
+    for start, end in durable:
+        left.remove(start, end)
+    return left.total_bytes
+
+
+async def test_what_is_claimed_survives_the_loss_of_everything_unsynced(hub: HubServer, tmp_path: Path) -> None:
+    at = desk(hub, tmp_path, 24 * MiB)
+    hub.rate_bytes_per_s = 16 * MiB
+    parts: list[ForgetfulPart] = []
+    lies: list[int] = []
+
+    def open_part(path: Path) -> PartFile:
+        parts.append(ForgetfulPart(path))
+        if len(parts) > 1:
+            parts[-1].durable = parts[-2].durable  # it was on disk before
+        return parts[-1]
+
+    async def claim(spans: list[Span]) -> None:
+        lies.append(missing(spans, parts[-1].durable))
+        await at.claim(spans)
+
+    async with engine_for(hub, open_part=open_part) as engine:
+        for _ in range(2):
+            task = asyncio.create_task(engine.fetch(at.job(claim=claim)))
+            before = len(at.claims)
+            await until(lambda before=before: len(at.claims) > before + 2)  # type: ignore[misc]
+            claimed = list(at.synced)
+            await cancelled(task)
+            at.claims.append(claimed)  # the daemon died before it could say more
+            parts[-1].lose_power(24 * MiB)
+            parts[-1].durable = Spans(claimed)
+            kept = parts[-1].durable.total_bytes
+        await until(lambda: not any(request.open for request in hub.log))
+        hub.clear_log()
+        await engine.fetch(at.job(claim=claim))
+    assert len(lies) > 4
+    assert not any(lies)
+    assert at.is_right()
+    assert hub.sent_bytes(FILE) == 24 * MiB - kept
+
+
+async def test_fifty_pauses_cost_next_to_nothing(hub: HubServer, tmp_path: Path) -> None:
+    size = 48 * MiB
+    at = desk(hub, tmp_path, size)
+    hub.rate_bytes_per_s = 12 * MiB
+    async with engine_for(hub) as engine:
+        for number in range(50):
+            job = at.job()
+            task = asyncio.create_task(engine.fetch(job))
+            goal = size * (number + 1) // 52
+            await until(lambda job=job, goal=goal: job.meter.downloaded_bytes >= goal)  # type: ignore[misc]
+            await cancelled(task)
+            assert sum(end - start for start, end in at.synced) == job.meter.downloaded_bytes
+        hub.rate_bytes_per_s = 0
+        await engine.fetch(at.job())
+    assert at.is_right()
+    assert hub.sent_bytes(FILE) <= 1.05 * size
+
+
+CHILD = """
+import asyncio, json, os, sys
+from pathlib import Path
+from hfdmd.config import Limits
+from hfdmd.net.courtesy import Courtesy
+from hfdmd.net.origin import RedirectPolicy
+from hfdmd.transfer.engine import Engine
+from hfdmd.transfer.job import Job, Target
+
+url, folder, size, digest = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+tracker = folder / "claim.json"
+
+async def claim(spans):
+    with open(folder / "claim.tmp", "w") as file:
+        json.dump(spans, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(folder / "claim.tmp", tracker)
+
+async def locate():
+    return Target(url)
+
+async def main():
+    engine = Engine(Courtesy(), RedirectPolicy(url), Limits(128, 16, 0, 10.0), "test")
+    synced = [tuple(span) for span in json.loads(tracker.read_text())] if tracker.exists() else []
+    try:
+        await engine.fetch(Job("job", folder / "file.part", size, digest, synced, locate, claim))
+    finally:
+        await engine.close()
+
+asyncio.run(main())
+"""
+
+
+async def test_kills_cost_next_to_nothing(hub: HubServer, tmp_path: Path) -> None:
+    """kill -9 at ten random moments of half a minute."""
+    size = 64 * MiB
+    at = desk(hub, tmp_path, size)
+    hub.rate_bytes_per_s = 2.5 * MiB
+    url = await asyncio.to_thread(signed_url, hub, FILE)
+    script = tmp_path / "child.py"
+    script.write_text(CHILD)
+    command = [sys.executable, str(script), url, str(tmp_path), str(size), str(at.digest)]
+    environment = os.environ | {"PYTHONPATH": os.getcwd()}
+    choose = random.Random(7)
+    for number in range(10):
+        goal = size * (number + choose.random()) / 11
+        child = await asyncio.create_subprocess_exec(*command, env=environment)
+        try:
+            await until(lambda goal=goal: hub.sent_bytes(FILE) >= goal, 60)  # type: ignore[misc]
+        finally:
+            child.kill()
+            await child.wait()
+    hub.rate_bytes_per_s = 0
+    child = await asyncio.create_subprocess_exec(*command, env=environment)
+    assert await child.wait() == 0
+    assert at.is_right()
+    claimed = json.loads((tmp_path / "claim.json").read_text())
+    assert claimed == [[0, size]]
+    assert hub.sent_bytes(FILE) <= 1.05 * size, hub.sent_bytes(FILE) / size
