@@ -37,26 +37,44 @@ def _systemd() -> bool:
     try:
         system = Systemd(Scope.SYSTEM)
         if _has_unit(_SYSTEM_UNITS):
-            _refuse_failed(system, "sudo ")
+            _refuse_failed(system)
         user = Systemd(Scope.USER)
         if not _has_unit([_own_units(), *_USER_UNITS]):
             return False
         user.check()
-        _refuse_failed(user, "")
+        _refuse_failed(user)
         user.start()
     except ServiceError as error:
         raise DaemonNotStarted(f"The installed service cannot be started: {error}") from error
     return True
 
 
-def _refuse_failed(manager: Systemd, prefix: str) -> None:
-    failed = [unit for unit in ("hfdmd.socket", "hfdmd.service") if manager.show(unit)["ActiveState"] == "failed"]
-    if failed:
-        cure = " && ".join(prefix + part for part in manager.cure.split(" && "))
+def _refuse_failed(manager: Systemd) -> None:
+    if failed := _failed(manager):
         raise DaemonNotStarted(
             f"The installed service has failed ({' and '.join(failed)}), so no second daemon is started beside it."
-            f" `hfdm service logs` says why; when it is mended:\n  {cure}"
+            f" `hfdm service logs` says why; when it is mended:\n  {cure(manager.scope)}"
         )
+
+
+def _failed(manager: Systemd) -> list[str]:
+    return [unit for unit in ("hfdmd.socket", "hfdmd.service") if manager.show(unit).get("ActiveState") == "failed"]
+
+
+def failed_units(scope: Scope) -> list[str]:
+    """Which units of the installed service have failed; none where systemd does not run. Raises `ServiceError`."""
+    from hfdmd_client.service.systemd import Systemd
+
+    return _failed(Systemd(scope)) if Path("/run/systemd/system").is_dir() else []
+
+
+def cure(scope: Scope) -> str:
+    """What brings a failed service back, once its fault is mended."""
+    from hfdmd_client.service import Scope
+    from hfdmd_client.service.systemd import Systemd
+
+    sudo = "sudo " if scope is Scope.SYSTEM else ""
+    return " && ".join(sudo + part for part in Systemd(scope).cure.split(" && "))
 
 
 def _has_unit(folders: list[Path] | tuple[Path, ...]) -> bool:

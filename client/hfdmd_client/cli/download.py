@@ -135,8 +135,6 @@ def _finish(session: Session, client: Client, items: list[Item], waited: bool) -
             session.out(item.path)
         elif not waited:
             session.say(words.line(item))
-        elif item.status is not Status.DONE and not sys.stderr.isatty():
-            session.say(waiting.summary(item, None))
         if item.reason is Reason.FILE_NOT_FOUND and isinstance(item, Download):
             _suggest(session, client, item)
         elif item.reason in (Reason.GATED, Reason.UNAUTHORIZED):

@@ -45,7 +45,7 @@ class Lines:
         self._told: dict[str, tuple[str, float]] = {}
 
     def show(self, item: Item) -> None:
-        state, now = words.state(item), time.monotonic()
+        state, now = f"{item.status.value} {item.reason}", time.monotonic()
         told, when = self._told.get(item.id, ("", 0.0))
         if state == told and now - when < _LINE_EVERY_S:
             return

@@ -1,0 +1,135 @@
+"""`hf_hub_download` and `snapshot_download` with huggingface_hub's own signatures, done by the daemon."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hfdmd_client.client import Client
+from hfdmd_client.swapped import SwappedCall
+
+
+def hf_hub_download(
+    repo_id: str,
+    filename: str,
+    *,
+    subfolder: str | None = None,
+    repo_type: str | None = None,
+    revision: str | None = None,
+    library_name: str | None = None,
+    library_version: str | None = None,
+    cache_dir: str | Path | None = None,
+    local_dir: str | Path | None = None,
+    user_agent: dict[str, Any] | str | None = None,
+    force_download: bool = False,
+    etag_timeout: float = 10,
+    token: bool | str | None = None,
+    local_files_only: bool = False,
+    headers: dict[str, str] | None = None,
+    endpoint: str | None = None,
+    tqdm_class: type[Any] | None = None,
+    dry_run: bool = False,
+    fallback: bool = False,
+    client: Client | None = None,
+) -> Any:
+    """As `huggingface_hub.hf_hub_download`, with the daemon doing the work; returns the path of the file.
+
+    `library_name`, `library_version`, `user_agent` and `etag_timeout` are accepted and have no effect: the requests
+    are the daemon's. What a daemon cannot serve raises `UnsupportedByDaemon`, or with `fallback=True` is done by the
+    original. `client` is the daemon to use; by default the one of this environment, started when none answers.
+
+    Raises what the original raises; `DaemonMismatch`, `DaemonUnreachable`, `DownloadFailed` besides.
+    """
+    import huggingface_hub
+
+    call = SwappedCall(
+        original=huggingface_hub.hf_hub_download,
+        arguments={
+            "repo_id": repo_id,
+            "filename": filename,
+            "subfolder": subfolder,
+            "repo_type": repo_type,
+            "revision": revision,
+            "library_name": library_name,
+            "library_version": library_version,
+            "cache_dir": cache_dir,
+            "local_dir": local_dir,
+            "user_agent": user_agent,
+            "force_download": force_download,
+            "etag_timeout": etag_timeout,
+            "token": token,
+            "local_files_only": local_files_only,
+            "headers": headers,
+            "endpoint": endpoint,
+            "tqdm_class": tqdm_class,
+            "dry_run": dry_run,
+        },
+        fallback=fallback,
+        client=client,
+    )
+    path = f"{subfolder}/{filename}" if subfolder else filename
+    return call.run(file_path=path, globs={})
+
+
+def snapshot_download(
+    repo_id: str,
+    *,
+    repo_type: str | None = None,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    local_dir: str | Path | None = None,
+    library_name: str | None = None,
+    library_version: str | None = None,
+    user_agent: dict[str, Any] | str | None = None,
+    etag_timeout: float = 10,
+    force_download: bool = False,
+    token: bool | str | None = None,
+    local_files_only: bool = False,
+    allow_patterns: list[str] | str | None = None,
+    ignore_patterns: list[str] | str | None = None,
+    max_workers: int = 8,
+    tqdm_class: type[Any] | None = None,
+    headers: dict[str, str] | None = None,
+    endpoint: str | None = None,
+    dry_run: bool = False,
+    fallback: bool = False,
+    client: Client | None = None,
+) -> Any:
+    """As `huggingface_hub.snapshot_download`, with the daemon doing the work; returns the folder of the snapshot.
+
+    `max_workers` is accepted and has no effect (the daemon's settings bound its work); for the rest see
+    `hf_hub_download`.
+    """
+    import huggingface_hub
+
+    call = SwappedCall(
+        original=huggingface_hub.snapshot_download,
+        arguments={
+            "repo_id": repo_id,
+            "repo_type": repo_type,
+            "revision": revision,
+            "cache_dir": cache_dir,
+            "local_dir": local_dir,
+            "library_name": library_name,
+            "library_version": library_version,
+            "user_agent": user_agent,
+            "etag_timeout": etag_timeout,
+            "force_download": force_download,
+            "token": token,
+            "local_files_only": local_files_only,
+            "allow_patterns": allow_patterns,
+            "ignore_patterns": ignore_patterns,
+            "max_workers": max_workers,
+            "tqdm_class": tqdm_class,
+            "headers": headers,
+            "endpoint": endpoint,
+            "dry_run": dry_run,
+        },
+        fallback=fallback,
+        client=client,
+    )
+    return call.run(file_path=None, globs={"include": _listed(allow_patterns), "exclude": _listed(ignore_patterns)})
+
+
+def _listed(patterns: list[str] | str | None) -> list[str] | None:
+    return [patterns] if isinstance(patterns, str) else patterns
