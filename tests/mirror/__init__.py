@@ -1,0 +1,1 @@
+"""A second, independent Hub: the mirror olah in front of the test Hub."""
