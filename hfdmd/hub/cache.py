@@ -21,6 +21,7 @@ from hfdmd.failure import Failure
 from hfdmd.hub import durable, layout
 from hfdmd.hub.batch import attempt
 from hfdmd.hub.content import Placed, has_content, never
+from hfdmd.hub.folders import make_folders
 from hfdmd.hub.sharedblobs import find_shared, link_shared
 from hfdmd.hub.snapshots import RepoFolder
 from hfdmd.record import FileSpec, RepoSpec, Source
@@ -30,6 +31,7 @@ _NO_SYMLINKS = errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP
 _MEMORY = 100_000  # verified blobs remembered
 
 Adoptable = tuple[FileSpec, Source, Placed | None]
+Removable = tuple[FileSpec, Source, Placed]
 Small = tuple[FileSpec, Source, bytes, Placed | None]
 
 
@@ -45,7 +47,7 @@ class Cache:
 
     def prepare(self) -> None:
         """The root with its tag for backup programs. Raises OSError when it cannot be written."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        make_folders(self.root)
         tag = self.root / "CACHEDIR.TAG"
         if not tag.exists():
             tag.write_text(layout.CACHEDIR_TAG)
@@ -66,7 +68,8 @@ class Cache:
 
     def part_path(self, spec: FileSpec) -> Path:
         """Beside the blobs, whose folder is made."""
-        with self.open_repo(spec):
+        with self.open_repo(spec) as repo:
+            repo.inside.sync()
             return self.repo_path(spec) / "blobs" / layout.part_name(spec.id)
 
     def has_blob(self, spec: FileSpec, source: Source) -> bool:
@@ -141,15 +144,23 @@ class Cache:
             repo.inside.sync()
         return [results[index] for index in range(len(items))]
 
-    def remove(self, spec: FileSpec, source: Source, placed: Placed) -> bool:
-        """Take away what was placed, and what this leaves unused. Raises OSError and `Failure`."""
-        layout.check_source(source)
-        if not self.repo_path(spec).is_dir():
-            return False
-        with self.open_repo(spec) as repo:
-            removed = repo.remove(spec, source, placed)
+    def remove(self, items: Sequence[Removable]) -> list[bool | Failure]:
+        """Take away what was placed, all items of one repo, and what this leaves unused; False for what is not it."""
+        if not self.repo_path(items[0][0]).is_dir():
+            return [False] * len(items)
+        with self.open_repo(items[0][0]) as repo:
+            results: list[bool | Failure] = []
+            gone: list[Source] = []
+            for spec, source, placed in items:
+                layout.check_source(source)
+                removed = attempt(partial(repo.remove_entry, spec, source, placed), spec.file_path)
+                results.append(removed)
+                if removed is True:
+                    gone.append(source)
+            if gone:
+                repo.remove_unused([source.etag for source in gone], [source.commit for source in gone])
             repo.tidy()
-            return removed
+        return results
 
     def discard_part(self, spec: FileSpec) -> None:
         """Delete the part file, and the repo's folder if it held nothing else."""

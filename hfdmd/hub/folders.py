@@ -17,6 +17,21 @@ _MAX_SINGLE_SYNCS = 8
 Parts = tuple[str, ...]
 
 
+def make_folders(path: Path) -> None:
+    """The folder and what is missing above it, on the disk. Links above are followed: they are the user's choice."""
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for folder in reversed(missing):
+        folder.mkdir(exist_ok=True)
+        fd = os.open(folder.parent, _FLAGS)
+        try:
+            sync_folder(fd)
+        finally:
+            os.close(fd)
+
+
 class Folders:
     """Open descriptors of folders below `root`, and which of them have changed and want a sync.
 

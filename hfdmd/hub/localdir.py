@@ -19,7 +19,7 @@ from pathlib import Path
 from hfdmd.failure import Failure
 from hfdmd.hub import durable, layout
 from hfdmd.hub.content import Placed, has_content, never
-from hfdmd.hub.folders import Folders
+from hfdmd.hub.folders import Folders, make_folders
 from hfdmd.record import FileSpec, Source
 from hfdmd.wire.types import Reason
 
@@ -151,7 +151,6 @@ class LocalDir:
             os.unlink(f"{last}.metadata", dir_fd=self.inside.open((*_DOWNLOAD, *above)))
         self.inside.tidy((*_DOWNLOAD, *above), keep=len(_DOWNLOAD))
         self.inside.tidy(above)
-        self.inside.sync()
         return True
 
     def _look(self, spec: FileSpec) -> os.stat_result | None:
@@ -241,7 +240,7 @@ class LocalDirs:
         with self._guard:
             busy = self._busy.setdefault(local_dir, threading.RLock())
         if make:
-            root.mkdir(parents=True, exist_ok=True)
+            make_folders(root)
         with Folders(root) as inside:
             folder = LocalDir(root, inside, busy)
             if make:

@@ -11,12 +11,12 @@ from pathlib import Path
 from hfdmd.failure import Failure
 from hfdmd.hub import durable, layout, locks
 from hfdmd.hub.batch import attempt, by_folder
-from hfdmd.hub.cache import Adoptable, Cache, Small, check_part
+from hfdmd.hub.cache import Adoptable, Cache, Removable, Small, check_part
 from hfdmd.hub.content import Placed, never
 from hfdmd.hub.listing import Entry
 from hfdmd.hub.localdir import LocalDir, LocalDirs
 from hfdmd.hub.locks import Lock
-from hfdmd.hub.trees import write_tree
+from hfdmd.hub.trees import read_tree, write_tree
 from hfdmd.record import FileSpec, RepoSpec, Source
 from hfdmd.wire.types import Reason
 
@@ -46,6 +46,7 @@ class Shelf:
         layout.check_local(spec)
         with durable.disk_trouble(spec.local_dir), self._local.open(spec.local_dir) as folder:
             folder.books()
+            folder.inside.sync()
         return _local_part(spec)
 
     def adopt(self, items: Sequence[Adoptable], stopped: Callable[[], bool] = never) -> list[Placed | Failure | None]:
@@ -102,18 +103,18 @@ class Shelf:
 
         False, and nothing is touched, when it is not what was recorded.
         """
-        try:
-            with durable.disk_trouble(str(placed.path)):
-                if spec.local_dir is None:
-                    return self._cache.remove(spec, source, placed)
-                if not Path(spec.local_dir).is_dir():
-                    return False
-                with self._local.open(spec.local_dir, make=False) as folder:
-                    return folder.remove(spec, placed)
-        except Failure as failure:
-            if failure.reason is Reason.PATH_TAKEN:  # a link or a file where there was a folder
-                return False
-            raise
+        [removed] = self.delete_all([(spec, source, placed)])
+        if isinstance(removed, Failure):
+            raise removed
+        return removed
+
+    def delete_all(self, items: Sequence[Removable]) -> list[bool | Failure]:
+        """`delete` for many files, looking once for who else uses their blobs."""
+        # a link or a file where there was a folder: then it is not what was recorded
+        return [
+            False if isinstance(removed, Failure) and removed.reason is Reason.PATH_TAKEN else removed
+            for removed in by_folder(items, self._delete)
+        ]
 
     def discard_part(self, spec: FileSpec, source: Source) -> None:
         """Delete the part file, if there is one."""
@@ -124,6 +125,12 @@ class Shelf:
             part = _local_part(spec)
             with durable.disk_trouble(str(part)):
                 durable.unlink_quietly(part)
+
+    def read_tree(self, spec: RepoSpec, commit: str) -> list[Entry] | None:
+        """The list of all files of a commit, when the Hub's client or `write_tree` left it here; None when not."""
+        if spec.local_dir is None:
+            return read_tree(self._cache.repo_path(spec), commit)
+        return read_tree(Path(spec.local_dir, *layout.BOOKS), commit)
 
     def write_tree(self, spec: RepoSpec, commit: str, entries: Iterable[Entry]) -> None:
         """The list of all files of a commit, for the Hub's client. To be written before the files."""
@@ -147,6 +154,17 @@ class Shelf:
             return path.lstat().st_size == source.size_bytes
         except OSError:
             return False
+
+    def _delete(self, group: Sequence[Removable]) -> list[bool | Failure]:
+        local_dir = group[0][0].local_dir
+        if local_dir is None:
+            return self._cache.remove(group)
+        if not Path(local_dir).is_dir():
+            return [False] * len(group)
+        with self._local.open(local_dir, make=False) as folder:
+            removed = [attempt(partial(folder.remove, spec, placed), spec.file_path) for spec, _, placed in group]
+            folder.inside.sync()
+        return removed
 
     def _adopt(self, group: Sequence[Adoptable], stopped: Callable[[], bool]) -> list[Placed | Failure | None]:
         local_dir = group[0][0].local_dir

@@ -10,14 +10,14 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from hfdmd.failure import Failure
 from hfdmd.hub import durable, layout
 from hfdmd.hub.content import Placed, has_content
-from hfdmd.hub.folders import Folders
+from hfdmd.hub.folders import Folders, make_folders
 from hfdmd.record import FileSpec, Source, is_commit
 from hfdmd.wire.types import Reason
 
@@ -29,11 +29,7 @@ class RepoFolder:
         self.path = path
         self.symlinks = symlinks
         """False where links are impossible or unwanted: then snapshots hold the files themselves."""
-        if not path.is_dir():
-            path.mkdir(parents=True, exist_ok=True)
-            with Folders(path.parent) as above:
-                above.note_change(())
-                above.sync()
+        make_folders(path)
         self.inside = Folders(path)
         try:
             self.inside.open(("blobs",), make=True)
@@ -136,16 +132,13 @@ class RepoFolder:
             raise
         self.inside.note_change(folder)
 
-    def remove(self, spec: FileSpec, source: Source, placed: Placed) -> bool:
-        """Take the snapshot's entry away if it still is what was placed; then the blob, when no other entry of the
-        repo leads to it, and folders that this leaves empty. A payload in the shared store stays: others may use it.
-        """
+    def remove_entry(self, spec: FileSpec, source: Source, placed: Placed) -> bool:
+        """Take the snapshot's entry away if it still is what was placed. Its blob stays: see `remove_unused`."""
         *above, name = layout.file_parts(spec.file_path)
         folder = ("snapshots", source.commit, *above)
         try:
             parent = self.inside.open(folder)
-            entry = os.lstat(name, dir_fd=parent)
-            linked = stat.S_ISLNK(entry.st_mode)
+            linked = stat.S_ISLNK(os.lstat(name, dir_fd=parent).st_mode)
             if placed.path != self.pointer(spec, source) or not placed.is_stat(os.stat(name, dir_fd=parent)):
                 return False
             if linked and os.readlink(name, dir_fd=parent) != layout.blob_link((*folder[2:], name), source.etag):
@@ -158,14 +151,23 @@ class RepoFolder:
             raise
         os.unlink(name, dir_fd=parent)
         self.inside.note_change(folder)
-        self.inside.sync()  # an entry must never outlive its blob
-        if linked and not self._is_used(source.etag):
-            os.unlink(source.etag, dir_fd=self.blobs())
-            self.inside.note_change(("blobs",))
         self.inside.tidy(folder, keep=2)
-        self._tidy_commit(source.commit)
-        self.inside.sync()
         return True
+
+    def remove_unused(self, etags: Iterable[str], commits: Iterable[str]) -> None:
+        """Delete those of the blobs that no entry of any snapshot leads to any more, and the commits left empty.
+
+        A payload in the shared store stays: other repos may use it.
+        """
+        self.inside.sync()  # an entry must never outlive its blob
+        unused = set(etags) - self._used()
+        for etag in unused:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(etag, dir_fd=self.blobs())
+                self.inside.note_change(("blobs",))
+        for commit in set(commits):
+            self._tidy_commit(commit)
+        self.inside.sync()
 
     def tidy(self) -> None:
         """Remove the whole repo's folder if there is nothing in it any more."""
@@ -179,24 +181,26 @@ class RepoFolder:
             with contextlib.suppress(OSError):  # something came up in between: then it stays
                 self.path.rmdir()
 
-    def _is_used(self, etag: str) -> bool:
-        """Whether any entry of any snapshot leads to the blob."""
-        ending = f"/blobs/{etag}"
+    def _used(self) -> set[str]:
+        """The blobs that entries of snapshots lead to."""
+        used: set[str] = set()
         pending = [self.path / "snapshots"]
         while pending:
             with os.scandir(pending.pop()) as entries:
                 for entry in entries:
                     if entry.is_symlink():
-                        if os.readlink(entry.path).endswith(ending):
-                            return True
+                        used.add(os.path.basename(os.readlink(entry.path)))
                     elif entry.is_dir():
                         pending.append(Path(entry.path))
-        return False
+        return used
 
     def _tidy_commit(self, commit: str) -> None:
         """An empty snapshot goes, with the refs to it (the client's cache scan calls a ref without one corrupted)."""
-        if os.listdir(self.inside.open(("snapshots", commit))):
-            return
+        try:
+            if os.listdir(self.inside.open(("snapshots", commit))):
+                return
+        except OSError:
+            return  # it is no folder any more: nothing of ours
         for top, _, files in os.walk(self.path / "refs"):
             above = ("refs", *Path(top).relative_to(self.path / "refs").parts)
             for name in files:

@@ -124,3 +124,15 @@ def test_nothing_there(shelf: Shelf, cache: Path) -> None:
     spec, source = spec_of("a.bin"), source_of(DATA, lfs=True)
     assert not shelf.delete(spec, source, Placed(cache / "models--owner--name/snapshots" / COMMIT / "a.bin", 1, 1))
     assert tree(cache) == {"CACHEDIR.TAG"}
+
+
+def test_many_at_once(shelf: Shelf, cache: Path) -> None:
+    items = [(spec_of(f"d{i % 5}/{i}.json"), source_of(b"%d" % i), b"%d" % i, None) for i in range(100)]
+    placed = shelf.place_small(items)
+    gone = [(items[i][0], items[i][1], one) for i, one in enumerate(placed) if isinstance(one, Placed)]
+    assert len(gone) == 100
+    assert shelf.delete_all(gone[:99]) == [True] * 99
+    assert shelf.stands(gone[99][2])
+    assert scan_cache_dir(cache).warnings == []
+    assert shelf.delete_all(gone[98:]) == [False, True]
+    assert [path.name for path in cache.iterdir()] == ["CACHEDIR.TAG"]
