@@ -10,6 +10,8 @@ export class Ledger {
   readonly #items = new Map<string, Item>();
   readonly #ids = new Map<string, string>();
   readonly #answered = new Map<string, number>();
+  /** Something left the queue, so that the others stand elsewhere now; the daemon does not tell each of them. */
+  moved = false;
   #named: Set<string> | null = null;
 
   get(id: string): Item | undefined {
@@ -52,6 +54,11 @@ export class Ledger {
     return known !== undefined && known.version >= item.version ? false : this.#put(item);
   }
 
+  /** A version from a list: the same one counts too, since a place in the queue changes without a new version. */
+  place(item: Item): void {
+    if (item.version >= (this.#items.get(item.id)?.version ?? 0)) this.#put(item);
+  }
+
   /** The stream has named everything there is: what it left out no longer exists. */
   ready(now = Date.now()): void {
     const named = this.#named ?? new Set();
@@ -73,6 +80,7 @@ export class Ledger {
   remove(id: string): boolean {
     const item = this.#items.get(id);
     if (!item) return false;
+    this.moved ||= item.status === "queued";
     this.#items.delete(id);
     this.#answered.delete(id);
     if (this.#ids.get(keyOf(item)) === id) this.#ids.delete(keyOf(item));
@@ -80,6 +88,7 @@ export class Ledger {
   }
 
   #put(item: Item): boolean {
+    this.moved ||= this.#items.get(item.id)?.status === "queued" && item.status !== "queued";
     this.#items.set(item.id, item);
     this.#ids.set(keyOf(item), item.id);
     return true;

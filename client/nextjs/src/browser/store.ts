@@ -1,4 +1,4 @@
-import type { Affected, Download, Problem, RepoDownload, Selector } from "../wire.js";
+import type { Affected, Downloads, Problem, Selector } from "../wire.js";
 import { keyOf, requestFor, type Item, type Target } from "./item.js";
 import { Ledger } from "./ledger.js";
 import { Link, type Connection } from "./link.js";
@@ -36,6 +36,9 @@ export interface Snapshot {
 export const EMPTY: Snapshot = { items: [], connection: { state: "connecting", problem: null }, ready: false };
 
 const LOOKUP_PAGES = 5;
+const PLACES_MS = 300;
+/** When the daemon is away, its stream tells all that there is to tell. */
+const NONE: Downloads = { downloads: [], repos: [] };
 
 /**
  * The page's view of the daemon: one per base path. `subscribe` and `getSnapshot` are what React's `useSyncExternalStore` takes,
@@ -49,6 +52,7 @@ export class Store {
   readonly #lookups = new Map<string, boolean>();
   #snapshot: Snapshot = EMPTY;
   #ready = false;
+  #places: ReturnType<typeof setTimeout> | undefined;
   #frame: number | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -117,6 +121,7 @@ export class Store {
         if (action === "delete") this.#ledger.remove(one.id);
         else this.#ledger.answer(one);
       }
+      this.#ledger.moved ||= action === "reorder";
       return affected;
     });
   }
@@ -173,7 +178,21 @@ export class Store {
     this.#timer = this.#frame = undefined;
     this.#snapshot = { items: this.#ledger.all(), connection: this.#link.connection, ready: this.#ready };
     for (const listener of this.#listeners) listener();
+    if (!this.#ledger.moved || !this.#ready || this.#places !== undefined) return;
+    this.#places = setTimeout(() => void this.#askPlaces(), PLACES_MS);
   };
+
+  /** Where those that still wait stand now. */
+  async #askPlaces(): Promise<void> {
+    this.#ledger.moved = false;
+    if (this.#snapshot.items.some(({ status }) => status === "queued") && document.visibilityState === "visible") {
+      const { downloads } = await this.send<Downloads>("GET", `progress?status=queued&limit=100`).catch(() => NONE);
+      for (const item of downloads) this.#ledger.place(item);
+      this.#ledger.moved = false;
+      this.#schedule();
+    }
+    this.#places = undefined;
+  }
 
   async #attempt<T>(key: string, action: Action, send: () => Promise<T>): Promise<T> {
     this.#pending.set(key, { action, error: null });
@@ -194,10 +213,7 @@ export class Store {
     const search = new URLSearchParams({ modelRepo, status: "done" });
     try {
       for (let page = 0; page < LOOKUP_PAGES; page += 1) {
-        const list = await this.send<{ downloads: Download[]; repos: RepoDownload[]; nextCursor?: string | null }>(
-          "GET",
-          `progress?${search.toString()}`,
-        );
+        const list = await this.send<Downloads>("GET", `progress?${search.toString()}`);
         for (const item of [...list.downloads, ...list.repos]) this.#ledger.merge(item);
         if (!list.nextCursor) break;
         search.set("cursor", list.nextCursor);

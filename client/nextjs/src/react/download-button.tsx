@@ -80,6 +80,7 @@ export function DownloadButton(props: DownloadButtonProps) {
     <span
       data-hfdmd
       data-state={state}
+      data-target={nameOf(props)}
       className={join("inline-flex max-w-full flex-col align-top text-sm", HUE[state], className)}
     >
       <span className="flex items-center gap-1">
@@ -87,7 +88,6 @@ export function DownloadButton(props: DownloadButtonProps) {
           ref={button}
           type="button"
           data-state={state}
-          aria-label={named(words, action, props)}
           aria-disabled={state === "done" || undefined}
           aria-busy={handle.pending !== undefined || undefined}
           onClick={() => !handle.pending && act?.()}
@@ -111,8 +111,11 @@ export function DownloadButton(props: DownloadButtonProps) {
           )}
           <span className={join("flex min-w-0 items-center gap-2", !idle && TINTED_TEXT)}>
             <Icon path={ICONS[state]} />
-            <span className="truncate">{label()}</span>
+            <span aria-hidden className="truncate">
+              {label()}
+            </span>
           </span>
+          <span className="sr-only">{named(words, action, props)}</span>
         </button>
         {cancellable && (
           <button

@@ -44,6 +44,11 @@ export const unsupportedMediaType = () =>
 /** The daemon refused *this app*: not a 401, lest the browser think that its user is logged out. */
 export const daemonUnauthorized = () =>
   new Refusal(502, "daemon_unauthorized", "The daemon refused this app", "HFDMD_TOKEN is missing or wrong.");
+export const stopping = () =>
+  new Refusal(503, "daemon_unreachable", "This app is about to end", "This app is about to end.", {
+    "Retry-After": "2",
+    Connection: "close",
+  });
 export const daemonUnreachable = () =>
   new Refusal(503, "daemon_unreachable", "The download daemon does not answer", "The download daemon does not answer.", {
     "Retry-After": "2",

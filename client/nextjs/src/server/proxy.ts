@@ -7,7 +7,7 @@ import type { Daemon } from "./places.js";
 import * as problem from "./problem.js";
 import { redact, redactEvents } from "./redact.js";
 import { ROUTES, SETTINGS_ROUTES, type CallName, type Method, type Route } from "./routes.js";
-import { track } from "./streams.js";
+import { isStopping, track } from "./streams.js";
 
 /** What a visitor asks for; nothing has reached the daemon yet. */
 export interface Call {
@@ -71,6 +71,8 @@ const STREAM_HEADERS = {
   // Without no-transform Next's compression holds every event back.
   "Cache-Control": "no-cache, no-transform",
   "X-Accel-Buffering": "no",
+  // Nothing comes after a stream. Kept open, the connection would serve the browser's next try, and hold up the server's end.
+  Connection: "close",
 };
 
 /** Answers one request: checks it, asks the daemon, strips the answer. */
@@ -90,6 +92,7 @@ export async function proxy<R>(options: Options<R>, incoming: Incoming<R>): Prom
 const PLAIN_HEADERS = { "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff" };
 
 async function forward<R>(options: Options<R>, incoming: Incoming<R>): Promise<Answer> {
+  if (isStopping()) throw problem.stopping();
   const route = routeOf(incoming, options.allowSettings ?? false);
   const { header, signal } = incoming;
   if (options.allowedHosts || (options.authorize as unknown) === allowAll) {

@@ -20,6 +20,9 @@ export function track(stream: IncomingMessage): void {
   if (shared.stopping) stream.destroy();
 }
 
+/** Whether the process was told to end: what is asked now is refused and its connection closed, so that no browser keeps it alive. */
+export const isStopping = () => holder[KEY]?.stopping ?? false;
+
 function create(): Shared {
   const shared: Shared = { open: new Set(), stopping: false };
   for (const signal of ["SIGTERM", "SIGINT"] as const) {

@@ -19,7 +19,7 @@ export function launch() {
 /** A button by what its file is called, on a page that shows a repo's files or a card. */
 export class Button {
   constructor(page, name) {
-    this.whole = page.locator("span[data-hfdmd]").filter({ has: page.locator(`button[data-state][aria-label$="${name}"]`) }).first();
+    this.whole = page.locator(`span[data-target="${name}"]`).first();
     this.main = this.whole.locator("button[data-state]");
     this.cancel = this.whole.locator('button[aria-label^="Cancel "]');
     this.bar = this.whole.locator('[role="progressbar"]');
