@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+
+from hfdmd.wire.types import Phase, Reason, RepoFile, RepoType, Status
+from hfdmd_client.cli import gguf, text
+from tests.client.samples import download, repo_download
+
+
+def test_nothing_a_terminal_obeys_gets_through() -> None:
+    hostile = "a\x1b[2Jb\rc\nd\x9b31me\u202ef\u2028g\x07"
+    assert text.clean(hostile) == "a�[2Jb�c�d�31me�f�g�"
+    assert text.clean("modèle-Ü-模型.bin") == "modèle-Ü-模型.bin"
+
+
+@pytest.mark.parametrize("width", [0, 1, 2, 3, 10, 17, 18, 30])
+def test_squeezed_text_fits_and_keeps_both_ends(width: int) -> None:
+    name = "model-00001-of-03"
+    squeezed = text.squeeze(name, width)
+    assert len(squeezed) <= width
+    if width >= len(name):
+        assert squeezed == name
+    elif width >= 10:
+        assert squeezed[0] == name[0]
+        assert squeezed.endswith("of-03")
+
+
+def test_a_line_says_what_a_person_wants_to_know() -> None:
+    assert text.line(download()) == (
+        "owner/name model.safetensors: downloading, 45.0%, 40.9 MB of 90.9 MB, 12.3 MB/s, 4s left"
+    )
+    assert (
+        text.line(download(phase=Phase.VERIFYING, bytes_per_second=None, eta_seconds=None))
+        .split(": ")[1]
+        .startswith("verifying")
+    )
+    waiting = download(status=Status.QUEUED, reason=Reason.NETWORK, detail="No network.", bytes_per_second=None)
+    assert text.line(waiting) == "owner/name model.safetensors: queued: network, No network."
+    assert text.line(repo_download(files_total=None, total_bytes=None, downloaded_bytes=0)).startswith(
+        "owner/name (files not listed yet): downloading"
+    )
+    assert (
+        text.title(download(repo_type=RepoType.DATASET, revision="dev")) == "datasets/owner/name@dev model.safetensors"
+    )
+
+
+def _file(path: str, size: int | None = 10, cached: bool = False) -> RepoFile:
+    return RepoFile(file_path=path, size=size, status=None, id=None, cached=cached)
+
+
+def test_quantisations_are_grouped_and_summed() -> None:
+    groups = gguf.groups(
+        [
+            _file("README.md"),
+            _file("m-Q8_0.gguf", 80),
+            _file("m-Q4_K_M-00001-of-00002.gguf", 20, cached=True),
+            _file("m-Q4_K_M-00002-of-00002.gguf", 21),
+            _file("UD-IQ2_XXS/m-UD-IQ2_XXS.gguf", 5, cached=True),
+            _file("BF16/m-00001-of-00001.gguf", 160),
+            _file("mmproj-F16.gguf", 3),
+            _file("odd.gguf", None),
+        ]
+    )
+    assert [(group.name, group.size_bytes, len(group.paths), group.cached) for group in groups] == [
+        ("odd", None, 1, False),
+        ("F16 (mmproj)", 3, 1, False),
+        ("UD-IQ2_XXS", 5, 1, True),
+        ("Q4_K_M", 41, 2, False),
+        ("Q8_0", 80, 1, False),
+        ("BF16", 160, 1, False),
+    ]
