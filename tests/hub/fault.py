@@ -31,6 +31,7 @@ class Fault:
     code: int = 0
     headers: Mapping[str, str | None] = field(default_factory=dict)
     text: str | None = None
+    body: bytes = b""
     offset: int = 0
     count: int = 0
 
@@ -123,6 +124,11 @@ class Fault:
         """The CDN says that the signed URL is too old (403)."""
         return cls("expired", times=times)
 
+    @classmethod
+    def close(cls, times: int | None = 1) -> Fault:
+        """A good answer, but with `Connection: close`: the connection can't be used again."""
+        return cls("close", times=times)
+
     # ---- redirects
 
     @classmethod
@@ -173,6 +179,11 @@ class Fault:
     def say(cls, headers: Mapping[str, str | None], times: int | None = None, on: On = "resolve") -> Fault:
         """Other headers (None: that one is left out), as when the commit or etag changes between two requests."""
         return cls("say", on=on, headers=dict(headers), times=times)
+
+    @classmethod
+    def instead(cls, body: bytes, times: int | None = None, on: On = "api") -> Fault:
+        """200 with this body instead, and no word about its type: a listing that lies, JSON that is none."""
+        return cls("instead", on=on, body=body, times=times)
 
     @classmethod
     def plain(cls, times: int | None = None) -> Fault:

@@ -133,6 +133,8 @@ class Sending:
         """Sends it. The log's `sent_bytes` is right afterwards, also when the client went away."""
         answer, request = self.answer, self.request
         response = web.StreamResponse(status=answer.status, headers=answer.headers)
+        if "close" in self.faults:
+            response.force_close()
         if "hangup" in self.faults:
             await reset(request)
             return response
@@ -260,7 +262,7 @@ class Sending:
 
     def _small(self) -> bool:
         return (
-            not self.faults.keys() & {"reset", "fin", "stall", "slow", "gzip", "chunked", "corrupt"}
+            not self.faults.keys() & {"reset", "fin", "stall", "slow", "gzip", "chunked", "corrupt", "close"}
             and self.request.method != "HEAD"
             and self.answer.end - self.answer.start <= SMALL_BYTES
             and not self._paced()

@@ -21,6 +21,7 @@ from tests.hub.repo import KINDS, LfsRule, Repo, full_ref
 from tests.hub.routes_api import api
 from tests.hub.routes_cdn import cdn
 from tests.hub.routes_resolve import raw_path, resolve
+from tests.hub.sockets import linger_none
 from tests.hub.tls import make_authority
 from tests.hub.world import World
 
@@ -228,9 +229,9 @@ class HubServer:
         """Ends `freeze`."""
         self._call(self._set_gate, True)
 
-    def break_connections(self) -> None:
-        """Resets every open connection once."""
-        self._call(self._abort)
+    def break_connections(self, *, orderly: bool = False) -> None:
+        """Ends every open connection once, idle ones too: by a reset, or `orderly` by a FIN."""
+        self._call(self._abort, orderly)
 
     # ---- the log
 
@@ -308,11 +309,17 @@ class HubServer:
         self._listening.clear()
         await self._abort()
 
-    async def _abort(self) -> None:
+    async def _abort(self, orderly: bool = False) -> None:
         for server in self._servers.values():
             for protocol in server.connections:
-                if protocol.transport is not None:
-                    protocol.transport.abort()
+                transport = protocol.transport
+                if transport is None:
+                    continue
+                if orderly:
+                    transport.close()
+                else:
+                    linger_none(transport)
+                    transport.abort()
 
     async def _close(self) -> None:
         await self._unlisten()

@@ -66,6 +66,14 @@ async def reset(request: BaseRequest, at_most_s: float = 2.0) -> None:
         if waiting == 0:
             break
         await asyncio.sleep(0.002)
+    linger_none(transport)
+    transport.abort()
+
+
+def linger_none(transport: asyncio.BaseTransport) -> None:
+    """Makes the coming end of the connection a reset, even when nothing was left to send."""
+    sock = transport.get_extra_info("socket")
+    if sock is None:  # a TLS transport that is being torn down
+        return
     with contextlib.suppress(OSError):  # closed by the client meanwhile
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()

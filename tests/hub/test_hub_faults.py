@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import http.client
+import socket
 import time
 
 import pytest
@@ -248,6 +249,28 @@ def test_faults_of_the_api(hub: HubServer, file: str) -> None:
     assert len(ask(tree).body) == 20
     assert ask(f"{hub.endpoint}/api/models/o/n").status == 200
     assert ask(file, "HEAD").status == 302
+
+
+def test_a_listing_that_lies(hub: HubServer, file: str) -> None:
+    hub.fault("o/n", "@tree", Fault.instead(b"[{", times=1))
+    tree = f"{hub.endpoint}/api/models/o/n/tree/main"
+    assert (ask(tree).body, ask(tree).status) == (b"[{", 200)
+
+
+def test_close_and_broken_idle_connections(hub: HubServer, file: str) -> None:
+    hub.fault("o/n", None, Fault.close())
+    assert ask(git_url(hub)).headers["connection"] == "close"
+    assert "connection" not in ask(git_url(hub)).headers
+    for orderly in (False, True):
+        with socket.create_connection(("127.0.0.1", hub.ports["hub"]), timeout=5) as idle:
+            idle.sendall(b"HEAD /o/n/resolve/main/config.json HTTP/1.1\r\nHost: hub\r\n\r\n")
+            assert idle.recv(65_536).endswith(b"\r\n\r\n")
+            hub.break_connections(orderly=orderly)
+            if orderly:
+                assert idle.recv(1) == b""
+            else:
+                with pytest.raises(ConnectionResetError):
+                    idle.recv(1)
 
 
 def test_slow_answers_take_their_time(hub: HubServer, file: str) -> None:

@@ -43,6 +43,8 @@ def _twist(answer: Answer, fault: Fault, request: BaseRequest) -> Answer:
             return replace(answer, headers={**headers, "Content-Range": wrong} if wrong else headers)
         case "say":
             return _said(answer, fault)
+        case "instead":
+            return Answer(200, _commit(answer), BytesContent(fault.body))
         case "plain" if answer.file is not None:
             made = body_answer(answer.file.content, _commit(answer), request.headers.get("Range"))
             return replace(made, file=answer.file, on=("body",) if request.method == "GET" else answer.on)
