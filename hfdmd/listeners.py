@@ -15,6 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from hfdmd.activation import launchd_sockets, systemd_sockets
+from hfdmd.api import front
 from hfdmd.api.access import Access
 from hfdmd.api.app import build
 from hfdmd.api.guard import Doors
@@ -23,7 +24,8 @@ from hfdmd.scheduler.core import Scheduler
 log = logging.getLogger("hfdmd.listeners")
 
 BACKLOG = 1024
-SHUTDOWN_S = 3.0
+SHUTDOWN_S = 1.0
+"""How long requests may still take when the daemon stops; streams have been told before."""
 
 
 class SocketError(Exception):
@@ -67,17 +69,14 @@ class Listeners:
             sockets = [self._bind_unix()]
         if self._tcp is not None:
             sockets.append(self._tcp)
-        doors = Doors()
-        app = build(scheduler, access, doors, url=self.url, socket=str(self.socket_path))
-        self._runner = web.AppRunner(
-            app, handle_signals=False, access_log=None, shutdown_timeout=SHUTDOWN_S, handler_cancellation=True
-        )
+        app = build(scheduler, url=self.url, socket=str(self.socket_path))
+        self._runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=SHUTDOWN_S, handler_cancellation=True)
         await self._runner.setup()
         server = self._runner.server
         if server is None:
             raise RuntimeError("aiohttp made no server")
         loop = asyncio.get_running_loop()
-        factory = doors.factory(server)
+        factory = front.factory(server, Doors(), access, loop)
         for sock in sockets:
             sock.setblocking(False)
             if sock.family == socket.AF_UNIX:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hmac
+import logging
 import os
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from hfdmd.api.peer import Peer, peer_of
 from hfdmd.wire.errors import ForbiddenHost, ForbiddenOrigin, ForbiddenPath, Unauthorized
+
+log = logging.getLogger("hfdmd.access")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 PEER: web.RequestKey[Peer] = web.RequestKey("peer", Peer)
@@ -26,36 +30,49 @@ class Access:
         self._hosts = frozenset(host.lower() for host in hosts)
         self._origins = frozenset(origins)
 
-    @web.middleware
-    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    def check(self, request: web.Request) -> None:
+        """Note who asks, and refuse whoever may not. Raises `ForbiddenHost`, `ForbiddenOrigin`, `Unauthorized`."""
         peer = peer_of(request)
         request[PEER] = peer
-        if not peer.is_unix:
-            self._check_host(request)
-            self._check_origin(request)
-            self._check_token(request)
-        return await handler(request)
+        if peer.is_unix:
+            log.debug("%s %s by uid %s, pid %s", request.method, request.rel_url.raw_path, peer.uid, peer.pid)
+            return
+        self._check_host(request)
+        self._check_origin(request)
+        self._check_token(request)
 
     def _check_host(self, request: web.Request) -> None:
-        """An exact list, so that a name which an attacker's DNS points here is refused (CVE-2018-5702)."""
+        """An exact list, so that a name which an attacker's DNS points here is refused (CVE-2018-5702).
+
+        A target in absolute form brings a host of its own, which counts as much (RFC 9112, section 3.2.2).
+        """
         names = request.headers.getall("Host", [])
-        if len(names) != 1 or names[0].lower() not in self._hosts:
+        if len(names) != 1 or any(name.lower() not in self._hosts for name in [*names, *_target_host(request)]):
             raise ForbiddenHost("the Host header must be one of this daemon's own names; see allowed_hosts")
 
     def _check_origin(self, request: web.Request) -> None:
         origins = request.headers.getall("Origin", [])
         if any(origin not in self._origins for origin in origins) or len(origins) > 1:
             raise ForbiddenOrigin("requests from web pages of this origin are refused; see allowed_origins")
-        if not origins and request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        sites = request.headers.getall("Sec-Fetch-Site", [])
+        if not origins and any(site not in ("none", "same-origin") for site in sites):
             raise ForbiddenOrigin("cross-site requests of a browser are refused")
 
     def _check_token(self, request: web.Request) -> None:
-        if request.path == _HEALTH and request.method == "GET":
+        if request.rel_url.raw_path == _HEALTH and request.method == "GET":
             return
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        given = request.headers.getall("Authorization", [])
+        scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
         wrong = self._token is None or scheme.lower() != "bearer"
-        if wrong or not hmac.compare_digest(given.strip().encode("utf-8", "replace"), self._token or b""):
+        if wrong or not hmac.compare_digest(token.strip().encode("utf-8", "replace"), self._token or b""):
             raise Unauthorized("send the token of the daemon's token file as Authorization: Bearer …")
+
+
+def _target_host(request: web.Request) -> list[str]:
+    target = request.raw_path
+    if target.startswith("/") or target == "*":
+        return []
+    return [urlsplit(target).netloc if "//" in target else target]
 
 
 def own_hosts(host: str, port: int, more: Iterable[str]) -> list[str]:

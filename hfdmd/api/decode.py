@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from aiohttp import web
 
+from hfdmd.api.guard import REQUEST_S
+from hfdmd.api.problems import TooSlow
 from hfdmd.wire import validate
 from hfdmd.wire.errors import InvalidField, Malformed, TooLarge, UnsupportedMediaType
 from hfdmd.wire.routes import ALIASES, Param
@@ -17,6 +22,9 @@ from hfdmd.wire.types import Selector
 MAX_BODY_BYTES = 1 << 20
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 _UNKNOWN = re.compile(r"unknown field `([^`]+)`")
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_PLAIN = re.compile(r"-?[0-9]{1,18}|[a-z]+")
+"""A number or a word of the contract; msgspec alone would take `1e3` and `1.0` for numbers."""
 _MISSING = re.compile(r"missing required field `([^`]+)`")
 
 T = TypeVar("T")
@@ -24,27 +32,61 @@ T = TypeVar("T")
 
 async def json_body(request: web.Request, kind: type[T]) -> T:
     """The body as `kind`. Raises `Malformed`, `UnsupportedMediaType`, `TooLarge`, `InvalidField`."""
-    if request.content_type != "application/json":
+    if request.content_type != "application/json" or len(request.headers.getall("Content-Type", [])) != 1:
         raise UnsupportedMediaType("send the body with Content-Type: application/json")
     if (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
         raise UnsupportedMediaType("JSON is UTF-8; another charset cannot be read")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("send the body as it is, without Content-Encoding")
     try:
-        data = await request.read()
+        async with asyncio.timeout(REQUEST_S):
+            data = await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise TooLarge(f"a body may have {MAX_BODY_BYTES} bytes") from None
-    try:
-        value = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed(f"the body is not JSON: {error}") from None
+    except TimeoutError:
+        raise TooSlow(f"the body did not come within {REQUEST_S:.0f} s") from None
+    value = parsed(data)
     if not isinstance(value, dict):
         raise InvalidField("the body must be a JSON object", field="body")
     return convert(without_aliases(value), kind)
 
 
+def parsed(data: bytes) -> Any:
+    """JSON as RFC 8259 has it: UTF-8, no NaN, and no key twice, of which two readers may see two values.
+
+    Raises `Malformed`.
+    """
+    try:
+        return _decoder.decode(data.decode())
+    except RecursionError:
+        raise Malformed("the body is nested too deeply") from None
+    except ValueError as error:
+        raise Malformed(f"the body is not JSON: {error}") from None
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("an object has the same key twice")
+    return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_without_doubles, parse_constant=_no_constant)
+
+
 def query(request: web.Request, params: tuple[Param, ...]) -> dict[str, Any]:
-    """The query's parameters by name, typed. Raises `InvalidField` for an unknown, repeated or ill-typed one."""
+    """The query's parameters by name, typed.
+
+    Raises `InvalidField` for an unknown, repeated or ill-typed one, `Malformed` for what is not UTF-8 in percent
+    encoding.
+    """
     known = {param.name: param for param in params}
     raw: dict[str, str] = {}
+    _check_encoding(request.rel_url.raw_query_string)
     for name, value in request.query.items():
         name = ALIASES.get(name, name)
         if name not in known:
@@ -52,13 +94,27 @@ def query(request: web.Request, params: tuple[Param, ...]) -> dict[str, Any]:
         if name in raw:
             raise InvalidField(f"{name} is given twice", field=name)
         raw[name] = value
-    typed: dict[str, Any] = {}
-    for name, value in raw.items():
-        try:
-            typed[name] = msgspec.convert(value, known[name].schema, strict=False)
-        except msgspec.ValidationError as error:
-            raise InvalidField(f"{name}: {error}", field=name) from None
-    return typed
+    return {name: _typed(name, value, known[name].schema) for name, value in raw.items()}
+
+
+def _check_encoding(text: str) -> None:
+    if _BROKEN_ESCAPE.search(text):
+        raise Malformed("the query has a % that two hexadecimal digits do not follow")
+    try:
+        unquote_to_bytes(text).decode()
+    except UnicodeError:
+        raise Malformed("the query is not UTF-8") from None
+
+
+def _typed(name: str, value: str, kind: Any) -> Any:
+    if kind is bool and value not in ("true", "false"):
+        raise InvalidField(f"{name} must be true or false", field=name)
+    if kind is not bool and kind is not str and not _PLAIN.fullmatch(value):
+        raise InvalidField(f"{name} has no such value", field=name)
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidField(f"{name}: {error}", field=name) from None
 
 
 def without_aliases(value: dict[str, Any]) -> dict[str, Any]:
@@ -83,8 +139,6 @@ def convert(value: Mapping[str, Any], kind: type[T]) -> T:
                 field = found.group(1) or "body"
                 raise InvalidField(f"{field}: {_PATH.sub('', text)}", field=field) from None
         raise InvalidField(text, field="body") from None
-    except RecursionError:
-        raise Malformed("the body is nested too deeply") from None
 
 
 def check_selector(selector: Selector, *, may_be_empty: bool = False) -> None:

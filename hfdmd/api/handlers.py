@@ -16,7 +16,6 @@ from hfdmd import __version__
 from hfdmd.api import decode, stream
 from hfdmd.api.access import PEER, check_local_dir
 from hfdmd.api.files import repo_files
-from hfdmd.api.guard import REQUEST_S
 from hfdmd.api.metrics import Metrics
 from hfdmd.api.problems import json_response
 from hfdmd.api.scope import OneFile, OneRepoDownload, RepoScope, Scope
@@ -59,7 +58,7 @@ class Handlers:
         self._document = openapi.document(__version__)
 
     async def download(self, request: web.Request) -> web.Response:
-        body = await self._body(request, DownloadRequest)
+        body = await decode.json_body(request, DownloadRequest)
         validate.repo_id(body.model_repo)
         validate.revision(body.revision)
         if body.local_dir is not None:
@@ -95,7 +94,7 @@ class Handlers:
         return json_response(self._scheduler.view(record), 202 if queued else 200)
 
     async def reorder(self, request: web.Request) -> web.Response:
-        body = await self._body(request, ReorderRequest)
+        body = await decode.json_body(request, ReorderRequest)
         decode.check_selector(body)
         priority = body.priority if isinstance(body.priority, int) else None
         position = body.position if isinstance(body.position, int) else None
@@ -109,7 +108,7 @@ class Handlers:
         if request.can_read_body:
             if asked:
                 raise InvalidField("give the selector in the query or in the body, not in both", field="body")
-            body = await self._body(request, DeleteRequest)
+            body = await decode.json_body(request, DeleteRequest)
         else:
             body = decode.convert(asked, DeleteRequest)
         decode.check_selector(body)
@@ -129,7 +128,7 @@ class Handlers:
         return await self._act(request, Stimulus.RETRY)
 
     async def _act(self, request: web.Request, stimulus: Stimulus) -> web.Response:
-        selector = await self._body(request, Selector)
+        selector = await decode.json_body(request, Selector)
         decode.check_selector(selector)
         await self._loaded()
         return json_response(await self._scheduler.actions.act(stimulus, selector))
@@ -140,13 +139,13 @@ class Handlers:
         decode.check_selector(selector, may_be_empty=True)
         one = isinstance(selector.id, str) or isinstance(selector.file_path, str)
         await self._loaded()
-        if SSE in request.headers.get("Accept", ""):
+        if _wants_stream(request):
             for name in ("limit", "cursor"):
                 if name in asked:
                     raise InvalidField(f"{name} makes no sense on a stream", field=name)
             if len(self._scheduler.events) >= self._scheduler.config.values.max_listeners:
                 raise QueueFull("there are too many listeners already; see max_listeners", retry_after_s=10)
-            return await stream.serve(request, self._scheduler.events, self._scope(selector, asked, one=one))
+            return await stream.serve(request, self._scope(selector, asked, one=one))
         if one:
             return json_response(self._scheduler.view(self._one(selector)))
         return json_response(self._page(selector, asked))
@@ -169,7 +168,7 @@ class Handlers:
         return json_response(self._scheduler.config.settings)
 
     async def change_settings(self, request: web.Request) -> web.Response:
-        patch = await self._body(request, SettingsPatch)
+        patch = await decode.json_body(request, SettingsPatch)
         settings = self._scheduler.config.patch(patch)
         self._scheduler.apply_settings()
         return json_response(settings)
@@ -212,12 +211,10 @@ class Handlers:
         decode.query(request, ())
         return json_response(self._document)
 
-    async def _body(self, request: web.Request, kind: type[Any]) -> Any:
-        async with asyncio.timeout(REQUEST_S):
-            return await decode.json_body(request, kind)
-
     async def _loaded(self) -> None:
-        """Wait a moment for the tracker files; a large store says that it is still loading."""
+        """Wait a moment for the tracker files; a large store says that it is still loading. Raises `Loading`."""
+        if self._scheduler.closing:
+            raise Loading("the daemon is stopping", retry_after_s=1)
         if not self._scheduler.loading:
             return
         try:
@@ -274,6 +271,10 @@ class Handlers:
         return Downloads(downloads=downloads, repos=repos)
 
 
+def _wants_stream(request: web.Request) -> bool:
+    return any(SSE in accept.lower() for accept in request.headers.getall("Accept", []))
+
+
 def _globs(globs: list[str] | None, field: str) -> tuple[str, ...]:
     return tuple(sorted({validate.glob(glob, field) for glob in globs or ()}))
 
@@ -295,5 +296,4 @@ def _after(cursor: str | None) -> tuple[str, str] | None:
 
 
 def _first_after(order: list[tuple[str, str]], after: tuple[str, str] | None) -> int:
-
     return 0 if after is None else bisect.bisect_right(order, after)

@@ -65,7 +65,7 @@ class Metrics:
         started = time.perf_counter()
         response = await handler(request)
         if isinstance(response, web.Response):
-            resource = request.match_info.route.resource
+            resource = request.match_info.route.resource  # None where path or method are unknown: no labels of theirs
             route = resource.canonical if resource is not None else "unknown"
             method = request.method if resource is not None else "unknown"
             self._latency.labels(method, route, str(response.status)).observe(time.perf_counter() - started)

@@ -14,21 +14,40 @@ from hfdmd.wire.errors import PROBLEM_MEDIA_TYPE, ApiError, Internal
 
 log = logging.getLogger("hfdmd.api")
 
+HEADERS = {"Cache-Control": "no-store", "Server": "hfdmd"}
+MAX_DETAIL, MAX_FIELD = 2000, 100
+
 
 def problem_response(error: ApiError) -> web.Response:
-    headers: dict[str, str] = {"Cache-Control": "no-store"}
+    headers = dict(HEADERS)
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
     if error.allow:
         headers["Allow"] = ", ".join(error.allow)
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return web.Response(
+    problem = error.problem()
+    problem.detail = _tellable(problem.detail, MAX_DETAIL)
+    problem.field = None if problem.field is None else _tellable(problem.field, MAX_FIELD)
+    response = web.Response(
         status=error.status,
-        body=msgspec.json.encode(error.problem()),
+        body=msgspec.json.encode(problem),
         content_type=PROBLEM_MEDIA_TYPE,
         headers=headers,
     )
+    if isinstance(error, TooSlow):
+        response.force_close()
+    return response
+
+
+def _tellable(text: str, most: int) -> str:
+    """`text`, which may hold what a client sent, as something that UTF-8 can carry and that stays short."""
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+class TooSlow(errors.Malformed):
+    """The body did not come in time; what still comes is not waited for."""
 
 
 @web.middleware
@@ -38,13 +57,13 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
     except ApiError as error:
         return problem_response(error)
     except web.HTTPException as error:
-        return problem_response(_translated(error))
+        return problem_response(translated(error))
     except asyncio.CancelledError:
         raise
     except ConnectionError:
         raise
-    except TimeoutError:
-        return problem_response(errors.Malformed("the request came in too slowly"))
+    except web.RequestPayloadError as error:
+        return problem_response(errors.Malformed(f"the body cannot be read: {error}"))
     except OSError as error:
         log.error("%s %s: %s", request.method, request.path, error)
         return problem_response(Internal(f"the disk refused: {error.strerror or error}"))
@@ -53,7 +72,7 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
         return problem_response(Internal("a fault of the daemon itself; its log has the story"))
 
 
-def _translated(error: web.HTTPException) -> ApiError:
+def translated(error: web.HTTPException) -> ApiError:
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = tuple(sorted(method for method in error.allowed_methods if method != "HEAD"))
         return errors.MethodNotAllowed(f"this path knows {', '.join(allowed)}", allow=allowed)
@@ -73,5 +92,5 @@ def json_response(value: object, status: int = 200) -> web.Response:
         status=status,
         body=msgspec.json.encode(value),
         content_type="application/json",
-        headers={"Cache-Control": "no-store"},
+        headers=HEADERS,
     )

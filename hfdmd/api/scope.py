@@ -8,43 +8,66 @@ from typing import Literal
 from hfdmd.events import Event
 from hfdmd.record import FileRecord, Record, RepoRecord
 from hfdmd.scheduler.core import Scheduler
-from hfdmd.scheduler.index import matches
-from hfdmd.wire.types import RepoDownload, Selector, Status
+from hfdmd.wire.types import Download, RepoDownload, Selector, Status
 
 _HISTORY = timedelta(hours=24)
 _LIVE = (Status.QUEUED, Status.DOWNLOADING, Status.PAUSED, Status.FAILED)
 _MOVES_BY_ITSELF = (Status.QUEUED, Status.DOWNLOADING)
 
 EndReason = Literal["done", "failed", "cancelled", "idle", "lagging", "shutdown"]
+_ENDED: dict[Status, EndReason] = {Status.DONE: "done", Status.FAILED: "failed", Status.CANCELLED: "cancelled"}
 
 
 class Scope:
-    """Base: everything, newest history only."""
+    """Base: everything, of what ended only the last 24 hours unless `history`. Never over.
+
+    With a status in the selector: what has that status, and once more when it has it no longer.
+    """
 
     def __init__(self, scheduler: Scheduler, selector: Selector, *, history: bool = False) -> None:
         self.scheduler = scheduler
-        self.selector = selector
-        self.history = history
+        self._selector = selector
+        self._history = history
+        self._status = selector.status if isinstance(selector.status, Status) else None
+        self._told: set[str] = set()
 
-    def wants(self, event: Event) -> bool:
-        if event.state is None:
-            return True  # `removed`: a client that never knew the id does nothing
-        if not isinstance(self.selector.status, str):
-            return True
-        return event.state.status == self.selector.status
+    def begin(self) -> list[Record]:
+        """The records that the stream begins with; from now on `wants` is to hear of every change."""
+        records = self.present()
+        if self._status is not None:
+            self._told.update(record.id for record in records)
+        return records
 
     def present(self) -> list[Record]:
-        """The records that the stream begins with."""
+        """What the scope tells of now, in order of `createdAt`, id."""
         since = (datetime.now(UTC) - _HISTORY).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        index = self.scheduler.index
+        everything = (index.get(key) for _, key in index.ordered())
         return [
             record
-            for record in self.scheduler.index.match(self.selector)
-            if self.history or record.state in _LIVE or record.updated_at >= since
+            for record in everything
+            if record is not None
+            and (self._status is None or record.state is self._status)
+            and (self._history or record.state in _LIVE or record.updated_at >= since)
         ]
+
+    def wants(self, event: Event) -> bool:
+        """Whether the listener is to hear of it. Called once for each event, in order."""
+        if event.state is None:  # `removed`: a client that never knew the id does nothing
+            return True
+        return self._status is None or self._has_or_had_status(event.state)
 
     def over(self) -> EndReason | None:
         """Why the stream ends now; None while it goes on."""
         return None
+
+    def _has_or_had_status(self, state: Download | RepoDownload) -> bool:
+        if state.status is self._status:
+            self._told.add(state.id)
+            return True
+        had = state.id in self._told
+        self._told.discard(state.id)
+        return had
 
 
 class OneFile(Scope):
@@ -54,23 +77,16 @@ class OneFile(Scope):
         super().__init__(scheduler, Selector(id=record.id))
         self._id = record.id
 
-    def wants(self, event: Event) -> bool:
-        return event.key == self._id
-
     def present(self) -> list[Record]:
         record = self.scheduler.index.get(self._id)
         return [] if record is None else [record]
 
+    def wants(self, event: Event) -> bool:
+        return event.key == self._id
+
     def over(self) -> EndReason | None:
         record = self.scheduler.index.get(self._id)
-        if record is None:
-            return "cancelled"
-        ends: dict[Status, EndReason] = {
-            Status.DONE: "done",
-            Status.FAILED: "failed",
-            Status.CANCELLED: "cancelled",
-        }
-        return ends.get(record.state)
+        return "cancelled" if record is None else _ENDED.get(record.state)
 
 
 class OneRepoDownload(Scope):
@@ -80,14 +96,14 @@ class OneRepoDownload(Scope):
         super().__init__(scheduler, Selector(id=record.id))
         self._id = record.id
 
-    def wants(self, event: Event) -> bool:
-        if event.state is None or event.key == self._id:
-            return True
-        return not isinstance(event.state, RepoDownload) and self._id in event.state.repo_ids
-
     def present(self) -> list[Record]:
         repo = self.scheduler.index.repos.get(self._id)
         return [] if repo is None else [*self.scheduler.index.children(repo), repo]
+
+    def wants(self, event: Event) -> bool:
+        if event.state is None or event.key == self._id:
+            return True
+        return isinstance(event.state, Download) and self._id in event.state.repo_ids
 
     def over(self) -> EndReason | None:
         repo = self.scheduler.index.repos.get(self._id)
@@ -95,17 +111,49 @@ class OneRepoDownload(Scope):
 
 
 class RepoScope(Scope):
-    """All that concerns one repo: until nothing in it can move by itself."""
+    """All that concerns one repo: until nothing in it can move by itself. It counts what can, event by event."""
 
-    def wants(self, event: Event) -> bool:
-        if event.state is None:
-            return True
-        record = self.scheduler.index.get(event.state.id)
-        return record is not None and matches(record, self.selector)
+    def __init__(self, scheduler: Scheduler, selector: Selector) -> None:
+        super().__init__(scheduler, selector)
+        self._moving: set[str] = set()
+
+    def begin(self) -> list[Record]:
+        any_status = Selector(
+            model_repo=self._selector.model_repo,
+            revision=self._selector.revision,
+            repo_type=self._selector.repo_type,
+            local_dir=self._selector.local_dir,
+        )
+        for record in self.scheduler.index.match(any_status):
+            if record.state in _MOVES_BY_ITSELF:
+                self._moving.add(record.id)
+        return super().begin()
 
     def present(self) -> list[Record]:
-        return self.scheduler.index.match(self.selector)
+        return self.scheduler.index.match(self._selector)
+
+    def wants(self, event: Event) -> bool:
+        state = event.state
+        if state is None:
+            self._moving.discard(event.key or "")
+            return True
+        if not self._is_meant(state):
+            return False
+        if state.status in _MOVES_BY_ITSELF:
+            self._moving.add(state.id)
+        else:
+            self._moving.discard(state.id)
+        return self._status is None or self._has_or_had_status(state)
 
     def over(self) -> EndReason | None:
-        moving = any(record.state in _MOVES_BY_ITSELF for record in self.present())
-        return None if moving else "idle"
+        return None if self._moving else "idle"
+
+    def _is_meant(self, state: Download | RepoDownload) -> bool:
+        if state.model_repo != self._selector.model_repo:
+            return False
+        wanted = (
+            (self._selector.revision, state.revision),
+            (self._selector.repo_type, state.repo_type),
+            (self._selector.local_dir, state.local_dir),
+        )
+        return all(value == has for value, has in wanted if isinstance(value, str))

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
+from hfdmd.api import problems
 from hfdmd.api.scope import EndReason, Scope
-from hfdmd.events import Events, Listener, frame, state_event
+from hfdmd.events import Listener, frame, state_event
+from hfdmd.record import Record
 from hfdmd.wire.types import End
 
 log = logging.getLogger("hfdmd.stream")
@@ -18,11 +20,13 @@ log = logging.getLogger("hfdmd.stream")
 PING_S = 10.0
 SEND_TIMEOUT_S = 60.0
 _RETRY = b"retry: 1000\n\n"
+_READY = frame("ready", {}, "ready")
 _CHUNK_BYTES = 64 * 1024
 HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-cache, no-transform",
     "X-Accel-Buffering": "no",
     "Vary": "Accept",
+    "Server": "hfdmd",
 }
 
 
@@ -47,16 +51,20 @@ class Stream(EventSourceResponse):
             raise
 
 
-async def serve(request: web.Request, events: Events, scope: Scope) -> web.StreamResponse:
-    """Stream `scope` until it is over, the daemon stops, or the listener goes or lags."""
-    final_id = _final_id(scope)
-    if request.headers.get("Last-Event-ID") == final_id and scope.over() is not None:
-        return web.Response(status=204)
+async def serve(request: web.Request, scope: Scope) -> web.StreamResponse:
+    """Stream `scope` until it is over, the daemon stops, or the listener goes or lags.
+
+    204 for a reconnect after a final `end` when nothing has changed: it tells an EventSource to stop.
+    """
+    events = scope.scheduler.events
     listener = events.subscribe(scope.wants)
     stream = Stream()
     try:
+        records = scope.begin()
+        if request.headers.get("Last-Event-ID") == _final_id(records) and scope.over() is not None:
+            return web.Response(status=204, headers=problems.HEADERS)
         await stream.prepare(request)
-        await _tell(stream, listener, events, scope)
+        await _tell(stream, listener, scope, records)
     except (ConnectionError, TimeoutError):
         log.debug("a listener went away")
     finally:
@@ -66,16 +74,21 @@ async def serve(request: web.Request, events: Events, scope: Scope) -> web.Strea
     return stream
 
 
-async def _tell(stream: Stream, listener: Listener, events: Events, scope: Scope) -> None:
+async def _tell(stream: Stream, listener: Listener, scope: Scope, records: list[Record]) -> None:
+    events = scope.scheduler.events
     pending = bytearray(_RETRY)
-    for record in scope.present():
-        if scope.scheduler.index.get(record.id) is None:
+    for record in records:
+        if record.id not in scope.scheduler.index:
             continue  # removed while a slow listener took the ones before it; its `removed` event waits
         pending += state_event(scope.scheduler.view(record)).frame
         if len(pending) >= _CHUNK_BYTES:
             await stream.send_frames(bytes(pending))
             pending.clear()
-    pending += frame("ready", {}, "ready")
+            await asyncio.sleep(0)  # others get their turn, also while a quick listener takes a long present state
+            if events.closing or listener.lagging:
+                break
+    else:
+        pending += _READY
     reason: EndReason | None = None
     while True:
         pending += b"".join(event.frame for event in listener.take())
@@ -92,10 +105,10 @@ async def _tell(stream: Stream, listener: Listener, events: Events, scope: Scope
             pending.clear()
         await listener.wait()
     final = reason not in ("lagging", "shutdown")
-    pending += frame("end", End(reason=reason), _final_id(scope) if final else f"end:{reason}")
+    pending += frame("end", End(reason=reason), _final_id(scope.present()) if final else f"end:{reason}")
     await stream.send_frames(bytes(pending))
 
 
-def _final_id(scope: Scope) -> str:
-    """Names the state in which a stream ended: the newest version that it has told."""
-    return f"end:{max((record.version for record in scope.present()), default=0)}"
+def _final_id(records: list[Record]) -> str:
+    """Names the state in which a stream ended: how many it told of, and the newest version of them."""
+    return f"end:{len(records)}:{max((record.version for record in records), default=0)}"

@@ -60,7 +60,7 @@ _HISTORY = Param("history", bool, "Stream of everything: begin with all that eve
 _ALL = Param("all", bool, "Everything.")
 _DELETE_FILE = Param("deleteFile", bool, "Delete the file as well.")
 
-SELECTOR = (_ID, _REPO, _FILE, _REVISION, _TYPE, _DIR, _STATUS)
+SELECTOR = (_ID, _ALL, _REPO, _FILE, _REVISION, _TYPE, _DIR, _STATUS)
 
 _BODY_ERRORS = ("malformed", "unsupported_media_type", "invalid_field", "too_large")
 _ACTION_ERRORS = (*_BODY_ERRORS, "unknown_download", "not_allowed_now", "loading")
@@ -97,7 +97,7 @@ ROUTES: tuple[Route, ...] = (
         {200: t.Affected},
         ("malformed", "unsupported_media_type", "invalid_field", "too_large", "unknown_download", "loading"),
         body=t.DeleteRequest,
-        query=(*SELECTOR, _ALL, _DELETE_FILE),
+        query=(*SELECTOR, _DELETE_FILE),
     ),
     Route(
         "progress",
@@ -106,7 +106,7 @@ ROUTES: tuple[Route, ...] = (
         "How far: one download (`id`, or `modelRepo` and `filePath`), one repo (`modelRepo`) or everything."
         " With `Accept: text/event-stream` as a live stream.",
         {200: (t.Download, t.RepoDownload, t.Downloads)},
-        ("malformed", "invalid_field", "unknown_download", "loading"),
+        ("malformed", "invalid_field", "unknown_download", "loading", "queue_full"),
         query=(*SELECTOR, _LIMIT, _CURSOR, _HISTORY),
         stream=True,
     ),
