@@ -158,7 +158,7 @@ class Config:
             self._write_patched()
         except ConfigError as error:
             self._patched = before
-            raise InvalidField(str(error)) from error
+            raise InvalidField(str(error), field="schedule") from error
         except OSError:
             self._patched = before
             raise
@@ -169,19 +169,19 @@ class Config:
         merged: dict[str, Any] = {}
         where: dict[str, str] = {}
         for source, layer in (
-            (str(self._file), self._read_file()),
-            ("the environment", self._read_env()),
-            ("flags", self._flags),
-            ("changed settings", self._patched),
+            (f"{self._file}: {{name}}", self._read_file()),
+            ("HFDMD_{NAME}", self._read_env()),
+            ("--{name}", self._flags),
+            (f"{self._patched_file}: {{name}}", self._patched),
         ):
             for name, value in layer.items():
                 merged[name] = value
-                where[name] = source
+                where[name] = source.replace("{name}", name).replace("{NAME}", name.upper())
         for name, value in merged.items():
             try:
                 merged[name] = msgspec.convert(value, FIELDS[name].type, strict=isinstance(value, bool))
             except msgspec.ValidationError as error:
-                raise ConfigError(f"{name} in {where[name]}: {error}") from error
+                raise ConfigError(f"{where[name]}: {error}, not {value!r}") from error
         values = Values(**merged)
         _check(values)
         return values

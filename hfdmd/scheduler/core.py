@@ -326,7 +326,7 @@ class Scheduler:
         failed = [self.index.files[file_id] for file_id in list(sums.failed)[:5]]
         named = ", ".join(f"{record.spec.file_path} ({record.reason})" for record in failed)
         more = len(sums.failed) - len(failed)
-        detail = f"{len(sums.failed)} of {len(sums.files)} files failed: {named}" + (
+        detail = f"{len(sums.failed)} of {len(sums.files)} files failed: {named}. {failed[0].detail}" + (
             f" and {more} more" if more else ""
         )
         return failed[0].reason or Reason.INTERNAL, detail

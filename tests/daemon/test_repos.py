@@ -1,0 +1,231 @@
+"""Whole repos: one request for many files, summed up, shared, mended, moved to a newer commit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.daemon.test_main_job import REPO, official
+from tests.hub import Fault, HubServer, seeded
+from tests.running import Daemon, until
+
+FILES: dict[str, Any] = {
+    "README.md": b"# hello",
+    "config.json": b'{"a": 1}',
+    "tokenizer/vocab.txt": b"a\nb\nc\n",
+    "model-00001.safetensors": seeded(3_000_000, seed=1),
+    "model-00002.safetensors": seeded(2_000_000, seed=2),
+}
+
+
+def children(daemon: Daemon, repo_id: str) -> dict[str, dict[str, Any]]:
+    page = daemon.get("/api/progress", modelRepo=REPO).json
+    return {view["filePath"]: view for view in page["downloads"] if repo_id in view["repoIds"]}
+
+
+@pytest.mark.parametrize("repo_type", ["model", "dataset", "space"])
+def test_a_whole_repo_as_the_official_client_would_have_it(hub: HubServer, daemon: Daemon, repo_type: str) -> None:
+    commit = hub.add_repo(REPO, FILES, repo_type=repo_type)
+    asked = daemon.download(REPO, repoType=repo_type)
+    assert asked.status == 202
+    done = daemon.wait(asked.json["id"], "done")
+    assert (done["filesTotal"], done["filesDone"], done["filesFailed"]) == (5, 5, 0)
+    assert done["downloadedBytes"] == done["totalBytes"] > 5_000_000
+    assert (done["commit"], done["progress"]) == (commit, 100)
+    out = official(
+        daemon,
+        "from huggingface_hub import snapshot_download, scan_cache_dir\n"
+        f"print(snapshot_download({REPO!r}, repo_type={repo_type!r}, local_files_only=True))\n"
+        "assert not scan_cache_dir().warnings\n",
+    ).strip()
+    assert out == done["path"]
+    for path, content in FILES.items():
+        data = Path(out, path).read_bytes()
+        if isinstance(content, bytes):
+            assert data == content
+        else:
+            assert hashlib.sha256(data).hexdigest() == content.sha256
+
+
+def test_few_requests(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, {f"{number}.json": b"{}%d" % number for number in range(200)})
+    key = daemon.download(REPO).json["id"]
+    daemon.wait(key, "done")
+    assert len(hub.log) <= 200 * 1.05
+    hub.clear_log()
+    assert daemon.download(REPO).status == 200
+    assert len(hub.log) <= 1
+
+
+def test_globs_and_a_second_request_adds_only_what_is_missing(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, FILES)
+    part = daemon.download(REPO, include=["*.json", "*.md"]).json["id"]
+    done = daemon.wait(part, "done")
+    assert set(children(daemon, part)) == {"README.md", "config.json"}
+    assert done["filesTotal"] == 2
+    hub.clear_log()
+    whole = daemon.download(REPO, exclude=["*.safetensors"]).json["id"]
+    daemon.wait(whole, "done")
+    assert set(children(daemon, whole)) == {"README.md", "config.json", "tokenizer/vocab.txt"}
+    assert hub.sent_bytes("config.json") == 0
+    shared = children(daemon, whole)["config.json"]
+    assert sorted(shared["repoIds"]) == sorted([part, whole])
+
+
+def test_the_request_survives_a_kill_in_the_listing_and_after(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, FILES)
+    hub.freeze()
+    key = daemon.download(REPO).json["id"]
+    until(lambda: daemon.one(key)["phase"] == "listing", "it lists")
+    daemon.kill()
+    hub.break_connections()
+    hub.thaw()
+    hub.rate_bytes_per_s = 3_000_000
+    daemon.start()
+    until(lambda: daemon.one(key)["downloadedBytes"] > 1_000_000, "some is there")
+    daemon.kill()
+    daemon.start()
+    assert daemon.one(key)["status"] in ("queued", "downloading")
+    hub.rate_bytes_per_s = 0
+    done = daemon.wait(key, "done")
+    assert done["filesDone"] == 5
+    assert hub.sent_bytes() < 5_100_000 * 1.2
+
+
+def test_failed_files_name_themselves_and_retry_mends_only_those(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, FILES)
+    hub.fault(REPO, "config.json", Fault.corrupt(times=None))
+    key = daemon.download(REPO).json["id"]
+    failed = daemon.wait(key, "failed")
+    assert (failed["filesDone"], failed["filesFailed"]) == (4, 1)
+    assert "config.json" in failed["error"]
+    assert failed["reason"] == "hash_mismatch"
+    hub.clear_faults()
+    hub.clear_log()
+    assert daemon.post("/api/retry", id=key).status == 200
+    daemon.wait(key, "done")
+    assert {request.file for request in hub.requests("hub", "GET") if request.file} <= {"config.json"}
+
+
+def test_pausing_the_whole_and_resuming_one(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, FILES)
+    hub.rate_bytes_per_s = 1_000_000
+    key = daemon.download(REPO).json["id"]
+    until(lambda: len(children(daemon, key)) == 5, "it is listed")
+    paused = daemon.post("/api/pause", id=key).json["repos"][0]
+    assert paused["status"] == "paused"
+    views = children(daemon, key)
+    waiting = [view for view in views.values() if view["status"] == "paused"]
+    assert waiting
+    one = waiting[0]
+    hub.rate_bytes_per_s = 0
+    daemon.post("/api/resume", id=one["id"])
+    daemon.wait(one["id"], "done")
+    rest = [view for view in children(daemon, key).values() if view["id"] != one["id"] and view["status"] != "done"]
+    assert all(view["status"] == "paused" for view in rest)
+    daemon.stop()
+    daemon.start()
+    assert daemon.one(key)["status"] == ("paused" if rest else "done")
+    daemon.post("/api/resume", id=key)
+    daemon.wait(key, "done")
+
+
+def test_what_two_requests_share(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, FILES)
+    hub.rate_bytes_per_s = 500_000
+    whole = daemon.download(REPO).json["id"]
+    weights = daemon.download(REPO, include=["*.safetensors"]).json["id"]
+    until(lambda: len(children(daemon, weights)) == 2, "both are listed")
+    until(lambda: len(children(daemon, whole)) == 5, "both are listed")
+    daemon.post("/api/cancel", id=whole)
+    assert all(view["status"] in ("downloading", "queued") for view in children(daemon, weights).values())
+    hub.rate_bytes_per_s = 0
+    daemon.wait(weights, "done")
+    assert daemon.one(weights)["status"] == "done"
+
+
+def test_the_same_content_is_fetched_once_under_every_name_and_revision(hub: HubServer, daemon: Daemon) -> None:
+    content = seeded(2_000_000, seed=9)
+    first = hub.add_repo(REPO, {"a.safetensors": content, "copy/b.safetensors": content, "x.json": b"{}"})
+    hub.commit(REPO, {"x.json": b"{1}"}, branch="dev")
+    daemon.wait(daemon.download(REPO).json["id"], "done")
+    daemon.wait(daemon.download(REPO, revision="dev").json["id"], "done")
+    daemon.wait(daemon.download(REPO, revision=first).json["id"], "done")
+    assert hub.sent_bytes() < 2_000_000 + 10_000
+
+
+def test_update_moves_to_a_newer_commit_and_fetches_only_what_changed(hub: HubServer, daemon: Daemon) -> None:
+    old = hub.add_repo(REPO, FILES)
+    key = daemon.download(REPO).json["id"]
+    daemon.wait(key, "done")
+    new = hub.commit(REPO, {"config.json": b'{"a": 2}'})
+    hub.clear_log()
+    assert daemon.download(REPO).json["commit"] == old
+    daemon.download(REPO, update=True)
+    until(lambda: daemon.one(key)["commit"] == new and daemon.one(key)["status"] == "done", "it has moved")
+    fetched = [request.file for request in hub.requests(method="GET") if request.file and request.file[0] != "@"]
+    assert fetched == ["config.json"]
+    moved = Path(daemon.one(key)["path"])
+    assert moved.name == new
+    assert sorted(str(path.relative_to(moved)) for path in moved.rglob("*") if path.is_file()) == sorted(FILES)
+    assert (moved / "config.json").read_bytes() == b'{"a": 2}'
+    out = official(
+        daemon, f"from huggingface_hub import snapshot_download\nprint(snapshot_download({REPO!r}))"
+    ).strip()
+    assert out == str(moved)
+
+
+def test_what_a_repo_has_and_what_of_it_is_here(hub: HubServer, daemon: Daemon) -> None:
+    commit = hub.add_repo(REPO, FILES)
+    daemon.wait(daemon.download(REPO, "config.json").json["id"], "done")
+    listed = daemon.get("/api/files", modelRepo=REPO).json
+    assert listed["commit"] == commit
+    by_path = {file["filePath"]: file for file in listed["files"]}
+    assert set(by_path) == set(FILES)
+    assert by_path["config.json"]["cached"] is True
+    assert by_path["config.json"]["status"] == "done"
+    assert by_path["README.md"] == {"filePath": "README.md", "size": 7, "status": None, "id": None, "cached": False}
+    first = daemon.get("/api/files", modelRepo=REPO, limit=2).json
+    assert len(first["files"]) == 2
+    rest = daemon.get("/api/files", modelRepo=REPO, cursor=first["nextCursor"]).json
+    assert [*first["files"], *rest["files"]] == listed["files"]
+    assert daemon.get("/api/files", modelRepo="org/nowhere").json["code"] == "repo_not_found"
+
+
+def test_into_a_folder(hub: HubServer, daemon: Daemon, tmp_path: Path) -> None:
+    hub.add_repo(REPO, FILES)
+    folder = tmp_path / "mine"
+    done = daemon.wait(daemon.download(REPO, localDir=str(folder)).json["id"], "done")
+    assert done["path"] == str(folder)
+    assert (folder / "tokenizer/vocab.txt").read_bytes() == FILES["tokenizer/vocab.txt"]
+    assert not (folder / "config.json").is_symlink()
+    assert not list(daemon.cache.glob("models--*"))
+
+
+def test_deleting_a_repo_download_and_its_files(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, FILES)
+    key = daemon.download(REPO).json["id"]
+    path = Path(daemon.wait(key, "done")["path"])
+    gone = daemon.ask("DELETE", "/api/download", id=key, deleteFile="true")
+    assert gone.status == 200
+    assert gone.json["repos"][0]["status"] == "done"
+    assert daemon.get("/api/progress").json == {"downloads": [], "repos": [], "nextCursor": None}
+    assert not any(entry.is_file() for entry in path.rglob("*"))
+    assert not list(path.parents[1].glob("blobs/*"))
+    assert daemon.trackers() == []
+    official(daemon, "from huggingface_hub import scan_cache_dir\nassert not scan_cache_dir().warnings")
+
+
+def test_trackers_of_a_repo_bear_no_secret(hub: HubServer, tmp_path: Path) -> None:
+    hub.add_token("hf_verysecrettoken123")
+    hub.add_repo(REPO, FILES, private=True)
+    with Daemon(tmp_path / "h", hub.endpoint, HF_TOKEN="hf_verysecrettoken123", HFDMD_LOG_LEVEL="debug") as daemon:
+        daemon.wait(daemon.download(REPO).json["id"], "done")
+        text = json.dumps(daemon.trackers()) + daemon.log.read_text()
+    assert "hf_very" not in text
+    assert "ignature" not in text
+    assert all(not request.authorization for request in hub.requests("cdn"))

@@ -1,0 +1,158 @@
+"""What waits goes on by itself: the network away, the Hub busy, a lock held, a disk full."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.daemon.test_main_job import BIG, REPO
+from tests.hub import Fault, HubServer, seeded
+from tests.running import Daemon, until
+
+
+def test_the_hub_away_and_back(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, {BIG: seeded(1_000_000, seed=1)})
+    hub.down()
+    key = daemon.download(REPO, BIG).json["id"]
+    waiting = daemon.wait(key, "queued")
+    until(lambda: daemon.one(key)["reason"] == "network", "it says why")
+    waiting = daemon.one(key)
+    assert waiting["retryAt"] is not None
+    assert waiting["error"] is None
+    assert waiting["detail"]
+    hub.up()
+    daemon.post("/api/retry", id=key)
+    daemon.wait(key, "done")
+
+
+def test_the_network_dies_in_the_middle(hub: HubServer, tmp_path: Path) -> None:
+    size = 8_000_000
+    content = seeded(size, seed=2)
+    hub.add_repo(REPO, {BIG: content})
+    hub.rate_bytes_per_s = 4_000_000
+    with Daemon(tmp_path / "h", hub.endpoint, HFDMD_STALL_TIMEOUT="2") as daemon:
+        key = daemon.download(REPO, BIG).json["id"]
+        until(lambda: daemon.one(key)["downloadedBytes"] > size // 3, "a third is there")
+        hub.down()
+        daemon.wait(key, "queued")
+        waiting = daemon.one(key)
+        assert waiting["reason"] in ("network", "stalled")
+        assert waiting["downloadedBytes"] > size // 3
+        hub.rate_bytes_per_s = 0
+        hub.up()
+        done = daemon.wait(key, "done", deadline_s=90)
+        assert hashlib.sha256(Path(done["path"]).read_bytes()).hexdigest() == content.sha256
+        assert hub.sent_bytes(BIG) <= size * 1.1
+
+
+def test_a_slot_is_free_while_one_waits(hub: HubServer, tmp_path: Path) -> None:
+    hub.add_repo(REPO, {"a.json": b"{}", "b.json": b"{}"})
+    hub.fault(REPO, "a.json", Fault.busy(reset_s=60, times=None))
+    with Daemon(
+        tmp_path / "h", hub.endpoint, HFDMD_MAX_ACTIVE_DOWNLOADS="1", HFDMD_STALL_TIMEOUT="1"
+    ) as daemon:
+        first = daemon.download(REPO, "a.json").json["id"]
+        until(lambda: daemon.one(first)["reason"] == "rate_limited", "it is told to wait")
+        waiting = daemon.one(first)
+        assert (waiting["status"], waiting["attempt"]) == ("queued", 1)
+
+
+def test_an_app_that_fetches_the_same_file_is_waited_for(hub: HubServer, daemon: Daemon) -> None:
+    content = seeded(4_000_000, seed=3)
+    hub.add_repo(REPO, {BIG: content})
+    hub.rate_bytes_per_s = 2_000_000
+    app = subprocess.Popen(
+        [sys.executable, "-c", f"from huggingface_hub import hf_hub_download\nhf_hub_download({REPO!r}, {BIG!r})"],
+        env={**daemon.env, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"},
+        stderr=subprocess.DEVNULL,
+    )
+    until(lambda: bool(list(daemon.cache.glob("*/blobs/*.incomplete"))), "the app fetches")
+    key = daemon.download(REPO, BIG).json["id"]
+    until(lambda: daemon.one(key)["reason"] == "locked", "the daemon waits for it")
+    hub.rate_bytes_per_s = 0
+    assert app.wait(30) == 0
+    daemon.wait(key, "done")
+    assert hub.sent_bytes(BIG) <= 4_000_000
+
+
+def test_an_app_waits_for_the_daemon_and_then_finds_it(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, {BIG: seeded(4_000_000, seed=4)})
+    hub.rate_bytes_per_s = 2_000_000
+    key = daemon.download(REPO, BIG).json["id"]
+    until(lambda: daemon.one(key)["downloadedBytes"] > 0, "the daemon fetches")
+    code = f"from huggingface_hub import hf_hub_download\nprint(hf_hub_download({REPO!r}, {BIG!r}))"
+    env = {**daemon.env, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    apps = [
+        subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        for _ in range(3)
+    ]
+    paths = {app.communicate(timeout=60)[0].decode().strip() for app in apps}
+    assert paths == {daemon.wait(key, "done")["path"]}
+    assert hub.sent_bytes(BIG) <= 4_000_000 * 1.01
+
+
+def test_a_full_disk_says_the_numbers_and_goes_on_when_there_is_room(hub: HubServer, tmp_path: Path) -> None:
+    hub.add_repo(REPO, {BIG: seeded(1_000_000, seed=5)})
+    with Daemon(tmp_path / "h", hub.endpoint, HFDMD_MIN_FREE_BYTES=str(2**52)) as daemon:
+        key = daemon.download(REPO, BIG).json["id"]
+        until(lambda: daemon.one(key)["reason"] == "disk_full", "it says why")
+        waiting = daemon.one(key)
+        assert waiting["status"] == "queued"
+        assert "1,000,000" in waiting["detail"]
+        assert daemon.ask("PATCH", "/api/settings", {"minFreeBytes": 0}).status == 200
+        daemon.post("/api/retry", id=key)
+        daemon.wait(key, "done")
+
+
+def test_the_pinned_commit_stays_even_if_the_branch_moves(hub: HubServer, daemon: Daemon) -> None:
+    size = 6_000_000
+    content = seeded(size, seed=6)
+    old = hub.add_repo(REPO, {BIG: content})
+    hub.rate_bytes_per_s = 3_000_000
+    key = daemon.download(REPO, BIG).json["id"]
+    until(lambda: daemon.one(key)["downloadedBytes"] > size // 4, "some is there")
+    daemon.post("/api/pause", id=key)
+    hub.commit(REPO, {BIG: seeded(size, seed=7)})
+    hub.rate_bytes_per_s = 0
+    daemon.post("/api/resume", id=key)
+    done = daemon.wait(key, "done")
+    assert done["commit"] == old
+    assert hashlib.sha256(Path(done["path"]).read_bytes()).hexdigest() == content.sha256
+
+
+def test_a_commit_that_is_gone_is_resolved_anew_and_said(hub: HubServer, daemon: Daemon) -> None:
+    size = 6_000_000
+    old = hub.add_repo(REPO, {BIG: seeded(size, seed=8)})
+    hub.rate_bytes_per_s = 3_000_000
+    key = daemon.download(REPO, BIG).json["id"]
+    until(lambda: daemon.one(key)["downloadedBytes"] > size // 4, "some is there")
+    daemon.post("/api/pause", id=key)
+    content = seeded(size, seed=9)
+    new = hub.commit(REPO, {BIG: content})
+    hub.forget_commit(REPO, old)
+    hub.rate_bytes_per_s = 0
+    daemon.post("/api/resume", id=key)
+    done = daemon.wait(key, "done")
+    assert done["commit"] == new
+    assert hashlib.sha256(Path(done["path"]).read_bytes()).hexdigest() == content.sha256
+    assert old in daemon.log.read_text()
+
+
+def test_leftover_part_files_of_nobody_are_removed_and_nothing_else(hub: HubServer, daemon: Daemon) -> None:
+    size = 6_000_000
+    hub.add_repo(REPO, {BIG: seeded(size, seed=10)})
+    hub.rate_bytes_per_s = 3_000_000
+    key = daemon.download(REPO, BIG).json["id"]
+    until(lambda: daemon.one(key)["downloadedBytes"] > size // 4, "some is there")
+    daemon.stop()
+    (part,) = daemon.parts()
+    (tracker,) = daemon.state.glob("trackers/*/*.json")
+    tracker.unlink()
+    other = part.with_name("0123.incomplete")
+    other.write_bytes(b"another program's")
+    daemon.start()
+    until(lambda: not part.exists(), "the orphan is gone")
+    assert other.exists()
+    assert daemon.get("/api/progress").json["downloads"] == []
