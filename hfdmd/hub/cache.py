@@ -42,6 +42,7 @@ class Cache:
         self.root = root
         self._guard = threading.Lock()
         self._busy: dict[str, threading.Lock] = {}
+        self._expected: dict[str, set[str]] = {}
         self._symlinks: bool | None = None
         self._verified: OrderedDict[tuple[int, int, int, int, str], None] = OrderedDict()
 
@@ -68,9 +69,11 @@ class Cache:
 
     def part_path(self, spec: FileSpec) -> Path:
         """Beside the blobs, whose folder is made."""
+        name = layout.part_name(spec.id)
         with self.open_repo(spec) as repo:
+            self._expected.setdefault(repo.path.name, set()).add(name)
             repo.inside.sync()
-            return self.repo_path(spec) / "blobs" / layout.part_name(spec.id)
+            return repo.path / "blobs" / name
 
     def has_blob(self, spec: FileSpec, source: Source) -> bool:
         """Whether the file is in the cache as far as its size tells; without reading it."""
@@ -113,6 +116,7 @@ class Cache:
             repo.set_ref(spec.revision, source.commit)
             repo.inside.sync()
             placed = repo.placed(spec, source)
+            self._expected.get(repo.path.name, set()).discard(name)
         self._remember(placed.path, source)
         return placed
 
@@ -159,7 +163,7 @@ class Cache:
                     gone.append(source)
             if gone:
                 repo.remove_unused([source.etag for source in gone], [source.commit for source in gone])
-            repo.tidy()
+            self._tidy(repo)
         return results
 
     def discard_part(self, spec: FileSpec) -> None:
@@ -168,9 +172,11 @@ class Cache:
         if not path.is_dir():
             return
         with self.open_repo(spec) as repo:
+            name = layout.part_name(spec.id)
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(layout.part_name(spec.id), dir_fd=repo.blobs())
-            repo.tidy()
+                os.unlink(name, dir_fd=repo.blobs())
+            self._expected.get(repo.path.name, set()).discard(name)
+            self._tidy(repo)
 
     def orphan_parts(self, known: Collection[Path]) -> list[Path]:
         """Part files of ours that are not among `known`."""
@@ -187,6 +193,11 @@ class Cache:
         with busy, RepoFolder(path, symlinks=True) as repo:
             repo.symlinks = self._links_work(repo.blobs())
             yield repo
+
+    def _tidy(self, repo: RepoFolder) -> None:
+        """Remove a repo's folder that nothing is in, unless a part file is about to be made there."""
+        if not self._expected.get(repo.path.name):
+            repo.tidy()
 
     def _verify(self, spec: FileSpec, source: Source, previous: Placed | None, stopped: Callable[[], bool]) -> bool:
         """Whether the blob or the snapshot's entry holds the content, or a link to the shared store now does."""

@@ -56,6 +56,8 @@ class Folders:
     def open(self, parts: Sequence[str], *, make: bool = False) -> int:
         """The folder's descriptor, which stays ours and good for the next few calls at least."""
         wanted = tuple(parts)
+        if make:
+            self._forget_removed(wanted)
         if (known := self._fds.pop(wanted, None)) is not None:
             self._fds[wanted] = known  # used last
             return known
@@ -102,6 +104,14 @@ class Folders:
             self._changed.discard(wanted)
             wanted = wanted[:-1]
             self._changed.add(wanted)
+
+    def _forget_removed(self, wanted: Parts) -> None:
+        """Close what somebody else removed meanwhile on the way to `wanted`, so that it is made again."""
+        known = [wanted[:depth] for depth in range(1, len(wanted) + 1) if wanted[:depth] in self._fds]
+        for parts in known:
+            if os.fstat(self._fds[parts]).st_nlink == 0:
+                os.close(self._fds.pop(parts))
+                self._changed.discard(parts)
 
     def _let_go(self, wanted: Parts) -> None:
         """Close what is over the limit and was not used for longest, but never the root or what leads to `wanted`."""

@@ -36,6 +36,13 @@ class Shelf:
         """The cache folder with its CACHEDIR.TAG. Raises OSError when it cannot be written."""
         self._cache.prepare()
 
+    def part_place(self, spec: FileSpec) -> Path:
+        """Where the part file is, if there is one; nothing is made and nothing is looked at."""
+        layout.file_parts(spec.file_path)
+        if spec.local_dir is not None:
+            return _local_part(spec)
+        return self._cache.repo_path(spec) / "blobs" / layout.part_name(spec.id)
+
     def part_path(self, spec: FileSpec, source: Source) -> Path:
         """Where the part file goes, on the file system of its final place; its folder is made."""
         layout.check_source(source)

@@ -32,9 +32,9 @@ class RepoFolder:
         make_folders(path)
         self.inside = Folders(path)
         try:
-            self.inside.open(("blobs",), make=True)
-            # without it the client's cache scan calls the repo corrupted
+            # first, since without it the client's cache scan calls the repo corrupted
             self.inside.open(("snapshots",), make=True)
+            self.inside.open(("blobs",), make=True)
         except BaseException:
             self.inside.__exit__(None, None, None)
             raise

@@ -136,3 +136,14 @@ def test_many_at_once(shelf: Shelf, cache: Path) -> None:
     assert scan_cache_dir(cache).warnings == []
     assert shelf.delete_all(gone[98:]) == [False, True]
     assert [path.name for path in cache.iterdir()] == ["CACHEDIR.TAG"]
+
+
+def test_a_repos_folder_stays_for_the_part_file_that_is_coming(shelf: Shelf) -> None:
+    spec, source = spec_of("a.bin"), source_of(DATA, lfs=True)
+    placed = put(shelf, spec, DATA)
+    coming, its_source = spec_of("b.bin"), source_of(b"b")
+    part = shelf.part_path(coming, its_source)
+    assert shelf.delete(spec, source, placed)
+    assert part.parent.is_dir()
+    shelf.discard_part(coming, its_source)
+    assert not part.parent.exists()
