@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from concurrent.futures import Future
+from collections.abc import Collection, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
-from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
 from tests.hub.answer import Answer, error
@@ -21,13 +18,9 @@ from tests.hub.repo import KINDS, LfsRule, Repo, full_ref
 from tests.hub.routes_api import api
 from tests.hub.routes_cdn import cdn
 from tests.hub.routes_resolve import raw_path, resolve
-from tests.hub.sockets import linger_none
+from tests.hub.running import HOST, Handler, Running
 from tests.hub.tls import make_authority
 from tests.hub.world import World
-
-HOST = "127.0.0.1"
-START_S = 10.0
-_T = TypeVar("_T")
 
 
 class HubServer:
@@ -40,30 +33,22 @@ class HubServer:
         self.world = World()
         self._authority = make_authority() if tls else None
         self.ports = {"hub": port, "cdn": 0}
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._servers: dict[str, web.Server] = {}
-        self._listening: dict[str, asyncio.Server] = {}
+        self._running = Running(self.ports, self._authority.server if self._authority else None)
         self._gate: asyncio.Event | None = None
 
     # ---- running
 
     def start(self) -> Self:
         """Starts both servers; returns when they listen. Raises OSError when a port is taken."""
-        ready: Future[None] = Future()
-        self._thread = threading.Thread(target=self._run, args=(ready,), name="test hub", daemon=True)
-        self._thread.start()
-        ready.result(START_S)
+        self._running.start(self._fronts)
+        scheme = "https" if self._authority else "http"
+        self.world.hub_url = f"{scheme}://{HOST}:{self.ports['hub']}"
+        self.world.cdn_url = f"{scheme}://{HOST}:{self.ports['cdn']}"
         return self
 
     def stop(self) -> None:
         """Breaks every connection and stops; returns when the thread has ended."""
-        if self._thread is None or self._loop is None:
-            return
-        self._call(self._close)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._thread = self._loop = None
+        self._running.stop()
         if self._authority is not None:
             self._authority.remove()
 
@@ -215,23 +200,23 @@ class HubServer:
 
     def down(self) -> None:
         """Hub and CDN are gone: open connections are reset, new ones refused."""
-        self._call(self._unlisten)
+        self._running.call(self._running.unlisten())
 
     def up(self) -> None:
         """Both are back, on the same ports."""
-        self._call(self._listen)
+        self._running.call(self._running.listen())
 
     def freeze(self) -> None:
         """The network swallows everything: connections stay open, nothing is answered or sent until `thaw`."""
-        self._call(self._set_gate, False)
+        self._running.call(self._set_gate(False))
 
     def thaw(self) -> None:
         """Ends `freeze`."""
-        self._call(self._set_gate, True)
+        self._running.call(self._set_gate(True))
 
     def break_connections(self, *, orderly: bool = False) -> None:
         """Ends every open connection once, idle ones too: by a reset, or `orderly` by a FIN."""
-        self._call(self._abort, orderly)
+        self._running.call(self._running.abort(orderly))
 
     # ---- the log
 
@@ -262,73 +247,13 @@ class HubServer:
 
     # ---- in the server's thread
 
-    def _run(self, ready: Future[None]) -> None:
-        loop = asyncio.new_event_loop()
-        asyncio.set_event_loop(loop)
-        self._loop = loop
-        try:
-            loop.run_until_complete(self._open())
-        except BaseException as problem:
-            ready.set_exception(problem)
-            loop.close()
-            return
-        ready.set_result(None)
-        try:
-            loop.run_forever()
-            loop.run_until_complete(loop.shutdown_asyncgens())
-        finally:
-            asyncio.set_event_loop(None)
-            loop.close()
-
-    async def _open(self) -> None:
+    def _fronts(self) -> dict[str, Handler]:
         self._gate = asyncio.Event()
         self._gate.set()
-        fronts = {
-            "hub": Front("hub", self.world, self._hub_route, self._gate),
-            "cdn": Front("cdn", self.world, self._cdn_route, self._gate),
+        return {
+            "hub": Front("hub", self.world, self._hub_route, self._gate).handle,
+            "cdn": Front("cdn", self.world, self._cdn_route, self._gate).handle,
         }
-        for name, front in fronts.items():
-            self._servers[name] = web.Server(front.handle, handler_cancellation=True, access_log=None)
-        await self._listen()
-
-    async def _listen(self) -> None:
-        loop = asyncio.get_running_loop()
-        for name, server in self._servers.items():
-            if name not in self._listening:
-                context = self._authority.server if self._authority else None
-                made = await loop.create_server(server, HOST, self.ports[name], ssl=context, backlog=1024)
-                self._listening[name] = made
-                self.ports[name] = made.sockets[0].getsockname()[1]
-        scheme = "https" if self._authority else "http"
-        self.world.hub_url = f"{scheme}://{HOST}:{self.ports['hub']}"
-        self.world.cdn_url = f"{scheme}://{HOST}:{self.ports['cdn']}"
-
-    async def _unlisten(self) -> None:
-        for server in self._listening.values():
-            server.close()
-        self._listening.clear()
-        await self._abort()
-
-    async def _abort(self, orderly: bool = False) -> None:
-        for server in self._servers.values():
-            for protocol in server.connections:
-                transport = protocol.transport
-                if transport is None:
-                    continue
-                if orderly:
-                    transport.close()
-                else:
-                    linger_none(transport)
-                    transport.abort()
-
-    async def _close(self) -> None:
-        await self._unlisten()
-        for server in self._servers.values():
-            await server.shutdown(0)
-        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _set_gate(self, is_open: bool) -> None:
         assert self._gate is not None
@@ -336,11 +261,6 @@ class HubServer:
             self._gate.set()
         else:
             self._gate.clear()
-
-    def _call(self, work: Callable[..., Awaitable[_T]], *arguments: object) -> _T:
-        if self._loop is None:
-            raise RuntimeError("the test Hub is not running")
-        return asyncio.run_coroutine_threadsafe(_as_coroutine(work(*arguments)), self._loop).result(START_S)
 
     async def _hub_route(self, request: BaseRequest, entry: Request) -> Answer:
         segments = raw_path(request).lstrip("/").split("/")
@@ -352,7 +272,3 @@ class HubServer:
 
     async def _cdn_route(self, request: BaseRequest, entry: Request) -> Answer:
         return cdn(self.world, request, entry)
-
-
-async def _as_coroutine(work: Awaitable[_T]) -> _T:
-    return await work
