@@ -174,5 +174,3 @@ def test_a_corrupted_file_is_fetched_again_and_then_refused(hub: HubServer, daem
     hub.clear_faults()
     assert daemon.post("/api/retry", id=key).status == 200
     daemon.wait(key, "done")
-
-

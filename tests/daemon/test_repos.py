@@ -173,9 +173,7 @@ def test_update_moves_to_a_newer_commit_and_fetches_only_what_changed(hub: HubSe
     assert moved.name == new
     assert sorted(str(path.relative_to(moved)) for path in moved.rglob("*") if path.is_file()) == sorted(FILES)
     assert (moved / "config.json").read_bytes() == b'{"a": 2}'
-    out = official(
-        daemon, f"from huggingface_hub import snapshot_download\nprint(snapshot_download({REPO!r}))"
-    ).strip()
+    out = official(daemon, f"from huggingface_hub import snapshot_download\nprint(snapshot_download({REPO!r}))").strip()
     assert out == str(moved)
 
 

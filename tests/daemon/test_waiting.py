@@ -50,9 +50,7 @@ def test_the_network_dies_in_the_middle(hub: HubServer, tmp_path: Path) -> None:
 def test_a_slot_is_free_while_one_waits(hub: HubServer, tmp_path: Path) -> None:
     hub.add_repo(REPO, {"a.json": b"{}", "b.json": b"{}"})
     hub.fault(REPO, "a.json", Fault.busy(reset_s=60, times=None))
-    with Daemon(
-        tmp_path / "h", hub.endpoint, HFDMD_MAX_ACTIVE_DOWNLOADS="1", HFDMD_STALL_TIMEOUT="1"
-    ) as daemon:
+    with Daemon(tmp_path / "h", hub.endpoint, HFDMD_MAX_ACTIVE_DOWNLOADS="1", HFDMD_STALL_TIMEOUT="1") as daemon:
         first = daemon.download(REPO, "a.json").json["id"]
         until(lambda: daemon.one(first)["reason"] == "rate_limited", "it is told to wait")
         waiting = daemon.one(first)
@@ -88,9 +86,14 @@ def test_an_app_waits_for_the_daemon_and_then_finds_it(hub: HubServer, daemon: D
         subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         for _ in range(3)
     ]
-    paths = {app.communicate(timeout=60)[0].decode().strip() for app in apps}
+    try:
+        paths = {app.communicate(timeout=90)[0].decode().strip() for app in apps}
+    finally:
+        for app in apps:
+            app.kill()
+            app.communicate()
     assert paths == {daemon.wait(key, "done")["path"]}
-    assert hub.sent_bytes(BIG) <= 4_000_000 * 1.01
+    assert hub.sent_bytes(BIG) <= 4_000_000 * 1.05
 
 
 def test_a_full_disk_says_the_numbers_and_goes_on_when_there_is_room(hub: HubServer, tmp_path: Path) -> None:
