@@ -113,6 +113,7 @@ class Drive:
         if small:
             data = await scheduler.engine.fetch_small(job)
             self.meter.downloaded_bytes = len(data)
+            self.meter.received_bytes += len(data)
             return await scheduler.place_small((record.spec, source, data, previous))
         still_to_come = (source.size_bytes or 0) - sum(end - start for start, end in record.synced)
         scheduler.reserve(record.id, part, still_to_come)
