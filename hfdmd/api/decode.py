@@ -139,6 +139,8 @@ def convert(value: Mapping[str, Any], kind: type[T]) -> T:
                 field = found.group(1) or "body"
                 raise InvalidField(f"{field}: {_PATH.sub('', text)}", field=field) from None
         raise InvalidField(text, field="body") from None
+    except UnicodeEncodeError:  # half a surrogate pair in a key
+        raise InvalidField("a field's name is not valid Unicode", field="body") from None
 
 
 def check_selector(selector: Selector, *, may_be_empty: bool = False) -> None:
