@@ -131,9 +131,15 @@ def content_of(source: Source) -> Content:
             return PathContent(source)
 
 
-def seeded(size_bytes: int, seed: int = 0) -> SeededContent:
-    """Pseudo-random content of that size, the same in every process; different seeds give different bytes."""
-    return SeededContent(size_bytes, seed)
+def seeded(size_bytes: int, seed: int = 0, sha256: str | None = None) -> SeededContent:
+    """Pseudo-random content of that size, the same in every process; different seeds give different bytes.
+
+    `sha256`: the right digest, where it is known and computing it would take long.
+    """
+    content = SeededContent(size_bytes, seed)
+    if sha256 is not None:
+        content.__dict__["sha256"] = sha256  # fills the cached property
+    return content
 
 
 @lru_cache(maxsize=1)

@@ -32,7 +32,7 @@ class Running:
         self._listening: dict[str, asyncio.Server] = {}
 
     def start(self, handlers: Callable[[], Mapping[str, Handler]]) -> None:
-        """Starts; `handlers` is called in the new loop. Returns when all listen; raises OSError when a port is taken."""
+        """Starts; returns when all listen. `handlers` is called in the new loop. Raises OSError: a port is taken."""
         ready: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, args=(handlers, ready), name="test hub", daemon=True)
         self._thread.start()

@@ -7,6 +7,7 @@ import contextlib
 import zlib
 from collections.abc import Iterator
 from itertools import count
+from typing import IO
 
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
@@ -55,8 +56,8 @@ class Sending:
         self.faults = faults
         slow = faults.get("slow")
         self.own_pace = Pace(slow.seconds if slow else 0)
-        self.beside_bytes = 0
-        """Body bytes that went by sendfile, which the response object doesn't see."""
+        self.file: IO[bytes] | None = None
+        """Open while the body goes by sendfile."""
 
     async def run(self) -> web.StreamResponse:
         """Sends it. The log's `sent_bytes` is right afterwards, also when the client went away."""
@@ -90,6 +91,7 @@ class Sending:
         writer = await response.prepare(request)
         if writer is None:
             return response
+        head_bytes = writer.output_size
         try:
             if request.method != "HEAD":
                 complete = await self._body(response, coded)
@@ -103,8 +105,11 @@ class Sending:
         finally:
             after = acknowledged_bytes(sock)
             if not complete and before is not None and after is not None:
-                lost = writer.output_size + self.beside_bytes - (after - before)
-                self.entry.sent_bytes = max(0, self.entry.sent_bytes - max(0, lost))
+                arrived = max(0, after - before - head_bytes)
+                # an interrupted sendfile doesn't tell how far it came
+                self.entry.sent_bytes = arrived if self.file else min(self.entry.sent_bytes, arrived)
+            if self.file is not None:
+                self.file.close()
         return response
 
     async def _body(self, response: web.StreamResponse, coded: bool) -> bool:
@@ -125,7 +130,7 @@ class Sending:
                 await _pause(stall.seconds)
                 continue
             until = end if stall_at is None or stall_at < at else min(end, stall_at)
-            step = min(until - at, self._step(MIB if by_file else MIB // 4))
+            step = min(until - at, self._step(8 * MIB if by_file else MIB // 4))
             await self._wait(step)
             if by_file:
                 at += await self._sendfile(at, step)
@@ -151,12 +156,11 @@ class Sending:
         if transport is None or transport.is_closing():
             raise ConnectionResetError
         assert isinstance(content, PathContent)
-        with content.path.open("rb") as file:
-            loop = asyncio.get_running_loop()
-            sent = await loop.sendfile(transport, file, at, size_bytes)
+        if self.file is None:
+            self.file = content.path.open("rb")
+        sent = await asyncio.get_running_loop().sendfile(transport, self.file, at, size_bytes)
         if not sent:
             raise EOFError(f"{content.path} has become shorter than {at} bytes")
-        self.beside_bytes += sent
         self.entry.sent_bytes += sent
         return sent
 

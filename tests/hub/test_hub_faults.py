@@ -6,10 +6,11 @@ import gzip
 import http.client
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
-from tests.hub import Fault, HubServer, seeded
+from tests.hub import Content, Fault, HubServer, PathContent, seeded
 from tests.hub.raw import ask, begin, fetch, until
 
 SIZE = 3_000_000
@@ -323,8 +324,12 @@ def test_frozen_is_silent_and_then_goes_on(hub: HubServer, file: str) -> None:
     assert fetch(file).body == DATA.read()
 
 
-def test_an_early_farewell_of_the_client_is_not_counted_as_sent(hub: HubServer) -> None:
-    big = seeded(64_000_000, seed=1)
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_an_early_farewell_of_the_client_is_not_counted_as_sent(hub: HubServer, tmp_path: Path, on_disk: bool) -> None:
+    big: Content = seeded(64_000_000, seed=1)
+    if on_disk:
+        (tmp_path / "big.bin").write_bytes(big.read())
+        big = PathContent(tmp_path / "big.bin")
     hub.add_repo("o/big", {"big.bin": big})
     location = ask(f"{hub.endpoint}/o/big/resolve/main/big.bin").location
     with begin(location) as response:
