@@ -6,21 +6,21 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from hfdmd.failure import Failure
-from hfdmd.hub import durable
+from hfdmd.hub import durable, layout
 from hfdmd.record import FileSpec
 
 T = TypeVar("T")
 I = TypeVar("I", bound=tuple[Any, ...])  # noqa: E741 - an item: a tuple that begins with its FileSpec
 
 
-def attempt(step: Callable[[], T], what: str) -> T | Failure:
-    """A step's result, or why it failed. `what` is the place, for the detail."""
+def attempt(step: Callable[[], T], spec: FileSpec) -> T | Failure:
+    """A step's result, or why it failed; `spec` names the place, for the detail."""
     try:
         return step()
     except Failure as failure:
         return failure
     except OSError as error:
-        return durable.failure_of(error, what)
+        return durable.failure_of(error, layout.shown(spec))
 
 
 def by_folder(items: Sequence[I], handle: Callable[[list[I]], Sequence[T]]) -> list[T | Failure]:
@@ -34,9 +34,9 @@ def by_folder(items: Sequence[I], handle: Callable[[list[I]], Sequence[T]]) -> l
         where = spec.local_dir or f"{spec.repo_type.value} {spec.model_repo}"
         groups.setdefault(where, []).append(index)
     results: dict[int, T | Failure] = {}
-    for where, indices in groups.items():
+    for indices in groups.values():
         group = [items[index] for index in indices]
-        done = attempt(lambda group=group: handle(group), where)  # type: ignore[misc]
+        done = attempt(lambda group=group: handle(group), group[0][0])  # type: ignore[misc]
         outcomes = [done] * len(group) if isinstance(done, Failure) else done
         results.update(zip(indices, outcomes, strict=True))
     return [results[index] for index in range(len(items))]

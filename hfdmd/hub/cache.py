@@ -86,7 +86,7 @@ class Cache:
         results: list[Placed | Failure | None] = [None] * len(items)
         good: list[int] = []
         for index, (spec, source, previous) in enumerate(items):
-            verified = attempt(partial(self._verify, spec, source, previous, stopped), spec.file_path)
+            verified = attempt(partial(self._verify, spec, source, previous, stopped), spec)
             if isinstance(verified, Failure):
                 results[index] = verified
             elif verified:
@@ -95,7 +95,7 @@ class Cache:
             with self.open_repo(items[0][0]) as repo:
                 for index in good:
                     spec, source, previous = items[index]
-                    results[index] = attempt(partial(_enter, repo, spec, source, previous), spec.file_path)
+                    results[index] = attempt(partial(_enter, repo, spec, source, previous), spec)
                 repo.inside.sync()
         return results
 
@@ -127,7 +127,7 @@ class Cache:
             blobs = repo.blobs()
             written: dict[int, str] = {}
             for index, (spec, source, data, _) in enumerate(items):
-                name = attempt(partial(_write_new, blobs, spec, source, data), spec.file_path)
+                name = attempt(partial(_write_new, blobs, spec, source, data), spec)
                 if isinstance(name, Failure):
                     results[index] = name
                 else:
@@ -144,7 +144,7 @@ class Cache:
                     if repo.symlinks
                     else partial(_move_in, repo, name, spec, source, previous)
                 )
-                results[index] = attempt(enter, spec.file_path)
+                results[index] = attempt(enter, spec)
             repo.inside.sync()
         return [results[index] for index in range(len(items))]
 
@@ -157,7 +157,7 @@ class Cache:
             gone: list[Source] = []
             for spec, source, placed in items:
                 layout.check_source(source)
-                removed = attempt(partial(repo.remove_entry, spec, source, placed), spec.file_path)
+                removed = attempt(partial(repo.remove_entry, spec, source, placed), spec)
                 results.append(removed)
                 if removed is True:
                     gone.append(source)

@@ -99,7 +99,12 @@ class Hub:
         """The source, with what the headers left out looked up in the listing."""
         etag, size_bytes, digest = told.etag, told.size_bytes, told.digest
         if digest is None or size_bytes is None:
-            entry = await self._look_up(spec, told.commit, asked)
+            try:
+                entry = await self._look_up(spec, told.commit, asked)
+            except Failure:
+                if digest is None:
+                    raise
+                entry = None  # a transfer can do without the size
             if entry is not None:
                 digest = digest or entry.source.digest
                 size_bytes = entry.source.size_bytes if size_bytes is None else size_bytes

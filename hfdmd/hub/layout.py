@@ -66,6 +66,12 @@ def file_parts(path: str) -> tuple[str, ...]:
     return tuple(path.split("/"))
 
 
+def shown(spec: FileSpec) -> str:
+    """The file's place, for details."""
+    where = spec.local_dir or f"{repo_folder(spec.repo_type, spec.model_repo)} in the cache"
+    return f"{spec.file_path} ({where})"
+
+
 def check_source(source: Source) -> None:
     """Raises `Failure` (internal) when a source's commit or etag cannot be a name."""
     if not is_commit(source.commit) or not is_etag(source.etag):

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDictProxy
 from yarl import URL
 
 from hfdmd.failure import Failure
@@ -29,6 +29,7 @@ _HEAD_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=10, sock_read=20)
 _BODY_TIMEOUT = aiohttp.ClientTimeout(total=300, sock_connect=10, sock_read=30)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TRIES = 4  # of one page, since a list of files has many
+_PROXY_AUTH = "Proxy-Authorization"
 _READ_BYTES = 256 * 1024
 
 Headers = CIMultiDictProxy[str]
@@ -157,16 +158,18 @@ class Line:
         await self._courtesy.wait(url, PATIENCE_S)
         try:
             proxy = proxy_for(url)
+            proxy_auth = {} if proxy is None or proxy.authorization is None else {_PROXY_AUTH: proxy.authorization}
+            tunnelled = url.startswith("https:")  # otherwise the request itself goes to the proxy, in its own words
             async with self._open().request(
                 method,
                 URL(url, encoded=True),
-                headers={**headers, **auth},
+                headers={**headers, **auth, **({} if tunnelled else proxy_auth)},
                 data=form,
                 allow_redirects=False,
                 timeout=timeout,
                 ssl=_trust(),
                 proxy=None if proxy is None else proxy.url,
-                proxy_headers=_proxy_headers(proxy.authorization if proxy else None),
+                proxy_headers=proxy_auth if tunnelled else None,
             ) as answer:
                 if answer.status >= 400:
                     wait_s = self._courtesy.note(url, answer.status, answer.headers)
@@ -198,10 +201,6 @@ def _trust() -> ssl.SSLContext:
         raise Failure(
             Reason.TLS, f"SSL_CERT_FILE or SSL_CERT_DIR names no usable certificates: {_why(error)}."
         ) from None
-
-
-def _proxy_headers(authorization: str | None) -> CIMultiDict[str] | None:
-    return None if authorization is None else CIMultiDict({"Proxy-Authorization": authorization})
 
 
 def _links(answer: aiohttp.ClientResponse) -> dict[str, str]:

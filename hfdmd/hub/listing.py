@@ -89,6 +89,7 @@ class Listing:
                 if entries:
                     yield entries
                 await asyncio.sleep(0)
+        self._guard.forget()
 
     def _checked(self, raw: msgspec.Raw) -> Entry | None:
         path = "?"

@@ -100,6 +100,12 @@ class PathGuard:
         self._note_clash(path)
         return None
 
+    def forget(self) -> None:
+        """Let go of the paths, when there are no more to come."""
+        self._files.clear()
+        self._folders.clear()
+        self._folded.clear()
+
     def _note_clash(self, path: str) -> None:
         folded = path.lower() if path.isascii() else unicodedata.normalize("NFC", path).casefold()
         other = self._folded.setdefault(folded if folded != path else path, path)

@@ -169,7 +169,7 @@ class Shelf:
         if not Path(local_dir).is_dir():
             return [False] * len(group)
         with self._local.open(local_dir, make=False) as folder:
-            removed = [attempt(partial(folder.remove, spec, placed), spec.file_path) for spec, _, placed in group]
+            removed = [attempt(partial(folder.remove, spec, placed), spec) for spec, _, placed in group]
             folder.inside.sync()
         return removed
 
@@ -181,7 +181,7 @@ class Shelf:
             return [None] * len(group)
         with self._local.open(local_dir) as folder:
             results = [
-                attempt(partial(self._adopt_local, folder, spec, source, previous, stopped), spec.file_path)
+                attempt(partial(self._adopt_local, folder, spec, source, previous, stopped), spec)
                 for spec, source, previous in group
             ]
             folder.inside.sync()
@@ -211,12 +211,12 @@ class Shelf:
         if local_dir is None:
             return self._cache.place_small(group)
         with self._local.open(local_dir) as folder:
-            written = [attempt(partial(_write_local, folder, *item[:3]), item[0].file_path) for item in group]
+            written = [attempt(partial(_write_local, folder, *item[:3]), item[0]) for item in group]
             durable.sync_files(folder.books(), [name for name in written if isinstance(name, str)])
             results = [
                 name
                 if isinstance(name, Failure)
-                else attempt(partial(folder.move_in, name, spec, source, previous), spec.file_path)
+                else attempt(partial(folder.move_in, name, spec, source, previous), spec)
                 for name, (spec, source, _, previous) in zip(written, group, strict=True)
             ]
             folder.inside.sync()

@@ -83,7 +83,7 @@ class RepoFolder:
                     Reason.PATH_TAKEN,
                     f"{spec.file_path} differs only in case from another file here, and this disk ignores case.",
                 )
-        elif found is not None and not self._may_replace(parent, name, found, source, previous):
+        elif found is not None and not self._may_replace(parent, found, spec, source, previous):
             return
         self.inside.note_change(folder)
         if self.symlinks:
@@ -99,7 +99,7 @@ class RepoFolder:
         except FileNotFoundError:
             found = None
         if found is not None and stat.S_ISREG(found.st_mode):
-            if not self._may_replace(parent, name, found, source, previous):
+            if not self._may_replace(parent, found, spec, source, previous):
                 os.unlink(blob_name, dir_fd=self.blobs())
                 return
         elif found is not None and not stat.S_ISLNK(found.st_mode):
@@ -230,16 +230,16 @@ class RepoFolder:
             os.close(fd)
 
     def _may_replace(
-        self, parent: int, name: str, found: os.stat_result, source: Source, previous: Placed | None
+        self, parent: int, found: os.stat_result, spec: FileSpec, source: Source, previous: Placed | None
     ) -> bool:
         """For a file where a link is expected: False to leave it, True when it is ours. Else `Failure`."""
         if not stat.S_ISREG(found.st_mode):
-            raise _taken(Path(name))
-        if self._holds(parent, name, source):
+            raise _taken(self.pointer(spec, source))
+        if self._holds(parent, layout.file_parts(spec.file_path)[-1], source):
             return False
         if previous is not None and previous.is_stat(found):
             return True
-        raise _taken(Path(name))
+        raise _taken(self.pointer(spec, source))
 
     def _link(self, wanted: str, parent: int, name: str) -> None:
         temporary = f"hfdmd-{os.urandom(8).hex()}.tmp"

@@ -218,6 +218,18 @@ async def test_a_listing_without_paths_info_is_read_whole(server: HubServer, hub
     assert source.size_bytes == len(DATA)
 
 
+@pytest.mark.parametrize("code", [404, 500])
+async def test_a_size_that_nobody_tells(server: HubServer, hub: Hub, commit: str, code: int) -> None:
+    server.fault(REPO, "model.safetensors", Fault.say({"X-Linked-Size": None}))
+    source, _ = await hub.resolve(spec_of("model.safetensors"))
+    assert source.size_bytes == 3_000_000
+    server.fault(REPO, "@paths-info", Fault.status(code, times=None))
+    server.fault(REPO, "@tree", Fault.status(code, times=None))
+    source, _ = await hub.resolve(spec_of("model.safetensors"))
+    assert source.size_bytes is None
+    assert source.digest == f"sha256:{BIG.sha256}"
+
+
 async def test_no_digest_anywhere(server: HubServer, make_hub: MakeHub, commit: str) -> None:
     server.fault(REPO, "config.json", Fault.say({"ETag": '"mirror"'}))
     server.fault(REPO, "@paths-info", Fault.status(404, times=None))
