@@ -49,7 +49,8 @@ say "installing $WANTED"
 point() { ln -s "$1" "$PREFIX/current.new" && mv -T "$PREFIX/current.new" "$PREFIX/current"; }
 rm -f "$PREFIX/current.new"
 point "$NEW"
-[ -L "$PREFIX/bin" ] || ln -s current/bin "$PREFIX/bin"
+mkdir -p "$PREFIX/bin"
+for name in hfdmd hfdm; do ln -sfn "../current/bin/$name" "$PREFIX/bin/$name"; done
 
 start() { "$PREFIX/bin/hfdm" service install --system --now --program "$PREFIX/bin/hfdmd" && { [ -z "$OLD" ] || systemctl restart hfdmd.service; }; }
 if ! start; then

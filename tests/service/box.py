@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import subprocess
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -153,6 +152,11 @@ class Box:
         """The daemon's pid inside the box; 0 when it does not run."""
         return int(self.ok("systemctl", "show", "--property=MainPID", "--value", "hfdmd.service"))
 
+    def restart(self) -> None:
+        """A new daemon. The count of starts is set back: tests restart more often than people."""
+        self.ok("systemctl", "reset-failed", "hfdmd.service", "hfdmd.socket")
+        self.ok("systemctl", "restart", "hfdmd.service")
+
     def drop_in(self, text: str) -> None:
         """Changes hfdmd.service for one test; the empty text takes the change back."""
         folder = self.path("/etc/systemd/system/hfdmd.service.d")
@@ -227,7 +231,3 @@ class Box:
             connection.connect(str(self.path("/run/hub.sock")))
             connection.sendall(json.dumps(asked).encode() + b"\n")
             return int(json.loads(connection.makefile().readline())["sent"])
-
-
-def seconds_since(start_s: float) -> float:
-    return time.monotonic() - start_s

@@ -20,14 +20,17 @@ def ask(path: str) -> bool:
         except OSError as error:
             print(f"lost: {error}", file=sys.stderr)
             return False
-    return answer.startswith(b"HTTP/1.1 200 ")
+    answered = answer.startswith(b"HTTP/1.1 200 ")
+    if not answered:
+        print(f"not 200: {answer!r}", file=sys.stderr)
+    return answered
 
 
 def main(path: str, count: int) -> None:
     lost = 0
     for number in range(1, count + 1):
         lost += not ask(path)
-        if number % 500 == 0:
+        if number % 200 == 0:
             print(number, flush=True)
     print(f"lost {lost}", flush=True)
 

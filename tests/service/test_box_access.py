@@ -6,15 +6,15 @@ import json
 
 import pytest
 
-from tests.service.box import CACHE, HUB_URL, PREFIX, SOCKET, STATE, Box
+from tests.service.box import CACHE, HUB_URL, SOCKET, STATE, Box
 from tests.service.hub_in_box import SERVES, content
 
 MODEL = "model.safetensors"
 CURL = ("curl", "--silent", "--show-error", "--unix-socket", SOCKET)
 
 OFFLINE = f"""
-import hashlib, sys
-from huggingface_hub import hf_hub_download, snapshot_download
+import hashlib
+from huggingface_hub import hf_hub_download
 path = hf_hub_download("acme/small", "{MODEL}")
 print(hashlib.sha256(open(path, "rb").read()).hexdigest())
 print(hf_hub_download("acme/small", "config.json", local_files_only=True))
@@ -40,8 +40,10 @@ def test_a_member_downloads(box: Box) -> None:
 
 
 def test_a_member_reads_the_model_offline(box: Box) -> None:
-    env = ("env", "HF_HUB_OFFLINE=1", f"HF_HUB_CACHE={CACHE}/huggingface/hub", f"HF_ENDPOINT={HUB_URL}")
-    printed = box.ok_as("member", *env, f"{PREFIX}/bin/python", "-c", OFFLINE).split()
+    # A program of the member's own, with its own huggingface_hub.
+    cache = f"HF_HUB_CACHE={CACHE}/huggingface/hub"
+    env = ("env", "PYTHONPATH=/srv/hub/packages", "HF_HUB_OFFLINE=1", cache, f"HF_ENDPOINT={HUB_URL}")
+    printed = box.ok_as("member", *env, "/usr/bin/python3", "-c", OFFLINE).split()
     assert printed[0] == content("acme/small", MODEL).sha256
     assert printed[1].startswith(f"{CACHE}/huggingface/hub/models--acme--small/snapshots/")
 

@@ -62,6 +62,14 @@ def test_removes_only_its_own(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [foreign]
 
 
+def test_leaves_no_empty_folder(tmp_path: Path) -> None:
+    config = tmp_path / ".config"
+    unit, drop_in = config / "systemd/user/hfdmd.service", config / "systemd/user/hfdmd.service.d/own.conf"
+    files.write({unit: f"# {files.MARK}\n", drop_in: f"# {files.MARK}\n"})
+    files.remove([unit, drop_in])
+    assert list(config.iterdir()) == []
+
+
 def test_says_why_a_folder_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ServiceError, match="cannot be written"):

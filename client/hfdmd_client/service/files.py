@@ -11,6 +11,9 @@ from hfdmd_client.service.errors import ServiceError
 
 MARK = "Written by 'hfdm service install', and removed by 'hfdm service uninstall'. Put changes into a drop-in."
 
+_KEPT = ("etc", ".config", "Library")
+"""Where the emptied folders end: these are everybody's."""
+
 
 def write(files: Mapping[Path, str], *, mode: int = 0o644) -> list[Path]:
     """Bring every file to its text; returns those that were changed.
@@ -28,14 +31,14 @@ def write(files: Mapping[Path, str], *, mode: int = 0o644) -> list[Path]:
 
 
 def remove(paths: Iterable[Path]) -> list[Path]:
-    """Delete those that are ours, and the folders of drop-ins that are empty then; returns what was deleted."""
-    removed = []
-    for path in paths:
-        if path.is_file() and is_ours(path):
-            path.unlink()
-            removed.append(path)
-            if path.parent.name.endswith(".service.d") and not any(path.parent.iterdir()):
-                path.parent.rmdir()
+    """Delete those that are ours, and the folders that are empty then; returns the files that were deleted."""
+    removed = [path for path in paths if path.is_file() and is_ours(path)]
+    for path in removed:
+        path.unlink()
+        for folder in path.parents:
+            if folder.name in _KEPT or any(folder.iterdir()):
+                break
+            folder.rmdir()
     return removed
 
 

@@ -71,7 +71,7 @@ def _code(program: Path) -> Iterator[Path]:
         first = file.readline(512).decode("utf-8", "replace").strip()
     if first.startswith("#!/") and " " not in first:
         yield Path(first[2:])
-    if program.parent.resolve() == Path(sysconfig.get_path("scripts")).resolve():
+    if program.resolve().parent == Path(sysconfig.get_path("scripts")).resolve():
         yield Path(sys.executable)
         yield Path(str(resources.files("hfdmd")))
 
