@@ -149,9 +149,9 @@ export function DownloadButton(props: DownloadButtonProps) {
           title={item?.error ?? undefined}
           role={failed ? "alert" : undefined}
           className={join(
-            "mt-1 block min-h-[1.25rem] px-4 text-xs leading-5 tabular-nums",
+            "mt-1 block min-h-[1.25rem] px-4 text-center text-xs leading-5 tabular-nums",
             cancellable && "me-9",
-            failed ? TINTED_TEXT : "truncate text-center opacity-80",
+            failed ? TINTED_TEXT : "truncate opacity-80",
           )}
         >
           {reason}

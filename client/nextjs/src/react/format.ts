@@ -10,7 +10,7 @@ function number(locale: string, options: Intl.NumberFormatOptions): Intl.NumberF
 }
 
 const unit = (locale: string, value: number, name: string, digits = 0) =>
-  number(locale, { style: "unit", unit: name, unitDisplay: "short", maximumFractionDigits: digits }).format(value);
+  number(locale, { style: "unit", unit: name, unitDisplay: name === "byte" ? "long" : "short", maximumFractionDigits: digits }).format(value);
 
 const SIZES = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte", "petabyte"];
 
@@ -35,9 +35,9 @@ export const formatPercent = (percent: number, locale: string) =>
 export function formatDuration(seconds: number, locale: string): string {
   const s = Math.max(0, Math.round(seconds));
   if (s < 60) return unit(locale, s, "second");
-  if (s < 3600) return unit(locale, Math.round(s / 60), "minute");
-  const hours = Math.floor(s / 3600);
+  if (s < 3570) return unit(locale, Math.round(s / 60), "minute");
+  const hours = Math.floor((s + 30) / 3600);
   if (hours >= 48) return unit(locale, Math.round(hours / 24), "day");
-  const minutes = Math.floor((s % 3600) / 60);
+  const minutes = Math.max(0, Math.round((s - hours * 3600) / 60));
   return minutes > 0 && hours < 10 ? `${unit(locale, hours, "hour")} ${unit(locale, minutes, "minute")}` : unit(locale, hours, "hour");
 }

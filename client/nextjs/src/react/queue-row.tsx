@@ -69,7 +69,7 @@ export const QueueRow = memo(function QueueRow({ item, store, files }: { item: I
           )}
         </div>
       </div>
-      {state !== "done" && item.status !== "cancelled" && (
+      {state !== "done" && state !== "failed" && item.status !== "cancelled" && (
         <div
           role="progressbar"
           aria-label={fill(text.progressOf, { name: nameOf(item) })}
@@ -81,7 +81,7 @@ export const QueueRow = memo(function QueueRow({ item, store, files }: { item: I
         >
           <div
             className={join(
-              "h-full rounded-full bg-[color:var(--hf)]",
+              "h-full bg-[color:var(--hf)]",
               state === "resolving" ? "opacity-30 motion-safe:animate-pulse" : FILL,
             )}
             style={{ transform: `scaleX(${state === "resolving" ? 1 : item.progress / 100})` }}
@@ -90,7 +90,7 @@ export const QueueRow = memo(function QueueRow({ item, store, files }: { item: I
       )}
       <div className={join("mt-1 flex flex-wrap gap-x-4 text-xs tabular-nums", MUTED)}>
         <span>{sizes()}</span>
-        {state !== "failed" && state !== "done" && <span>{captionOf(item, state, words, now)}</span>}
+        {isLive(item) && <span>{captionOf(item, state, words, now)}</span>}
         {isRepo(item) && item.filesTotal !== null && (
           <span>
             {fill(text.filesDone, { done: item.filesDone, total: item.filesTotal })}
@@ -128,7 +128,7 @@ export const QueueRow = memo(function QueueRow({ item, store, files }: { item: I
   );
 
   function sizes(): string {
-    if (item.totalBytes === null) return text.unknownSize;
+    if (item.totalBytes === null) return state === "failed" ? "" : text.unknownSize;
     const total = words.bytes(item.totalBytes);
     return state === "done" ? total : fill(text.ofTotal, { done: words.bytes(item.downloadedBytes), total });
   }

@@ -1,9 +1,9 @@
 "use client";
 
-import { useMemo, useState } from "react";
+import { useMemo, useState, useSyncExternalStore, type ReactNode } from "react";
 
-import { escapeGlob, type Target } from "../browser/item.js";
-import type { RequestError } from "../browser/store.js";
+import { escapeGlob, isLive, keyOf, stateOf, type Target } from "../browser/item.js";
+import type { RequestError, Store } from "../browser/store.js";
 import { useStore } from "./context.js";
 import { DownloadButton } from "./download-button.js";
 import { Command } from "./download-queue.js";
@@ -52,8 +52,8 @@ export function RepoFiles({ modelRepo, revision, repoType, basePath, className, 
     if (!next.delete(name)) next.add(name);
     setPicked(next);
   };
-  const download = (target: Target) => {
-    store.download(target).then(
+  const download = (targets: Target[]) => {
+    Promise.all(targets.map((target) => store.download(target))).then(
       () => setPicked(new Set()),
       (failure: RequestError) => setRefused(words.reason(failure.code) ?? failure.message),
     );
@@ -69,11 +69,11 @@ export function RepoFiles({ modelRepo, revision, repoType, basePath, className, 
       {files && files.length > 0 && (
         <div className="flex flex-wrap items-center gap-2 pt-3">
           {chosen.length > 0 && (
-            <Command on={() => download(targetOf(of, chosen))}>
+            <Command on={() => download(chosen.map((group) => targetOf(of, group)))}>
               {fill(text.downloadSelected, { count: chosen.length, size: sizeOf(chosen) })}
             </Command>
           )}
-          <Command on={() => download(of)}>{fill(text.downloadAll, { size: sizeOf(groups) })}</Command>
+          <Command on={() => download([of])}>{fill(text.downloadAll, { size: sizeOf(groups) })}</Command>
         </div>
       )}
     </section>
@@ -121,7 +121,9 @@ export function RepoFiles({ modelRepo, revision, repoType, basePath, className, 
                   {text.cached}
                 </span>
               )}
-              <DownloadButton {...targetOf(of, [group])} basePath={basePath} burst={burst} caption={false} className="w-48" />
+              <Parts of={of} group={group} store={store}>
+                <DownloadButton {...targetOf(of, group)} basePath={basePath} burst={burst} caption={false} className="w-48" />
+              </Parts>
             </li>
           ))}
         </ul>
@@ -130,8 +132,34 @@ export function RepoFiles({ modelRepo, revision, repoType, basePath, className, 
   }
 }
 
-/** One file as a download of its own, several as one request for exactly these. */
-function targetOf(of: Of, groups: readonly FileGroup[]): Target {
-  const paths = groups.flatMap((group) => group.files.map((file) => file.filePath));
+/** The button of a group; of a split file whose parts another request covers (the whole repo), how far these are. */
+function Parts({ of, group, store, children }: { of: Of; group: FileGroup; store: Store; children: ReactNode }) {
+  const words = useAllWords();
+  const own = keyOf(targetOf(of, group));
+  const text = useSyncExternalStore(
+    store.subscribe,
+    () => {
+      if (group.files.length === 1 || stateOf(store.find(own)) !== "idle") return null;
+      const parts = group.files.map(({ filePath }) => store.find(keyOf({ ...of, filePath })));
+      if (!parts.some((part) => part && (isLive(part) || part.status === "done"))) return null;
+      if (parts.every((part) => part?.status === "done")) return words.text.done;
+      const here = parts.reduce((sum, part) => sum + (part?.downloadedBytes ?? 0), 0);
+      return group.size ? words.percent(Math.min(99, (here / group.size) * 100)) : words.text.states.downloading;
+    },
+    () => null,
+  );
+  if (text === null) return children;
+  return (
+    <span className={join("flex h-10 w-48 items-center", HUE.downloading)}>
+      <span className={join("me-9 flex h-full flex-1 items-center justify-center rounded-full font-medium tabular-nums", TINTED)}>
+        <span className={TINTED_TEXT}>{text}</span>
+      </span>
+    </span>
+  );
+}
+
+/** One file as a download of its own, the parts of a split one as one request for exactly these. */
+function targetOf(of: Of, group: FileGroup): Target {
+  const paths = group.files.map((file) => file.filePath);
   return paths.length === 1 ? { ...of, filePath: paths[0] } : { ...of, include: paths.map(escapeGlob) };
 }

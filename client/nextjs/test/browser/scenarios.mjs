@@ -287,6 +287,7 @@ export const scenarios = {
       return found.map(Boolean).join() === "false,true,true,false,true";
     });
     await new Button(page, "web/tiny-GGUF/config.json").is("done");
+    await row("BF16").locator('button[data-state="done"]').waitFor();
     await row("Q4_K_M").locator("button[data-state]").click();
     await row("Q4_K_M").locator('button[data-state="done"]').waitFor();
   },

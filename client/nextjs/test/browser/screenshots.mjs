@@ -55,6 +55,7 @@ export async function takeScreenshots(stage, browser) {
 }
 
 async function burst(stage, browser) {
+  await stage.ask("/api/pause", "POST", { all: true });
   await stage.tell({ rate: 0 });
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
   const page = await context.newPage();

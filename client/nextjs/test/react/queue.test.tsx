@@ -1,0 +1,177 @@
+import { fireEvent, screen, within } from "@testing-library/react";
+import { afterEach, beforeEach, expect, test } from "vitest";
+
+import { DownloadQueue, groupFiles, RepoFiles, formatBytes, formatDuration, formatPercent, formatRate } from "../../src/react/index.js";
+import type { RepoFile } from "../../src/index.js";
+import { answerWith, asked, download, EMPTY_LIST, newBase, repo, say, settle, setUp, show, tearDown } from "./stage.js";
+
+beforeEach(setUp);
+afterEach(tearDown);
+
+const info = { version: "1", apiVersion: "1", hubEndpoint: "h", freeBytes: 50_000_000, counts: {}, bytesPerSecond: 0, loading: false };
+
+async function queue() {
+  answerWith(({ path }) => ({ body: path === "info" ? info : EMPTY_LIST }));
+  await show(<DownloadQueue basePath={newBase()} showInTitle />);
+}
+
+const rows = () => screen.getAllByRole("listitem").map((row) => row.dataset.id);
+
+test("empty only when it is known to be empty", async () => {
+  await queue();
+  expect(screen.getByText("Loading…")).toBeTruthy();
+  await say(["ready", {}]);
+  expect(screen.getByText(/^Nothing here yet/)).toBeTruthy();
+});
+
+test("failed first, what moves, what waits in its order, then what ended; files of a repo stand under it", async () => {
+  await queue();
+  await say(
+    ["progress", download({ id: "done", filePath: "a", status: "done" })],
+    ["progress", download({ id: "q2", filePath: "b", status: "queued", queuePosition: 2 })],
+    ["progress", download({ id: "q1", filePath: "c", status: "queued", queuePosition: 1 })],
+    ["progress", download({ id: "active", filePath: "d", bytesPerSecond: 2e6, downloadedBytes: 30e6, progress: 50 })],
+    ["progress", download({ id: "failed", filePath: "e", status: "failed", reason: "disk_error", error: "cannot write: EIO" })],
+    ["repo", repo()],
+    ["progress", download({ id: "of-repo", filePath: "f", repoIds: ["r1"], status: "done" })],
+    ["ready", {}],
+  );
+  expect(rows()).toEqual(["failed", "active", "r1", "q1", "q2", "done"]);
+  expect(screen.getByRole("alert").textContent).toBe("Disk error: cannot write: EIO");
+  expect(screen.getAllByText("2 MB/s")).toHaveLength(2); // in all, and in the row
+  expect(screen.getByText("1 of 3 files")).toBeTruthy();
+  expect(screen.getByRole("button", { name: /^Active/ }).textContent).toBe("Active2");
+  expect(document.title).toMatch(/^\(\d+%\)/);
+  fireEvent.click(screen.getByRole("button", { name: "Show the files of owner/name" }));
+  expect(rows()).toContain("of-repo");
+  fireEvent.click(screen.getByRole("button", { name: /^Failed/ }));
+  expect(rows()).toEqual(["failed"]);
+});
+
+test("a warning before what will not fit, with the numbers", async () => {
+  await queue();
+  await say(["progress", download({ totalBytes: 9e9, downloadedBytes: 1e9 })], ["ready", {}]);
+  expect(screen.getByText("8 GB are still to come, but only 50 MB are free.")).toBeTruthy();
+});
+
+test("rows act by id, the bar on everything", async () => {
+  await queue();
+  await say(["progress", download({ status: "queued", queuePosition: 2 })], ["ready", {}]);
+  answerWith(({ path }) => ({ body: path === "info" ? info : { downloads: [download({ status: "queued", queuePosition: 1 })], repos: [] } }));
+  fireEvent.click(screen.getByRole("button", { name: "Move up owner/name/model.gguf" }));
+  await settle(0);
+  expect(asked).toContainEqual({ method: "PATCH", path: "download", body: { id: "d1", position: 1 } });
+  fireEvent.click(screen.getByRole("button", { name: "Pause all" }));
+  await settle(0);
+  expect(asked).toContainEqual({ method: "POST", path: "pause", body: { all: true } });
+  asked.length = 0;
+  fireEvent.click(screen.getByRole("button", { name: "Resume all" })); // nothing is paused
+  await settle(0);
+  expect(asked.filter(({ method }) => method === "POST")).toEqual([]);
+});
+
+test("forgetting takes the row away and leaves the file", async () => {
+  await queue();
+  const done = download({ status: "done" });
+  await say(["progress", done], ["ready", {}]);
+  answerWith(({ path }) => ({ body: path === "info" ? info : { downloads: [done], repos: [] } }));
+  fireEvent.click(screen.getByRole("button", { name: "Forget owner/name/model.gguf" }));
+  await settle();
+  expect(asked).toContainEqual({ method: "DELETE", path: "download?id=d1", body: undefined });
+  expect(screen.queryAllByRole("listitem")).toEqual([]);
+});
+
+test("what the daemon refuses is said in the row", async () => {
+  await queue();
+  await say(["progress", download()], ["ready", {}]);
+  answerWith(() => ({ status: 409, body: { code: "not_allowed_now", detail: "It is done already." } }));
+  fireEvent.click(screen.getByRole("button", { name: /^Pause owner/ }));
+  await settle();
+  expect(screen.getByRole("alert").textContent).toBe("It is done already.");
+});
+
+const file = (filePath: string, size: number | null): RepoFile => ({ filePath, size, status: null, id: null, cached: false });
+
+test("quantisations by size, split files as one, the rest by name", () => {
+  const groups = groupFiles([
+    file("README.md", 10),
+    file("m-Q8_0.gguf", 800),
+    file("m-BF16-00002-of-00002.gguf", 700),
+    file("m-BF16-00001-of-00002.gguf", 900),
+    file("UD-IQ2_XXS/m-UD-IQ2_XXS.gguf", 200),
+    file("m.Q4_K_M.gguf", 400),
+    file("mmproj-F16.gguf", 50),
+    file("plain.gguf", 5),
+  ]);
+  expect(groups.map(({ quantisation, name, size }) => [quantisation, name, size])).toEqual([
+    ["UD-IQ2_XXS", "UD-IQ2_XXS/m-UD-IQ2_XXS.gguf", 200],
+    ["Q4_K_M", "m.Q4_K_M.gguf", 400],
+    ["Q8_0", "m-Q8_0.gguf", 800],
+    ["BF16", "m-BF16.gguf", 1600],
+    [null, "mmproj-F16.gguf", 50],
+    [null, "plain.gguf", 5],
+    [null, "README.md", 10],
+  ]);
+  expect(groups[3]?.files.map(({ filePath }) => filePath)).toEqual(["m-BF16-00001-of-00002.gguf", "m-BF16-00002-of-00002.gguf"]);
+});
+
+test("RepoFiles: pick some, each is asked for by itself; the whole repo at once", async () => {
+  const pages = [
+    { commit: "c", files: [file("m-Q4_0.gguf", 4e6), file("m-F16-00001-of-00002.gguf", 9e6)], nextCursor: "2" },
+    { commit: "c", files: [file("m-F16-00002-of-00002.gguf", 1e6), file("[x].txt", 7)], nextCursor: null },
+  ];
+  answerWith(({ method, path }) => {
+    if (path.startsWith("files")) return { body: pages[path.includes("cursor=2") ? 1 : 0] };
+    return { body: method === "POST" ? repo({ id: `r${asked.length}`, status: "queued" }) : EMPTY_LIST };
+  });
+  await show(<RepoFiles modelRepo="owner/name" basePath={newBase()} />);
+  await say(["ready", {}]);
+  expect(within(screen.getAllByRole("listitem")[1] as HTMLElement).getByText(/10 MB · 2 parts/)).toBeTruthy();
+  fireEvent.click(screen.getByRole("checkbox", { name: "Select m-F16.gguf" }));
+  fireEvent.click(screen.getByRole("checkbox", { name: "Select [x].txt" }));
+  fireEvent.click(screen.getByRole("button", { name: /^Download 2 selected · 10 MB/ }));
+  await settle();
+  expect(asked.filter(({ method }) => method === "POST").map(({ body }) => body)).toEqual([
+    { modelRepo: "owner/name", include: ["m-F16-00001-of-00002.gguf", "m-F16-00002-of-00002.gguf"] },
+    { modelRepo: "owner/name", filePath: "[x].txt" },
+  ]);
+  fireEvent.click(screen.getByRole("button", { name: /^Download all · 14 MB/ }));
+  await settle();
+  expect(asked.filter(({ method }) => method === "POST").at(-1)?.body).toEqual({ modelRepo: "owner/name" });
+});
+
+test("RepoFiles: what the Hub refuses is said, and tried again on demand", async () => {
+  answerWith(({ path }) =>
+    path.startsWith("files") ? { status: 404, body: { code: "repo_not_found", detail: "owner/name does not exist" } } : { body: EMPTY_LIST },
+  );
+  await show(<RepoFiles modelRepo="owner/name" basePath={newBase()} />);
+  expect(screen.getByRole("alert").textContent).toContain("No such repo: owner/name does not exist");
+  answerWith(({ path }) => ({ body: path.startsWith("files") ? { commit: "c", files: [file("a", 1)], nextCursor: null } : EMPTY_LIST }));
+  fireEvent.click(screen.getByRole("button", { name: "Try again" }));
+  await settle();
+  expect(screen.getByText("a")).toBeTruthy();
+});
+
+test("numbers for a person", () => {
+  expect([0, 999, 999.5, 12_345, 999_499, 999_500, 26_160_000, 8e9].map((n) => formatBytes(n, "en"))).toEqual([
+    "0 bytes",
+    "999 bytes",
+    "1 kB",
+    "12 kB",
+    "999 kB",
+    "1 MB",
+    "26.2 MB",
+    "8 GB",
+  ]);
+  expect(formatRate(1_500_000, "de")).toBe("1,5 MB/s");
+  expect([99.9, 100, 0.4].map((n) => formatPercent(n, "en"))).toEqual(["99%", "100%", "0%"]);
+  expect([3, 59.6, 90, 3599, 3700, 36_000, 400_000].map((n) => formatDuration(n, "en"))).toEqual([
+    "3 sec",
+    "1 min",
+    "2 min",
+    "1 hr",
+    "1 hr 2 min",
+    "10 hr",
+    "5 days",
+  ]);
+});
