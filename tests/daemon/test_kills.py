@@ -1,0 +1,49 @@
+"""Kills and pauses cost next to nothing: what the Hub sent in all is hardly more than the file."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from pathlib import Path
+
+from tests.daemon.test_main_job import BIG, REPO
+from tests.hub import HubServer, seeded
+from tests.running import Daemon, until
+
+KILLS = 20
+PAUSES = 50
+MIB = 1 << 20
+
+
+def test_twenty_kills_of_a_256_mib_file(hub: HubServer, daemon: Daemon) -> None:
+    size = 256 * MIB
+    content = seeded(size, seed=20)
+    hub.add_repo(REPO, {BIG: content})
+    hub.rate_bytes_per_s = 12_000_000
+    chance = random.Random(20)
+    key = daemon.download(REPO, BIG).json["id"]
+    for moment in sorted(chance.uniform(0.01, 0.97) for _ in range(KILLS)):
+        until(lambda at=moment * size: daemon.one(key)["downloadedBytes"] >= at, "it has come so far")  # type: ignore[misc]
+        daemon.kill()
+        daemon.start()
+    hub.rate_bytes_per_s = 0
+    done = daemon.wait(key, "done")
+    assert hashlib.sha256(Path(done["path"]).read_bytes()).hexdigest() == content.sha256
+    assert hub.sent_bytes(BIG) <= size * 1.05, f"{hub.sent_bytes(BIG) / size:.3f} of the size was sent"
+
+
+def test_fifty_pauses(hub: HubServer, daemon: Daemon) -> None:
+    size = 64 * MIB
+    content = seeded(size, seed=50)
+    hub.add_repo(REPO, {BIG: content})
+    hub.rate_bytes_per_s = 16_000_000
+    chance = random.Random(50)
+    key = daemon.download(REPO, BIG).json["id"]
+    for moment in sorted(chance.uniform(0.0, 0.9) for _ in range(PAUSES)):
+        until(lambda at=moment * size: daemon.one(key)["downloadedBytes"] >= at, "it has come so far")  # type: ignore[misc]
+        assert daemon.post("/api/pause", id=key).json["downloads"][0]["status"] == "paused"
+        daemon.post("/api/resume", id=key)
+    hub.rate_bytes_per_s = 0
+    done = daemon.wait(key, "done")
+    assert hashlib.sha256(Path(done["path"]).read_bytes()).hexdigest() == content.sha256
+    assert hub.sent_bytes(BIG) <= size * 1.05, f"{hub.sent_bytes(BIG) / size:.3f} of the size was sent"
