@@ -95,24 +95,22 @@ class LocalDir:
         self.inside.note_change(above)
         return self._entered(spec, source)
 
-    def copy_in(self, blob: int, spec: FileSpec, source: Source, stopped: Callable[[], bool]) -> Placed | None:
-        """Copy (or clone) an open blob to the place; what is verified is the copy. None when it is not the content."""
+    def copy_new(self, blob: int, spec: FileSpec, source: Source, stopped: Callable[[], bool]) -> str | None:
+        """Copy (or clone) an open blob among the books, not synced yet; its name.
+
+        What is verified is the copy. None when it is not the content.
+        """
         name = layout.new_name(spec.id)
         self._discard(name)
         fd = os.open(name, _NEW, 0o666, dir_fd=self.books())
+        good = False
         try:
             good = durable.copy_file(blob, fd, stopped) and has_content(fd, source, stopped)
-            if good:
-                durable.sync_file(fd)
-        except OSError:
-            self._discard(name)
-            raise
         finally:
             os.close(fd)
-        if not good:
-            self._discard(name)
-            return None
-        return self.move_in(name, spec, source, None)
+            if not good:
+                self._discard(name)
+        return name if good else None
 
     def write_new(self, spec: FileSpec, data: bytes) -> str:
         """A small file among the books, not synced yet; its name."""

@@ -180,16 +180,23 @@ class Shelf:
         if not Path(local_dir).is_dir() and not any(self._cache.has_blob(spec, source) for spec, source, _ in group):
             return [None] * len(group)
         with self._local.open(local_dir) as folder:
-            results = [
-                attempt(partial(self._adopt_local, folder, spec, source, previous, stopped), spec)
+            found = [
+                attempt(partial(self._find_local, folder, spec, source, previous, stopped), spec)
                 for spec, source, previous in group
+            ]
+            copies = [one for one in found if isinstance(one, str)]
+            durable.sync_files(folder.books(), copies)
+            results = [
+                attempt(partial(folder.move_in, one, spec, source, previous), spec) if isinstance(one, str) else one
+                for one, (spec, source, previous) in zip(found, group, strict=True)
             ]
             folder.inside.sync()
         return results
 
-    def _adopt_local(
+    def _find_local(
         self, folder: LocalDir, spec: FileSpec, source: Source, previous: Placed | None, stopped: Callable[[], bool]
-    ) -> Placed | None:
+    ) -> Placed | str | None:
+        """The file in its place, or the name of a copy of the cache's that may go there."""
         layout.check_source(source)
         layout.check_local(spec)
         taken = folder.take(spec, source, previous, stopped)
@@ -202,7 +209,7 @@ class Shelf:
         try:
             if source.size_bytes not in (None, os.fstat(blob).st_size):
                 return None
-            return folder.copy_in(blob, spec, source, stopped)
+            return folder.copy_new(blob, spec, source, stopped)
         finally:
             os.close(blob)
 

@@ -156,6 +156,15 @@ def test_what_hfdmd_put_there_is_replaced_by_the_new_commits(shelf: Shelf, local
     assert (local / "a.bin").read_bytes() == b"edited by the user"
 
 
+def test_a_new_commits_file_comes_from_the_cache(shelf: Shelf, local: Path) -> None:
+    spec = spec_of("a.bin", local_dir=local)
+    first = put(shelf, spec, DATA)
+    put(shelf, spec_of("a.bin"), b"newer", commit=OTHER_COMMIT)
+    [second] = shelf.adopt([(spec, source_of(b"newer", lfs=True, commit=OTHER_COMMIT), first)])
+    assert isinstance(second, Placed)
+    assert (local / "a.bin").read_bytes() == b"newer"
+
+
 def test_an_unchanged_file_of_a_new_commit_is_kept(shelf: Shelf, local: Path) -> None:
     spec = spec_of("a.bin", local_dir=local)
     first = put(shelf, spec, DATA)
