@@ -179,10 +179,10 @@ class Cache:
             self._tidy(repo)
 
     def orphan_parts(self, known: Collection[Path]) -> list[Path]:
-        """Part files of ours that are not among `known`."""
+        """Part files of ours that are not among `known`, and what a crash left of files that live for moments."""
         kept = set(known)
-        found = self.root.glob("*--*/blobs/hfdmd-*")
-        return [path for path in found if layout.is_part_name(path.name) and path not in kept and not path.is_symlink()]
+        found = [path for below in ("blobs", "trees") for path in self.root.glob(f"*--*/{below}/hfdmd-*")]
+        return [path for path in found if layout.is_our_name(path.name) and path not in kept]
 
     @contextlib.contextmanager
     def open_repo(self, spec: FileSpec | RepoSpec) -> Iterator[RepoFolder]:
@@ -251,7 +251,7 @@ class Cache:
         if os.environ.get("HF_HUB_DISABLE_SYMLINKS", "").upper() in {"1", "ON", "YES", "TRUE"}:
             return False
         if self._symlinks is None:
-            name = f"hfdmd-{os.urandom(8).hex()}.tmp"
+            name = layout.temporary_name()
             try:
                 os.symlink("x", name, dir_fd=blobs)
                 os.unlink(name, dir_fd=blobs)

@@ -1,10 +1,11 @@
-"""The names of things on disk, in the Hub's cache and in a local folder. Pure; checks what it turns into paths.
+"""The names of things on disk, in the Hub's cache and in a local folder; checks what it turns into paths.
 
 Source: `huggingface_hub.file_download` and `_local_folder`.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from functools import lru_cache
 
@@ -24,7 +25,7 @@ CACHEDIR_TAG = (
 BOOKS = (".cache", "huggingface")
 """Where a local folder keeps the Hub client's books."""
 
-_PART = re.compile(r"hfdmd-[0-9a-f]{32}\.(part|new)")
+_OURS = re.compile(r"hfdmd-(?:[0-9a-f]{32}\.(?:part|new)|[0-9a-f]{16}\.tmp)")
 
 
 def part_name(download_id: str) -> str:
@@ -37,8 +38,14 @@ def new_name(download_id: str) -> str:
     return f"hfdmd-{download_id}.new"
 
 
-def is_part_name(name: str) -> bool:
-    return _PART.fullmatch(name) is not None
+def temporary_name() -> str:
+    """A name for what is renamed to its own at once."""
+    return f"hfdmd-{os.urandom(8).hex()}.tmp"
+
+
+def is_our_name(name: str) -> bool:
+    """Whether a file is a part file of ours, or what a crash left of something shorter-lived."""
+    return _OURS.fullmatch(name) is not None
 
 
 @lru_cache(maxsize=1024)

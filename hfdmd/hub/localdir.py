@@ -202,7 +202,7 @@ class LocalDir:
         if len(os.fsencode(name)) > 255:
             _log.info("no metadata for a file whose name is too long for it")
             return
-        temporary = f"hfdmd-{os.urandom(8).hex()}.tmp"
+        temporary = layout.temporary_name()
         folder = self.books(above)
         fd = os.open(temporary, _NEW, 0o666, dir_fd=folder)
         try:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from hfdmd.hub import layout
 from hfdmd.hub.content import has_content
 from hfdmd.hub.durable import write_all
 from hfdmd.record import Source
@@ -61,7 +62,7 @@ def link_shared(root: Path, payload: Path, blob: Path) -> bool:
         if not stat.S_ISREG(os.lstat(payload).st_mode):
             return False
         _count_in(payload.with_name(f"{payload.name}.refs"), blob.relative_to(root).as_posix())
-        temporary = blob.with_name(f"hfdmd-{os.urandom(8).hex()}.tmp")
+        temporary = blob.with_name(layout.temporary_name())
         os.symlink(os.path.relpath(payload, blob.parent), temporary)
         os.replace(temporary, blob)
     except FileNotFoundError:

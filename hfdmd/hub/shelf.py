@@ -149,7 +149,10 @@ class Shelf:
                 write_tree(folder.inside, layout.BOOKS, commit, entries)
 
     def orphan_parts(self, known: Collection[Path]) -> list[Path]:
-        """Part files of hfdmd in the cache that are not among `known`."""
+        """Part files of hfdmd in the cache that are not among `known`, and what a crash left of shorter-lived ones.
+
+        Only for a daemon that places nothing yet.
+        """
         return self._cache.orphan_parts(known)
 
     def cached(self, spec: FileSpec, source: Source) -> bool:

@@ -10,16 +10,18 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from hfdmd.failure import Failure
 from hfdmd.hub import durable, layout
-from hfdmd.hub.content import Placed, has_content
+from hfdmd.hub.content import Placed, has_content, never
 from hfdmd.hub.folders import Folders, make_folders
 from hfdmd.record import FileSpec, Source, is_commit
 from hfdmd.wire.types import Reason
+
+_NEW = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class RepoFolder:
@@ -87,7 +89,10 @@ class RepoFolder:
             return
         self.inside.note_change(folder)
         if self.symlinks:
-            self._link(wanted, parent, name)
+            try:
+                self._link(wanted, parent, name, replace=found is not None)
+            except FileExistsError:  # an app was here in this moment: look again
+                self.point(spec, source, previous)
         else:
             self._copy_blob(source, parent, name)
 
@@ -117,19 +122,14 @@ class RepoFolder:
         parent = self.inside.open(folder, make=True)
         if _read_small(parent, name) == commit.encode():
             return
-        temporary = f"hfdmd-{os.urandom(8).hex()}.tmp"
-        fd = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o666, dir_fd=parent)
-        try:
+        with self._temporary() as temporary:
+            fd = os.open(temporary, _NEW, 0o666, dir_fd=self.blobs())
             try:
                 durable.write_all(fd, commit.encode())
                 os.fsync(fd)
             finally:
                 os.close(fd)
-            os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
-        except OSError:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary, dir_fd=parent)
-            raise
+            os.rename(temporary, name, src_dir_fd=self.blobs(), dst_dir_fd=self.inside.open(folder))
         self.inside.note_change(folder)
 
     def remove_entry(self, spec: FileSpec, source: Source, placed: Placed) -> bool:
@@ -241,33 +241,38 @@ class RepoFolder:
             return True
         raise _taken(self.pointer(spec, source))
 
-    def _link(self, wanted: str, parent: int, name: str) -> None:
-        temporary = f"hfdmd-{os.urandom(8).hex()}.tmp"
-        os.symlink(wanted, temporary, dir_fd=parent)
-        try:
-            os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
-        except OSError:
-            os.unlink(temporary, dir_fd=parent)
-            raise
+    def _link(self, wanted: str, parent: int, name: str, *, replace: bool) -> None:
+        if not replace:
+            os.symlink(wanted, name, dir_fd=parent)
+            return
+        with self._temporary() as temporary:
+            os.symlink(wanted, temporary, dir_fd=self.blobs())
+            os.rename(temporary, name, src_dir_fd=self.blobs(), dst_dir_fd=parent)
 
     def _copy_blob(self, source: Source, parent: int, name: str) -> None:
         """Without links an existing blob, which others may use, is copied."""
-        temporary = f"hfdmd-{os.urandom(8).hex()}.tmp"
         blob = os.open(source.etag, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.blobs())
         try:
-            fd = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o666, dir_fd=parent)
-            try:
-                durable.copy_file(blob, fd, lambda: False)
-                durable.sync_file(fd)
-            finally:
-                os.close(fd)
-            os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
-        except OSError:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary, dir_fd=parent)
-            raise
+            with self._temporary() as temporary:
+                fd = os.open(temporary, _NEW, 0o666, dir_fd=self.blobs())
+                try:
+                    durable.copy_file(blob, fd, never)
+                    durable.sync_file(fd)
+                finally:
+                    os.close(fd)
+                os.rename(temporary, name, src_dir_fd=self.blobs(), dst_dir_fd=parent)
         finally:
             os.close(blob)
+
+    @contextlib.contextmanager
+    def _temporary(self) -> Iterator[str]:
+        """A name among the blobs, where nobody minds what a crash leaves; what still has it in the end is deleted."""
+        name = layout.temporary_name()
+        try:
+            yield name
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=self.blobs())
 
 
 def _read_small(parent: int, name: str) -> bytes | None:

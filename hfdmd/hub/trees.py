@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from hfdmd.hub import durable, names
+from hfdmd.hub import durable, layout, names
 from hfdmd.hub.folders import Folders
 from hfdmd.hub.listing import Entry
 from hfdmd.hub.names import PathGuard
@@ -55,7 +55,7 @@ _TREE = msgspec.json.Decoder(_Tree)
 def write_tree(inside: Folders, above: tuple[str, ...], commit: str, entries: Iterable[Entry]) -> None:
     """Write `trees/<commit>.json` in the folder `above`, in one step. Raises OSError."""
     folder = inside.open((*above, "trees"), make=True)
-    temporary = f"hfdmd-{os.urandom(8).hex()}.tmp"
+    temporary = layout.temporary_name()
     fd = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o666, dir_fd=folder)
     try:
         try:

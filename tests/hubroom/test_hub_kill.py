@@ -1,0 +1,80 @@
+"""A kill at any moment leaves a cache that nobody finds fault with, and no half file under its final name."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from huggingface_hub import scan_cache_dir
+
+from hfdmd.hub.shelf import Shelf
+from tests.hubroom.files import git_oid
+
+KILLS = 12
+
+WRITER = """
+import itertools, sys
+from pathlib import Path
+from hfdmd.hub.client import Entry
+from hfdmd.hub.shelf import Shelf
+from tests.hubroom.files import put, source_of, spec_of
+
+root = Path(sys.argv[1])
+shelf = Shelf(root / "hub")
+shelf.prepare()
+print("ready", flush=True)
+for turn in itertools.count(int(sys.argv[2])):
+    commit = f"{turn % 3:040x}"
+    for local in (None, root / "local"):
+        items = [
+            (spec_of(f"d{i % 3}/{turn}-{i}.json", local_dir=local), source_of(data, commit=commit), data, None)
+            for i in range(10)
+            for data in [b"%d-%d" % (turn, i) * 20]
+        ]
+        shelf.place_small(items)
+        put(shelf, spec_of(f"big-{turn}.bin", local_dir=local), b"%d" % turn * 5000, lfs=False, commit=commit)
+    shelf.write_tree(spec_of("x").repo, commit, [Entry(s.file_path, o, "1" * 40) for s, o, _, _ in items])
+"""
+
+
+def test_kills_at_any_moment(tmp_path: Path) -> None:
+    chance = random.Random(11)
+    for kill in range(KILLS):
+        command = [sys.executable, "-c", WRITER, str(tmp_path), str(kill * 1000)]
+        root = Path(__file__).parents[2]
+        writer = subprocess.Popen(
+            command, stdout=subprocess.PIPE, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}
+        )
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"ready\n"
+        time.sleep(chance.uniform(0, 0.15))  # the moment is the test's point; no state is waited for
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        writer.stdout.close()
+        assert_sound(tmp_path)
+    shelf = Shelf(tmp_path / "hub")
+    for orphan in shelf.orphan_parts([]):
+        orphan.unlink()
+    assert not list((tmp_path / "hub").rglob("hfdmd-*"))
+
+
+def assert_sound(root: Path) -> None:
+    cache = root / "hub"
+    assert scan_cache_dir(cache).warnings == []
+    repo = cache / "models--owner--name"
+    for blob in (repo / "blobs").glob("[0-9a-f]*"):
+        assert git_oid(blob.read_bytes()) == blob.name
+    for entry in (repo / "snapshots").rglob("*"):
+        assert entry.exists()
+        assert not entry.name.startswith("hfdmd-")
+    for ref in (repo / "refs").rglob("*"):
+        assert not ref.name.startswith("hfdmd-")
+        assert (repo / "snapshots" / ref.read_text()).is_dir()
+    for file in root.glob("local/d*/*.json"):
+        turn, _, number = file.stem.partition("-")
+        assert file.read_bytes() == f"{turn}-{number}".encode() * 20
