@@ -53,7 +53,7 @@ class Courtesy:
 
     def delay_s(self, url: str) -> float:
         """How long requests to this server should still wait; 0.0 means go."""
-        until = self._not_before.get(origin(url))
+        until = self._not_before.get(origin(url)) if self._not_before else None
         return 0.0 if until is None else max(0.0, until - self._clock())
 
     async def wait(self, url: str, at_most_s: float) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import os
+import sys
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies
@@ -26,7 +28,9 @@ def proxy_for(url: str) -> Proxy | None:
 
     Failure(NETWORK) when the variable names a proxy of a kind that is not supported (SOCKS, TLS to the proxy).
     """
-    proxies = getproxies()
+    proxies = _settings()
+    if not proxies:
+        return None
     scheme, host, port = split_origin(url)
     chosen = proxies.get(scheme) or proxies.get("all")
     if not chosen or _bypassed(proxies.get("no", ""), scheme, host, port):
@@ -46,6 +50,17 @@ def proxy_for(url: str) -> Proxy | None:
         authorization = "Basic " + base64.b64encode(user.encode()).decode("ascii")
     name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return Proxy(f"http://{name}:{80 if port_number is None else port_number}", authorization)
+
+
+def _settings() -> dict[str, str]:
+    """What urllib's getproxies() gives, without its walk through the whole environment at each call."""
+    found: dict[str, str] = {}
+    for kind in ("http", "https", "all", "no"):
+        name = f"{kind}_proxy"
+        upper = "" if kind == "http" and "REQUEST_METHOD" in os.environ else name.upper()  # CGI: it may be a header
+        if value := os.environ.get(name, os.environ.get(upper, "")):
+            found[kind] = value
+    return found if found or sys.platform == "linux" else getproxies()
 
 
 def _bypassed(no_proxy: str, scheme: str, host: str, port: int) -> bool:

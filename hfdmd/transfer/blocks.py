@@ -6,14 +6,14 @@ from collections import deque
 from collections.abc import Callable
 
 KiB = 1 << 10
-LARGEST_BLOCK_BYTES = 1024 * KiB
+LARGEST_BLOCK_BYTES = 512 * KiB
 SMALLEST_BLOCK_BYTES = 64 * KiB
 TOTAL_BYTES = 48 << 20
 _SPARE_BYTES = 8 << 20  # kept for the next use when nobody uses them
 
 
 class Blocks:
-    """Buffers of up to 1 MiB, `TOTAL_BYTES` in all; smaller ones when many share them.
+    """Buffers of up to 512 KiB, `TOTAL_BYTES` in all; smaller ones when many share them.
 
     Whoever holds none can always get one of the smallest, so nobody waits for ever.
     """

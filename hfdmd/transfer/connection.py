@@ -15,6 +15,9 @@ from hfdmd.transfer.trouble import BadAnswer, Broken, Quiet, Trouble
 HEAD_BUFFER_BYTES = 64 * 1024
 MAX_HEAD_BYTES = 64 * 1024
 
+Key = tuple[str, str | None]
+"""Whom a connection leads to: origin, and the proxy's URL if there is one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Head:
@@ -47,6 +50,7 @@ class Connection(asyncio.BufferedProtocol):
         self._eof = False
         self._progress_at = time.monotonic()
         self.reusable = False
+        self.key: Key = ("", None)
         self.receive_buffer_bytes: int | None = None
         """What its kernel buffer was limited to."""
         self.answered = False

@@ -105,7 +105,7 @@ class HttpTransport:
                 await connection.skip(head, _SKIPPED_BODY_BYTES, self._shared.window_s)
                 trusted = trusted and origin(next_url) == origin(url)
             finally:
-                self._shared.pool.release(url, connection)
+                self._shared.pool.release(connection)
             url = next_url
         raise BadRedirect(f"more than {MAX_REDIRECTS} redirects, the last to {_host(url)}")
 

@@ -15,7 +15,7 @@ from hfdmd.failure import Failure
 from hfdmd.net.origin import RedirectPolicy, literal_address, origin, split_origin
 from hfdmd.net.proxy import Proxy, proxy_for
 from hfdmd.net.trust import ssl_context
-from hfdmd.transfer.connection import MAX_HEAD_BYTES, Connection
+from hfdmd.transfer.connection import MAX_HEAD_BYTES, Connection, Key
 from hfdmd.transfer.trouble import Broken
 from hfdmd.wire.types import Reason
 
@@ -24,7 +24,6 @@ IDLE_S = 20.0
 NAMES_KEPT_S = 30.0
 HAPPY_EYEBALLS_DELAY_S = 0.25  # RFC 8305, section 5
 
-Key = tuple[str, str | None]
 AddrInfo = aiohappyeyeballs.AddrInfoType
 
 
@@ -52,19 +51,19 @@ class Pool:
             connection.abort()
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._connect(url, proxy), False
+                connection = await self._connect(url, proxy)
+                connection.key = key
+                return connection, False
         except TimeoutError:
             raise Broken(f"no connection to {split_origin(url)[1]} within {timeout_s:.0f} s") from None
 
-    def release(self, url: str, connection: Connection) -> None:
+    def release(self, connection: Connection) -> None:
         """Done with it: kept for the next request when it can be, else closed."""
         outdated = connection.receive_buffer_bytes != self._receive_buffer_bytes
         if not connection.reusable or not connection.is_open or self._closed or outdated:
             connection.abort()
             return
-        proxy = proxy_for(url)
-        key = (origin(url), proxy.url if proxy else None)
-        self._idle.setdefault(key, []).append((connection, time.monotonic()))
+        self._idle.setdefault(connection.key, []).append((connection, time.monotonic()))
 
     def reap(self) -> None:
         """Close what nobody has used for a while. To be called now and then."""

@@ -14,6 +14,8 @@ from hfdmd.transfer.limiter import Limiter
 from hfdmd.transfer.plan import Lease
 from hfdmd.transfer.spans import Spans
 
+_Write = tuple[memoryview, int, Callable[[], None]]
+
 
 class Writer:
     """Writes to one part file. `on_written` is told the new frontier; the first error stays in `failure`."""
@@ -25,39 +27,54 @@ class Writer:
         self.last_sync_s = 0.0
         self._crew = crew
         self._on_written = on_written
-        self._pending: set[asyncio.Future[None]] = set()
+        self._queue: list[_Write] = []
+        self._batch: asyncio.Future[OSError | None] | None = None
+        self._handed = 0
+        self._finished = 0
 
     def write(self, data: memoryview, offset: int, done: Callable[[], None]) -> None:
-        """Write `data`, which must stay as it is until `done` is called (also after an error)."""
-        end = offset + len(data)
-        future = self._crew.write(self.part.write, data, offset)
-        self._pending.add(future)
+        """Write `data`, which must stay as it is until `done` is called (also after an error).
 
-        def finished(future: asyncio.Future[None]) -> None:
-            self._pending.discard(future)
-            error = future.exception()
-            if error is None:
-                self.written.add(offset, end)
-                self._on_written(self.written.frontier())
-            elif self.failure is None:
-                if not isinstance(error, OSError):
-                    raise error
-                self.failure = disk_failure(error, f"writing {self.part.path.name}")
-            done()
-
-        future.add_done_callback(finished)
+        One thread at a time writes to a file: more would only wait for its lock in the kernel.
+        """
+        self._queue.append((data, offset, done))
+        if self._batch is None:
+            self._start()
 
     async def drain(self) -> None:
         """Return when nothing is being written."""
-        while self._pending:
-            await asyncio.wait(set(self._pending))
-            await asyncio.sleep(0)
+        while self._batch is not None:
+            await asyncio.wait((self._batch,))
+            await asyncio.sleep(0)  # so that the batch's callback has run
 
     async def settled(self) -> None:
         """Return when what has been handed over by now is written."""
-        if self._pending:
-            await asyncio.wait(set(self._pending))
+        goal = self._handed + len(self._queue)
+        while self._finished < goal and self._batch is not None:
+            await asyncio.wait((self._batch,))
             await asyncio.sleep(0)
+
+    def _start(self) -> None:
+        """Have all that is queued written, in one go."""
+        batch, self._queue = self._queue, []
+        self._handed += len(batch)
+        self._batch = self._crew.write(_write_all, self.part, [(data, offset) for data, offset, _ in batch])
+        self._batch.add_done_callback(lambda future: self._ended(batch, future))
+
+    def _ended(self, batch: list[_Write], future: asyncio.Future[OSError | None]) -> None:
+        self._batch = None
+        self._finished += len(batch)
+        error = future.result()
+        if error is None:
+            for data, offset, _ in batch:
+                self.written.add(offset, offset + len(data))
+            self._on_written(self.written.frontier())
+        elif self.failure is None:
+            self.failure = disk_failure(error, f"writing {self.part.path.name}")
+        if self._queue:
+            self._start()
+        for _, _, done in batch:
+            done()
 
     async def sync(self) -> list[Span]:
         """Sync what is written by now, and say what that is. Failure when the disk fails."""
@@ -69,6 +86,16 @@ class Writer:
             raise disk_failure(error, f"syncing {self.part.path.name}") from None
         self.last_sync_s = time.monotonic() - began
         return spans
+
+
+def _write_all(part: PartFile, pieces: list[tuple[memoryview, int]]) -> OSError | None:
+    """In a thread. The error is returned: whoever gets it may have been cancelled, and must see it all the same."""
+    try:
+        for data, offset in pieces:
+            part.write(data, offset)
+    except OSError as error:
+        return error
+    return None
 
 
 class _Block:
