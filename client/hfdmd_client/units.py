@@ -8,7 +8,7 @@ import re
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _SIZE = re.compile(r"(\d+(?:[.,]\d+)?)\s*([kmgtp]?)(i?)(bytes|byte|b)?", re.IGNORECASE)
 _PER_SECOND = re.compile(r"\s*(/\s*s(ec(ond)?)?|ps)$", re.IGNORECASE)
-_BITS = re.compile(r"\d\s*[kmgt]?(bit|bits|b)\s*(/s|ps)?$")
+_BITS = re.compile(r"(\d+(?:[.,]\d+)?)\s*([KMGTPkmgtp]?)\s*([Bb]its?|b)\s*(?:/\s*s|ps)?")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(days?|d|hours?|hrs?|h|minutes?|mins?|min|m|seconds?|secs?|sec|s)?")
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _NAMES = ("B", "kB", "MB", "GB", "TB", "PB")
@@ -36,20 +36,13 @@ def parse_rate(text: str) -> int:
     stripped = text.strip()
     if stripped.lower() in ("none", "off", "no", "unlimited", "0"):
         return 0
-    if "bit" in stripped.lower() or (_BITS.search(stripped) and not stripped[:1].isalpha() and "b" in stripped):
-        bits = re.sub(r"(?i)bits?|b", "", _PER_SECOND.sub("", stripped)).strip()
-        raise UnitError(f"{text!r} are bits; hfdm counts bytes: {_bits_as_bytes(bits)}")
+    if (bits := _BITS.fullmatch(stripped)) and (bits[3] != "b" or bits[2].isupper()):  # 20mb is meant as 20MB
+        as_bytes = format_size(parse_size(bits[1] + bits[2]) // 8).replace(" ", "")
+        raise UnitError(f"{text!r} are bits; hfdm counts bytes: write {as_bytes}/s")
     try:
         return parse_size(_PER_SECOND.sub("", stripped))
     except UnitError as error:
         raise UnitError(f"{text!r} is not a speed; write it like 20MB/s, 500kB/s or none{_meant(text)}") from error
-
-
-def _bits_as_bytes(number: str) -> str:
-    try:
-        return f"write {format_size(parse_size(number) // 8).replace(' ', '')}/s"
-    except UnitError:
-        return "write it like 20MB/s"
 
 
 def _meant(text: str) -> str:
