@@ -57,3 +57,11 @@ class NotifySocket:
             pid, assigned = self.read(max(0.01, deadline - time.monotonic()))
             if name in assigned:
                 return pid, assigned
+
+    def is_silent(self, name: str, for_s: float) -> bool:
+        """Whether nothing that assigns `name` comes for that long."""
+        try:
+            self.read_until(name, for_s)
+        except TimeoutError:
+            return True
+        return False
