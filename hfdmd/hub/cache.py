@@ -28,8 +28,9 @@ from hfdmd.record import FileSpec, RepoSpec, Source
 from hfdmd.wire.types import Reason
 
 _NO_SYMLINKS = errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP
-_MEMORY = 100_000  # verified blobs remembered
+_MEMORY = 20_000  # verified blobs remembered
 
+_Key = tuple[int, int, int, int, int, str]
 Adoptable = tuple[FileSpec, Source, Placed | None]
 Removable = tuple[FileSpec, Source, Placed]
 Small = tuple[FileSpec, Source, bytes, Placed | None]
@@ -44,7 +45,7 @@ class Cache:
         self._busy: dict[str, threading.Lock] = {}
         self._expected: dict[str, set[str]] = {}
         self._symlinks: bool | None = None
-        self._verified: OrderedDict[tuple[int, int, int, int, str], None] = OrderedDict()
+        self._verified: OrderedDict[_Key, None] = OrderedDict()
 
     def prepare(self) -> None:
         """The root with its tag for backup programs. Raises OSError when it cannot be written."""
@@ -102,6 +103,7 @@ class Cache:
     def place(self, spec: FileSpec, source: Source, part: Path, previous: Placed | None) -> Placed:
         """Put a complete part file into its place. Raises OSError and `Failure`."""
         layout.check_source(source)
+        layout.file_parts(spec.file_path)
         with self.open_repo(spec) as repo:
             blobs = repo.blobs()
             name = part.name
@@ -132,11 +134,16 @@ class Cache:
                     results[index] = name
                 else:
                     written[index] = name
-            durable.sync_files(blobs, list(written.values()))
-            if repo.symlinks:
-                for index, name in written.items():
-                    os.rename(name, items[index][1].etag, src_dir_fd=blobs, dst_dir_fd=blobs)
-                durable.sync_folder(blobs)
+            try:
+                durable.sync_files(blobs, list(written.values()))
+                if repo.symlinks:
+                    for index, name in written.items():
+                        os.rename(name, items[index][1].etag, src_dir_fd=blobs, dst_dir_fd=blobs)
+                    durable.sync_folder(blobs)
+            except OSError:
+                for name in written.values():
+                    durable.unlink_quietly(name, blobs)
+                raise
             for index, name in written.items():
                 spec, source, _, previous = items[index]
                 enter = (
@@ -173,8 +180,7 @@ class Cache:
             return
         with self.open_repo(spec) as repo:
             name = layout.part_name(spec.id)
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=repo.blobs())
+            durable.unlink_quietly(name, repo.blobs())
             self._expected.get(repo.path.name, set()).discard(name)
             self._tidy(repo)
 
@@ -240,7 +246,7 @@ class Cache:
     def _remember(self, path: Path, source: Source) -> None:
         self._note(_key(path.stat(), source))
 
-    def _note(self, key: tuple[int, int, int, int, str]) -> None:
+    def _note(self, key: _Key) -> None:
         with self._guard:
             self._verified[key] = None
             while len(self._verified) > _MEMORY:
@@ -295,8 +301,7 @@ def _write_new(folder: int, spec: FileSpec, source: Source, data: bytes) -> str:
     if source.size_bytes not in (None, len(data)):
         raise Failure(Reason.INTERNAL, f"{spec.file_path} should have {source.size_bytes} bytes, not {len(data)}.")
     name = layout.new_name(spec.id)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=folder)
+    durable.unlink_quietly(name, folder)
     fd = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=folder)
     try:
         durable.write_all(fd, data)
@@ -316,5 +321,5 @@ def _has_size(path: Path, source: Source) -> bool:
     return stat.S_ISREG(found.st_mode) and source.size_bytes in (None, found.st_size)
 
 
-def _key(found: os.stat_result, source: Source) -> tuple[int, int, int, int, str]:
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, source.digest or ""
+def _key(found: os.stat_result, source: Source) -> _Key:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, source.digest or ""

@@ -172,10 +172,10 @@ def natural_mode(folder_fd: int) -> int:
         os.unlink(name, dir_fd=folder_fd)
 
 
-def unlink_quietly(path: Path) -> None:
+def unlink_quietly(path: Path | str, folder_fd: int | None = None) -> None:
     """Remove a file of ours if it is there."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        path.unlink()
+        os.unlink(path, dir_fd=folder_fd)
 
 
 @lru_cache

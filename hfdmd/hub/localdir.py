@@ -213,8 +213,7 @@ class LocalDir:
         self.inside.note_change((*_DOWNLOAD, *above))
 
     def _discard(self, name: str) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=self.books())
+        durable.unlink_quietly(name, self.books())
 
     def _taken(self, spec: FileSpec) -> Failure:
         return Failure(

@@ -209,8 +209,8 @@ class RepoFolder:
                     os.unlink(name, dir_fd=parent)
                     self.inside.note_change(above)
             self.inside.tidy(above, keep=1)
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            os.unlink(f"{commit}.json", dir_fd=self.inside.open(("trees",)))
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # no trees at all
+            durable.unlink_quietly(f"{commit}.json", self.inside.open(("trees",)))
         self.inside.tidy(("snapshots", commit), keep=1)
 
     def _entry(self, spec: FileSpec, source: Source) -> tuple[Sequence[str], int, str]:
@@ -221,7 +221,7 @@ class RepoFolder:
     def _holds(self, parent: int, name: str, source: Source) -> bool:
         """Whether the link leads to the right content under another blob's name (mirrors spell etags otherwise)."""
         try:
-            fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=parent)
+            fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=parent)
         except OSError:
             return False
         try:
@@ -271,8 +271,7 @@ class RepoFolder:
         try:
             yield name
         finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=self.blobs())
+            durable.unlink_quietly(name, self.blobs())
 
 
 def _read_small(parent: int, name: str) -> bytes | None:
