@@ -183,6 +183,8 @@ class Store:
                 if self._on_error is not None:
                     self._on_error(raised)
             for future in waiting:
+                if not future.set_running_or_notify_cancel():
+                    continue  # whoever waited was cancelled; what it waited for is written all the same
                 if error is None:
                     future.set_result(None)
                 else:

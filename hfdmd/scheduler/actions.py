@@ -52,6 +52,17 @@ class Actions:
 
         Raises `UnknownDownload` when nothing matches, `NotAllowedNow` when one was named that it does not fit.
         """
+        return await self._scheduler.see_through(self._act(stimulus, selector))
+
+    async def reorder(self, selector: Selector, *, priority: int | None, position: int | None) -> Affected:
+        """Give what is queued another priority, or a position: 1 is next, with that neighbour's priority."""
+        return await self._scheduler.see_through(self._reorder(selector, priority, position))
+
+    async def delete(self, selector: Selector, *, delete_file: bool) -> Affected:
+        """Forget them, cancelling first; with `delete_file` their files too. Returns them as they were."""
+        return await self._scheduler.see_through(self._delete(selector, delete_file=delete_file))
+
+    async def _act(self, stimulus: Stimulus, selector: Selector) -> Affected:
         async with self._one_at_a_time:
             matched = self._matched(selector)
             fitting = [record for record in matched if record.state in _ACTS_ON[stimulus]]
@@ -68,8 +79,7 @@ class Actions:
             await self._scheduler.store.flush()
             return self._affected(matched)
 
-    async def reorder(self, selector: Selector, *, priority: int | None, position: int | None) -> Affected:
-        """Give what is queued another priority, or a position: 1 is next, with that neighbour's priority."""
+    async def _reorder(self, selector: Selector, priority: int | None, position: int | None) -> Affected:
         async with self._one_at_a_time:
             matched = self._matched(selector)
             queued = [record for record in matched if record.state is Q]
@@ -85,8 +95,7 @@ class Actions:
             await self._scheduler.store.flush()
             return self._affected(matched)
 
-    async def delete(self, selector: Selector, *, delete_file: bool) -> Affected:
-        """Forget them, cancelling first; with `delete_file` their files too. Returns them as they were."""
+    async def _delete(self, selector: Selector, *, delete_file: bool) -> Affected:
         scheduler = self._scheduler
         async with self._one_at_a_time:
             matched = self._matched(selector)

@@ -7,10 +7,11 @@ import heapq
 import logging
 import os
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -41,9 +42,12 @@ from hfdmd.transfer.engine import Engine
 from hfdmd.transfer.job import SMALL_FILE_BYTES, Meter
 from hfdmd.transfer.space import Space
 from hfdmd.versions import Versions
+from hfdmd.wire.errors import Loading
 from hfdmd.wire.types import Download, Phase, Reason, Removed, RepoDownload, Status
 
 log = logging.getLogger("hfdmd.scheduler")
+
+T = TypeVar("T")
 
 SAMPLE_S = 0.25
 REPO_TRACKER_S = 2.0
@@ -144,6 +148,28 @@ class Scheduler:
             await work
 
         return self._group.create_task(owned(), name=name)
+
+    async def see_through(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do `work` to its end even if the caller is cancelled: a client that hangs up stops nothing half-way."""
+        if self._group is None:
+            work.close()
+            raise Loading("the daemon is stopping", retry_after_s=1)
+        outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        async def owned() -> None:
+            try:
+                result = await work
+            except Exception as error:
+                outcome.set_exception(error)
+            else:
+                outcome.set_result(result)
+
+        self._group.create_task(owned())
+        try:
+            return await asyncio.shield(outcome)
+        except asyncio.CancelledError:
+            outcome.add_done_callback(_told_to_nobody)
+            raise
 
     def now(self) -> str:
         return rfc3339(time.time())
@@ -500,6 +526,9 @@ class Scheduler:
             record.downloaded_bytes = sum(end - start for start, end in record.synced)
             lifecycle.settle(record)
             self.index.update(record)
+            if record.id not in self.stopping and not self.closing:
+                log.error("the work on %s ended without a word; it is queued again", record.id)
+                self.change(record, Stimulus.WAIT, reason=Reason.RESTARTED, detail="its work ended without a word")
         running = self._units.get(drive.unit)
         if running is not None:
             running.discard(record.id)
@@ -756,6 +785,11 @@ class Scheduler:
 
     def is_tracked(self, record: FileRecord) -> bool:
         return record.id not in self._untracked
+
+
+def _told_to_nobody(outcome: asyncio.Future[Any]) -> None:
+    if not outcome.cancelled() and (error := outcome.exception()) is not None:
+        log.warning("an action failed after its client had gone: %s", error)
 
 
 def limits_of(values: Values) -> Limits:

@@ -36,6 +36,9 @@ class Requests:
 
         Raises `QueueFull`, and OSError when the tracker cannot be written.
         """
+        return await self._scheduler.see_through(self._file(spec, ask))
+
+    async def _file(self, spec: FileSpec, ask: Ask) -> tuple[FileRecord, bool]:
         scheduler = self._scheduler
         record = self._known(spec)
         if record is None:
@@ -78,6 +81,9 @@ class Requests:
 
     async def repo(self, spec: RepoSpec, ask: Ask) -> tuple[RepoRecord, bool]:
         """The download of a repo, or of the part that its globs name, and whether this call queued it."""
+        return await self._scheduler.see_through(self._repo(spec, ask))
+
+    async def _repo(self, spec: RepoSpec, ask: Ask) -> tuple[RepoRecord, bool]:
         scheduler = self._scheduler
         record = self._known_repo(spec)
         if record is None:

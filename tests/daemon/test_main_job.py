@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -193,3 +194,26 @@ def test_what_the_api_says_of_itself(hub: HubServer, daemon: Daemon) -> None:
     assert info["socket"] == str(daemon.socket)
     endpoint = json.loads((daemon.state / "endpoint.json").read_bytes())
     assert endpoint == {"pid": info["pid"], "socket": str(daemon.socket), "url": None}
+
+
+def test_a_client_that_hangs_up_stops_nothing(hub: HubServer, daemon: Daemon) -> None:
+    size = 20_000_000
+    hub.add_repo(REPO, {BIG: seeded(size, seed=8)})
+    hub.rate_bytes_per_s = 4_000_000
+    key = daemon.download(REPO, BIG).json["id"]
+    until(lambda: daemon.one(key)["downloadedBytes"] > 0, "it moves")
+    body = json.dumps({"id": key}).encode()
+    for action in ("pause", "resume", "pause", "resume", "cancel"):
+        with socket.socket(socket.AF_UNIX) as hasty:
+            hasty.connect(str(daemon.socket))
+            head = f"POST /api/{action} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            hasty.sendall(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        until(
+            lambda wanted={"pause": ("paused",), "resume": ("downloading", "queued"), "cancel": ("cancelled",)}[action]: (
+                daemon.one(key)["status"] in wanted
+            ),
+            f"{action} went through",
+        )
+    hub.rate_bytes_per_s = 0
+    assert daemon.download(REPO, BIG).status == 202
+    daemon.wait(key, "done")

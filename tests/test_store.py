@@ -1,0 +1,161 @@
+"""Tracker files: atomic, coalesced, named so that nothing can collide, and tolerant of damage."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hfdmd.record import FileRecord, FileSpec, RepoRecord, RepoSpec
+from hfdmd.store import Store
+from hfdmd.wire.types import RepoType, Status
+
+
+def file_record(path: str = "a.bin", repo: str = "o/n", version: int = 1) -> FileRecord:
+    spec = FileSpec(repo_type=RepoType.MODEL, model_repo=repo, revision="main", file_path=path)
+    return FileRecord(id=spec.id, spec=spec, created_at="c", updated_at="u", version=version)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store(tmp_path / "trackers")
+    opened.open()
+    yield opened
+    opened.close()
+
+
+def loaded(store: Store) -> dict[str, FileRecord | RepoRecord]:
+    return {record.id: record for batch in store.load() for record in batch}
+
+
+async def test_what_was_flushed_is_there_and_begins_as_promised(store: Store) -> None:
+    record = file_record()
+    store.put(record)
+    await store.flush()
+    text = store.path(record.spec).read_bytes()
+    assert list(json.loads(text))[:3] == ["status", "progress", "error"]
+    assert loaded(store) == {record.id: record}
+
+
+async def test_a_cancelled_flush_does_not_end_the_writer(store: Store) -> None:
+    for round_ in range(20):
+        store.put(file_record(version=round_ + 1))
+        waiting = asyncio.create_task(store.flush())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+    last = file_record(version=99)
+    store.put(last)
+    async with asyncio.timeout(10):
+        await store.flush()
+    assert loaded(store)[last.id].version == 99
+
+
+async def test_the_newest_state_wins_and_forgetting_deletes(store: Store) -> None:
+    record = file_record()
+    for version in range(1, 200):
+        record.version = version
+        store.put(record)
+    await store.flush()
+    assert loaded(store)[record.id].version == 199
+    store.forget(record)
+    await store.flush()
+    assert loaded(store) == {}
+
+
+async def test_many_in_one_batch(store: Store) -> None:
+    records = [file_record(f"f{number}.bin") for number in range(300)]
+    for record in records:
+        store.put(record)
+    await store.flush()
+    assert len(loaded(store)) == 300
+    assert not list(store.folder.rglob("*.tmp"))
+
+
+async def test_a_file_named_like_a_repo_tracker_is_no_repo(store: Store) -> None:
+    record = file_record("@repo")
+    spec = RepoSpec(repo_type=RepoType.MODEL, model_repo="o/n", revision="main")
+    repo = RepoRecord(id=spec.id, spec=spec, created_at="c", updated_at="u", version=1)
+    store.put(record)
+    store.put(repo)
+    await store.flush()
+    assert loaded(store) == {record.id: record, repo.id: repo}
+    assert store.load_one(spec) == repo
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[:40],
+        lambda text: b"",
+        lambda text: text.replace(b'"o/n"', b'"../../etc"'),
+        lambda text: text.replace(b"a.bin", b"../a"),
+        lambda text: text.replace(b'"in-progress"', b'"sleeping"'),
+        lambda text: text.replace(b'"version":1', b'"version":-1'),
+        lambda text: text.replace(b'"main"', b'"dev"'),
+    ],
+)
+async def test_damage_is_set_aside(store: Store, damage: object) -> None:
+    record = file_record()
+    record.set_state(Status.DOWNLOADING)
+    store.put(record)
+    other = file_record("b.bin")
+    store.put(other)
+    await store.flush()
+    path = store.path(record.spec)
+    path.write_bytes(damage(path.read_bytes()))  # type: ignore[operator]
+    assert loaded(store) == {other.id: other}
+    assert path.with_name(path.name + ".corrupt").exists()
+
+
+async def test_a_newer_schema_is_left_alone(store: Store) -> None:
+    record = file_record()
+    store.put(record)
+    await store.flush()
+    path = store.path(record.spec)
+    newer = path.read_bytes().replace(b'"schemaVersion":1', b'"schemaVersion":99')
+    path.write_bytes(newer)
+    assert loaded(store) == {}
+    assert path.read_bytes() == newer
+
+
+async def test_an_unwritable_folder_is_told_and_mended(store: Store, tmp_path: Path) -> None:
+    record = file_record()
+    blocker = store.path(record.spec).parent
+    blocker.write_bytes(b"a file where a folder should be")
+    store.put(record)
+    with pytest.raises(OSError, match="exists"):
+        await store.flush()
+    blocker.unlink()
+    store.put(record)
+    await store.flush()
+    assert loaded(store) == {record.id: record}
+
+
+LEGAL = st.characters(codec="utf-8", exclude_characters="/\\\0", exclude_categories=("Cc", "Cs"))
+segments = st.text(LEGAL, min_size=1)
+    st.characters(codec="utf-8", exclude_characters="/\\\0", exclude_categories=("Cc", "Cs")), min_size=1
+)
+
+
+@given(st.lists(st.lists(segments, min_size=1, max_size=4).map("/".join), min_size=2, max_size=2, unique=True))
+def test_different_paths_never_share_a_tracker(paths: list[str]) -> None:
+    store = Store(Path("/trackers"))
+    names = {store.path(file_record(path).spec) for path in paths}
+    assert len(names) == 2
+    assert len({str(name).lower() for name in names}) == 2
+    assert all(len(name.name.encode()) + len(".corrupt") <= 255 for name in names)
+    assert all(name.parent == Path("/trackers/models--o--n") for name in names)
+
+
+def test_the_longest_names_fit() -> None:
+    store = Store(Path("/trackers"))
+    longest = "é" * 127 + "x"
+    path = store.path(file_record(longest).spec)
+    assert len(path.name.encode()) <= 255 - len(".corrupt")
+    assert path.name.startswith("éé")
