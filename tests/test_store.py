@@ -139,8 +139,6 @@ async def test_an_unwritable_folder_is_told_and_mended(store: Store, tmp_path: P
 
 LEGAL = st.characters(codec="utf-8", exclude_characters="/\\\0", exclude_categories=("Cc", "Cs"))
 segments = st.text(LEGAL, min_size=1)
-    st.characters(codec="utf-8", exclude_characters="/\\\0", exclude_categories=("Cc", "Cs")), min_size=1
-)
 
 
 @given(st.lists(st.lists(segments, min_size=1, max_size=4).map("/".join), min_size=2, max_size=2, unique=True))
