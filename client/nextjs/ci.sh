@@ -71,6 +71,7 @@ count() { # count "N passed, N failed": the tests of a step, beside the step its
 step "chromium" chromium
 step "npm ci" npm ci --no-audit --no-fund --loglevel=error || finish
 step "types are those of openapi.json" npm run --silent check:types
+step "format" npm run --silent check:format
 step "typecheck" npm run --silent typecheck
 step "build" npm run --silent build || finish
 step "package" npm run --silent check:package

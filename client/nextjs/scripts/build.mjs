@@ -12,10 +12,15 @@ const at = (path) => fileURLToPath(new URL(path, root));
 const require = createRequire(import.meta.url);
 
 await rm(at("dist"), { recursive: true, force: true });
-execFileSync(process.execPath, [require.resolve("typescript/lib/tsc.js"), "-p", at("tsconfig.build.json")], { stdio: "inherit" });
+execFileSync(process.execPath, [require.resolve("typescript/lib/tsc.js"), "-p", at("tsconfig.build.json")], {
+  stdio: "inherit",
+});
 await copyFile(at("src/tailwind.css"), at("dist/tailwind.css"));
 // As if it stood in dist, so that its @source finds the built components.
-const styles = await postcss([tailwind({ optimize: { minify: true } })]).process(await readFile(at("src/styles.css"), "utf8"), {
-  from: at("dist/styles.css"),
-});
+const styles = await postcss([tailwind({ optimize: { minify: true } })]).process(
+  await readFile(at("src/styles.css"), "utf8"),
+  {
+    from: at("dist/styles.css"),
+  },
+);
 await writeFile(at("dist/styles.css"), styles.css);

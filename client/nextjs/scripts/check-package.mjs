@@ -17,7 +17,8 @@ for (const path of sources) {
   const built = await readFile(`${root}dist/${path.replace(/\.tsx?$/, ".js")}`, "utf8");
   const isClient = (await readFile(`${root}src/${path}`, "utf8")).startsWith('"use client"');
   if (isClient && !built.startsWith('"use client"')) faults.push(`${path} lost its "use client"`);
-  if (/^(browser|react)\//.test(path) && /from "(node:|next)/.test(built)) faults.push(`${path} imports what a browser has not`);
+  if (/^(browser|react)\//.test(path) && /from "(node:|next)/.test(built))
+    faults.push(`${path} imports what a browser has not`);
   if (path.endsWith(".tsx") && !isClient) faults.push(`${path} has components but no "use client"`);
 }
 if (Object.keys(pkg.dependencies ?? {}).length > 0) faults.push("it has runtime dependencies");

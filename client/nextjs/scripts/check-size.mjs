@@ -26,17 +26,22 @@ for (const [name, contents, limitBytes] of BUDGETS) {
     external: ["react", "react/jsx-runtime"],
     logOverride: { "ignored-directive": "silent" },
   });
-  const size = new Map(outputFiles.map(({ path, contents }) => [relative(".", path), gzipSync(contents, { level: 9 }).length]));
+  const size = new Map(
+    outputFiles.map(({ path, contents }) => [relative(".", path), gzipSync(contents, { level: 9 }).length]),
+  );
   const now = new Set();
   const load = (path) => {
     now.add(path);
-    for (const { kind, path: next } of metafile.outputs[path].imports) if (kind === "import-statement" && size.has(next)) load(next);
+    for (const { kind, path: next } of metafile.outputs[path].imports)
+      if (kind === "import-statement" && size.has(next)) load(next);
   };
   load("out/stdin.js");
   const sum = (paths) => paths.reduce((total, path) => total + size.get(path), 0);
   const gzipped = sum([...now]);
   const later = sum([...size.keys()].filter((path) => !now.has(path)));
   if (gzipped > limitBytes) failed += 1;
-  console.log(`size: ${name}: ${gzipped} gzipped (at most ${limitBytes})${gzipped > limitBytes ? " TOO BIG" : ""}, ${later} more later`);
+  console.log(
+    `size: ${name}: ${gzipped} gzipped (at most ${limitBytes})${gzipped > limitBytes ? " TOO BIG" : ""}, ${later} more later`,
+  );
 }
 process.exit(failed > 0 ? 1 : 0);

@@ -13,14 +13,27 @@ const APPS = [
   { name: "next-15 react-18 tailwind-3 pages", next: "15", react: "18", types: "18", tailwind: "3.4", app: false },
   { name: "next-15 react-19 tailwind-4", next: "15", react: "19", types: "19", tailwind: "4", app: true },
   { name: "next-16 react-19 tailwind-3", next: "16", react: "19", types: "19", tailwind: "3.4", app: true },
-  { name: "next-16 react-19 styles.css cacheComponents", next: "16", react: "19", types: "19", tailwind: null, app: true, cacheComponents: true },
+  {
+    name: "next-16 react-19 styles.css cacheComponents",
+    next: "16",
+    react: "19",
+    types: "19",
+    tailwind: null,
+    app: true,
+    cacheComponents: true,
+  },
 ];
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const wanted = process.argv[2];
 const folder = await mkdtemp(join(tmpdir(), "hfdmd-compat-"));
 const run = (command, args, cwd) =>
-  execFileSync(command, args, { cwd, stdio: ["ignore", "pipe", "pipe"], encoding: "utf8", env: { ...process.env, NEXT_TELEMETRY_DISABLED: "1" } });
+  execFileSync(command, args, {
+    cwd,
+    stdio: ["ignore", "pipe", "pipe"],
+    encoding: "utf8",
+    env: { ...process.env, NEXT_TELEMETRY_DISABLED: "1" },
+  });
 let passed = 0;
 let failed = 0;
 try {
@@ -50,21 +63,46 @@ async function check(app, tarball) {
     await mkdir(dirname(join(at, path)), { recursive: true });
     await writeFile(join(at, path), text);
   }
-  const tailwind = app.tailwind === null ? [] : app.tailwind === "4" ? ["tailwindcss@4", "@tailwindcss/postcss@4"] : ["tailwindcss@3.4", "postcss@8", "autoprefixer@10"];
-  const packages = [tarball, `next@${app.next}`, `react@${app.react}`, `react-dom@${app.react}`, `@types/react@${app.types}`, "@types/node@20", "typescript@5.9", ...tailwind];
+  const tailwind =
+    app.tailwind === null
+      ? []
+      : app.tailwind === "4"
+        ? ["tailwindcss@4", "@tailwindcss/postcss@4"]
+        : ["tailwindcss@3.4", "postcss@8", "autoprefixer@10"];
+  const packages = [
+    tarball,
+    `next@${app.next}`,
+    `react@${app.react}`,
+    `react-dom@${app.react}`,
+    `@types/react@${app.types}`,
+    "@types/node@20",
+    "typescript@5.9",
+    ...tailwind,
+  ];
   run("npm", ["install", "--no-audit", "--no-fund", ...packages], at);
   run(process.execPath, ["node_modules/next/dist/bin/next", "build"], at);
 
-  const css = (await Promise.all((await readdir(join(at, ".next/static"), { recursive: true })).filter((name) => name.endsWith(".css")).map((name) => readFile(join(at, ".next/static", name), "utf8")))).join("");
-  if (!/min-h-\\\[1\.25rem\\\]|min-h-\\\[1\\\.25rem\\\]/.test(css)) throw new Error("the components' classes are not in the app's style sheet");
+  const css = (
+    await Promise.all(
+      (await readdir(join(at, ".next/static"), { recursive: true }))
+        .filter((name) => name.endsWith(".css"))
+        .map((name) => readFile(join(at, ".next/static", name), "utf8")),
+    )
+  ).join("");
+  if (!/min-h-\\\[1\.25rem\\\]|min-h-\\\[1\\\.25rem\\\]/.test(css))
+    throw new Error("the components' classes are not in the app's style sheet");
 
   const daemon = await fakeDaemon(join(at, "d.sock"));
   const port = await freePort();
-  const server = spawn(process.execPath, ["node_modules/next/dist/bin/next", "start", "-H", "localhost", "-p", String(port)], {
-    cwd: at,
-    env: { ...process.env, HFDMD_SOCKET: join(at, "d.sock") },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const server = spawn(
+    process.execPath,
+    ["node_modules/next/dist/bin/next", "start", "-H", "localhost", "-p", String(port)],
+    {
+      cwd: at,
+      env: { ...process.env, HFDMD_SOCKET: join(at, "d.sock") },
+      stdio: ["ignore", "pipe", "pipe"],
+    },
+  );
   let log = "";
   for (const out of [server.stdout, server.stderr]) out.on("data", (chunk) => (log += chunk));
   const ended = new Promise((done) => server.once("exit", done));
@@ -88,11 +126,20 @@ async function check(app, tarball) {
 
 async function checkRoutes(base, daemon) {
   const info = await fetch(`${base}/info`);
-  if (info.status !== 200 || !(await info.text()).includes('"version"')) throw new Error(`${base}/info is ${info.status}`);
-  const post = await fetch(`${base}/download`, { method: "POST", headers: { "Content-Type": "application/json" }, body: '{"modelRepo":"a/b"}' });
-  if (post.status !== 202 || (await post.json()).modelRepo !== "a/b") throw new Error(`${base}/download is ${post.status}`);
+  if (info.status !== 200 || !(await info.text()).includes('"version"'))
+    throw new Error(`${base}/info is ${info.status}`);
+  const post = await fetch(`${base}/download`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: '{"modelRepo":"a/b"}',
+  });
+  if (post.status !== 202 || (await post.json()).modelRepo !== "a/b")
+    throw new Error(`${base}/download is ${post.status}`);
   const left = new AbortController();
-  const stream = await fetch(`${base}/progress`, { headers: { Accept: "text/event-stream", "Accept-Encoding": "gzip" }, signal: left.signal });
+  const stream = await fetch(`${base}/progress`, {
+    headers: { Accept: "text/event-stream", "Accept-Encoding": "gzip" },
+    signal: left.signal,
+  });
   if (stream.headers.get("content-encoding") !== null) throw new Error(`${base}/progress is compressed`);
   const reader = stream.body.getReader();
   let text = "";
@@ -117,16 +164,21 @@ function filesOf(app) {
     ...(app.tailwind === "3.4" && {
       "globals.css": "@tailwind base;\n@tailwind components;\n@tailwind utilities;\n",
       "postcss.config.js": "module.exports = { plugins: { tailwindcss: {}, autoprefixer: {} } };",
-      "tailwind.config.js": 'module.exports = { content: ["./app/**/*.tsx", "./pages/**/*.tsx", "./node_modules/hfdmd-nextjs/dist/**/*.js"] };',
+      "tailwind.config.js":
+        'module.exports = { content: ["./app/**/*.tsx", "./pages/**/*.tsx", "./node_modules/hfdmd-nextjs/dist/**/*.js"] };',
     }),
     "pages/_app.tsx": `${css}import type { AppProps } from "next/app";\n${button.replace("DownloadButton, ", "")}export default function App({ Component, pageProps }: AppProps) { return <HfdmdProvider basePath="/api"><Component {...pageProps} /></HfdmdProvider>; }`,
     "pages/pages.tsx": `${button.replace(", HfdmdProvider", "")}export default function Page() { return <DownloadButton modelRepo="owner/name" filePath="model.gguf" />; }`,
-    "lib/hfdmd.ts": 'import { allowAll, createApiHandler } from "hfdmd-nextjs/next-pages";\nexport const hfdmd = createApiHandler({ authorize: allowAll });',
-    ...Object.fromEntries(calls.map((call) => [`pages/api/${call}.ts`, 'export { hfdmd as default } from "../../lib/hfdmd";'])),
+    "lib/hfdmd.ts":
+      'import { allowAll, createApiHandler } from "hfdmd-nextjs/next-pages";\nexport const hfdmd = createApiHandler({ authorize: allowAll });',
+    ...Object.fromEntries(
+      calls.map((call) => [`pages/api/${call}.ts`, 'export { hfdmd as default } from "../../lib/hfdmd";']),
+    ),
     ...(app.app && {
       "app/layout.tsx": `${css}export default function Layout({ children }: { children: React.ReactNode }) { return <html lang="en"><body>{children}</body></html>; }`,
       "app/page.tsx": `${button.replace(", HfdmdProvider", "").replace(" }", ", DownloadQueue, RepoFiles }")}export default function Page() { return <><DownloadButton modelRepo="owner/name" filePath="model.gguf" /><DownloadQueue /><RepoFiles modelRepo="owner/name" /></>; }`,
-      "app/api/hfdmd/[...path]/route.ts": 'import { allowAll, createRouteHandlers } from "hfdmd-nextjs/next";\nexport const { GET, POST, PATCH, DELETE } = createRouteHandlers({ authorize: allowAll });',
+      "app/api/hfdmd/[...path]/route.ts":
+        'import { allowAll, createRouteHandlers } from "hfdmd-nextjs/next";\nexport const { GET, POST, PATCH, DELETE } = createRouteHandlers({ authorize: allowAll });',
     }),
   };
 }

@@ -37,7 +37,8 @@ export function createRouteHandlers(options: RouteOptions): Record<"GET" | "POST
       if (request.signal.aborted) return GONE;
       throw error;
     });
-    const body = answer.body === null || typeof answer.body === "string" ? answer.body : toWeb(answer.body, request.signal);
+    const body =
+      answer.body === null || typeof answer.body === "string" ? answer.body : toWeb(answer.body, request.signal);
     return new Response(body, { status: answer.status, headers: answer.headers });
   };
   return { GET: handler, POST: handler, PATCH: handler, DELETE: handler };

@@ -12,7 +12,10 @@ export function Frame({ at, children }: { at: string; children: ReactNode }) {
     <div className="mx-auto flex min-h-dvh max-w-5xl flex-col px-4 sm:px-6">
       <header className="flex flex-wrap items-center gap-x-6 gap-y-2 py-5">
         <Link href="/" className="text-lg font-semibold tracking-tight">
-          <span aria-hidden className="me-2 inline-block size-3 rounded-full bg-linear-to-br from-amber-400 to-rose-500" />
+          <span
+            aria-hidden
+            className="me-2 inline-block size-3 rounded-full bg-linear-to-br from-amber-400 to-rose-500"
+          />
           Model shelf
         </Link>
         <nav aria-label="Pages" className="flex gap-1 text-sm">

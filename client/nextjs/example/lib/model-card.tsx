@@ -14,7 +14,10 @@ export function ModelCard({ title, text, tile, colors, modelRepo, filePath }: Mo
       </span>
       <h2 className="mt-3 text-lg font-semibold">{title}</h2>
       <p className="mt-1 flex-1 text-sm text-stone-600 dark:text-stone-300">{text}</p>
-      <p className="mt-3 truncate font-mono text-xs text-stone-600 dark:text-stone-400" title={`${modelRepo}/${filePath}`}>
+      <p
+        className="mt-3 truncate font-mono text-xs text-stone-600 dark:text-stone-400"
+        title={`${modelRepo}/${filePath}`}
+      >
         {modelRepo}
       </p>
       <DownloadButton modelRepo={modelRepo} filePath={filePath} className="mt-3 w-full" />

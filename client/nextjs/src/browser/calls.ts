@@ -6,7 +6,11 @@ import type { Store } from "./store.js";
 /** What the daemon says of itself; its folders only with `exposePaths`. */
 export type PublicInfo = Omit<Info, "cacheDir" | "stateDir" | "socket" | "url" | "pid"> & Partial<Info>;
 
-export function reorder(store: Store, selector: Selector, to: { priority: number } | { position: number }): Promise<Affected> {
+export function reorder(
+  store: Store,
+  selector: Selector,
+  to: { priority: number } | { position: number },
+): Promise<Affected> {
   return store.change("reorder", selector, "PATCH", "download", { ...selector, ...to });
 }
 
@@ -29,7 +33,7 @@ export async function repoFiles(
   const page = () => store.send<RepoFiles>("GET", `files?${search.toString()}`, undefined, signal);
   const first = await page();
   const files = [...first.files];
-  for (let { nextCursor } = first; nextCursor; ) {
+  for (let { nextCursor } = first; nextCursor;) {
     search.set("cursor", nextCursor);
     const next = await page();
     files.push(...next.files);

@@ -19,16 +19,7 @@ export interface Target {
 
 /** How an item looks to a person. `loading`: not known yet. `waiting`: queued, goes on at `retryAt`. */
 export type ItemState =
-  | "loading"
-  | "idle"
-  | "queued"
-  | "waiting"
-  | "resolving"
-  | "downloading"
-  | "verifying"
-  | "paused"
-  | "done"
-  | "failed";
+  "loading" | "idle" | "queued" | "waiting" | "resolving" | "downloading" | "verifying" | "paused" | "done" | "failed";
 
 export function isRepo(item: Item): item is RepoDownload {
   return "filesTotal" in item;

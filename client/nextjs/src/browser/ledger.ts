@@ -74,7 +74,9 @@ export class Ledger {
   replace(items: readonly Item[]): void {
     const named = new Set(items.map((item) => item.id));
     for (const id of this.#items.keys()) if (!named.has(id) && !this.#isFresh(id)) this.remove(id);
-    for (const item of items) if (this.#isFresh(item.id)) this.merge(item); else this.#put(item);
+    for (const item of items)
+      if (this.#isFresh(item.id)) this.merge(item);
+      else this.#put(item);
   }
 
   remove(id: string): boolean {

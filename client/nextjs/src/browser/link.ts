@@ -39,11 +39,7 @@ export class Link {
   readonly #ledger: Ledger;
   readonly #changed: () => void;
 
-  constructor(
-    base: string,
-    ledger: Ledger,
-    changed: () => void,
-  ) {
+  constructor(base: string, ledger: Ledger, changed: () => void) {
     this.#base = base;
     this.#ledger = ledger;
     this.#changed = changed;

@@ -227,7 +227,9 @@ export class Store {
 }
 
 function asRequestError(error: unknown): RequestError {
-  return error instanceof RequestError ? error : new RequestError("network", 0, error instanceof Error ? error.message : String(error));
+  return error instanceof RequestError
+    ? error
+    : new RequestError("network", 0, error instanceof Error ? error.message : String(error));
 }
 
 const stores = new Map<string, Store>();

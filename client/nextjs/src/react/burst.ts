@@ -24,7 +24,11 @@ export function burst(element: HTMLElement, { colors = COLORS, particles = 28 }:
     piece.animate?.(
       [
         { transform: "translate(-50%,-50%) scale(.4)", opacity: 1 },
-        { transform: `translate(${x}px,${y - 25}px) rotate(${Math.random() * 360}deg) scale(1)`, opacity: 1, offset: 0.6 },
+        {
+          transform: `translate(${x}px,${y - 25}px) rotate(${Math.random() * 360}deg) scale(1)`,
+          opacity: 1,
+          offset: 0.6,
+        },
         { transform: `translate(${x * 1.1}px,${y + 40}px) rotate(${Math.random() * 720}deg) scale(.7)`, opacity: 0 },
       ],
       { duration: DURATION_MS * (0.7 + Math.random() * 0.3), easing: "cubic-bezier(.15,.8,.4,1)", fill: "forwards" },

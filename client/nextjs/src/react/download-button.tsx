@@ -194,11 +194,22 @@ export function DownloadButton(props: DownloadButtonProps) {
 }
 
 /** Tells a screen reader of changes of state and of each quarter, politely; nothing of what was so when the page was loaded. */
-function Announcer({ name, state, percent, label }: { name: string; state: ItemState; percent: number; label: ReactNode }) {
+function Announcer({
+  name,
+  state,
+  percent,
+  label,
+}: {
+  name: string;
+  state: ItemState;
+  percent: number;
+  label: ReactNode;
+}) {
   const words = useWords();
   const quarter = state === "downloading" ? Math.floor(percent / 25) * 25 : 0;
   const now = `${state} ${quarter}`;
-  const shown = state === "downloading" ? words.percent(quarter) : typeof label === "string" ? label : words.text.download;
+  const shown =
+    state === "downloading" ? words.percent(quarter) : typeof label === "string" ? label : words.text.download;
   const latest = useRef("");
   latest.current = state === "failed" ? "" : fill(words.text.announce, { name, state: shown }); // a failure is an alert of its own
   const before = useRef<string | null>(null);

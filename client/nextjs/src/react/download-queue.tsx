@@ -68,7 +68,8 @@ export function DownloadQueue({ basePath, className, showInTitle = false, pageSi
     if (counts.cancelled > 0) run(remove(store, { all: true, status: "cancelled" }));
   };
   const free = info?.freeBytes ?? null;
-  const problem = refused ?? (connection.state === "reconnecting" ? (words.reason(connection.problem) ?? text.reconnecting) : null);
+  const problem =
+    refused ?? (connection.state === "reconnecting" ? (words.reason(connection.problem) ?? text.reconnecting) : null);
 
   return (
     <section data-hfdmd aria-label={text.downloads} className={join("text-sm", className)}>
@@ -157,7 +158,9 @@ function inOrder(a: Item, b: Item): number {
   return (
     RANK[a.status] - RANK[b.status] ||
     (a.status === "queued" ? placeOf(a) - placeOf(b) : 0) ||
-    (a.status === "queued" || a.status === "downloading" ? a.createdAt.localeCompare(b.createdAt) : b.updatedAt.localeCompare(a.updatedAt)) ||
+    (a.status === "queued" || a.status === "downloading"
+      ? a.createdAt.localeCompare(b.createdAt)
+      : b.updatedAt.localeCompare(a.updatedAt)) ||
     a.id.localeCompare(b.id)
   );
 }
@@ -208,7 +211,13 @@ export function Command({ on, off = false, children }: { on: () => void; off?: b
       type="button"
       aria-disabled={off || undefined}
       onClick={() => !off && on()}
-      className={join("flex h-8 items-center rounded-full border px-3 font-medium", LINE, off ? "opacity-40" : HOVER, FOCUS, PRESS)}
+      className={join(
+        "flex h-8 items-center rounded-full border px-3 font-medium",
+        LINE,
+        off ? "opacity-40" : HOVER,
+        FOCUS,
+        PRESS,
+      )}
     >
       {children}
     </button>

@@ -10,7 +10,12 @@ function number(locale: string, options: Intl.NumberFormatOptions): Intl.NumberF
 }
 
 const unit = (locale: string, value: number, name: string, digits = 0) =>
-  number(locale, { style: "unit", unit: name, unitDisplay: name === "byte" ? "long" : "short", maximumFractionDigits: digits }).format(value);
+  number(locale, {
+    style: "unit",
+    unit: name,
+    unitDisplay: name === "byte" ? "long" : "short",
+    maximumFractionDigits: digits,
+  }).format(value);
 
 const SIZES = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte", "petabyte"];
 
@@ -39,5 +44,7 @@ export function formatDuration(seconds: number, locale: string): string {
   const hours = Math.floor((s + 30) / 3600);
   if (hours >= 48) return unit(locale, Math.round(hours / 24), "day");
   const minutes = Math.max(0, Math.round((s - hours * 3600) / 60));
-  return minutes > 0 && hours < 10 ? `${unit(locale, hours, "hour")} ${unit(locale, minutes, "minute")}` : unit(locale, hours, "hour");
+  return minutes > 0 && hours < 10
+    ? `${unit(locale, hours, "hour")} ${unit(locale, minutes, "minute")}`
+    : unit(locale, hours, "hour");
 }

@@ -12,7 +12,8 @@ export interface FileGroup {
 }
 
 // llama.cpp's names; a split file's parts are numbered -00001-of-00003.
-const QUANTISATION = /(?:^|[-_./])((?:UD-)?(?:IQ[1-8]|TQ[12]|Q[1-8])(?:_[0-9A-Z]+)*|BF16|F16|F32|FP16|FP32|MXFP4(?:_[A-Z]+)?)(?=[-_./]|$)/i;
+const QUANTISATION =
+  /(?:^|[-_./])((?:UD-)?(?:IQ[1-8]|TQ[12]|Q[1-8])(?:_[0-9A-Z]+)*|BF16|F16|F32|FP16|FP32|MXFP4(?:_[A-Z]+)?)(?=[-_./]|$)/i;
 const PART = /-\d{5}-of-(\d{5})(?=\.[^./]+$)/;
 
 /** The files of a repo as a person picks them: GGUF quantisations by size, then the rest by name. */
@@ -24,16 +25,18 @@ export function groupFiles(files: readonly RepoFile[]): FileGroup[] {
     if (group) group.push(file);
     else groups.set(name, [file]);
   }
-  return [...groups].map(([name, parts]) => ({
-    name,
-    quantisation: quantisationOf(name),
-    files: parts.sort((a, b) => a.filePath.localeCompare(b.filePath)),
-    size: parts.some((part) => part.size === null) ? null : parts.reduce((sum, part) => sum + (part.size ?? 0), 0),
-  })).sort((a, b) =>
-    a.quantisation && b.quantisation
-      ? (a.size ?? Infinity) - (b.size ?? Infinity) || a.name.localeCompare(b.name)
-      : Number(b.quantisation !== null) - Number(a.quantisation !== null) || a.name.localeCompare(b.name),
-  );
+  return [...groups]
+    .map(([name, parts]) => ({
+      name,
+      quantisation: quantisationOf(name),
+      files: parts.sort((a, b) => a.filePath.localeCompare(b.filePath)),
+      size: parts.some((part) => part.size === null) ? null : parts.reduce((sum, part) => sum + (part.size ?? 0), 0),
+    }))
+    .sort((a, b) =>
+      a.quantisation && b.quantisation
+        ? (a.size ?? Infinity) - (b.size ?? Infinity) || a.name.localeCompare(b.name)
+        : Number(b.quantisation !== null) - Number(a.quantisation !== null) || a.name.localeCompare(b.name),
+    );
 }
 
 function quantisationOf(name: string): string | null {

@@ -15,7 +15,15 @@ import { captionOf, confirmCancel, named, progressText, useNow } from "./words.j
 const FILES_SHOWN = 50;
 
 /** One download or repo download, with what can be done with it. `files`: the downloads that a repo download covers. */
-export const QueueRow = memo(function QueueRow({ item, store, files }: { item: Item; store: Store; files?: readonly Item[] }) {
+export const QueueRow = memo(function QueueRow({
+  item,
+  store,
+  files,
+}: {
+  item: Item;
+  store: Store;
+  files?: readonly Item[];
+}) {
   const words = useAllWords();
   const [open, setOpen] = useState(false);
   const [refused, setRefused] = useState<string | null>(null);
@@ -32,7 +40,12 @@ export const QueueRow = memo(function QueueRow({ item, store, files }: { item: I
   const position = "queuePosition" in item ? item.queuePosition : null;
 
   return (
-    <li data-hfdmd data-state={state} data-id={item.id} className={join("border-b px-4 py-3 last:border-b-0", LINE, HUE[state])}>
+    <li
+      data-hfdmd
+      data-state={state}
+      data-id={item.id}
+      className={join("border-b px-4 py-3 last:border-b-0", LINE, HUE[state])}
+    >
       <div className="flex flex-wrap items-center gap-x-4 gap-y-2">
         <div className="min-w-0 flex-1 basis-64">
           <p className="truncate font-medium" title={nameOf(item)}>
@@ -53,17 +66,34 @@ export const QueueRow = memo(function QueueRow({ item, store, files }: { item: I
         <div className="flex items-center">
           {state === "queued" && position !== null && (
             <>
-              <Tool icon={icons.up} label={named(words, text.up, item)} off={position < 2} on={() => run(reorder(store, id, { position: position - 1 }))} />
-              <Tool icon={icons.down} label={named(words, text.down, item)} on={() => run(reorder(store, id, { position: position + 1 }))} />
+              <Tool
+                icon={icons.up}
+                label={named(words, text.up, item)}
+                off={position < 2}
+                on={() => run(reorder(store, id, { position: position - 1 }))}
+              />
+              <Tool
+                icon={icons.down}
+                label={named(words, text.down, item)}
+                on={() => run(reorder(store, id, { position: position + 1 }))}
+              />
             </>
           )}
           {(state === "failed" || state === "waiting" || item.status === "cancelled") && (
             <Tool icon={icons.retry} label={named(words, text.retry, item)} on={() => run(store.act("retry", id))} />
           )}
-          {isLive(item) && <Tool icon={icons.pause} label={named(words, text.pause, item)} on={() => run(store.act("pause", id))} />}
-          {state === "paused" && <Tool icon={icons.play} label={named(words, text.resume, item)} on={() => run(store.act("resume", id))} />}
+          {isLive(item) && (
+            <Tool icon={icons.pause} label={named(words, text.pause, item)} on={() => run(store.act("pause", id))} />
+          )}
+          {state === "paused" && (
+            <Tool icon={icons.play} label={named(words, text.resume, item)} on={() => run(store.act("resume", id))} />
+          )}
           {isLive(item) || state === "paused" ? (
-            <Tool icon={icons.cross} label={named(words, text.cancel, item)} on={() => confirmCancel(item, words) && run(store.act("cancel", id))} />
+            <Tool
+              icon={icons.cross}
+              label={named(words, text.cancel, item)}
+              on={() => confirmCancel(item, words) && run(store.act("cancel", id))}
+            />
           ) : (
             <Tool icon={icons.cross} label={named(words, text.remove, item)} on={() => run(remove(store, id))} />
           )}
@@ -135,7 +165,17 @@ export const QueueRow = memo(function QueueRow({ item, store, files }: { item: I
 });
 
 /** A small round button with an icon and a name. */
-export function Tool({ icon, label, on, off = false }: { icon: string; label: string; on: () => void; off?: boolean }): ReactNode {
+export function Tool({
+  icon,
+  label,
+  on,
+  off = false,
+}: {
+  icon: string;
+  label: string;
+  on: () => void;
+  off?: boolean;
+}): ReactNode {
   return (
     <button
       type="button"
@@ -143,7 +183,12 @@ export function Tool({ icon, label, on, off = false }: { icon: string; label: st
       title={label}
       aria-disabled={off || undefined}
       onClick={() => !off && on()}
-      className={join("flex h-8 w-8 items-center justify-center rounded-full", off ? "opacity-30" : HOVER, FOCUS, PRESS)}
+      className={join(
+        "flex h-8 w-8 items-center justify-center rounded-full",
+        off ? "opacity-30" : HOVER,
+        FOCUS,
+        PRESS,
+      )}
     >
       <Icon path={icon} />
     </button>

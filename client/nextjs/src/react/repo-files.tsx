@@ -38,7 +38,16 @@ export function RepoFiles({ modelRepo, revision, repoType, basePath, className, 
 
   if (error || refused !== null) {
     return (
-      <div data-hfdmd role="alert" className={join("flex flex-wrap items-center gap-3 rounded-xl px-4 py-3 text-sm", HUE.failed, TINTED, className)}>
+      <div
+        data-hfdmd
+        role="alert"
+        className={join(
+          "flex flex-wrap items-center gap-3 rounded-xl px-4 py-3 text-sm",
+          HUE.failed,
+          TINTED,
+          className,
+        )}
+      >
         <span className={join("min-w-0 flex-1 [overflow-wrap:anywhere]", TINTED_TEXT)}>
           {refused ?? [words.reason(error?.code), error?.message].filter(Boolean).join(": ")}
         </span>
@@ -62,8 +71,15 @@ export function RepoFiles({ modelRepo, revision, repoType, basePath, className, 
   const others = groups.filter((group) => group.quantisation === null);
 
   return (
-    <section data-hfdmd aria-label={fill(text.files, { name: modelRepo })} aria-busy={!files} className={join("text-sm", className)}>
-      {!files && <p className={join("rounded-xl border border-dashed px-4 py-12 text-center", LINE, MUTED)}>{text.loading}</p>}
+    <section
+      data-hfdmd
+      aria-label={fill(text.files, { name: modelRepo })}
+      aria-busy={!files}
+      className={join("text-sm", className)}
+    >
+      {!files && (
+        <p className={join("rounded-xl border border-dashed px-4 py-12 text-center", LINE, MUTED)}>{text.loading}</p>
+      )}
       {list(text.quantisations, quantised)}
       {list(quantised.length > 0 ? text.otherFiles : null, others)}
       {files && files.length > 0 && (
@@ -91,7 +107,10 @@ export function RepoFiles({ modelRepo, revision, repoType, basePath, className, 
         {title !== null && <h3 className={join("pb-2 pt-4 font-medium first:pt-0", MUTED)}>{title}</h3>}
         <ul className={join("overflow-hidden rounded-xl border", LINE)}>
           {some.map((group) => (
-            <li key={group.name} className={join("flex flex-wrap items-center gap-x-3 gap-y-1 border-b px-4 py-2 last:border-b-0", LINE)}>
+            <li
+              key={group.name}
+              className={join("flex flex-wrap items-center gap-x-3 gap-y-1 border-b px-4 py-2 last:border-b-0", LINE)}
+            >
               <label className="flex min-w-0 flex-1 basis-56 cursor-pointer items-center gap-3 py-1">
                 <input
                   type="checkbox"
@@ -122,7 +141,13 @@ export function RepoFiles({ modelRepo, revision, repoType, basePath, className, 
                 </span>
               )}
               <Parts of={of} group={group} store={store}>
-                <DownloadButton {...targetOf(of, group)} basePath={basePath} burst={burst} caption={false} className="w-48" />
+                <DownloadButton
+                  {...targetOf(of, group)}
+                  basePath={basePath}
+                  burst={burst}
+                  caption={false}
+                  className="w-48"
+                />
               </Parts>
             </li>
           ))}
@@ -151,7 +176,12 @@ function Parts({ of, group, store, children }: { of: Of; group: FileGroup; store
   if (text === null) return children;
   return (
     <span className={join("flex h-10 w-48 items-center", HUE.downloading)}>
-      <span className={join("me-9 flex h-full flex-1 items-center justify-center rounded-full font-medium tabular-nums", TINTED)}>
+      <span
+        className={join(
+          "me-9 flex h-full flex-1 items-center justify-center rounded-full font-medium tabular-nums",
+          TINTED,
+        )}
+      >
         <span className={TINTED_TEXT}>{text}</span>
       </span>
     </span>

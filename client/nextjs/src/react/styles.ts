@@ -38,6 +38,7 @@ export const FOCUS =
   "outline-none focus-visible:outline focus-visible:outline-2 focus-visible:outline-offset-2 focus-visible:outline-[color:var(--hfdmd-accent,#2563eb)]";
 export const PRESS = "motion-safe:transition motion-safe:duration-150 motion-safe:active:scale-95";
 /** A bar's fill moves between two updates of the stream, four a second. */
-export const FILL = "origin-left rtl:origin-right motion-safe:transition-transform motion-safe:duration-300 motion-safe:ease-linear";
+export const FILL =
+  "origin-left rtl:origin-right motion-safe:transition-transform motion-safe:duration-300 motion-safe:ease-linear";
 
 export const join = (...classes: (string | false | undefined)[]) => classes.filter(Boolean).join(" ");

@@ -70,7 +70,8 @@ export function useDownload(target: Target, callbacks: Callbacks & { basePath?: 
 
   const waits = request?.error === null;
   let state = stateOf(item);
-  if (waits && (request.action === "download" || request.action === "retry") && !(item && isLive(item))) state = "queued";
+  if (waits && (request.action === "download" || request.action === "retry") && !(item && isLive(item)))
+    state = "queued";
   else if (!item && !known) state = "loading";
   if (state === "idle" && request?.error) state = "failed";
   return {
@@ -83,7 +84,12 @@ export function useDownload(target: Target, callbacks: Callbacks & { basePath?: 
 }
 
 /** Tells the callbacks what happened between the last render and this one. */
-function useChanges(key: string, item: Item | undefined, asked: { current: string | null }, callbacks: Callbacks): void {
+function useChanges(
+  key: string,
+  item: Item | undefined,
+  asked: { current: string | null },
+  callbacks: Callbacks,
+): void {
   const before = useRef<{ key: string; item: Item | undefined }>({ key, item });
   const latest = useRef(callbacks);
   useEffect(() => {

@@ -43,7 +43,8 @@ export function progressText(item: Item, state: ItemState, words: Words): string
   if (item.totalBytes !== null) {
     parts.push(fill(text.ofTotal, { done: words.bytes(item.downloadedBytes), total: words.bytes(item.totalBytes) }));
   }
-  if (state === "downloading" && item.etaSeconds !== null) parts.push(fill(text.left, { time: words.duration(item.etaSeconds) }));
+  if (state === "downloading" && item.etaSeconds !== null)
+    parts.push(fill(text.left, { time: words.duration(item.etaSeconds) }));
   return parts.join(", ");
 }
 

@@ -28,7 +28,12 @@ export const unauthorized = () =>
 export const forbiddenOrigin = () =>
   new Refusal(403, "forbidden_origin", "Requests from this web origin are refused", "Another site asked for this.");
 export const forbiddenHost = () =>
-  new Refusal(403, "forbidden_host", "The Host header is not one of this app's names", "Add this name to allowedHosts.");
+  new Refusal(
+    403,
+    "forbidden_host",
+    "The Host header is not one of this app's names",
+    "Add this name to allowedHosts.",
+  );
 export const forbiddenPath = (detail: string) =>
   new Refusal(403, "forbidden_path", "Not allowed from a browser", detail);
 export const notFound = () => new Refusal(404, "not_found", "No such path", "There is nothing here.");
@@ -50,6 +55,12 @@ export const stopping = () =>
     Connection: "close",
   });
 export const daemonUnreachable = () =>
-  new Refusal(503, "daemon_unreachable", "The download daemon does not answer", "The download daemon does not answer.", {
-    "Retry-After": "2",
-  });
+  new Refusal(
+    503,
+    "daemon_unreachable",
+    "The download daemon does not answer",
+    "The download daemon does not answer.",
+    {
+      "Retry-After": "2",
+    },
+  );

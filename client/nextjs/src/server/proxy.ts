@@ -164,7 +164,8 @@ function refuseFolders(options: Options<never>, query: URLSearchParams, body: un
   if (!options.allowLocalDir && (query.has("localDir") || (fields.localDir ?? null) !== null)) {
     throw problem.forbiddenPath("This app does not let browsers name folders of the server (localDir).");
   }
-  const deletes = (query.has("deleteFile") && query.get("deleteFile") !== "false") || (fields.deleteFile ?? false) !== false;
+  const deletes =
+    (query.has("deleteFile") && query.get("deleteFile") !== "false") || (fields.deleteFile ?? false) !== false;
   if (!options.allowDeleteFile && deletes) {
     throw problem.forbiddenPath("This app does not let browsers delete files of the server (deleteFile).");
   }

@@ -1,6 +1,7 @@
 // What the scenarios share: the browser, and where things are on the example's pages.
 import { createRequire } from "node:module";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
 
 import { chromium } from "playwright-core";
 
@@ -30,11 +31,17 @@ export class Button {
   }
 
   async is(...states) {
-    return until(`the button to be ${states.join(" or ")}, now ${await this.state()}`, async () => states.includes(await this.state()), 20_000);
+    return until(
+      `the button to be ${states.join(" or ")}, now ${await this.state()}`,
+      async () => states.includes(await this.state()),
+      20_000,
+    );
   }
 
   async percent() {
-    return (await this.bar.count()) ? Number(await this.bar.getAttribute("aria-valuenow", { timeout: 500 }).catch(() => NaN)) : NaN;
+    return (await this.bar.count())
+      ? Number(await this.bar.getAttribute("aria-valuenow", { timeout: 500 }).catch(() => NaN))
+      : NaN;
   }
 }
 
@@ -70,7 +77,17 @@ export async function axe(page) {
   await page.evaluate(await readFile(require.resolve("axe-core/axe.min.js"), "utf8"));
   const violations = await page.evaluate(async () => {
     const found = await globalThis.axe.run(document, { resultTypes: ["violations"] });
-    return found.violations.map(({ id, nodes }) => ({ id, nodes: nodes.map((node) => `${node.html.slice(0, 300)} ${node.failureSummary}`) }));
+    return found.violations.map(({ id, nodes }) => ({
+      id,
+      nodes: nodes.map((node) => `${node.html.slice(0, 300)} ${node.failureSummary}`),
+    }));
   });
   return violations.map(({ id, nodes }) => `${id}: ${nodes.join("\n  ")}`).join("\n");
+}
+
+/** The file as it stands in the Hub's cache; null while it is not there. */
+export async function cached(stage, repo, path) {
+  const snapshots = join(stage.cache, `models--${repo.replace("/", "--")}`, "snapshots");
+  const commits = await readdir(snapshots).catch(() => []);
+  return commits.length === 0 ? null : readFile(join(snapshots, commits[0], path)).catch(() => null);
 }

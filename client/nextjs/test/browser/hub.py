@@ -1,7 +1,8 @@
 """The test Hub for the browser tests, told what to do by JSON lines on stdin; answers each with a line.
 
 `{"repo": NAME, "files": {PATH: SIZE}}` adds a repo, `{"rate": BYTES_PER_S}` slows all bodies together down,
-`{"missing": PATH, "of": NAME}` makes a file a 404, `{"clear": true}` ends all faults, `{"sent": PATH}` asks for bytes sent.
+`{"missing": PATH, "of": NAME}` makes a file a 404, `{"clear": true}` ends all faults,
+`{"sent": PATH}` asks for the bytes sent.
 """
 
 from __future__ import annotations

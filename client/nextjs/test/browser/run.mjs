@@ -1,7 +1,9 @@
 // Browser tests against the built example: `npm run test:browser [-- part of a name]`; pictures: `npm run screenshots`.
 // Needs chromium (`CHROMIUM`, default /usr/bin/chromium) and a Python with hfdmd (`HFDMD_PYTHON`, default the repository's .venv).
 import { launch } from "./browser.mjs";
-import { scenarios } from "./scenarios.mjs";
+import app from "./scenarios/app.mjs";
+import button from "./scenarios/button.mjs";
+import queue from "./scenarios/queue.mjs";
 import { takeScreenshots } from "./screenshots.mjs";
 import { Stage } from "./stage.mjs";
 
@@ -19,7 +21,7 @@ try {
 }
 
 async function runAll() {
-  for (const [name, scenario] of Object.entries(scenarios)) {
+  for (const [name, scenario] of Object.entries({ ...button, ...queue, ...app })) {
     if (wanted && !name.includes(wanted)) continue;
     const context = await browser.newContext();
     const page = await context.newPage();
@@ -34,7 +36,9 @@ async function runAll() {
       console.log(`ok    ${name} (${Date.now() - before} ms${notes.length ? `; ${notes.join("; ")}` : ""})`);
     } catch (error) {
       failed += 1;
-      console.log(`FAIL  ${name}\n${error.stack}\n--- daemon\n${stage.daemonLog.slice(-1500)}\n--- app\n${stage.appLog.slice(-1500)}`);
+      console.log(
+        `FAIL  ${name}\n${error.stack}\n--- daemon\n${stage.daemonLog.slice(-1500)}\n--- app\n${stage.appLog.slice(-1500)}`,
+      );
     }
     await context.close();
   }

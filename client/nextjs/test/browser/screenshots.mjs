@@ -10,10 +10,24 @@ const folder = fileURLToPath(new URL("../../shots/", import.meta.url));
 
 export async function takeScreenshots(stage, browser) {
   await mkdir(folder, { recursive: true });
-  await stage.tell({ repo: "Qwen/Qwen3-0.6B-GGUF", files: { "Qwen3-0.6B-Q8_0.gguf": 64 * MB, "Qwen3-0.6B-Q4_K_M.gguf": 40 * MB, "Qwen3-0.6B-BF16-00001-of-00002.gguf": 60 * MB, "Qwen3-0.6B-BF16-00002-of-00002.gguf": 60 * MB, "README.md": 4000, "config.json": 700 } });
-  await stage.tell({ repo: "sentence-transformers/all-MiniLM-L6-v2", files: { "model.safetensors": 9 * MB, "config.json": 600, "tokenizer.json": 400_000 } });
+  await stage.tell({
+    repo: "Qwen/Qwen3-0.6B-GGUF",
+    files: {
+      "Qwen3-0.6B-Q8_0.gguf": 64 * MB,
+      "Qwen3-0.6B-Q4_K_M.gguf": 40 * MB,
+      "Qwen3-0.6B-BF16-00001-of-00002.gguf": 60 * MB,
+      "Qwen3-0.6B-BF16-00002-of-00002.gguf": 60 * MB,
+      "README.md": 4000,
+      "config.json": 700,
+    },
+  });
+  await stage.tell({
+    repo: "sentence-transformers/all-MiniLM-L6-v2",
+    files: { "model.safetensors": 9 * MB, "config.json": 600, "tokenizer.json": 400_000 },
+  });
   await stage.tell({ repo: "openai/whisper-tiny", files: { "model.safetensors": 15 * MB } });
-  const ask = (modelRepo, filePath) => stage.ask("/api/download", "POST", filePath ? { modelRepo, filePath } : { modelRepo });
+  const ask = (modelRepo, filePath) =>
+    stage.ask("/api/download", "POST", filePath ? { modelRepo, filePath } : { modelRepo });
   await stage.tell({ missing: "model.safetensors", of: "openai/whisper-tiny" });
   await ask("openai/whisper-tiny", "model.safetensors");
   await ask("sentence-transformers/all-MiniLM-L6-v2", "config.json");
@@ -25,14 +39,20 @@ export async function takeScreenshots(stage, browser) {
   await ask("Qwen/Qwen3-0.6B-GGUF", "Qwen3-0.6B-Q8_0.gguf");
   await ask("sentence-transformers/all-MiniLM-L6-v2", "model.safetensors");
   await new Promise((done) => setTimeout(done, 2000));
-  await stage.ask("/api/pause", "POST", { modelRepo: "sentence-transformers/all-MiniLM-L6-v2", filePath: "model.safetensors" });
+  await stage.ask("/api/pause", "POST", {
+    modelRepo: "sentence-transformers/all-MiniLM-L6-v2",
+    filePath: "model.safetensors",
+  });
   await stage.tell({ rate: 0.5 * MB });
   await stage.ask("/api/download", "POST", { modelRepo: "Qwen/Qwen3-0.6B-GGUF", include: ["*BF16*"] });
   await ask("Qwen/Qwen3-0.6B-GGUF", "Qwen3-0.6B-Q4_K_M.gguf");
   await ask("Qwen/Qwen3-0.6B-GGUF", "README.md");
   await ask("Qwen/Qwen3-0.6B-GGUF", "config.json");
   for (const colorScheme of ["light", "dark"]) {
-    for (const [name, width] of [["wide", 1280], ["narrow", 360]]) {
+    for (const [name, width] of [
+      ["wide", 1280],
+      ["narrow", 360],
+    ]) {
       const context = await browser.newContext({ colorScheme, viewport: { width, height: 900 } });
       const page = await context.newPage();
       const shoot = async (what) => {

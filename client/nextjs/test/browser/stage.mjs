@@ -72,7 +72,11 @@ export class Stage {
       HF_ENDPOINT: this.endpoint,
       PYTHONPATH: root,
     };
-    this.daemon = spawn(python, ["-m", "hfdmd.service"], { cwd: this.folder, env, stdio: ["ignore", "ignore", "pipe"] });
+    this.daemon = spawn(python, ["-m", "hfdmd.service"], {
+      cwd: this.folder,
+      env,
+      stdio: ["ignore", "ignore", "pipe"],
+    });
     this.daemonLog = "";
     this.daemon.stderr.on("data", (chunk) => (this.daemonLog += chunk));
     const { daemon } = this;
@@ -104,7 +108,12 @@ export class Stage {
 
   /** Calls back with each event of the daemon's own stream, past the app; returns what ends it. */
   async listen(onEvent) {
-    const asked = request({ socketPath: this.socket, path: "/api/progress", headers: { Accept: "text/event-stream" }, agent: false });
+    const asked = request({
+      socketPath: this.socket,
+      path: "/api/progress",
+      headers: { Accept: "text/event-stream" },
+      agent: false,
+    });
     const answer = await new Promise((done, fail) => asked.on("response", done).on("error", fail).end());
     let rest = "";
     answer.on("error", () => undefined); // ended by ourselves
@@ -128,17 +137,25 @@ export class Stage {
     this.port = await freePort();
     this.url = `http://localhost:${this.port}`;
     const env = { ...process.env, HFDMD_SOCKET: this.socket, NEXT_TELEMETRY_DISABLED: "1", NODE_ENV: "production" };
-    this.app = spawn(process.execPath, [require.resolve("next/dist/bin/next"), "start", "-H", "localhost", "-p", String(this.port)], {
-      cwd: example,
-      env,
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+    this.app = spawn(
+      process.execPath,
+      [require.resolve("next/dist/bin/next"), "start", "-H", "localhost", "-p", String(this.port)],
+      {
+        cwd: example,
+        env,
+        stdio: ["ignore", "pipe", "pipe"],
+      },
+    );
     this.appLog = "";
     for (const out of [this.app.stdout, this.app.stderr]) out.on("data", (chunk) => (this.appLog += chunk));
-    await until("the app to answer", async () => {
-      if (this.app.exitCode !== null) throw new Error(`the app ended:\n${this.appLog}`);
-      return (await fetch(this.url).catch(() => null))?.ok;
-    }, 30_000);
+    await until(
+      "the app to answer",
+      async () => {
+        if (this.app.exitCode !== null) throw new Error(`the app ended:\n${this.appLog}`);
+        return (await fetch(this.url).catch(() => null))?.ok;
+      },
+      30_000,
+    );
   }
 
   async stopApp() {

@@ -4,7 +4,19 @@ import { renderToString } from "react-dom/server";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { DownloadButton, HfdmdProvider, type DownloadButtonProps } from "../../src/react/index.js";
-import { answerWith, asked, download, FakeEventSource, newBase, repo, say, settle, setUp, show, tearDown } from "./stage.js";
+import {
+  answerWith,
+  asked,
+  download,
+  FakeEventSource,
+  newBase,
+  repo,
+  say,
+  settle,
+  setUp,
+  show,
+  tearDown,
+} from "./stage.js";
 
 beforeEach(setUp);
 afterEach(tearDown);
@@ -39,12 +51,19 @@ test("queued at once, then what the stream says, then done with exactly one burs
   fireEvent.click(main());
   await settle(0);
   expect(state()).toBe("queued");
-  expect(asked.at(-1)).toEqual({ method: "POST", path: "download", body: { modelRepo: "owner/name", filePath: "model.gguf" } });
+  expect(asked.at(-1)).toEqual({
+    method: "POST",
+    path: "download",
+    body: { modelRepo: "owner/name", filePath: "model.gguf" },
+  });
   answer({ body: download({ status: "queued", queuePosition: 3, version: 1 }) });
   await settle();
   expect(main().textContent).toContain("Queued, #3");
   expect(events.onStarted).toHaveBeenCalledTimes(1);
-  await say(["progress", download({ progress: 43.6, downloadedBytes: 26_160_000, bytesPerSecond: 10_000_000, etaSeconds: 3, version: 2 })]);
+  await say([
+    "progress",
+    download({ progress: 43.6, downloadedBytes: 26_160_000, bytesPerSecond: 10_000_000, etaSeconds: 3, version: 2 }),
+  ]);
   const bar = screen.getByRole("progressbar");
   expect(bar.getAttribute("aria-valuenow")).toBe("43");
   expect(bar.getAttribute("aria-valuetext")).toBe("43%, 26.2 MB of 60 MB, 3 sec left");
@@ -76,7 +95,9 @@ test("done before the answer to the click came: a burst all the same", async () 
 
 test("no burst for what was done when the page was loaded, nor for what a lookup tells", async () => {
   const base = newBase();
-  answerWith(() => ({ body: { downloads: [download({ status: "done", progress: 100 })], repos: [], nextCursor: null } }));
+  answerWith(() => ({
+    body: { downloads: [download({ status: "done", progress: 100 })], repos: [], nextCursor: null },
+  }));
   await show(<Button basePath={base} />);
   await say(["ready", {}]);
   expect(asked).toEqual([{ method: "GET", path: "progress?modelRepo=owner%2Fname&status=done", body: undefined }]);
@@ -120,7 +141,9 @@ test("pause, resume and cancel go by id; the same button keeps the focus", async
   await say(["progress", download({ progress: 20 })], ["ready", {}]);
   const button = main();
   button.focus();
-  answerWith(({ path }) => ({ body: { downloads: [download({ status: path === "pause" ? "paused" : "queued", progress: 20 })], repos: [] } }));
+  answerWith(({ path }) => ({
+    body: { downloads: [download({ status: path === "pause" ? "paused" : "queued", progress: 20 })], repos: [] },
+  }));
   fireEvent.click(button);
   await settle();
   expect(asked.at(-1)).toMatchObject({ path: "pause", body: { id: "d1" } });
@@ -196,17 +219,24 @@ test("two buttons of the same download show the same and share one stream", asyn
   );
   await say(["progress", download({ progress: 7 })], ["ready", {}]);
   expect(screen.getAllByRole("progressbar").map((bar) => bar.getAttribute("aria-valuenow"))).toEqual(["7", "7"]);
-  expect(FakeEventSource.all.filter(({ url }) => url === `${base}/progress` )).toHaveLength(FakeEventSource.all.length);
+  expect(FakeEventSource.all.filter(({ url }) => url === `${base}/progress`)).toHaveLength(FakeEventSource.all.length);
   expect(FakeEventSource.open).toHaveLength(1);
 });
 
 test("texts and numbers in another language", async () => {
   await show(
-    <HfdmdProvider locale="de" basePath={newBase()} messages={{ actionOn: "{name}: {action}", pause: "Anhalten", left: "noch {time}" }}>
+    <HfdmdProvider
+      locale="de"
+      basePath={newBase()}
+      messages={{ actionOn: "{name}: {action}", pause: "Anhalten", left: "noch {time}" }}
+    >
       <Button />
     </HfdmdProvider>,
   );
-  await say(["progress", download({ progress: 50, downloadedBytes: 1, bytesPerSecond: 1_500_000, etaSeconds: 90 })], ["ready", {}]);
+  await say(
+    ["progress", download({ progress: 50, downloadedBytes: 1, bytesPerSecond: 1_500_000, etaSeconds: 90 })],
+    ["ready", {}],
+  );
   expect(screen.getByRole("button", { name: "owner/name/model.gguf: Anhalten" })).toBeTruthy();
   expect(screen.getByText("1,5 MB/s · noch 2 Min.")).toBeTruthy();
 });

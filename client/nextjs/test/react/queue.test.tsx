@@ -1,14 +1,30 @@
 import { fireEvent, screen, within } from "@testing-library/react";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
-import { DownloadQueue, groupFiles, RepoFiles, formatBytes, formatDuration, formatPercent, formatRate } from "../../src/react/index.js";
+import {
+  DownloadQueue,
+  groupFiles,
+  RepoFiles,
+  formatBytes,
+  formatDuration,
+  formatPercent,
+  formatRate,
+} from "../../src/react/index.js";
 import type { RepoFile } from "../../src/index.js";
 import { answerWith, asked, download, EMPTY_LIST, newBase, repo, say, settle, setUp, show, tearDown } from "./stage.js";
 
 beforeEach(setUp);
 afterEach(tearDown);
 
-const info = { version: "1", apiVersion: "1", hubEndpoint: "h", freeBytes: 50_000_000, counts: {}, bytesPerSecond: 0, loading: false };
+const info = {
+  version: "1",
+  apiVersion: "1",
+  hubEndpoint: "h",
+  freeBytes: 50_000_000,
+  counts: {},
+  bytesPerSecond: 0,
+  loading: false,
+};
 
 async function queue() {
   answerWith(({ path }) => ({ body: path === "info" ? info : EMPTY_LIST }));
@@ -31,7 +47,10 @@ test("failed first, what moves, what waits in its order, then what ended; files 
     ["progress", download({ id: "q2", filePath: "b", status: "queued", queuePosition: 2 })],
     ["progress", download({ id: "q1", filePath: "c", status: "queued", queuePosition: 1 })],
     ["progress", download({ id: "active", filePath: "d", bytesPerSecond: 2e6, downloadedBytes: 30e6, progress: 50 })],
-    ["progress", download({ id: "failed", filePath: "e", status: "failed", reason: "disk_error", error: "cannot write: EIO" })],
+    [
+      "progress",
+      download({ id: "failed", filePath: "e", status: "failed", reason: "disk_error", error: "cannot write: EIO" }),
+    ],
     ["repo", repo()],
     ["progress", download({ id: "of-repo", filePath: "f", repoIds: ["r1"], status: "done" })],
     ["ready", {}],
@@ -57,7 +76,9 @@ test("a warning before what will not fit, with the numbers", async () => {
 test("rows act by id, the bar on everything", async () => {
   await queue();
   await say(["progress", download({ status: "queued", queuePosition: 2 })], ["ready", {}]);
-  answerWith(({ path }) => ({ body: path === "info" ? info : { downloads: [download({ status: "queued", queuePosition: 1 })], repos: [] } }));
+  answerWith(({ path }) => ({
+    body: path === "info" ? info : { downloads: [download({ status: "queued", queuePosition: 1 })], repos: [] },
+  }));
   fireEvent.click(screen.getByRole("button", { name: "Move up owner/name/model.gguf" }));
   await settle(0);
   expect(asked).toContainEqual({ method: "PATCH", path: "download", body: { id: "d1", position: 1 } });
@@ -90,7 +111,13 @@ test("what the daemon refuses is said in the row", async () => {
   expect(screen.getByRole("alert").textContent).toBe("It is done already.");
 });
 
-const file = (filePath: string, size: number | null): RepoFile => ({ filePath, size, status: null, id: null, cached: false });
+const file = (filePath: string, size: number | null): RepoFile => ({
+  filePath,
+  size,
+  status: null,
+  id: null,
+  cached: false,
+});
 
 test("quantisations by size, split files as one, the rest by name", () => {
   const groups = groupFiles([
@@ -112,7 +139,10 @@ test("quantisations by size, split files as one, the rest by name", () => {
     [null, "plain.gguf", 5],
     [null, "README.md", 10],
   ]);
-  expect(groups[3]?.files.map(({ filePath }) => filePath)).toEqual(["m-BF16-00001-of-00002.gguf", "m-BF16-00002-of-00002.gguf"]);
+  expect(groups[3]?.files.map(({ filePath }) => filePath)).toEqual([
+    "m-BF16-00001-of-00002.gguf",
+    "m-BF16-00002-of-00002.gguf",
+  ]);
 });
 
 test("RepoFiles: pick some, each is asked for by itself; the whole repo at once", async () => {
@@ -142,11 +172,15 @@ test("RepoFiles: pick some, each is asked for by itself; the whole repo at once"
 
 test("RepoFiles: what the Hub refuses is said, and tried again on demand", async () => {
   answerWith(({ path }) =>
-    path.startsWith("files") ? { status: 404, body: { code: "repo_not_found", detail: "owner/name does not exist" } } : { body: EMPTY_LIST },
+    path.startsWith("files")
+      ? { status: 404, body: { code: "repo_not_found", detail: "owner/name does not exist" } }
+      : { body: EMPTY_LIST },
   );
   await show(<RepoFiles modelRepo="owner/name" basePath={newBase()} />);
   expect(screen.getByRole("alert").textContent).toContain("No such repo: owner/name does not exist");
-  answerWith(({ path }) => ({ body: path.startsWith("files") ? { commit: "c", files: [file("a", 1)], nextCursor: null } : EMPTY_LIST }));
+  answerWith(({ path }) => ({
+    body: path.startsWith("files") ? { commit: "c", files: [file("a", 1)], nextCursor: null } : EMPTY_LIST,
+  }));
   fireEvent.click(screen.getByRole("button", { name: "Try again" }));
   await settle();
   expect(screen.getByText("a")).toBeTruthy();

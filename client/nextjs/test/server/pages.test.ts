@@ -39,12 +39,28 @@ afterEach(async () => {
   await daemon.stop();
 });
 
-function open(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<IncomingMessage> {
+function open(
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const { port } = app.address() as AddressInfo;
     const sent = body === undefined ? undefined : JSON.stringify(body);
     const req = request(
-      { port, host: "127.0.0.1", method, path, agent: false, headers: { "Content-Type": "application/json", ...headers, ...(sent ? { "Content-Length": Buffer.byteLength(sent) } : {}) } },
+      {
+        port,
+        host: "127.0.0.1",
+        method,
+        path,
+        agent: false,
+        headers: {
+          "Content-Type": "application/json",
+          ...headers,
+          ...(sent ? { "Content-Length": Buffer.byteLength(sent) } : {}),
+        },
+      },
       resolve,
     );
     req.on("error", reject);
@@ -90,8 +106,14 @@ test("cross-site writes are refused", async () => {
 });
 
 test("events pass as they come; a visitor who leaves ends the daemon's stream", async () => {
-  const response = await open("GET", "/api/progress", undefined, { Accept: "text/event-stream", "Accept-Encoding": "gzip" });
-  expect(response.headers).toMatchObject({ "content-type": "text/event-stream", "cache-control": "no-cache, no-transform" });
+  const response = await open("GET", "/api/progress", undefined, {
+    Accept: "text/event-stream",
+    "Accept-Encoding": "gzip",
+  });
+  expect(response.headers).toMatchObject({
+    "content-type": "text/event-stream",
+    "cache-control": "no-cache, no-transform",
+  });
   expect(response.headers["content-encoding"]).toBeUndefined();
   daemon.send("progress", { id: "a", path: "/secret" });
   const [chunk] = (await new Promise((resolve) => response.once("data", (data) => resolve([data])))) as [Buffer];

@@ -21,7 +21,9 @@ async function all(env: Record<string, string>, daemon: Daemon = {}): Promise<Pl
 }
 
 test("what was set on purpose is the only place", async () => {
-  expect(await all({ HFDMD_URL: "http://h:1", HFDMD_TOKEN: "t", HFDMD_SOCKET: "/s" })).toEqual([{ url: "http://h:1", token: "t" }]);
+  expect(await all({ HFDMD_URL: "http://h:1", HFDMD_TOKEN: "t", HFDMD_SOCKET: "/s" })).toEqual([
+    { url: "http://h:1", token: "t" },
+  ]);
   expect(await all({ HFDMD_SOCKET: "/s", XDG_RUNTIME_DIR: "/run/user/1" })).toEqual([{ socket: "/s" }]);
   expect(await all({ HFDMD_URL: "http://h:1" }, { socket: "~/d.sock" })).toEqual([
     { socket: join((await import("node:os")).homedir(), "d.sock") },
