@@ -60,14 +60,20 @@ def factory(server: web.Server, doors: Doors, access: Access, loop: AbstractEven
         if not isinstance(request, web.Request):
             raise TypeError("the server makes requests of another kind")
         with doors.request(request):
-            try:
-                access.check(request)
-                _check_framing(request)
-                return await inner(request)
-            except ApiError as error:
-                return problems.problem_response(error)
-            except web.HTTPException as error:  # from outside the routes: an Expect that nobody knows
-                return problems.problem_response(problems.translated(error))
+            response = await answer(request)
+        if "Upgrade" in request.headers:
+            response.force_close()  # what follows may be of another protocol, which is not spoken here
+        return response
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            access.check(request)
+            _check_framing(request)
+            return await inner(request)
+        except ApiError as error:
+            return problems.problem_response(error)
+        except web.HTTPException as error:  # from outside the routes: an Expect that nobody knows
+            return problems.problem_response(problems.translated(error))
 
     server.request_handler = handle
 
