@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from hfdmd.config import Limits
 from hfdmd.net.courtesy import Courtesy
@@ -48,7 +51,7 @@ class Engine:
         self._limiter = Limiter()
         self._open_part = open_part
         self._shop = Shop(Crew(), Blocks(), self._limiter, Budget(limits.max_connections), Pace())
-        self._running: set[asyncio.Task[object]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
         self._keeper: asyncio.Task[None] | None = None
         self._asked_at: dict[str, float] = {}
         self.apply(limits)
@@ -67,13 +70,13 @@ class Engine:
         Failure when it cannot go on now, or at all. Whenever it ends otherwise than well, all connections are
         closed, what came is written, synced and claimed, and afterwards not a byte is read or written.
         """
-        self._keep_house()
-        return await fetch_file(job, self._http, self._shop, self._open_part)
+        with self._working():
+            return await fetch_file(job, self._http, self._shop, self._open_part)
 
     async def fetch_small(self, job: Job) -> bytes:
         """A file of at most `SMALL_FILE_BYTES` in memory, verified; touches no disk. Failure as in `fetch`."""
-        self._keep_house()
-        return await fetch_small(job, self._http, self._shop.budget, self._limiter)
+        with self._working():
+            return await fetch_small(job, self._http, self._shop.budget, self._limiter)
 
     def beat(self) -> float:
         """For how many seconds a pool of threads has not answered; to be called every few seconds.
@@ -89,10 +92,15 @@ class Engine:
         return max((now - asked for asked in list(self._asked_at.values())), default=0.0)
 
     async def close(self) -> None:
-        """Close all connections and end the threads. Every fetch must have ended before."""
+        """End what still runs (as a cancel does), close all connections and end the threads."""
         await to_the_end(self._close())
 
     async def _close(self) -> None:
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
@@ -100,9 +108,19 @@ class Engine:
         await self._http.pool.close()
         await asyncio.get_running_loop().run_in_executor(None, self._shop.crew.shutdown)
 
-    def _keep_house(self) -> None:
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """Around every fetch: while there are any, somebody keeps house, and `close` knows whom to end."""
         if self._keeper is None:
             self._keeper = asyncio.create_task(self._housekeeping())
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("not in a task")
+        self._running.add(task)
+        try:
+            yield
+        finally:
+            self._running.discard(task)
 
     async def _housekeeping(self) -> None:
         while True:

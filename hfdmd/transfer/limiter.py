@@ -38,7 +38,7 @@ class Limiter:
         self._fill()
         self._rate = bytes_per_s
         self._tokens = min(self._tokens, self._depth)
-        self._serve()
+        self.serve()
 
     def take(self, flow: str, want_bytes: int, granted: Callable[[int], None]) -> int:
         """So many bytes may be read now, at most `want_bytes`. 0: wait, `granted` is called once, with a number."""
@@ -50,9 +50,13 @@ class Limiter:
                 grant = min(want_bytes, int(self._tokens), self._largest)
                 self._tokens -= grant
                 return grant
-        self._flows.setdefault(flow, deque()).append((want_bytes, granted))
+        self.take_later(flow, want_bytes, granted)
         self._arm()
         return 0
+
+    def take_later(self, flow: str, want_bytes: int, granted: Callable[[int], None]) -> None:
+        """Queue for the next `serve`."""
+        self._flows.setdefault(flow, deque()).append((want_bytes, granted))
 
     def give_back(self, count: int) -> None:
         """Granted but not read after all."""
@@ -96,11 +100,11 @@ class Limiter:
 
     def _tick(self) -> None:
         self._timer = None
-        self._serve()
+        self.serve()
         if self._flows and self._rate:
             self._arm()
 
-    def _serve(self) -> None:
+    def serve(self) -> None:
         """Share out what there is, in turns of equal size, until nothing is left or nobody waits."""
         if not self._rate:
             flows, self._flows = self._flows, OrderedDict()

@@ -1,59 +1,73 @@
-"""Room on disk: what is still to come of everything in flight must fit, with some to spare."""
+"""Room on the disks for what is still to come of everything in flight. Blocking: call it in a thread."""
 
 from __future__ import annotations
 
 import os
-import shutil
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from hfdmd.failure import Failure
+from hfdmd.transfer.disk import disk_failure
 from hfdmd.wire.types import Reason
 
 
 @dataclass(slots=True)
-class _Reservation:
+class _Claim:
     device: int
-    still_to_come_bytes: int
+    bytes: int
 
 
 class Space:
-    """Sums up, per file system, the bytes that downloads at work still have to write."""
+    """Who still needs how much on which file system. One per daemon; safe to call from several threads."""
 
     def __init__(self) -> None:
-        self._reservations: dict[str, _Reservation] = {}
+        self._lock = threading.Lock()
+        self._claims: dict[str, _Claim] = {}
 
     def reserve(self, key: str, path: Path, need_bytes: int, min_free_bytes: int) -> None:
-        """Set `need_bytes` aside for the download `key` on the file system that will hold `path`.
+        """Set `need_bytes` aside for `key` on the file system of `path` (it need not exist), replacing what it had.
 
-        Raises Failure(DISK_FULL) with the numbers when they, what others still have to write there and
-        `min_free_bytes` do not fit; Failure(DISK_ERROR) when the file system cannot be asked.
+        Failure(DISK_FULL) with the numbers, and nothing is set aside, when the free room less what others in
+        flight still need would leave less than `min_free_bytes`. Failure(DISK_ERROR) when the disk cannot be asked.
         """
-        folder = path if path.is_dir() else path.parent
         try:
-            device = os.stat(folder).st_dev
-            free_bytes = shutil.disk_usage(folder).free
+            device, free_bytes = _free(path)
         except OSError as error:
-            raise Failure(Reason.DISK_ERROR, f"cannot tell the free space of {folder}: {error.strerror}") from error
-        others_bytes = sum(
-            other.still_to_come_bytes
-            for name, other in self._reservations.items()
-            if name != key and other.device == device
-        )
-        if need_bytes and need_bytes + others_bytes + min_free_bytes > free_bytes:
-            raise Failure(
-                Reason.DISK_FULL,
-                f"{need_bytes:,} bytes are still to come, {others_bytes:,} more of other downloads, and"
-                f" {min_free_bytes:,} are to stay free (min_free_bytes); {folder} has {free_bytes:,} free",
-            )
-        self._reservations[key] = _Reservation(device, need_bytes)
+            raise disk_failure(error, f"asking for the free room at {path}") from None
+        with self._lock:
+            self._claims.pop(key, None)
+            others = sum(claim.bytes for claim in self._claims.values() if claim.device == device)
+            if need_bytes > 0 and need_bytes + others + min_free_bytes > free_bytes:
+                raise Failure(
+                    Reason.DISK_FULL,
+                    f"{need_bytes} bytes are still to come, {others} more for other downloads, and {min_free_bytes} "
+                    f"are to stay free, but the disk has only {free_bytes} bytes free",
+                )
+            self._claims[key] = _Claim(device, need_bytes)
 
     def update(self, key: str, still_to_come_bytes: int) -> None:
-        """The download has written some: so many bytes are still to come."""
-        reservation = self._reservations.get(key)
-        if reservation is not None:
-            reservation.still_to_come_bytes = max(0, still_to_come_bytes)
+        """So much is still to come for `key`; of no effect when nothing is set aside for it."""
+        with self._lock:
+            claim = self._claims.get(key)
+            if claim is not None:
+                claim.bytes = max(0, still_to_come_bytes)
 
     def release(self, key: str) -> None:
-        """The download is through, or stopped."""
-        self._reservations.pop(key, None)
+        """Nothing more will come for `key`."""
+        with self._lock:
+            self._claims.pop(key, None)
+
+
+def _free(path: Path) -> tuple[int, int]:
+    """Device and free bytes (for an unprivileged user) of the file system that `path` is or would be on."""
+    at = path
+    while True:
+        try:
+            device = os.stat(at).st_dev
+            room = os.statvfs(at)
+            return device, room.f_bavail * room.f_frsize
+        except (FileNotFoundError, NotADirectoryError):
+            if at.parent == at:
+                raise
+            at = at.parent

@@ -1,0 +1,85 @@
+"""When a server may be asked again."""
+
+from __future__ import annotations
+
+from email.utils import format_datetime
+
+import pytest
+
+from hfdmd.failure import Failure
+from hfdmd.net.courtesy import MAX_WAIT_S, Courtesy, backoff_s
+from hfdmd.wire.types import Reason
+
+URL = "https://huggingface.co/a/b"
+NOW = 1_700_000_000.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def date(epoch_s: float) -> str:
+    from datetime import UTC, datetime
+
+    return format_datetime(datetime.fromtimestamp(epoch_s, UTC), usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "wait_s"),
+    [
+        (429, {"RateLimit": '"resolvers";r=0;t=87'}, 87.0),
+        (429, {"ratelimit": '"api"; r=0; t=55, "resolvers"; r=0; t=66', "Retry-After": "5"}, 66.0),
+        (429, {"RateLimit": '"resolvers";r=12;t=87', "Retry-After": "5"}, 5.0),
+        (503, {"Retry-After": "7"}, 7.0),
+        (500, {"retry-after": date(NOW + 30)}, 30.0),
+        (503, {"Retry-After": date(NOW - 30)}, 0.0),
+        (408, {"Retry-After": "1"}, 1.0),
+        (429, {"Retry-After": "99999999"}, MAX_WAIT_S),
+        (429, {"Retry-After": "soon"}, None),
+        (429, {"Retry-After": "-1"}, None),
+        (429, {"RateLimit": "garbage"}, None),
+        (429, {}, None),
+        (404, {"Retry-After": "7"}, None),
+        (200, {"RateLimit": '"resolvers";r=0;t=87'}, None),
+    ],
+)
+def test_reads_what_is_asked_for(status: int, headers: dict[str, str], wait_s: float | None) -> None:
+    clock = Clock()
+    courtesy = Courtesy(clock, lambda: NOW)
+    assert courtesy.note(URL, status, headers) == wait_s
+    assert courtesy.delay_s("https://huggingface.co:443/other") == (wait_s or 0.0)
+    assert courtesy.delay_s("https://cdn.example/") == 0.0
+    clock.now += 10_000
+    assert courtesy.delay_s(URL) == 0.0
+
+
+async def test_a_long_wait_is_a_failure_with_its_length() -> None:
+    courtesy = Courtesy()
+    courtesy.note(URL, 429, {"Retry-After": "60"})
+    with pytest.raises(Failure) as failed:
+        await courtesy.wait(URL, 30)
+    assert failed.value.reason is Reason.RATE_LIMITED
+    assert failed.value.retry_after_s == pytest.approx(60, abs=1)
+
+
+async def test_a_short_wait_is_waited_for() -> None:
+    courtesy = Courtesy()
+    courtesy.note(URL, 429, {"Retry-After": "0.05"})
+    await courtesy.wait(URL, 30)
+    assert courtesy.delay_s(URL) == 0.0
+
+
+def test_a_shorter_wait_does_not_undo_a_longer_one() -> None:
+    courtesy = Courtesy()
+    courtesy.note(URL, 429, {"Retry-After": "60"})
+    courtesy.note(URL, 503, {"Retry-After": "1"})
+    assert courtesy.delay_s(URL) > 50
+
+
+def test_backoff_stays_within_its_bounds() -> None:
+    assert all(0 <= backoff_s(attempt, base_s=1, cap_s=20) <= min(20, 2**attempt) for attempt in range(100))
+    assert 0 <= backoff_s(10_000) <= 300

@@ -1,0 +1,77 @@
+"""Which proxy, as the Hub's own HTTP client decides."""
+
+from __future__ import annotations
+
+import pytest
+
+from hfdmd.failure import Failure
+from hfdmd.net.proxy import Proxy, proxy_for
+
+NAMES = ["http_proxy", "https_proxy", "all_proxy", "no_proxy"]
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def test_none() -> None:
+    assert proxy_for("https://huggingface.co/x") is None
+
+
+@pytest.mark.parametrize("spell", [str, str.upper])
+def test_by_scheme(monkeypatch: pytest.MonkeyPatch, spell: type[str]) -> None:
+    monkeypatch.setenv(spell("https_proxy"), "http://proxy:3128")
+    assert proxy_for("https://huggingface.co/x") == Proxy("http://proxy:3128")
+    assert proxy_for("http://huggingface.co/x") is None
+
+
+def test_for_all_and_without_a_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "proxy:3128")
+    assert proxy_for("http://a/") == Proxy("http://proxy:3128")
+
+
+def test_credentials_become_a_header_and_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://me:s%40fe@proxy")
+    found = proxy_for("http://a/")
+    assert found == Proxy("http://proxy:80", "Basic bWU6c0BmZQ==")
+    assert "bWU6" not in repr(found)
+
+
+@pytest.mark.parametrize("value", ["socks5://proxy:1080", "https://proxy:443", "http://proxy:99999", "http://"])
+def test_other_kinds_are_refused_in_words(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", value)
+    with pytest.raises(Failure):
+        proxy_for("https://a/")
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "url", "direct"),
+    [
+        ("huggingface.co", "https://huggingface.co/x", True),
+        ("huggingface.co", "https://cdn.huggingface.co/x", True),
+        ("huggingface.co", "https://nothuggingface.co/x", False),
+        (".huggingface.co", "https://huggingface.co/x", False),
+        (".huggingface.co", "https://cdn.huggingface.co/x", True),
+        ("*.huggingface.co", "https://cdn.huggingface.co/x", True),
+        ("*", "https://anything/", True),
+        ("a, huggingface.co ,b", "https://huggingface.co/", True),
+        ("localhost", "http://localhost:8000/", True),
+        ("127.0.0.1", "http://127.0.0.1:8000/", True),
+        ("10.0.0.0/8", "http://10.1.2.3/", True),
+        ("10.0.0.0/8", "http://11.1.2.3/", False),
+        ("::1", "http://[::1]:80/", True),
+        ("[::1]", "http://[::1]/", True),
+        ("a:8080", "http://a:8080/", True),
+        ("a:8080", "http://a/", False),
+        ("https://a", "https://a/", True),
+        ("https://a", "http://a/", False),
+        ("", "http://a/", False),
+    ],
+)
+def test_no_proxy(monkeypatch: pytest.MonkeyPatch, no_proxy: str, url: str, direct: bool) -> None:
+    monkeypatch.setenv("ALL_PROXY", "http://proxy:3128")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    assert (proxy_for(url) is None) == direct

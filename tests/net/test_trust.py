@@ -1,0 +1,24 @@
+"""Which certificates are believed."""
+
+from __future__ import annotations
+
+import ssl
+
+import pytest
+
+from hfdmd.net.trust import ssl_context
+
+
+def test_the_system_store_by_default_and_one_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    context = ssl_context()
+    assert context is ssl_context()
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+
+
+def test_a_file_of_certificates(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path_factory.mktemp("certs") / "none.pem"))
+    with pytest.raises(OSError, match="No such file"):
+        ssl_context()
