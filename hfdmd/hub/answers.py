@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hfdmd.failure import Failure
-from hfdmd.hub.urls import page_url
+from hfdmd.hub.urls import page_url, without_user
 from hfdmd.record import FileSpec, RepoSpec
 from hfdmd.wire.types import Reason, RepoType
 
@@ -44,7 +44,7 @@ class Asked:
 
     @property
     def host(self) -> str:
-        return self.endpoint
+        return without_user(self.endpoint)
 
     @property
     def path(self) -> str | None:

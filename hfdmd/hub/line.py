@@ -97,7 +97,7 @@ class Line:
                 if leaves and "X-Repo-Commit" in answer.headers:
                     return Head(url, answer.status, answer.headers, target)
                 url = target
-        raise Failure(Reason.HUB_UNAVAILABLE, f"The Hub at {self.endpoint} redirects without end for {asked.at}.")
+        raise Failure(Reason.HUB_UNAVAILABLE, f"The Hub at {asked.host} redirects without end for {asked.at}.")
 
     async def body(
         self, method: str, url: str, asked: Asked, form: Mapping[str, str] | None = None
@@ -128,10 +128,10 @@ class Line:
                 target = self._policy.next_url(url, answer.headers["Location"])
                 if origin(target) != self._origin:
                     raise Failure(
-                        Reason.HUB_UNAVAILABLE, f"The Hub at {self.endpoint} sends us to another server for {asked.at}."
+                        Reason.HUB_UNAVAILABLE, f"The Hub at {asked.host} sends us to another server for {asked.at}."
                     )
                 url = target
-        raise Failure(Reason.HUB_UNAVAILABLE, f"The Hub at {self.endpoint} redirects without end for {asked.at}.")
+        raise Failure(Reason.HUB_UNAVAILABLE, f"The Hub at {asked.host} redirects without end for {asked.at}.")
 
     async def _read(self, answer: aiohttp.ClientResponse, asked: Asked) -> bytes:
         data = bytearray()
@@ -179,6 +179,8 @@ class Line:
             raise Failure(Reason.TLS, f"The certificate of {_host(url)} is not trusted: {_why(error)}.") from None
         except TimeoutError:
             raise Failure(Reason.NETWORK, f"{_host(url)} did not answer in time.") from None
+        except aiohttp.ClientProxyConnectionError as error:
+            raise Failure(Reason.NETWORK, f"The proxy for {_host(url)} cannot be reached: {_why(error)}.") from None
         except (aiohttp.ClientError, ssl.SSLError, OSError) as error:
             raise Failure(Reason.NETWORK, f"{_host(url)} cannot be reached: {_why(error)}.") from None
 

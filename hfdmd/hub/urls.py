@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote, urljoin
+from urllib.parse import quote, urljoin, urlsplit
 
 from hfdmd.failure import Failure
 from hfdmd.net.origin import origin
@@ -21,9 +21,15 @@ def file_url(endpoint: str, spec: FileSpec, revision: str) -> str:
     )
 
 
+def without_user(endpoint: str) -> str:
+    """An endpoint for details and logs: without the user name and password that some mirrors have in it."""
+    parts = urlsplit(endpoint)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
 def page_url(endpoint: str, spec: FileSpec | RepoSpec) -> str:
     """The page of the repo for a person."""
-    return f"{endpoint}/{_PREFIX[spec.repo_type]}{quote(spec.model_repo)}"
+    return f"{without_user(endpoint)}/{_PREFIX[spec.repo_type]}{quote(spec.model_repo)}"
 
 
 def revision_url(endpoint: str, spec: RepoSpec) -> str:
@@ -56,7 +62,8 @@ def next_page(endpoint: str, url: str, link: str) -> str:
         target, stays = "", False
     if not stays:
         raise Failure(
-            Reason.HUB_UNAVAILABLE, f"The Hub at {endpoint} names another server for the rest of its list of files."
+            Reason.HUB_UNAVAILABLE,
+            f"The Hub at {without_user(endpoint)} names another server for the rest of its list of files.",
         )
     return target
 

@@ -64,3 +64,18 @@ async def test_a_proxy_that_wants_a_name(
     with pytest.raises(Failure, match=Reason.NETWORK) as caught:
         await make_hub(HUB).resolve(spec_of("a"))
     assert "proxy" in caught.value.detail
+
+
+async def test_a_proxy_that_is_not_there(
+    seen: list[web.BaseRequest], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with pytest.raises(Failure, match="proxy") as caught:
+        await make_hub(HUB).resolve(spec_of("a"))
+    assert caught.value.reason is Reason.NETWORK
+
+
+async def test_a_password_in_the_endpoint_is_not_told(make_hub: MakeHub) -> None:
+    with pytest.raises(Failure) as caught:
+        await make_hub("http://user:password@127.0.0.1:9").resolve(spec_of("a"))
+    assert "password" not in caught.value.detail
