@@ -130,9 +130,9 @@ export class Store {
   async send<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
     const response = await fetch(`${this.base}/${path}`, {
       method,
-      headers: { Accept: "application/json", ...(body === undefined ? {} : { "Content-Type": "application/json" }) },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      ...(signal ? { signal } : {}),
+      headers: body === undefined ? {} : { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+      signal,
     });
     if (response.ok) return (await response.json()) as T;
     let problem: Partial<Problem> = {};
@@ -178,20 +178,20 @@ export class Store {
     this.#timer = this.#frame = undefined;
     this.#snapshot = { items: this.#ledger.all(), connection: this.#link.connection, ready: this.#ready };
     for (const listener of this.#listeners) listener();
-    if (!this.#ledger.moved || !this.#ready || this.#places !== undefined) return;
-    this.#places = setTimeout(() => void this.#askPlaces(), PLACES_MS);
+    if (this.#ledger.moved && this.#ready && !this.#places && document.visibilityState === "visible") {
+      this.#places = setTimeout(() => void this.#askPlaces(), PLACES_MS);
+    }
   };
 
   /** Where those that still wait stand now. */
   async #askPlaces(): Promise<void> {
     this.#ledger.moved = false;
-    if (this.#snapshot.items.some(({ status }) => status === "queued") && document.visibilityState === "visible") {
-      const { downloads } = await this.send<Downloads>("GET", `progress?status=queued&limit=100`).catch(() => NONE);
+    if (this.#snapshot.items.some(({ status }) => status === "queued")) {
+      const { downloads } = await this.send<Downloads>("GET", "progress?status=queued&limit=100").catch(() => NONE);
       for (const item of downloads) this.#ledger.place(item);
-      this.#ledger.moved = false;
-      this.#schedule();
     }
     this.#places = undefined;
+    this.#schedule();
   }
 
   async #attempt<T>(key: string, action: Action, send: () => Promise<T>): Promise<T> {

@@ -91,6 +91,23 @@ test("rows act by id, the bar on everything", async () => {
   expect(asked.filter(({ method }) => method === "POST")).toEqual([]);
 });
 
+test("when one leaves the queue the others' places are asked for", async () => {
+  await queue();
+  const waiting = download({ id: "b", filePath: "b", status: "queued", queuePosition: 2 });
+  await say(
+    ["progress", download({ id: "a", filePath: "a", status: "queued", queuePosition: 1 })],
+    ["progress", waiting],
+  );
+  await say(["ready", {}]);
+  expect(screen.getByText("Queued #2")).toBeTruthy();
+  const moved = { ...waiting, queuePosition: 1 };
+  answerWith(({ path }) => ({ body: path === "info" ? info : { downloads: [moved], repos: [], nextCursor: null } }));
+  await say(["progress", download({ id: "a", filePath: "a" })]);
+  await settle(600);
+  expect(screen.getByText("Queued #1")).toBeTruthy();
+  expect(asked.filter(({ path }) => path === "progress?status=queued&limit=100")).toHaveLength(1);
+});
+
 test("forgetting takes the row away and leaves the file", async () => {
   await queue();
   const done = download({ status: "done" });
