@@ -1,0 +1,54 @@
+"""What every measurement is given: folders, content made once, how often and how much."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.benchmarks import ca, content
+from tests.benchmarks.ca import Authority
+from tests.benchmarks.content import Made
+from tests.benchmarks.line import SERVER_HOST
+
+GIB = 1 << 30
+MIB = 1 << 20
+
+
+@dataclass(slots=True)
+class Bench:
+    """`work` is on a real disk, `ram` in memory where there is enough of it."""
+
+    work: Path
+    ram: Path
+    rounds: int
+    quick: bool
+    sparse_gib: int
+    _made: dict[int, Made] = field(default_factory=dict)
+    _authority: Authority | None = None
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    def times(self, least: int = 1, of: float = 1.0) -> int:
+        """A share of the rounds, for measurements that take long."""
+        return max(least, round(self.rounds * of)) if not self.quick else least
+
+    def folder(self, name: str) -> Path:
+        """A path that does not exist yet, short enough for sockets."""
+        return self.work / f"{name}{next(self._numbers)}"
+
+    def site_folder(self, name: str) -> Path:
+        return self.ram / f"{name}{next(self._numbers)}"
+
+    def big(self, size_bytes: int, at: Path) -> Made:
+        """A file of that size at `at`; the content is made once and linked where it is wanted again."""
+        if size_bytes not in self._made:
+            self._made[size_bytes] = content.big(self.ram / f"big-{size_bytes}", size_bytes)
+        made = self._made[size_bytes]
+        at.hardlink_to(made.path)
+        return Made(at, made.size_bytes, made.sha256)
+
+    @property
+    def authority(self) -> Authority:
+        if self._authority is None:
+            self._authority = ca.make(self.ram / "ca", ("127.0.0.1", SERVER_HOST))
+        return self._authority

@@ -1,0 +1,67 @@
+"""The files that are served: made fast, never all zeros where a peer might notice, with their digests."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+BLOCK_BYTES = 32 << 20
+ZERO_SHA256: dict[int, str] = {}
+"""sha256 of so many zero bytes, for sparse files; filled when first asked for, as hashing them takes its time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A file on disk and the sha256 of its content."""
+
+    path: Path
+    size_bytes: int
+    sha256: str
+
+
+def big(path: Path, size_bytes: int) -> Made:
+    """A file of bytes that do not compress and do not repeat within a block."""
+    block = bytearray(random.Random(size_bytes).randbytes(min(BLOCK_BYTES, size_bytes)))
+    hasher = hashlib.sha256()
+    with path.open("wb") as file:
+        for number, start in enumerate(range(0, size_bytes, BLOCK_BYTES)):
+            block[:8] = number.to_bytes(8, "little")
+            piece = memoryview(block)[: min(BLOCK_BYTES, size_bytes - start)]
+            file.write(piece)
+            hasher.update(piece)
+    return Made(path, size_bytes, hasher.hexdigest())
+
+
+def sparse(path: Path, size_bytes: int) -> Made:
+    """A file that is one hole: it reads as zeros and takes no room."""
+    with path.open("wb") as file:
+        file.truncate(size_bytes)
+    return Made(path, size_bytes, _zeros(size_bytes))
+
+
+def _zeros(size_bytes: int) -> str:
+    if size_bytes not in ZERO_SHA256:
+        zeros, hasher, left = bytes(1 << 20), hashlib.sha256(), size_bytes
+        while left:
+            take = min(left, len(zeros))
+            hasher.update(zeros[:take])
+            left -= take
+        ZERO_SHA256[size_bytes] = hasher.hexdigest()
+    return ZERO_SHA256[size_bytes]
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def git_sha1(data: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+
+
+def small_files(count: int, seed: int = 1) -> dict[str, bytes]:
+    """Files of 2 to 50 KB in ten folders, as a dataset or a tokenizer's folder has them."""
+    rng = random.Random(seed)
+    return {f"part-{i % 10}/file-{i:05}.json": rng.randbytes(rng.randint(2_000, 50_000)) for i in range(count)}

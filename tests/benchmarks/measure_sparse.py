@@ -1,0 +1,74 @@
+"""Whether cost grows with the file: memory and tracker writes of a small and a very large one."""
+
+from __future__ import annotations
+
+import shutil
+import time
+
+from hfdmd.wire.types import Status
+from tests.benchmarks import content
+from tests.benchmarks.bench import GIB, Bench
+from tests.benchmarks.daemon import Daemon
+from tests.benchmarks.inotify import Replaced
+from tests.benchmarks.machine import settle
+from tests.benchmarks.nginx import Nginx
+from tests.benchmarks.report import Goal, Section, Table
+from tests.benchmarks.site import Lfs, Site
+
+ROOM_BYTES = 6 * GIB
+"""Stays free on the disk, whatever size was asked for."""
+MOST_WRITES_PER_S = 25
+
+
+def sparse(bench: Bench) -> Section:
+    """1 GiB against 64 GiB of holes, as far as the disk has room for them."""
+    room_gib = (shutil.disk_usage(bench.work).free - ROOM_BYTES) // GIB
+    large_gib = 4 if bench.quick else int(min(bench.sparse_gib, room_gib))
+    site = Site(bench.site_folder("site"))
+    sizes = {f"bench/sparse-{gib}": gib for gib in (1, large_gib)}
+    for repo, gib in sizes.items():
+        body = content.sparse(site.cdn / f"{gib}.bin", gib * GIB)
+        site.add(repo, lfs={"model.bin": Lfs(body)})
+    rows, peaks, writes = [], [], []
+    with Nginx(site, bench.site_folder("nginx")) as server:
+        for repo, gib in sizes.items():
+            with Daemon(bench.folder("d"), server.endpoint) as daemon:
+                settle()
+                daemon.forget_peak()
+                client = daemon.client
+                began = time.monotonic()
+                asked = client.ask(repo, "model.bin")
+                folder = next(path.parent for path in (daemon.folder / "state/trackers").rglob("*.json"))
+                with Replaced(folder) as replaced:
+                    *_, last = client.follow(asked)
+                took_s = time.monotonic() - began
+                if last.status is not Status.DONE:
+                    raise AssertionError(f"{repo}: {last.error}")
+                peaks.append(daemon.peak_rss_bytes() / 1e6)
+                writes.append(replaced.most_per_s())
+                count = len(replaced.times_s)
+                rows.append(
+                    (
+                        f"{gib} GiB",
+                        f"{took_s:.1f}",
+                        f"{gib / took_s:.2f}",
+                        f"{daemon.cpu_s() / gib:.2f}",
+                        f"{peaks[-1]:.0f}",
+                        str(count),
+                        f"{count / took_s:.1f}",
+                        str(writes[-1]),
+                    )
+                )
+                client.delete(model_repo=repo, delete_file=True)
+    columns = ("", "s", "GiB/s", "CPU s/GiB", "peak MB", "tracker writes", "per s", "most in a second")
+    return Section(
+        "sparse",
+        f"1 GiB and {large_gib} GiB",
+        "Sparse files on the server; the daemon writes, syncs and hashes every byte. A new daemon for each.",
+        [Table("", columns, rows)],
+        [
+            Goal(f"memory, {large_gib} GiB more than 1 GiB", peaks[1] - peaks[0], 10, "MB"),
+            Goal("tracker writes in any second", max(writes), MOST_WRITES_PER_S),
+        ],
+        raw={"rows": rows},
+    )
