@@ -25,6 +25,8 @@ from hfdmd_client.errors import DaemonNotStarted, DaemonUnreachable
 from hfdmd_client.exchange import ConnectionLost
 
 START_TIMEOUT_S = 20.0
+ELSEWHERE_TIMEOUT_S = 5.0
+"""How long to look for a daemon that is said to run already: it may be starting."""
 LOG_FILE = "hfdmd.log"
 LOG_MAX_BYTES = 5 * 1024 * 1024
 LOG_KEPT = 3
@@ -122,7 +124,8 @@ def rotate(log: Path) -> None:
 
 def _await(ask: Ask, process: subprocess.Popen[bytes] | None) -> Info:
     """Waits until the daemon answers. Raises `DaemonNotStarted` with the end of its log when it does not."""
-    deadline = time.monotonic() + START_TIMEOUT_S
+    began = time.monotonic()
+    deadline = began + START_TIMEOUT_S
     while True:
         try:
             return ask()
@@ -131,6 +134,8 @@ def _await(ask: Ask, process: subprocess.Popen[bytes] | None) -> Info:
         code = None if process is None else process.returncode
         if code is not None and code != ALREADY_RUNNING:
             raise DaemonNotStarted(f"hfdmd ended at once, exit code {code}. {_log_says()}", exit_code=code) from last
+        if code == ALREADY_RUNNING:
+            deadline = min(deadline, began + ELSEWHERE_TIMEOUT_S)
         if time.monotonic() > deadline:
             what = "was started and does not answer" if code is None else "runs already, but elsewhere"
             raise DaemonNotStarted(f"hfdmd {what}. {_log_says()}", exit_code=code) from last

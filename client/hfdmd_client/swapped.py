@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hfdmd.wire.types import Download, Reason, RepoDownload, Status
+from hfdmd.wire.errors import InvalidField
+from hfdmd.wire.types import Download, Reason, RepoDownload, RepoType, Status
 from hfdmd_client.client import Client
 from hfdmd_client.environment import same_folder
 from hfdmd_client.errors import DaemonMismatch, DaemonUnreachable, DownloadFailed, UnsupportedByDaemon
@@ -54,6 +55,8 @@ class SwappedCall:
             if self._fallback:
                 return self._original(**self._arguments)
             raise
+        except InvalidField as invalid:
+            return self._invalid(invalid)
         except _HubAway as away:
             return self._from_cache_or_raise(away)
         except DownloadFailed as failed:
@@ -85,8 +88,8 @@ class SwappedCall:
 
     def _refuse_unsupported(self) -> None:
         given = self._arguments
-        if given["repo_type"] not in (None, "model", "dataset", "space"):
-            raise UnsupportedByDaemon("repo_type", f"{given['repo_type']!r} is not a kind of repo that it downloads.")
+        if given["repo_type"] == "kernel":
+            raise UnsupportedByDaemon("repo_type", "it does not download kernels.")
         if given["token"] is not None:
             raise UnsupportedByDaemon("token", "it uses its own (HF_TOKEN of its environment, or `hf auth login`).")
         if given["headers"]:
@@ -105,9 +108,12 @@ class SwappedCall:
         self._must_be("endpoint", info.hub_endpoint, constants.ENDPOINT, lambda a, b: a.rstrip("/") == b.rstrip("/"))
         given = self._arguments
         local_dir = given["local_dir"]
+        repo_type = given["repo_type"] or "model"
+        if repo_type not in set(RepoType):
+            raise InvalidField(f"{repo_type!r} is no kind of repo", field="repoType")
         options: dict[str, Any] = {
             "revision": self._revision(),
-            "repo_type": given["repo_type"] or "model",
+            "repo_type": repo_type,
             "local_dir": None if local_dir is None else str(Path(local_dir).expanduser().resolve()),
             "retry": True,
             "update": True,
@@ -149,6 +155,15 @@ class SwappedCall:
                 f"{away.detail} Nothing of it is in the cache yet; the daemon keeps trying, and the same call finds it"
                 " when it has arrived."
             ) from error
+
+    def _invalid(self, invalid: InvalidField) -> Any:
+        """The original checks its arguments before all else, and has words of its own for what is wrong with them."""
+        from huggingface_hub.errors import LocalEntryNotFoundError
+
+        try:
+            return self._from_cache()
+        except LocalEntryNotFoundError:
+            raise invalid from None
 
     def _failed(self, failed: DownloadFailed) -> Any:
         """Raises the original's own exception where the Hub is the reason: it is asked once more, for its words."""

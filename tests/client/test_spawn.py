@@ -1,0 +1,103 @@
+"""A daemon that starts by itself, or says why not."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+from pathlib import Path
+
+from hfdmd_client import spawn
+from tests.client.conftest import REPO, Hfdm
+from tests.running import Daemon, until
+
+
+def test_the_first_command_starts_a_daemon_that_outlives_it(lone_hfdm: Hfdm) -> None:
+    done = lone_hfdm("download", REPO, "config.json")
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()).read_bytes()
+    [pid] = lone_hfdm.pids()
+    info = json.loads(lone_hfdm("info", "--json").stdout)
+    assert info["pid"] == pid
+    assert os.getsid(pid) == pid  # a session of its own: no hangup reaches it
+    assert os.readlink(f"/proc/{pid}/fd/0") == "/dev/null"
+    assert os.readlink(f"/proc/{pid}/fd/2") == str(lone_hfdm.state / "hfdmd.log")
+    assert os.readlink(f"/proc/{pid}/cwd") == "/"
+    assert stat.S_IMODE((lone_hfdm.state / "hfdmd.log").stat().st_mode) == 0o600
+    assert int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) != os.getpid()
+
+
+def test_five_that_start_at_once_end_with_one_daemon(lone_hfdm: Hfdm) -> None:
+    processes = [lone_hfdm.popen("status") for _ in range(5)]
+    for process in processes:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+    assert len(lone_hfdm.pids()) == 1
+
+
+def test_a_socket_left_behind_by_a_kill(lone_hfdm: Hfdm) -> None:
+    lone_hfdm("status")
+    [pid] = lone_hfdm.pids()
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not lone_hfdm.pids(), "it is gone")
+    assert lone_hfdm("status").returncode == 0
+    assert lone_hfdm.pids() != [pid]
+
+
+def test_told_not_to_start_one(lone_hfdm: Hfdm) -> None:
+    for done in (
+        lone_hfdm("status", "--no-spawn"),
+        lone_hfdm("--no-spawn", "status"),
+        lone_hfdm("status", HFDMD_NO_SPAWN="1"),
+    ):
+        assert done.returncode == 3
+        assert done.stdout == ""
+        assert "No daemon answers" in done.stderr
+    assert lone_hfdm("status", HFDMD_URL="http://127.0.0.1:1").returncode == 3
+    assert lone_hfdm.pids() == []
+
+
+def test_a_daemon_that_cannot_start_says_why(lone_hfdm: Hfdm) -> None:
+    done = lone_hfdm("status", HFDMD_MAX_CONNECTIONS="many")
+    assert done.returncode == 3
+    assert "exit code 78" in done.stderr
+    assert "HFDMD_MAX_CONNECTIONS" in done.stderr
+    too_long = lone_hfdm("status", HFDMD_SOCKET=str(lone_hfdm.home / ("s" * 110)))
+    assert too_long.returncode == 3
+    assert "bytes" in too_long.stderr
+
+
+def test_a_daemon_that_runs_where_nobody_looks(daemon: Daemon) -> None:
+    """Its cache is taken, so a second one cannot start; the message names the first."""
+    other = Hfdm(daemon.home, daemon.env["HF_ENDPOINT"], HFDMD_STATE_DIR=str(daemon.home / "other"))
+    done = other("status")
+    assert done.returncode == 3
+    assert str(daemon.process.pid if daemon.process else 0) in done.stderr
+    assert "runs already" in done.stderr
+
+
+def test_the_log_is_rotated(tmp_path: Path) -> None:
+    log = tmp_path / "hfdmd.log"
+    for generation in range(6):
+        log.write_bytes(f"{generation}".encode() + b"x" * spawn.LOG_MAX_BYTES)
+        spawn.rotate(log)
+        assert not log.exists()
+    kept = sorted(path.name for path in tmp_path.iterdir())
+    assert kept == ["hfdmd.log.1", "hfdmd.log.2", "hfdmd.log.3"]
+    assert (tmp_path / "hfdmd.log.1").read_bytes()[:1] == b"5"
+    log.write_bytes(b"little")
+    spawn.rotate(log)
+    assert log.read_bytes() == b"little"
+
+
+def test_stop_and_restart(lone_hfdm: Hfdm) -> None:
+    assert lone_hfdm("stop").returncode == 3
+    lone_hfdm("status")
+    [first] = lone_hfdm.pids()
+    assert lone_hfdm("restart").returncode == 0
+    [second] = lone_hfdm.pids()
+    assert second != first
+    done = lone_hfdm("stop", "--json")
+    assert json.loads(done.stdout) == {"stopped": second}
+    assert lone_hfdm.pids() == []
