@@ -144,7 +144,7 @@ class Connection(asyncio.BufferedProtocol):
 
     async def receive(self, sink: Sink, length: int, window_s: float) -> None:
         """A body of known length into `sink`. Returns early, the connection closed, when the sink wants no more."""
-        data = self._rest
+        data, surplus = self._rest[:length], self._rest[length:]
         self._rest = b""
         self._parser = None
         self._left = length
@@ -170,7 +170,7 @@ class Connection(asyncio.BufferedProtocol):
             if self._left:
                 self.abort()
             else:
-                self.reusable = self._keep_alive and not data
+                self.reusable = self._keep_alive and not surplus
         except BaseException:
             self.abort()
             raise

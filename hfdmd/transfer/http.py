@@ -151,6 +151,8 @@ class HttpTransport:
         self, url: str, connection: Connection, head: Head, start: int, end: int | None, sink: Sink
     ) -> None:
         """Judge the answer; its body goes into `sink` if it is what was asked for. `end` None: all was asked for."""
+        if head.status not in (200, 206):
+            await connection.skip(head, _SKIPPED_BODY_BYTES, self._shared.window_s)
         self._refuse(url, head)
         length = head.length
         if head.status == 206:

@@ -149,6 +149,7 @@ class Pool:
         except socket.gaierror as error:
             raise Broken(f"the name {host} cannot be resolved: {error.strerror or error}") from None
         except OSError as error:
+            self._names.pop((host, port), None)  # it may have moved
             raise Broken(f"no connection to {host}:{port}: {error.strerror or error}") from None
 
     def _socket(self, info: AddrInfo) -> socket.socket:

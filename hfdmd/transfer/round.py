@@ -28,8 +28,8 @@ from hfdmd.wire.types import Phase, Reason
 ENDLESS = 1 << 60
 """Where the lease on a file of unknown size ends."""
 TICK_S = 0.25
-QUIET_BESIDE_OTHERS_S = 5.0
-"""A connection that is silent for so long, while others of the file bring bytes, is dropped."""
+QUIET_BESIDE_OTHERS = 1 / 6
+"""A connection that is silent for this share of the stall timeout, while others of the file bring bytes, is dropped."""
 LIMITED_CONNECTION_BYTES_PER_S = 512 * 1024
 MIN_STOLEN_BYTES = 256 * 1024
 MEASURED_S = 0.5
@@ -315,7 +315,7 @@ class Round:
             worker.sleeping = False
 
     def _others_progress(self, worker: _Worker) -> bool:
-        soon = time.monotonic() - min(5.0, self._shop.stall_timeout_s / 2)
+        soon = time.monotonic() - QUIET_BESIDE_OTHERS * self._shop.stall_timeout_s
         return any(other is not worker and other.sink is not None and other.heard_at > soon for other in self._workers)
 
     def _watch(self) -> None:
@@ -332,7 +332,7 @@ class Round:
             raise Failure(trouble.reason, trouble.detail, retry_after_s=retry_after_s)
         latest = max((worker.heard_at for worker in self._workers), default=now)
         for worker in self._workers:
-            silent = latest - worker.heard_at > QUIET_BESIDE_OTHERS_S
+            silent = latest - worker.heard_at > QUIET_BESIDE_OTHERS * self._shop.stall_timeout_s
             if silent and worker.sink is not None and not worker.sink.is_held and worker.task is not None:
                 worker.task.cancel()
 
@@ -358,9 +358,11 @@ class Round:
             await self._claim()
 
     async def _claim(self) -> None:
-        """Sync what is written, then say so, when that is news."""
-        if self._writer.failure is not None or list(self._writer.written) == self._claimed:
-            return
+        """Sync what is written, then say so, when that is news. Once begun it is ended: claims must not overtake."""
+        if self._writer.failure is None and list(self._writer.written) != self._claimed:
+            await to_the_end(self._sync_and_claim())
+
+    async def _sync_and_claim(self) -> None:
         spans: list[Span] = await self._writer.sync()
         await self._job.claim(spans)
         self._claimed = spans

@@ -90,7 +90,6 @@ async def fetch_small(job: Job, http: HttpShared, budget: Budget, limiter: Limit
                 raise Failure(trouble.reason, trouble.detail) from None
             attempt += 1
             continue
-        job.meter.trouble = None
         job.meter.phase = Phase.VERIFYING
         digest = None if job.digest is None else digest_of(job.digest, data)
         if digest == job.digest:
@@ -111,8 +110,10 @@ async def _once(job: Job, transport: HttpTransport, budget: Budget, limiter: Lim
         await transport.fetch(0, job.size_bytes, sink)
         budget.went_well()
         job.meter.downloaded_bytes = sink.got
+        job.meter.trouble = None
         return bytes(sink.data[: sink.got])
     finally:
         sink.close()
+        job.meter.received_bytes += sink.got
         job.meter.connections = 0
         budget.give()

@@ -1,0 +1,135 @@
+"""What the disk may do to a transfer."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from hfdmd.failure import Failure
+from hfdmd.transfer.disk import PartFile
+from hfdmd.wire.types import Reason
+from tests.hub import HubServer
+from tests.transfer.bench import FILE, MiB, cancelled, desk, engine_for, until
+
+
+class FullDisk(PartFile):
+    """Room for so many bytes, then none."""
+
+    room = 3 * MiB
+    error = errno.ENOSPC
+
+    def write(self, data: memoryview, offset: int) -> None:
+        if offset + len(data) > self.room:
+            raise OSError(self.error, os.strerror(self.error))
+        super().write(data, offset)
+
+
+class BrokenDisk(FullDisk):
+    error = errno.EIO
+
+
+class FailingSync(PartFile):
+    def sync(self) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+class SlowDisk(PartFile):
+    """Its writes wait until they are let go."""
+
+    gate = threading.Event()
+
+    def write(self, data: memoryview, offset: int) -> None:
+        self.gate.wait()
+        super().write(data, offset)
+
+
+@pytest.mark.parametrize(
+    ("part", "reason"),
+    [(FullDisk, Reason.DISK_FULL), (BrokenDisk, Reason.DISK_ERROR), (FailingSync, Reason.DISK_ERROR)],
+)
+async def test_an_error_of_the_disk_is_told_as_what_it_is(
+    hub: HubServer, tmp_path: Path, part: type[PartFile], reason: Reason
+) -> None:
+    at = desk(hub, tmp_path, 12 * MiB)
+    hub.rate_bytes_per_s = 12 * MiB
+    async with engine_for(hub, open_part=part) as engine:
+        with pytest.raises(Failure) as failed:
+            await engine.fetch(at.job())
+    assert failed.value.reason is reason
+    assert sum(end - start for start, end in at.synced) <= FullDisk.room
+
+
+async def test_a_full_disk_goes_on_where_it_stopped(hub: HubServer, tmp_path: Path) -> None:
+    at = desk(hub, tmp_path, 12 * MiB)
+    hub.rate_bytes_per_s = 12 * MiB
+    async with engine_for(hub, open_part=FullDisk) as engine:
+        with pytest.raises(Failure):
+            await engine.fetch(at.job())
+    kept = sum(end - start for start, end in at.synced)
+    hub.rate_bytes_per_s = 0
+    hub.clear_log()
+    async with engine_for(hub) as engine:
+        await engine.fetch(at.job())
+    assert at.is_right()
+    assert hub.sent_bytes(FILE) == 12 * MiB - kept
+
+
+async def test_a_slow_disk_holds_the_readers_and_not_the_loop(hub: HubServer, tmp_path: Path) -> None:
+    at = desk(hub, tmp_path, 100 * MiB)
+    SlowDisk.gate.clear()
+    async with engine_for(hub, open_part=SlowDisk, stall_timeout_s=0.5) as engine:
+        job = at.job()
+        task = asyncio.create_task(engine.fetch(job))
+        await until(lambda: job.meter.downloaded_bytes >= 16 * MiB)
+        before = -1
+        while job.meter.downloaded_bytes != before:  # until all buffers are full
+            before = job.meter.downloaded_bytes
+            await asyncio.sleep(0.1)
+        assert before <= 50 * MiB, "more is in memory than the buffers hold"
+        assert engine.beat() >= 0.0
+        await asyncio.sleep(0.7)  # longer than the stall timeout: it is not the network that stalls
+        assert not task.done()
+        SlowDisk.gate.set()
+        await task
+    assert at.is_right()
+
+
+async def test_a_cancel_waits_for_the_threads(hub: HubServer, tmp_path: Path) -> None:
+    at = desk(hub, tmp_path, 20 * MiB)
+    SlowDisk.gate.clear()
+    async with engine_for(hub, open_part=SlowDisk) as engine:
+        job = at.job()
+        task = asyncio.create_task(engine.fetch(job))
+        await until(lambda: job.meter.downloaded_bytes > MiB)
+        task.cancel()
+        await asyncio.sleep(0.1)
+        task.cancel()  # an impatient caller changes nothing
+        await asyncio.sleep(0.1)
+        assert not task.done()
+        SlowDisk.gate.set()
+        await cancelled(task)
+        assert sum(end - start for start, end in at.synced) == job.meter.downloaded_bytes
+
+
+async def test_a_hanging_disk_shows_in_the_beat(hub: HubServer, tmp_path: Path) -> None:
+    at = desk(hub, tmp_path, 20 * MiB)
+    SlowDisk.gate.clear()
+    async with engine_for(hub, open_part=SlowDisk) as engine:
+        tasks = [asyncio.create_task(engine.fetch(at.job(id=str(n), part=tmp_path / str(n)))) for n in range(4)]
+        await until(lambda: engine.beat() > 0.2)
+        SlowDisk.gate.set()
+        await asyncio.gather(*tasks)
+        await until(lambda: engine.beat() < 0.1)
+
+
+async def test_a_folder_that_is_not_there(hub: HubServer, tmp_path: Path) -> None:
+    at = desk(hub, tmp_path, MiB)
+    async with engine_for(hub) as engine:
+        with pytest.raises(Failure) as failed:
+            await engine.fetch(at.job(part=tmp_path / "nowhere" / "file.part"))
+    assert failed.value.reason is Reason.DISK_ERROR
