@@ -90,11 +90,12 @@ def test_socket_activation_from_cold(box: Box) -> None:
 
 def test_downloads_go_on_after_a_reboot(box: Box) -> None:
     files = SERVES["acme/steady"]
-    box.hub(rate=2 << 20)
+    box.hub(rate=6 << 20)
     for file in files:
         box.download("acme/steady", file)
     for file in files:
         box.until_at_least("acme/steady", file, 1 << 20)
+    box.hub(rate=256 << 10)
     box.reboot()
     service = box.show()
     assert (service["ActiveState"], service["NRestarts"]) == ("active", "0")
@@ -109,13 +110,15 @@ def test_downloads_go_on_after_a_reboot(box: Box) -> None:
 
 def test_upgrade_loses_no_byte(box: Box) -> None:
     size_bytes = SERVES["acme/upgrade"]["big.bin"]
-    sent_before = box.hub(sent="big.bin", rate=4 << 20)
+    sent_before = box.hub(sent="big.bin", rate=8 << 20)
     box.download("acme/upgrade", "big.bin")
-    box.until_at_least("acme/upgrade", "big.bin", 4 << 20)
+    box.until_at_least("acme/upgrade", "big.bin", 8 << 20)
+    box.hub(rate=256 << 10)
     version = box.ok("readlink", f"{PREFIX}/current")
     box.ok(*PIP, INSTALL, REQUIREMENT, timeout_s=180)
     assert box.ok("readlink", f"{PREFIX}/current") != version
     assert len(box.ok("ls", f"{PREFIX}/versions").split()) == 1, "the old version was left behind"
+    assert box.progress("acme/upgrade", "big.bin")["status"] != "done", "there was nothing to lose"
     box.hub(rate=0)
     done = box.until_done("acme/upgrade", "big.bin")
     assert box.path(done["path"]).read_bytes() == content("acme/upgrade", "big.bin").read()

@@ -121,10 +121,10 @@ def test_reload_leaves_downloads_alone(box: Box, config: Path) -> None:
 def test_a_bad_file_on_reload_changes_nothing(box: Box, config: Path) -> None:
     config.write_text("max_active_downloads = 6\n")
     box.restart()
-    pid, cursor = box.main_pid(), box.cursor()
+    pid, began_s = box.main_pid(), time.time()
     config.write_text("max_active_downloads = 'many'\n")
     box.ok("systemctl", "reload", "hfdmd.service")
-    until("a word about it", lambda: box.journal("-u", "hfdmd", "PRIORITY=3", since_cursor=cursor), 10)
+    until("a word about it", lambda: box.journal("-u", "hfdmd", "PRIORITY=3", since_s=began_s), 10)
     status, settings = box.call("GET", "/api/settings")
     assert (box.main_pid(), status, settings["maxActiveDownloads"]) == (pid, 200, 6)
 
@@ -136,11 +136,11 @@ def test_a_hung_loop_is_aborted_and_its_stack_is_in_the_journal(box: Box) -> Non
         box.hub(rate=2 << 20)
         box.download("acme/hang", "big.bin")
         box.until_at_least("acme/hang", "big.bin", 1 << 20)
-        pid, cursor = box.main_pid(), box.cursor()
+        pid, began_s = box.main_pid(), time.time()
         box.ok("kill", "-USR1", str(pid))
         until("another daemon", lambda: box.main_pid() not in (0, pid))
         until("READY", lambda: box.show()["ActiveState"] == "active")
-        text = "\n".join(str(entry["MESSAGE"]) for entry in box.journal("-u", "hfdmd", since_cursor=cursor))
+        text = "\n".join(str(entry["MESSAGE"]) for entry in box.journal("-u", "hfdmd", since_s=began_s))
         assert "Watchdog timeout" in text
         assert "hang_the_loop" in text, "the Python stack of the hang is not in the journal"
         box.hub(rate=0)
