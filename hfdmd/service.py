@@ -27,7 +27,8 @@ from hfdmd.listeners import Listeners, SocketError
 from hfdmd.net.courtesy import Courtesy
 from hfdmd.net.origin import RedirectPolicy
 from hfdmd.notify import Notifier
-from hfdmd.scheduler.core import Rooms, Scheduler, limits_of
+from hfdmd.scheduler.core import Rooms, Scheduler
+from hfdmd.scheduler.limits import limits_of
 from hfdmd.store import Store
 from hfdmd.transfer.engine import Engine
 from hfdmd.versions import Versions

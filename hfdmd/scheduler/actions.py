@@ -91,7 +91,7 @@ class Actions:
             elif position is not None:
                 for offset, record in enumerate(queued):
                     self._move(record, position + offset)
-            self._scheduler.kick()
+            self._scheduler.admission.kick()
             await self._scheduler.store.flush()
             return self._affected(matched)
 
@@ -108,14 +108,14 @@ class Actions:
                     if not child.asked_singly and set(child.repo_ids) <= gone:
                         files[child.id] = child
             records: list[Record] = [*files.values(), *repos]
-            await scheduler.stop(records)
+            await scheduler.admission.stop(records)
             try:
                 for file in files.values():
                     await self._delete_file(file, delete_file=delete_file)
                 for record in records:
                     scheduler.forget(record)
             finally:
-                scheduler.freed(records)
+                scheduler.admission.freed(records)
             await scheduler.store.flush()
             return answer
 
@@ -138,7 +138,7 @@ class Actions:
             scheduler.store.put(record)
         elif scheduler.is_tracked(record):
             scheduler.persist(record)
-        scheduler.queue.offer(record)
+        scheduler.admission.queue.offer(record)
         scheduler.publish(record)
 
     def _move(self, record: Record, position: int) -> None:
@@ -246,7 +246,7 @@ class Actions:
         """Stop the work first, and only then say so."""
         scheduler = self._scheduler
         records: list[Record] = [*files, *repos]
-        await scheduler.stop(records)
+        await scheduler.admission.stop(records)
         try:
             for record in files:
                 if discard and record.source is not None and record.state is not OK:
@@ -257,7 +257,7 @@ class Actions:
             for repo in repos:
                 each_repo(repo)
         finally:
-            scheduler.freed(records)
+            scheduler.admission.freed(records)
 
     def _apply(self, record: FileRecord, stimulus: Stimulus, *, reason: Reason | None = None) -> None:
         """Change it, unless it came to its end while it was being stopped."""
@@ -307,7 +307,7 @@ class Actions:
             return
         if record.state is not OK:
             await in_thread(scheduler.shelf.discard_part, record.spec, record.source)
-        placed = scheduler.previous(record)
+        placed = scheduler.reports.previous(record)
         if delete_file and placed is not None:
             await in_thread(scheduler.shelf.delete, record.spec, record.source, placed)
 

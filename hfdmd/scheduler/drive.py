@@ -68,37 +68,37 @@ class Drive:
                 await self._forget_commit(failure)
                 await self._attempt()
         except Failure as failure:
-            self.scheduler.stopped_by(record, failure, self.meter)
+            self.scheduler.reports.stopped_by(record, failure, self.meter)
         except OSError as error:
-            self.scheduler.stopped_by(record, disk_failure(error), self.meter)
+            self.scheduler.reports.stopped_by(record, disk_failure(error), self.meter)
         except Exception as error:
             log.exception("a fault of hfdmd itself stopped %s of %s", record.spec.file_path, record.spec.model_repo)
             told = f"a fault of hfdmd itself ({type(error).__name__}); its log has the story"
-            self.scheduler.stopped_by(record, Failure(Reason.INTERNAL, told), self.meter)
+            self.scheduler.reports.stopped_by(record, Failure(Reason.INTERNAL, told), self.meter)
 
     async def _attempt(self) -> None:
         record, scheduler = self.record, self.scheduler
-        scheduler.check_target(record)
+        scheduler.reports.check_target(record)
         target: Target | None = None
         if record.source is None:
             source, target = await scheduler.hub.resolve(record.spec)
-            scheduler.resolved(record, source)
+            scheduler.reports.resolved(record, source)
         else:
             source = record.source
         async with scheduler.content.hold(content_key(record.spec, source)):
-            hold = Hold(record.spec, source, scheduler.previous(record))
+            hold = Hold(record.spec, source, scheduler.reports.previous(record))
             try:
-                placed = await scheduler.prepare(hold)
+                placed = await scheduler.shelving.prepare(hold)
                 if placed is None:
                     placed = await self._fetch(source, target, hold.previous)
             finally:
                 hold.release()
-            await scheduler.finish(record, placed)
+            await scheduler.reports.finish(record, placed)
 
     async def _fetch(self, source: Source, target: Target | None, previous: Placed | None) -> Placed:
         record, scheduler = self.record, self.scheduler
         small = source.size_bytes is not None and source.size_bytes <= SMALL_FILE_BYTES and not record.synced
-        scheduler.phase(record, Phase.TRANSFERRING, keep=not small)
+        scheduler.reports.phase(record, Phase.TRANSFERRING, keep=not small)
         part = Path() if small else await in_thread(scheduler.shelf.part_path, record.spec, source)
         job = Job(
             id=record.id,
@@ -114,16 +114,16 @@ class Drive:
             data = await scheduler.engine.fetch_small(job)
             self.meter.downloaded_bytes = len(data)
             self.meter.received_bytes += len(data)
-            return await scheduler.place_small((record.spec, source, data, previous))
+            return await scheduler.shelving.place_small((record.spec, source, data, previous))
         still_to_come = (source.size_bytes or 0) - sum(end - start for start, end in record.synced)
-        scheduler.reserve(record.id, part, still_to_come)
+        scheduler.reports.reserve(record.id, part, still_to_come)
         try:
             fetched = await scheduler.engine.fetch(job)
         finally:
-            scheduler.space.release(record.id)
+            scheduler.reports.space.release(record.id)
         if source.size_bytes is None:
-            source = scheduler.measured(record, fetched.size_bytes)
-        scheduler.phase(record, Phase.PLACING)
+            source = scheduler.reports.measured(record, fetched.size_bytes)
+        scheduler.reports.phase(record, Phase.PLACING)
         return await in_thread(scheduler.shelf.place, record.spec, source, part, previous)
 
     def _locator(self, source: Source, target: Target | None, *, small: bool) -> _Locator:
@@ -132,7 +132,7 @@ class Drive:
         return _Locator(self, source, target)
 
     async def _claim(self, spans: list[Span]) -> None:
-        await self.scheduler.claim(self.record, spans)
+        await self.scheduler.reports.claim(self.record, spans)
 
     def _is_gone(self, failure: Failure) -> bool:
         """Whether the Hub no longer serves the commit that was pinned, so that resolving anew may help."""
@@ -154,7 +154,9 @@ class Drive:
             self.record.spec.revision,
         )
         await in_thread(self.scheduler.shelf.discard_part, self.record.spec, source)
-        self.scheduler.unpin(self.record, f"the Hub no longer serves commit {source.commit[:12]}; resolved anew")
+        self.scheduler.reports.unpin(
+            self.record, f"the Hub no longer serves commit {source.commit[:12]}; resolved anew"
+        )
         self.meter.downloaded_bytes = 0
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from hfdmd.record import FileRecord, Record, RepoRecord
+from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord
 from hfdmd.wire.types import Reason, Selector, Status
 
 
@@ -42,6 +43,7 @@ class Index:
         self._shares: dict[str, _Share] = {}
         self._by_repo: dict[str, dict[str, None]] = {}
         self._order: list[tuple[str, str]] | None = []
+        self._owners: dict[str, dict[str, None]] = {}
 
     def __contains__(self, key: str) -> bool:
         return key in self.files or key in self.repos
@@ -54,6 +56,8 @@ class Index:
         if isinstance(record, FileRecord):
             self.files[record.id] = record
             self.update(record)
+            if record.spec.local_dir is not None:
+                self._owners.setdefault(target_path(record.spec), {})[record.id] = None
         else:
             self.repos[record.id] = record
             self.sums.setdefault(record.id, Sums())
@@ -68,6 +72,8 @@ class Index:
         if isinstance(record, FileRecord):
             self._apply(self._shares.pop(record.id), record.id, -1)
             del self.files[record.id]
+            if record.spec.local_dir is not None:
+                self._owners[target_path(record.spec)].pop(record.id, None)
         else:
             for file_id in self.sums.pop(record.id).files:
                 child = self.files[file_id]
@@ -112,6 +118,10 @@ class Index:
             else:
                 sums.total_bytes += sign * share.size_bytes
 
+    def owners(self, spec: FileSpec) -> list[FileRecord]:
+        """The downloads that mean the same place in a folder."""
+        return [self.files[key] for key in self._owners.get(target_path(spec), ())]
+
     def children(self, repo: RepoRecord) -> Iterator[FileRecord]:
         for file_id in list(self.sums[repo.id].files):
             record = self.files.get(file_id)
@@ -142,6 +152,11 @@ class Index:
         matched = [record for record in found if matches(record, selector)]
         matched.sort(key=lambda record: (record.created_at, record.id))
         return matched
+
+
+def target_path(spec: FileSpec) -> str:
+    """Where a download with a `localDir` goes."""
+    return os.path.join(spec.local_dir or "", spec.file_path)
 
 
 def matches(record: Record, selector: Selector) -> bool:

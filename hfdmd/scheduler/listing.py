@@ -61,7 +61,7 @@ class RepoListing:
         return failure.reason is Reason.REVISION_NOT_FOUND and commit is not None and commit != self.repo.spec.revision
 
     def _stopped_by(self, failure: Failure) -> None:
-        from hfdmd.scheduler.core import wait_s
+        from hfdmd.scheduler.reports import wait_s
 
         scheduler, repo = self.scheduler, self.repo
         if failure.is_final:
@@ -101,7 +101,7 @@ class RepoListing:
             path, why = listing.refused[0]
             note = f"{listing.refused_total} files are left out for their unsafe names; {path!r} {why}"
             log.warning("%s: %s", repo.spec.model_repo, note)
-        scheduler.listed(repo, note)
+        scheduler.reports.listed(repo, note)
 
     def _take_in(self, entries: list[Entry], now: float, start: int) -> None:
         repo, scheduler = self.repo, self.scheduler
@@ -129,7 +129,7 @@ class RepoListing:
             if repo.held:
                 scheduler.change(record, Stimulus.PAUSE, reason=Reason.REQUESTED)
             else:
-                scheduler.queue.offer(record)
+                scheduler.admission.queue.offer(record)
 
     def _join(self, record: FileRecord, entry: Entry) -> None:
         """A file that is known already is wanted by this repo download too."""
@@ -152,10 +152,10 @@ class RepoListing:
             record.downloaded_bytes = 0
             scheduler.change(record, Stimulus.ASK)
         elif record.state is Status.QUEUED:
-            scheduler.queue.offer(record)
+            scheduler.admission.queue.offer(record)
 
     def _is_gone_from_disk(self, record: FileRecord) -> bool:
-        placed: Placed | None = self.scheduler.previous(record)
+        placed: Placed | None = self.scheduler.reports.previous(record)
         return record.state is Status.DONE and (placed is None or not self.scheduler.shelf.stands(placed))
 
     def _let_go(self, file_ids: set[str]) -> None:

@@ -57,8 +57,8 @@ class Requests:
             scheduler.take_in(record)
             scheduler.persist(record)
             scheduler.publish(record)
-            scheduler.queue.offer(record)
-            scheduler.kick()
+            scheduler.admission.queue.offer(record)
+            scheduler.admission.kick()
             await scheduler.store.flush()
             return record, True
         changed = not record.asked_singly or not scheduler.is_tracked(record)
@@ -72,8 +72,8 @@ class Requests:
         if changed:
             scheduler.persist(record)
             if record.state is Status.QUEUED:
-                scheduler.queue.offer(record)
-                scheduler.kick()
+                scheduler.admission.queue.offer(record)
+                scheduler.admission.kick()
             await scheduler.store.flush()
         if ask.update and not queued:
             scheduler.spawn(scheduler.updates.file(record), f"update {record.id}")
@@ -101,8 +101,8 @@ class Requests:
             scheduler.take_in(record)
             scheduler.store.put(record)
             scheduler.publish(record)
-            scheduler.queue.offer(record)
-            scheduler.kick()
+            scheduler.admission.queue.offer(record)
+            scheduler.admission.kick()
             await scheduler.store.flush()
             return record, True
         if ask.priority is not None and ask.priority != record.priority:
@@ -176,7 +176,7 @@ class Requests:
         return queued
 
     def _is_gone(self, record: FileRecord) -> bool:
-        placed = self._scheduler.previous(record)
+        placed = self._scheduler.reports.previous(record)
         return placed is None or not self._scheduler.shelf.stands(placed)
 
     def _check_room(self) -> None:

@@ -33,7 +33,7 @@ class Updates:
         if record.source is None or source == record.source or record.id not in scheduler.index:
             return
         old = record.source
-        await scheduler.stop([record])
+        await scheduler.admission.stop([record])
         try:
             if not old.same_content(source):
                 if record.state is not Status.DONE:
@@ -50,7 +50,7 @@ class Updates:
                 scheduler.index.update(record)
                 scheduler.persist(record)
         finally:
-            scheduler.freed([record])
+            scheduler.admission.freed([record])
 
     async def repo(self, repo: RepoRecord) -> None:
         """List the repo again if its revision points at a newer commit."""
@@ -65,7 +65,7 @@ class Updates:
         if commit == repo.commit or repo.id not in scheduler.index or not repo.listed:
             return
         running = [record for record in scheduler.index.children(repo) if record.state is Status.DOWNLOADING]
-        await scheduler.stop(list(running))
+        await scheduler.admission.stop(list(running))
         for record in running:
             if record.state is Status.DOWNLOADING:
                 scheduler.change(record, Stimulus.WAIT, detail=f"moves to commit {commit[:12]}")
@@ -74,4 +74,4 @@ class Updates:
         repo.moving = True
         repo.path = None
         scheduler.derive(repo, Status.QUEUED, detail=f"moves to commit {commit[:12]}")
-        scheduler.freed(list(running))
+        scheduler.admission.freed(list(running))

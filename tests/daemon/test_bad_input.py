@@ -86,7 +86,7 @@ def test_what_the_daemon_refuses(daemon: Daemon, body: dict[str, object], field:
 
 
 def test_a_body_that_is_not_json(daemon: Daemon) -> None:
-    for raw in (b"{", b"nonsense", b'{"a": NaN}', b"\xff", b'{"modelRepo": "\\ud800"}'):
+    for raw in (b"{", b"nonsense", b'{"a": NaN}', b"\xff"):
         connection_answer = daemon_raw(daemon, raw)
         assert connection_answer[0] == 400
         assert json.loads(connection_answer[1])["code"] == "malformed"

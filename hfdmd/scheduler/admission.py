@@ -1,0 +1,203 @@
+"""Who is at work: slots for requests, drives for files, and the timers of those that wait."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from hfdmd import lifecycle
+from hfdmd.lifecycle import Stimulus
+from hfdmd.record import FileRecord, Record, RepoRecord
+from hfdmd.scheduler.drive import Drive
+from hfdmd.scheduler.listing import RepoListing
+from hfdmd.scheduler.queue import Queue
+from hfdmd.transfer.job import SMALL_FILE_BYTES
+from hfdmd.wire.types import Phase, Reason, Status
+
+if TYPE_CHECKING:
+    from hfdmd.scheduler.core import Scheduler
+
+log = logging.getLogger("hfdmd.scheduler")
+
+_WEIGHT_BYTES = 8 << 20  # a file keeps about one connection busy for each of these, up to its limit
+
+
+class Admission:
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self.queue = Queue(scheduler.index, self.may_start)
+        self.drives: dict[str, Drive] = {}
+        self.listings: dict[str, RepoListing] = {}
+        self.stopping: set[str] = set()
+        self._units: dict[str, set[str]] = {}
+        self._retries: list[tuple[float, str]] = []
+        self._retry_timer: asyncio.TimerHandle | None = None
+        self._admit_soon: asyncio.Handle | None = None
+
+    def close(self) -> None:
+        """Stop everything that is at work; nothing starts any more."""
+        for task in [drive.task for drive in self.drives.values()] + [one.task for one in self.listings.values()]:
+            if task is not None:
+                task.cancel()
+        for handle in (self._retry_timer, self._admit_soon):
+            if handle is not None:
+                handle.cancel()
+
+    def kick(self) -> None:
+        """Something changed that may let another download start."""
+        if self._admit_soon is None and not self._scheduler.closing and not self._scheduler.loading:
+            self._admit_soon = asyncio.get_running_loop().call_soon(self._admit)
+
+    def may_start(self, record: Record) -> bool:
+        if record.id in self.stopping:
+            return False
+        return record.retry_at is None or record.retry_at <= self._scheduler.now()
+
+    def requeue(self, record: Record) -> None:
+        """A record is queued: now, or when its `retry_at` comes."""
+        if record.retry_at is not None and record.retry_at > self._scheduler.now():
+            due = datetime.fromisoformat(record.retry_at).timestamp()
+            heapq.heappush(self._retries, (due, record.id))
+            self._arm_retry_timer()
+        self.queue.offer(record)
+        self.kick()
+
+    def _arm_retry_timer(self) -> None:
+        if self._retry_timer is not None:
+            self._retry_timer.cancel()
+            self._retry_timer = None
+        if self._retries and not self._scheduler.closing:
+            delay_s = max(0.0, self._retries[0][0] - time.time()) + 0.001
+            self._retry_timer = asyncio.get_running_loop().call_later(delay_s, self._retry_due)
+
+    def _retry_due(self) -> None:
+        self._retry_timer = None
+        now = time.time()
+        while self._retries and self._retries[0][0] <= now:
+            _, key = heapq.heappop(self._retries)
+            record = self._scheduler.index.get(key)
+            if record is not None and record.state is Status.QUEUED:
+                self.queue.offer(record)
+        self._arm_retry_timer()
+        self.kick()
+
+    def network_is_back(self) -> None:
+        """One download got through: those that wait for the network need not wait for their time."""
+        waiting, self._retries = self._retries, []
+        for due, key in waiting:
+            record = self._scheduler.index.get(key)
+            if record is None or record.state is not Status.QUEUED or record.retry_at is None:
+                continue
+            if record.reason is Reason.NETWORK:
+                record.retry_at = None
+                self.queue.offer(record)
+            else:
+                self._retries.append((due, key))
+        heapq.heapify(self._retries)
+        self._arm_retry_timer()
+        self.kick()
+
+    def _admit(self) -> None:
+        """Give free slots to who is next, and fill the repo downloads that have one."""
+        scheduler = self._scheduler
+        self._admit_soon = None
+        if scheduler.closing:
+            return
+        for unit in [unit for unit, running in self._units.items() if not running and unit not in self.listings]:
+            if unit not in scheduler.index.repos or self.queue.next_file(unit) is None:
+                del self._units[unit]
+        limit = scheduler.config.values.max_active_downloads
+        while len(self._units) < limit and (record := self.queue.next_unit(self._units)) is not None:
+            self._units[record.id] = set()
+            if isinstance(record, FileRecord):
+                self._start(record, record.id)
+            elif not record.listed:
+                self._start_listing(record)
+            elif self.queue.next_file(record.id) is None:
+                del self._units[record.id]
+        capacity = scheduler.config.values.max_connections - sum(drive.weight for drive in self.drives.values())
+        progressed = True
+        while progressed:
+            progressed = False
+            for unit, running in self._units.items():
+                if unit not in scheduler.index.repos or (running and capacity <= 0):
+                    continue
+                record = self.queue.next_file(unit)
+                if record is not None:
+                    capacity -= self._start(record, unit)
+                    progressed = True
+
+    def _start(self, record: FileRecord, unit: str) -> int:
+        """Start the drive of a queued file; its weight in connections."""
+        scheduler = self._scheduler
+        size = record.source.size_bytes if record.source is not None else None
+        small = size is not None and size <= SMALL_FILE_BYTES
+        weight = 1 if size is None else min(scheduler.config.values.max_connections_per_file, 1 + size // _WEIGHT_BYTES)
+        self._units[unit].add(record.id)
+        drive = Drive(self._scheduler, record, unit, weight)
+        self.drives[record.id] = drive
+        scheduler.change(record, Stimulus.START, phase=Phase.RESOLVING, keep=not small)
+        drive.task = scheduler.spawn(self._drive(drive), f"drive {record.id}")
+        scheduler.sampler.wake()
+        return weight
+
+    async def _drive(self, drive: Drive) -> None:
+        try:
+            await drive.run()
+        finally:
+            self._ended(drive)
+
+    def _ended(self, drive: Drive) -> None:
+        scheduler = self._scheduler
+        record = drive.record
+        del self.drives[record.id]
+        scheduler.received_bytes += drive.meter.received_bytes
+        if record.state is Status.DOWNLOADING:  # stopped from outside: what is synced is what there is
+            record.downloaded_bytes = sum(end - start for start, end in record.synced)
+            lifecycle.settle(record)
+            scheduler.index.update(record)
+            if record.id not in self.stopping and not scheduler.closing:
+                log.error("the work on %s ended without a word; it is queued again", record.id)
+                scheduler.change(record, Stimulus.WAIT, reason=Reason.RESTARTED, detail="its work ended without a word")
+        running = self._units.get(drive.unit)
+        if running is not None:
+            running.discard(record.id)
+        self.kick()
+
+    def _start_listing(self, repo: RepoRecord) -> None:
+        listing = RepoListing(self._scheduler, repo)
+        self.listings[repo.id] = listing
+        repo.attempt += 1
+        self._scheduler.derive(repo, Status.DOWNLOADING, phase=Phase.LISTING)
+        listing.task = self._scheduler.spawn(self._list(listing), f"list {repo.id}")
+
+    async def _list(self, listing: RepoListing) -> None:
+        try:
+            await listing.run()
+        finally:
+            del self.listings[listing.repo.id]
+            self.kick()
+
+    async def stop(self, records: list[Record]) -> None:
+        """Stop the work on these, and return when not a byte moves any more. Nothing of them starts until `freed`."""
+        tasks: list[asyncio.Task[None]] = []
+        for record in records:
+            self.stopping.add(record.id)
+            work = self.drives.get(record.id) or self.listings.get(record.id)
+            if work is not None and work.task is not None:
+                work.task.cancel()
+                tasks.append(work.task)
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def freed(self, records: list[Record]) -> None:
+        """The action that stopped these is through."""
+        for record in records:
+            self.stopping.discard(record.id)
+            if record.id in self._scheduler.index and record.state is Status.QUEUED:
+                self.requeue(record)
+        self.kick()

@@ -1,0 +1,82 @@
+"""What the tracker files say at start: taken in, set going again, and cleaned up after."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hfdmd import lifecycle
+from hfdmd.lifecycle import Stimulus
+from hfdmd.record import FileRecord, RepoRecord
+from hfdmd.scheduler.threads import in_thread
+from hfdmd.wire.types import Reason, Status
+
+if TYPE_CHECKING:
+    from hfdmd.scheduler.core import Scheduler
+
+log = logging.getLogger("hfdmd.scheduler")
+
+
+class Loading:
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+
+    async def run(self) -> None:
+        scheduler = self._scheduler
+        batches = scheduler.store.load()
+        while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+            for record in batch:
+                scheduler.versions.seen(record.version)
+                if record.id not in scheduler.index:
+                    scheduler.take_in(record)
+        await self._drop_orphans()
+        scheduler.loading = False
+        scheduler.loaded.set()
+        for repo in list(scheduler.index.repos.values()):
+            self._revive_repo(repo)
+        for record in list(scheduler.index.files.values()):
+            self._revive(record)
+        log.info(
+            "loaded %d downloads and %d repo downloads",
+            len(scheduler.index.files),
+            len(scheduler.index.repos),
+        )
+        scheduler.admission.kick()
+
+    def _revive(self, record: FileRecord) -> None:
+        if record.state is Status.DOWNLOADING:
+            self._scheduler.change(record, Stimulus.RESTART, reason=Reason.RESTARTED, detail="the daemon was restarted")
+        elif record.state is Status.QUEUED:
+            self._scheduler.admission.requeue(record)
+
+    def _revive_repo(self, repo: RepoRecord) -> None:
+        scheduler = self._scheduler
+        sums = scheduler.index.sums[repo.id]
+        if repo.state is Status.DONE or (repo.listed and len(sums.files) == repo.files_total):
+            if repo.listed:
+                scheduler.refresh(repo)
+            return
+        repo.listed = False  # files that never left the queue have no tracker: the listing names them again
+        if repo.state in (Status.DOWNLOADING, Status.QUEUED):
+            lifecycle.derive(
+                repo, Status.QUEUED, scheduler.now(), version=scheduler.next_version(), reason=Reason.RESTARTED,
+                detail="the daemon was restarted",
+            )  # fmt: skip
+            scheduler.admission.queue.offer(repo)
+
+    async def _drop_orphans(self) -> None:
+        """Part files that no tracker names are removed: only what hfdmd itself wrote, by their names."""
+        scheduler = self._scheduler
+        known: set[Path] = set()
+        for record in scheduler.index.files.values():
+            if record.synced and record.source is not None and record.state is not Status.DONE:
+                known.add(scheduler.shelf.part_path(record.spec, record.source))
+        try:
+            orphans = await in_thread(scheduler.shelf.orphan_parts, known)
+            for orphan in orphans:
+                log.info("removing %s: no tracker names it", orphan)
+                await in_thread(orphan.unlink, missing_ok=True)
+        except OSError as error:
+            log.warning("cannot look for leftover part files: %s", error)

@@ -1,0 +1,51 @@
+"""The shelf's blocking work, in threads and in batches: many small files cost few calls and few syncs."""
+
+from __future__ import annotations
+
+from hfdmd.failure import Failure
+from hfdmd.hub.shelf import Placed, Shelf
+from hfdmd.record import FileSpec, Source
+from hfdmd.scheduler.batch import Batcher
+from hfdmd.scheduler.drive import LOCKED_RETRY_S, Hold
+from hfdmd.scheduler.threads import in_thread
+from hfdmd.wire.types import Reason
+
+
+class Shelving:
+    """`prepare(hold)` locks and looks what is there; `place_small((spec, source, data, previous))` puts in place."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self.prepare = Batcher(self._prepare_all)
+        self.place_small = Batcher(self._place_all)
+
+    async def _prepare_all(self, holds: list[Hold]) -> list[Placed | Exception | None]:
+        return await in_thread(self._prepare_in_thread, holds)
+
+    def _prepare_in_thread(self, holds: list[Hold]) -> list[Placed | Exception | None]:
+        """Lock each blob, then see what is there already: an app may have fetched it while we waited."""
+        results: dict[int, Placed | Exception | None] = {}
+        locked: list[Hold] = []
+        for hold in holds:
+            try:
+                hold.lock = self._shelf.lock(hold.spec, hold.source)
+            except (Failure, OSError) as error:
+                results[id(hold)] = error
+                continue
+            if hold.lock is None:
+                results[id(hold)] = Failure(
+                    Reason.LOCKED,
+                    "another program is fetching this file into the same cache; waiting for it",
+                    retry_after_s=LOCKED_RETRY_S,
+                )
+            else:
+                locked.append(hold)
+        adopted = self._shelf.adopt([(hold.spec, hold.source, hold.previous) for hold in locked])
+        for hold, outcome in zip(locked, adopted, strict=True):
+            results[id(hold)] = outcome
+            if outcome is not None:
+                hold.release()
+        return [results[id(hold)] for hold in holds]
+
+    async def _place_all(self, items: list[tuple[FileSpec, Source, bytes, Placed | None]]) -> list[Placed | Exception]:
+        return list(await in_thread(self._shelf.place_small, items))
