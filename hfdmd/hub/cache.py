@@ -1,8 +1,6 @@
 """The Hub's standard cache, written so that every program with `huggingface_hub` finds what is put there.
 
-How an existing blob is trusted: the client verifies nothing, so a damaged blob under a right name exists in the wild.
-A blob is hashed once before it is taken; not again while it keeps the size and time that were recorded of it.
-One that fails is not taken; the file is fetched and replaces the blob by rename. Nothing is written through a link.
+What is there already is taken as `hfdmd.hub.reuse` trusts it. Nothing is ever written through a link.
 """
 
 from __future__ import annotations
@@ -12,7 +10,6 @@ import errno
 import os
 import stat
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,17 +17,16 @@ from pathlib import Path
 from hfdmd.failure import Failure
 from hfdmd.hub import durable, layout
 from hfdmd.hub.batch import attempt
-from hfdmd.hub.content import Placed, has_content, never
+from hfdmd.hub.content import Placed, never
 from hfdmd.hub.folders import make_folders
+from hfdmd.hub.reuse import Trust
 from hfdmd.hub.sharedblobs import find_shared, link_shared
 from hfdmd.hub.snapshots import RepoFolder
 from hfdmd.record import FileSpec, RepoSpec, Source
 from hfdmd.wire.types import Reason
 
 _NO_SYMLINKS = errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP
-_MEMORY = 20_000  # verified blobs remembered
 
-_Key = tuple[int, int, int, int, int, str]
 Adoptable = tuple[FileSpec, Source, Placed | None]
 Removable = tuple[FileSpec, Source, Placed]
 Small = tuple[FileSpec, Source, bytes, Placed | None]
@@ -45,7 +41,7 @@ class Cache:
         self._busy: dict[str, threading.Lock] = {}
         self._expected: dict[str, set[str]] = {}
         self._symlinks: bool | None = None
-        self._verified: OrderedDict[_Key, None] = OrderedDict()
+        self._trust = Trust()
 
     def prepare(self) -> None:
         """The root with its tag for backup programs. Raises OSError when it cannot be written."""
@@ -87,7 +83,7 @@ class Cache:
         results: list[Placed | Failure | None] = [None] * len(items)
         good: list[int] = []
         for index, (spec, source, previous) in enumerate(items):
-            verified = attempt(partial(self._verify, spec, source, previous, stopped), spec)
+            verified = attempt(partial(self._find, spec, source, previous, stopped), spec)
             if isinstance(verified, Failure):
                 results[index] = verified
             elif verified:
@@ -119,7 +115,7 @@ class Cache:
             repo.inside.sync()
             placed = repo.placed(spec, source)
             self._expected.get(repo.path.name, set()).discard(name)
-        self._remember(placed.path, source)
+        self._trust.remember(placed.path, source)
         return placed
 
     def place_small(self, items: Sequence[Small]) -> list[Placed | Failure]:
@@ -205,52 +201,27 @@ class Cache:
         if not self._expected.get(repo.path.name):
             repo.tidy()
 
-    def _verify(self, spec: FileSpec, source: Source, previous: Placed | None, stopped: Callable[[], bool]) -> bool:
-        """Whether the blob or the snapshot's entry holds the content, or a link to the shared store now does."""
+    def _find(self, spec: FileSpec, source: Source, previous: Placed | None, stopped: Callable[[], bool]) -> bool:
+        """Whether the content is at hand: as the blob, as the snapshot's entry, or from elsewhere in the cache."""
         layout.check_source(source)
-        pointer = self.repo_path(spec).joinpath("snapshots", source.commit, *layout.file_parts(spec.file_path))
-        blob = self.blob_path(spec, source)
-        if any(self._is_good(path, source, previous, stopped) for path in (blob, pointer)):
+        parts = layout.file_parts(spec.file_path)
+        snapshots = self.repo_path(spec) / "snapshots"
+        blob, pointer = self.blob_path(spec, source), snapshots.joinpath(source.commit, *parts)
+        if any(self._trust.is_good(path, source, previous, stopped) for path in (blob, pointer)):
             return True
         payload = find_shared(self.root, source, stopped)
-        if payload is None:
+        twin = None if payload is not None else self._trust.find_twin(snapshots, parts, source, stopped)
+        if payload is None and twin is None:
             return False
         with self.open_repo(spec) as repo:
-            linked = repo.symlinks and link_shared(self.root, payload, blob)
-            repo.inside.note_change(("blobs",))
-            repo.inside.sync()
-        return linked
-
-    def _is_good(self, path: Path, source: Source, previous: Placed | None, stopped: Callable[[], bool]) -> bool:
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError:
-            return False  # not there, or of no use to us: fetched, and replaced by rename
-        try:
-            found = os.fstat(fd)
-            if not stat.S_ISREG(found.st_mode) or source.size_bytes not in (None, found.st_size):
-                return False
-            if previous is not None and previous.is_stat(found):
+            if payload is not None and repo.symlinks and link_shared(self.root, payload, blob):
+                repo.inside.note_change(("blobs",))
+                repo.inside.sync()
                 return True
-            key = _key(found, source)
-            if key in self._verified:
+            if twin is not None and not repo.symlinks and not os.path.lexists(pointer):
+                repo.copy_twin(twin, spec, source)
                 return True
-            if not has_content(fd, source, stopped):
-                return False
-            durable.sync_file(fd)  # an app placed it, and apps do not sync
-            self._note(key)
-            return True
-        finally:
-            os.close(fd)
-
-    def _remember(self, path: Path, source: Source) -> None:
-        self._note(_key(path.stat(), source))
-
-    def _note(self, key: _Key) -> None:
-        with self._guard:
-            self._verified[key] = None
-            while len(self._verified) > _MEMORY:
-                self._verified.popitem(last=False)
+        return False
 
     def _links_work(self, blobs: int) -> bool:
         """Whether snapshots may be made of links here; tried once."""
@@ -319,7 +290,3 @@ def _has_size(path: Path, source: Source) -> bool:
     except OSError:
         return False
     return stat.S_ISREG(found.st_mode) and source.size_bytes in (None, found.st_size)
-
-
-def _key(found: os.stat_result, source: Source) -> _Key:
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, source.digest or ""

@@ -113,6 +113,17 @@ class RepoFolder:
         os.rename(blob_name, name, src_dir_fd=blobs, dst_dir_fd=self.inside.open(folder))
         self.inside.note_change(folder)
 
+    def copy_twin(self, commit: str, spec: FileSpec, source: Source) -> None:
+        """Without links: the same file of another commit's snapshot, copied. Raises OSError."""
+        folder, parent, name = self._entry(spec, source)
+        other = self.inside.open(("snapshots", commit, *folder[2:]))
+        content = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=other)
+        try:
+            self._copy(content, parent, name)
+        finally:
+            os.close(content)
+        self.inside.note_change(folder)
+
     def set_ref(self, revision: str, commit: str) -> None:
         """Let the revision point at the commit, as soon as the commit's snapshot folder is there. Raises OSError."""
         if is_commit(revision):
@@ -253,16 +264,19 @@ class RepoFolder:
         """Without links an existing blob, which others may use, is copied."""
         blob = os.open(source.etag, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.blobs())
         try:
-            with self._temporary() as temporary:
-                fd = os.open(temporary, _NEW, 0o666, dir_fd=self.blobs())
-                try:
-                    durable.copy_file(blob, fd, never)
-                    durable.sync_file(fd)
-                finally:
-                    os.close(fd)
-                os.rename(temporary, name, src_dir_fd=self.blobs(), dst_dir_fd=parent)
+            self._copy(blob, parent, name)
         finally:
             os.close(blob)
+
+    def _copy(self, content: int, parent: int, name: str) -> None:
+        with self._temporary() as temporary:
+            fd = os.open(temporary, _NEW, 0o666, dir_fd=self.blobs())
+            try:
+                durable.copy_file(content, fd, never)
+                durable.sync_file(fd)
+            finally:
+                os.close(fd)
+            os.rename(temporary, name, src_dir_fd=self.blobs(), dst_dir_fd=parent)
 
     @contextlib.contextmanager
     def _temporary(self) -> Iterator[str]:

@@ -492,6 +492,11 @@ def test_a_cache_without_symlinks(shelf: Shelf, cache: Path, monkeypatch: pytest
     assert isinstance(small, Placed)
     assert offline(cache, "b.json") == b"1"
     assert shelf.adopt([(spec, source_of(DATA, lfs=True), None)]) == [placed]
+    [newer] = shelf.adopt([(spec, source_of(DATA, lfs=True, commit=OTHER_COMMIT), None)])
+    assert isinstance(newer, Placed)
+    assert not newer.path.is_symlink()
+    assert newer.path.stat().st_ino != placed.path.stat().st_ino
+    assert offline(cache, "sub/a.bin", revision=OTHER_COMMIT) == DATA
     assert_clean(cache)
     assert shelf.delete(spec, source_of(DATA, lfs=True), placed)
     assert not placed.path.exists()
