@@ -25,7 +25,7 @@ class _Present(Collector):
 
     def collect(self) -> Iterator[Metric]:
         scheduler = self._scheduler
-        running = sum(drive.meter.received_bytes for drive in scheduler.drives.values())
+        running = sum(drive.meter.received_bytes for drive in scheduler.admission.drives.values())
         received = CounterMetricFamily("hfdmd_received_bytes", "Content bytes read from the network.")
         received.add_metric([], scheduler.received_bytes + running)
         yield received
@@ -36,10 +36,10 @@ class _Present(Collector):
         yield downloads
         retries = CounterMetricFamily("hfdmd_retries", "Waits of downloads, by cause.", labels=["reason"])
         for reason in Reason:
-            if reason in scheduler.retries_by_reason:
-                retries.add_metric([reason.value], scheduler.retries_by_reason[reason])
+            if reason in scheduler.reports.retries_by_reason:
+                retries.add_metric([reason.value], scheduler.reports.retries_by_reason[reason])
         yield retries
-        connections = sum(drive.meter.connections for drive in scheduler.drives.values())
+        connections = sum(drive.meter.connections for drive in scheduler.admission.drives.values())
         yield GaugeMetricFamily("hfdmd_connections", "Connections that fetch content.", value=connections)
         yield GaugeMetricFamily("hfdmd_queue_length", "Queued downloads.", value=scheduler.index.counts[Status.QUEUED])
         yield GaugeMetricFamily("hfdmd_listeners", "Open event streams.", value=len(scheduler.events))
