@@ -103,7 +103,7 @@ def test_a_full_disk_says_the_numbers_and_goes_on_when_there_is_room(hub: HubSer
         until(lambda: daemon.one(key)["reason"] == "disk_full", "it says why")
         waiting = daemon.one(key)
         assert waiting["status"] == "queued"
-        assert "1,000,000" in waiting["detail"]
+        assert "1000000 bytes" in waiting["detail"]
         assert daemon.ask("PATCH", "/api/settings", {"minFreeBytes": 0}).status == 200
         daemon.post("/api/retry", id=key)
         daemon.wait(key, "done")
