@@ -13,10 +13,10 @@ from hfdmd.hub.answers import Asked
 from hfdmd.hub.line import Head, Line
 from hfdmd.hub.listing import Entry, Listing, find_entry
 from hfdmd.hub.resolve import Metadata, contradiction, read_metadata
-from hfdmd.hub.target import Target
 from hfdmd.hub.token import current_token
 from hfdmd.net.courtesy import Courtesy
 from hfdmd.net.origin import RedirectPolicy
+from hfdmd.net.target import Target
 from hfdmd.record import FileSpec, RepoSpec, Source
 from hfdmd.wire.types import Reason
 

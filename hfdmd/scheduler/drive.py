@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from hfdmd.failure import Failure
 from hfdmd.hub.shelf import Lock, Placed
+from hfdmd.net.target import Target
 from hfdmd.record import FileRecord, FileSpec, Source, Span
 from hfdmd.scheduler.speed import Speed
 from hfdmd.scheduler.threads import in_thread
-from hfdmd.transfer.job import SMALL_FILE_BYTES, Job, Meter, Target
+from hfdmd.transfer.job import SMALL_FILE_BYTES, Job, Meter
 from hfdmd.wire.types import Phase, Reason
 
 if TYPE_CHECKING:

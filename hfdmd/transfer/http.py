@@ -12,8 +12,8 @@ from hfdmd.failure import Failure
 from hfdmd.net.courtesy import Courtesy
 from hfdmd.net.origin import MAX_REDIRECTS, RedirectPolicy, origin, split_origin
 from hfdmd.net.proxy import proxy_for
+from hfdmd.net.target import Target
 from hfdmd.transfer.connection import Connection, Head
-from hfdmd.transfer.job import Target
 from hfdmd.transfer.pool import Pool
 from hfdmd.transfer.transport import Sink
 from hfdmd.transfer.trouble import BadAnswer, BadRedirect, Broken, Busy, Denied, RangeIgnored, RangeRefused

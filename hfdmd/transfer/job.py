@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hfdmd.net.target import Target
 from hfdmd.record import Digest, Span
 from hfdmd.wire.types import Phase, Reason
 
 SMALL_FILE_BYTES = 256 * 1024
 """Files up to this size are fetched into memory (`Engine.fetch_small`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where a file's bytes are now. `headers` (the Hub token) are sent to the URL's own origin only.
-
-    Neither the URL (it may be signed) nor the headers show in its repr.
-    """
-
-    url: str = field(repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(slots=True)

@@ -16,9 +16,10 @@ from typing import Any
 from hfdmd.config import Limits
 from hfdmd.net.courtesy import Courtesy
 from hfdmd.net.origin import RedirectPolicy
+from hfdmd.net.target import Target
 from hfdmd.record import Digest, Span
 from hfdmd.transfer.engine import Engine
-from hfdmd.transfer.job import Job, Target
+from hfdmd.transfer.job import Job
 from tests.hub import HubServer, SeededContent, seeded
 
 MiB = 1 << 20

@@ -122,7 +122,8 @@ from hfdmd.config import Limits
 from hfdmd.net.courtesy import Courtesy
 from hfdmd.net.origin import RedirectPolicy
 from hfdmd.transfer.engine import Engine
-from hfdmd.transfer.job import Job, Target
+from hfdmd.net.target import Target
+from hfdmd.transfer.job import Job
 
 url, folder, size, digest = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 tracker = folder / "claim.json"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hfdmd.failure import Failure
-from hfdmd.transfer.job import Target
+from hfdmd.net.target import Target
 from hfdmd.wire.types import Reason
 from tests.hub import Fault, HubServer
 from tests.transfer.bench import FILE, REPO, MiB, cancelled, desk, engine_for, signed_url, until

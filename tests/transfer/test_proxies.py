@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hfdmd.failure import Failure
-from hfdmd.transfer.job import Target
+from hfdmd.net.target import Target
 from hfdmd.wire.types import Reason
 from tests.hub import HubServer
 from tests.transfer.bench import FILE, MiB, desk, engine_for, signed_url
