@@ -10,7 +10,7 @@ import sys
 import time
 import venv
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -51,9 +51,24 @@ def installed(folder: Path = BUILD) -> Path:
     return python
 
 
-@contextmanager
-def mirror(python: Path, hub: str, cdn: str, folder: Path) -> Iterator[str]:
+def mirror(python: Path, hub: str, cdn: str, folder: Path) -> AbstractContextManager[str]:
     """olah in front of the Hub and CDN at these URLs, its files in `folder`; gives its endpoint. Raises DidNotStart."""
+    upstream = f"""
+hf-scheme = "http"
+hf-netloc = "{urlsplit(hub).netloc}"
+hf-lfs-netloc = "{urlsplit(cdn).netloc}"
+mirrors-path = []
+"""
+    return _running(python, folder, upstream, offline=False)
+
+
+def shelf(python: Path, repos: Path, folder: Path) -> AbstractContextManager[str]:
+    """olah serving git repos at `repos`/models/OWNER/NAME, without any Hub: no ranges, no lengths, unquoted etags."""
+    return _running(python, folder, f'mirrors-path = ["{repos}"]', offline=True)
+
+
+@contextmanager
+def _running(python: Path, folder: Path, upstream: str, *, offline: bool) -> Iterator[str]:
     port = _free_port()
     here = f"127.0.0.1:{port}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,16 +79,13 @@ def mirror(python: Path, hub: str, cdn: str, folder: Path) -> Iterator[str]:
 host = "127.0.0.1"
 port = {port}
 repos-path = "{folder / "repos"}"
-hf-scheme = "http"
-hf-netloc = "{urlsplit(hub).netloc}"
-hf-lfs-netloc = "{urlsplit(cdn).netloc}"
 mirror-scheme = "http"
 mirror-netloc = "{here}"
 mirror-lfs-netloc = "{here}"
-mirrors-path = []
+{upstream}
 
 [accessibility]
-offline = false
+offline = {str(offline).lower()}
 """
     )
     environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "NO_PROXY": "127.0.0.1"}

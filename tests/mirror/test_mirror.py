@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,17 @@ from tests.hub.content import Source, content_of
 from tests.hub.official import hf, official
 from tests.hub.raw import ask
 from tests.mirror.conftest import Mirrored
+from tests.mirror.olah import shelf
 from tests.running import Daemon, until
 
 FILES: dict[str, Source] = {
     "config.json": b'{"a": 1}',
     "README.md": "# hi\n" * 500,
     "onnx/deep/model.onnx": seeded(1_200_000, 2),
-    "model.safetensors": seeded(20_000_000, 1),
+    "model.safetensors": seeded(6_000_000, 1),
     "tokenizer/vocab.txt": seeded(90_000, 3),
 }
+DEADLINE_S = 60.0  # olah needs a lot of CPU
 SCAN = "result = [str(warning) for warning in scan_cache_dir().warnings]"
 
 
@@ -29,8 +32,8 @@ def test_the_mirror_names_no_cdn_and_serves_ranges(mirrored: Mirrored) -> None:
     assert (head.status, head.headers["x-repo-commit"]) == (200, commit)
     assert "location" not in head.headers
     got = ask(url, Range="bytes=5000000-5000099")
-    assert (got.status, got.body) == (206, seeded(20_000_000, 1).read(5_000_000, 5_000_100))
-    assert got.headers["content-range"] == "bytes 5000000-5000099/20000000"
+    assert (got.status, got.body) == (206, seeded(6_000_000, 1).read(5_000_000, 5_000_100))
+    assert got.headers["content-range"] == "bytes 5000000-5000099/6000000"
 
 
 def test_the_official_client_gets_a_whole_repo(mirrored: Mirrored, tmp_path: Path) -> None:
@@ -66,7 +69,27 @@ def test_the_daemon_fails_by_the_right_name_behind_a_mirror(mirrored: Mirrored, 
         for asked, reason in (({"file_path": "none.txt"}, "file_not_found"), ({}, "repo_not_found")):
             name = "o/n" if asked else "o/none"
             key = daemon.download(name, **asked).json["id"]
-            assert daemon.wait(key, "failed", deadline_s=20)["reason"] == reason
+            assert daemon.wait(key, "failed", deadline_s=DEADLINE_S)["reason"] == reason
+
+
+def test_the_daemon_gets_a_repo_from_a_server_without_ranges(olah_python: Path, tmp_path: Path) -> None:
+    repo = tmp_path / "repos/models/o/n"
+    for path, source in FILES.items():
+        (repo / path).parent.mkdir(parents=True, exist_ok=True)
+        (repo / path).write_bytes(content_of(source).read())
+    for arguments in (["init", "-b", "main"], ["add", "."], ["commit", "-m", "all"]):
+        who = ["-c", "user.name=t", "-c", "user.email=t@example.invalid"]
+        subprocess.run(["git", "-C", str(repo), *who, *arguments], check=True, capture_output=True)
+    with shelf(olah_python, tmp_path / "repos", tmp_path / "olah") as endpoint:
+        model = f"{endpoint}/o/n/resolve/main/model.safetensors"
+        got = ask(model, Range="bytes=0-9")
+        assert (got.status, len(got.body), got.headers.get("content-length")) == (200, 6_000_000, None)
+        with Daemon(tmp_path / "d", endpoint) as daemon:
+            daemon.download("o/n")
+            done = ended(daemon, "o/n")
+            assert done["status"] == "done", done
+    for path, source in FILES.items():
+        assert (Path(done["path"]) / path).read_bytes() == content_of(source).read()
 
 
 def ended(daemon: Daemon, name: str) -> dict[str, Any]:
@@ -77,5 +100,5 @@ def ended(daemon: Daemon, name: str) -> dict[str, Any]:
         seen.update(daemon.get("/api/progress", modelRepo=name).json["repos"][0])
         return seen["status"] not in ("queued", "downloading")
 
-    until(over, f"{name} has ended", tell=lambda: str(seen))
+    until(over, f"{name} has ended", DEADLINE_S, tell=lambda: str(seen))
     return seen
