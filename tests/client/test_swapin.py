@@ -248,7 +248,7 @@ def test_without_a_network_as_the_originals(
     daemon: Daemon, hub: HubServer, ours: Callable[..., dict[str, Any]]
 ) -> None:
     path = ours("hf_hub_download", repo_id=REPO, filename="config.json")["result"]
-    hub.close()
+    hub.down()
     assert ours("hf_hub_download", repo_id=REPO, filename="config.json")["result"] == path
     assert ours("hf_hub_download", repo_id=REPO, filename=BIG)["error"] == "LocalEntryNotFoundError"
 

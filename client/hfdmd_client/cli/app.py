@@ -11,7 +11,7 @@ import click
 
 from hfdmd import __version__
 from hfdmd.wire.errors import ApiError
-from hfdmd_client.cli.session import INTERRUPTED, USAGE, Session, clean_lines, exit_code
+from hfdmd_client.cli.session import INTERRUPTED, USAGE, Session, clean_lines, exit_code, fitted
 
 _VERBS: dict[str, tuple[str, str]] = {
     "download": ("download:download", "Download a file, several, or a whole repo."),
@@ -97,11 +97,11 @@ def _foreign(name: str, app: Any) -> click.Command:
 
 EPILOG = """\b
 Examples:
-  hfdm download Qwen/Qwen3-0.6B                     the whole repo
-  hfdm download Qwen/Qwen3-0.6B config.json         one file; its path is printed
+  hfdm download Qwen/Qwen3-0.6B               the whole repo
+  hfdm download Qwen/Qwen3-0.6B config.json   one file; prints its path
   hfdm download https://huggingface.co/Qwen/Qwen3-0.6B/blob/main/config.json
-  hfdm watch                                        live; leave it with q
-  hfdm pause Qwen/Qwen3-0.6B                        and: resume, cancel, retry
+  hfdm watch                                  live; leave it with q
+  hfdm pause Qwen/Qwen3-0.6B                  and: resume, cancel, retry
   hfdm limit 20MB/s
 
 \b
@@ -151,4 +151,4 @@ def _report(error: ApiError, as_json: bool) -> None:
         sys.stderr.write(msgspec.json.encode(error.problem()).decode() + "\n")
         return
     text = error.detail if error.detail.endswith((".", "!", "?")) or "\n" in error.detail else f"{error.detail}."
-    sys.stderr.write(f"hfdm: {clean_lines(text)}\n")
+    sys.stderr.write(fitted(f"hfdm: {clean_lines(text)}", sys.stderr) + "\n")

@@ -42,11 +42,12 @@ def in_order(items: Iterable[Item]) -> list[Item]:
 class Bars:
     """Renders `items` in at most `height` lines; what does not fit is counted in the last one."""
 
-    def __init__(self, items: list[Item], height: int, *, selected: str | None = None, with_repo: bool = True) -> None:
+    def __init__(self, items: list[Item], height: int, *, selected: str | None = None) -> None:
         self._items = items
         self._height = max(1, height)
         self._selected = selected
-        self._with_repo = with_repo
+        self._with_repo = len({words.repo_name(item) for item in items}) > 1
+        self._longest = max((len(self._name(item)) for item in items), default=0)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         shown = self._shown()
@@ -72,8 +73,9 @@ class Bars:
         facts = self._facts(item, width)
         bar_width = max(8, min(40, width // 4)) if _has_bar(item) else 0
         mark = "" if self._selected is None else ("▶ " if item.id == self._selected else "  ")
-        name_width = max(8, width - len(facts) - bar_width - len(mark) - (2 if bar_width else 1) - 1)
-        name = words.clean(item.file_path) if isinstance(item, Download) and not self._with_repo else words.title(item)
+        room = width - len(facts) - bar_width - len(mark) - (2 if bar_width else 1) - 1
+        name_width = max(8, min(room, self._longest))
+        name = self._name(item)
         line = Text(mark, style="bold")
         line.append(words.squeeze(name, name_width).ljust(name_width), style="" if _has_bar(item) else "dim")
         line.append(" ")
@@ -87,6 +89,10 @@ class Bars:
         line.append(facts, style=words.style(item.status))
         line.truncate(width)
         yield line
+
+    def _name(self, item: Item) -> str:
+        """A file's repo is left out where it is the same in every line."""
+        return words.clean(item.file_path) if isinstance(item, Download) and not self._with_repo else words.title(item)
 
     def _facts(self, item: Item, width: int) -> str:
         """The right end of the line. Fixed widths, so that nothing jumps."""

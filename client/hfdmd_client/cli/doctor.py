@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hfdmd_client.cli.session import FAILED, Session, standard
+from hfdmd_client.cli.session import FAILED, Session, clean_lines, fitted, standard
 
 if TYPE_CHECKING:
     from hfdmd_client.cli.checks import Finding
@@ -30,24 +30,26 @@ def doctor(session: Session, offline: bool) -> int:
     if session.json:
         session.out_json(findings)
     else:
-        _print(session, findings)
+        _print(findings)
     return FAILED if any(finding.state == "problem" for finding in findings) else 0
 
 
-def _print(session: Session, findings: list[Finding]) -> None:
+def _print(findings: list[Finding]) -> None:
     width = max(len(finding.what) for finding in findings)
-    console = None
+    for finding in findings:
+        _say(finding, f"{finding.what.ljust(width)}  ")
+
+
+def _say(finding: Finding, name: str) -> None:
+    indent = " " * (len(name) + 2)
+    text = fitted(clean_lines(f"{_MARKS[finding.state]} {name}{finding.found}"), sys.stdout, indent)
     if sys.stdout.isatty():
         from rich.console import Console
+        from rich.text import Text
 
-        console = Console(highlight=False, soft_wrap=True)
-    for finding in findings:
-        mark, rest = _MARKS[finding.state], f"{finding.what.ljust(width)}  {finding.found}"
-        if console is None:
-            session.out(f"{mark} {rest}")
-        else:
-            from rich.text import Text
-
-            console.print(Text.assemble((mark, _STYLES[finding.state]), " ", rest))
-        for line in finding.cure.splitlines():
-            session.out(f"  {' ' * width}  → {line}")
+        mark = Text(text[0], _STYLES[finding.state])
+        Console(highlight=False, soft_wrap=True).print(mark + Text(text[1:]))
+    else:
+        print(text)
+    for line in finding.cure.splitlines():
+        print(fitted(clean_lines(f"{indent}→ {line}"), sys.stdout, f"{indent}  "))

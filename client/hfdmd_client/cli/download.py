@@ -21,14 +21,14 @@ from hfdmd_client.view import Item, items_of
 
 EPILOG = """\b
 Examples:
-  hfdm download Qwen/Qwen3-0.6B                              the whole repo
+  hfdm download Qwen/Qwen3-0.6B                       the whole repo
   hfdm download Qwen/Qwen3-0.6B config.json model.safetensors
   hfdm download Qwen/Qwen3-0.6B --include '*.safetensors' --exclude 'onnx/*'
   hfdm download datasets/squad --revision main
   hfdm download Qwen/Qwen3-0.6B config.json --local-dir ./model
   hfdm download https://huggingface.co/Qwen/Qwen3-0.6B/blob/main/config.json
-  cat "$(hfdm download -q Qwen/Qwen3-0.6B config.json)"      stdout is the path
-  hfdm download Qwen/Qwen3-0.6B --no-wait                    ask and leave
+  cat "$(hfdm download -q Qwen/Qwen3-0.6B config.json)"
+  hfdm download Qwen/Qwen3-0.6B --no-wait             ask and leave
 
 \b
 Ctrl-C leaves the download running. Asking again joins it, resumes it when it
@@ -45,7 +45,7 @@ was paused, and tries again when it had failed."""
 @click.option("--local-dir", "-d", metavar="DIR", help="Put the files there instead of the Hub's cache.")
 @click.option("--priority", type=click.IntRange(-100, 100), help="Higher goes first.  [default: 0]")
 @click.option("--update", is_flag=True, help="Move to what the revision points at now.")
-@click.option("--wait/--no-wait", default=True, help="Wait until it is done (the default), or ask and leave.")
+@click.option("--wait/--no-wait", default=True, help="Wait until it is done, or ask and leave.  [default: wait]")
 @click.option("--timeout", type=DURATION, metavar="TIME", help="Wait at most so long, like 90s or 1h 30m.")
 @standard
 def download(

@@ -11,7 +11,7 @@ from hfdmd_client.units import UnitError, format_rate, parse_rate
 EPILOG = """\b
 Examples:
   hfdm limit              show it
-  hfdm limit 20MB/s       all downloads together, from now on, also after a restart
+  hfdm limit 20MB/s       all downloads together; stays after a restart
   hfdm limit none         no limit
   hfdm limit default      what config.toml and the environment say"""
 

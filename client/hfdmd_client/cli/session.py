@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -51,7 +53,7 @@ class Session:
     def say(self, text: str) -> None:
         """For the person: on stderr, so that stdout stays the result."""
         if not self.quiet:
-            print(clean_lines(text), file=sys.stderr, flush=True)
+            print(fitted(clean_lines(text), sys.stderr), file=sys.stderr, flush=True)
 
     def out(self, text: str) -> None:
         """A line of the result."""
@@ -94,6 +96,25 @@ def standard(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def clean_lines(text: str) -> str:
     return "\n".join(clean(line) for line in text.split("\n"))
+
+
+def fitted(text: str, stream: TextIO, indent: str = "") -> str:
+    """`text` broken between words where `stream` is a terminal; what follows a break is indented."""
+    if not stream.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    return "\n".join(
+        textwrap.fill(
+            line,
+            width,
+            subsequent_indent=indent or "  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+            drop_whitespace=True,
+            replace_whitespace=False,
+        )
+        for line in text.split("\n")
+    )
 
 
 def exit_code(error: e.ApiError) -> int:

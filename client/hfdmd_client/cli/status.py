@@ -20,9 +20,9 @@ _ORDER = (Status.DOWNLOADING, Status.QUEUED, Status.PAUSED, Status.FAILED, Statu
 
 EPILOG = """\b
 Examples:
-  hfdm status                                  what moves, waits, failed, and the last ones done
-  hfdm status --all                            everything the daemon remembers
-  hfdm status Qwen/Qwen3-0.6B config.json      one file; the exit code says how it stands
+  hfdm status                              what moves, waits, failed, was done
+  hfdm status --all                        everything the daemon remembers
+  hfdm status Qwen/Qwen3-0.6B config.json  one file
   hfdm status --json | jq '.downloads[] | select(.status == "failed")'
 
 \b
@@ -104,6 +104,7 @@ def _many(session: Session, found: Downloads, everything: bool) -> None:
         ("status", "progress", "size", "speed", "left", "what"),
         [_row(item) for item in shown],
         right=frozenset({1, 2, 3, 4}),
+        optional=(4, 2, 3),
         styles=[words.style(item.status) for item in shown],
     )
     for item in shown:

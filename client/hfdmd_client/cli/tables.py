@@ -10,28 +10,46 @@ from hfdmd_client.cli.text import clean, squeeze
 
 Row = Sequence[str]
 GAP = "  "
+_COMFORTABLE_WIDTH = 32
 
 
-def print_table(head: Row, rows: Sequence[Row], *, right: frozenset[int] = frozenset(), styles: Row = ()) -> None:
+def print_table(
+    head: Row,
+    rows: Sequence[Row],
+    *,
+    right: frozenset[int] = frozenset(),
+    styles: Row = (),
+    optional: Sequence[int] = (),
+) -> None:
     """`rows` under `head` on stdout. The last column gives way when a terminal is too narrow; a pipe gets it all.
 
-    `right` are the columns to align right; `styles` has a rich style for each row's first column.
+    `right` are the columns to align right; `styles` has a rich style for each row's first column; `optional` are
+    columns that a narrow terminal may do without, the first one first.
     """
     cleaned = [[clean(cell) for cell in row] for row in rows]
     keep = [i for i in range(len(head)) if any(row[i] for row in cleaned)] if cleaned else list(range(len(head)))
-    columns = [[head[i].upper(), *(row[i] for row in cleaned)] for i in keep]
-    widths = [max(map(len, column)) for column in columns]
+    columns = {i: [head[i].upper(), *(row[i] for row in cleaned)] for i in keep}
+    widths = {i: max(map(len, columns[i])) for i in keep}
     if sys.stdout.isatty():
-        others = sum(widths[:-1]) + len(GAP) * (len(widths) - 1)
-        widths[-1] = max(8, min(widths[-1], shutil.get_terminal_size().columns - others))
+        last, terminal_width = keep[-1], shutil.get_terminal_size().columns
+        for unneeded in [i for i in optional if i in keep]:
+            if _room(widths, keep, terminal_width) >= min(widths[last], _COMFORTABLE_WIDTH):
+                break
+            keep.remove(unneeded)
+        widths[last] = max(8, min(widths[last], _room(widths, keep, terminal_width)))
     lines = []
     for number in range(len(cleaned) + 1):
         cells = []
-        for place, (column, width) in enumerate(zip(columns, widths, strict=True)):
-            cell = squeeze(column[number], width) if place == len(widths) - 1 else column[number]
-            cells.append(cell.rjust(width) if keep[place] in right else cell.ljust(width))
+        for i in keep:
+            cell = squeeze(columns[i][number], widths[i])
+            cells.append(cell.rjust(widths[i]) if i in right else cell.ljust(widths[i]))
         lines.append(cells)
     _write(lines, styles)
+
+
+def _room(widths: dict[int, int], keep: Sequence[int], terminal_width: int) -> int:
+    """What is left for the last column."""
+    return terminal_width - sum(widths[i] + len(GAP) for i in keep[:-1])
 
 
 def _write(lines: list[list[str]], styles: Row) -> None:
