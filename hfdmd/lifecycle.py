@@ -40,8 +40,6 @@ TRANSITIONS: dict[tuple[Status, Stimulus], Status] = {
     (Q, Stimulus.FAIL): F,
     (Q, Stimulus.WAIT): Q,
     (Q, Stimulus.RETRY): Q,
-    (Q, Stimulus.FINISH): OK,
-    (Q, Stimulus.RESTART): Q,
     (D, Stimulus.PHASE): D,
     (D, Stimulus.WAIT): Q,
     (D, Stimulus.FINISH): OK,

@@ -1,0 +1,138 @@
+"""Settings: layers, what survives, and errors that name what is wrong."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hfdmd.bandwidth import limit_at
+from hfdmd.config import Config, ConfigError, Places
+from hfdmd.wire.errors import InvalidField
+from hfdmd.wire.types import ScheduleRule, SettingsPatch
+
+
+def config(tmp_path: Path, text: str = "", env: dict[str, str] | None = None, **flags: str) -> Config:
+    file = tmp_path / "config.toml"
+    file.write_text(text)
+    return Config(env=env or {}, flags=flags, file=file, patched=tmp_path / "settings.json")
+
+
+def test_each_layer_wins_over_the_one_below(tmp_path: Path) -> None:
+    assert config(tmp_path).values.max_active_downloads == 4
+    text = "max_active_downloads = 5"
+    assert config(tmp_path, text).values.max_active_downloads == 5
+    env = {"HFDMD_MAX_ACTIVE_DOWNLOADS": "6"}
+    assert config(tmp_path, text, env).values.max_active_downloads == 6
+    above = config(tmp_path, text, env, max_active_downloads="7")
+    assert above.values.max_active_downloads == 7
+    above.patch(SettingsPatch(max_active_downloads=8))
+    assert above.values.max_active_downloads == 8
+    again = config(tmp_path, text, env, max_active_downloads="7")
+    assert again.values.max_active_downloads == 8
+    again.patch(SettingsPatch(max_active_downloads=None))
+    assert again.values.max_active_downloads == 7
+
+
+def test_a_reload_takes_the_file_anew_and_a_bad_one_changes_nothing(tmp_path: Path) -> None:
+    read = config(tmp_path, "bandwidth_limit = 1000")
+    (tmp_path / "config.toml").write_text("bandwidth_limit = 2000")
+    read.reload()
+    assert read.values.bandwidth_limit == 2000
+    (tmp_path / "config.toml").write_text("bandwidth_limit = 'fast'")
+    with pytest.raises(ConfigError, match="bandwidth_limit"):
+        read.reload()
+    assert read.values.bandwidth_limit == 2000
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("max_active_downloads = 0", "max_active_downloads"),
+        ("max_active_downloads = true", "max_active_downloads"),
+        ("surprise = 1", "surprise"),
+        ("a = [", "TOML"),
+        ("stall_timeout = 0.1", "stall_timeout"),
+        ("allowed_dirs = ['relative']", "allowed_dirs"),
+        ("allowed_origins = ['example.com']", "allowed_origins"),
+        ("log_level = 'loud'", "log_level"),
+        ("listen = '127.0.0.1'", "listen"),
+        ("[[schedule]]\ndays = ['mon']\nfrom = '25:00'\nto = '07:00'\nbandwidthLimit = 0", "schedule"),
+    ],
+)
+def test_a_bad_file_is_named(tmp_path: Path, text: str, named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        config(tmp_path, text)
+
+
+def test_a_patch_is_all_or_nothing(tmp_path: Path) -> None:
+    patched = config(tmp_path)
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"maxConnections": 0}, SettingsPatch)
+    patched._patched_file = tmp_path / "nowhere" / "settings.json"
+    with pytest.raises(OSError, match="No such file"):
+        patched.patch(SettingsPatch(max_connections=3))
+    assert patched.values.max_connections == 128
+
+
+def test_lists_and_schedules_from_the_environment(tmp_path: Path) -> None:
+    env = {
+        "HFDMD_ALLOWED_DIRS": "/srv/models, /data",
+        "HFDMD_SCHEDULE": '[{"days": ["sat"], "from": "00:00", "to": "23:59", "bandwidthLimit": 5}]',
+    }
+    values = config(tmp_path, env=env).values
+    assert values.allowed_dirs == ["/srv/models", "/data"]
+    assert values.schedule[0].bandwidth_limit == 5
+    with pytest.raises(ConfigError, match="HFDMD_SCHEDULE"):
+        config(tmp_path, env={"HFDMD_SCHEDULE": "nights"})
+
+
+def test_folders_as_everywhere(tmp_path: Path) -> None:
+    home = {"HOME": "/home/u"}
+    assert Places.from_env(home).cache_dir == Path("/home/u/.cache/huggingface/hub")
+    assert Places.from_env({**home, "HF_HOME": "/hf"}).cache_dir == Path("/hf/hub")
+    assert Places.from_env({**home, "HF_HOME": "/hf", "HF_HUB_CACHE": "/c"}).cache_dir == Path("/c")
+    assert Places.from_env({**home, "HF_HUB_CACHE": "~/c"}).cache_dir == Path("/home/u/c")
+    assert Places.from_env({**home, "XDG_CACHE_HOME": "/x"}).cache_dir == Path("/x/huggingface/hub")
+    assert Places.from_env({**home, "HF_ENDPOINT": "http://hub/"}).hub_endpoint == "http://hub"
+    assert Places.from_env({**home, "XDG_RUNTIME_DIR": "/run/user/1"}).socket == Path("/run/user/1/hfdmd.sock")
+    for bad in ("nonsense", "ftp://x", "https://user:pw@hub"):
+        with pytest.raises(ConfigError, match="HF_ENDPOINT"):
+            Places.from_env({**home, "HF_ENDPOINT": bad})
+
+
+NIGHT = ScheduleRule(days=["mon"], from_="22:00", to="07:00", bandwidth_limit=1)
+DAY = ScheduleRule(days=["tue"], from_="06:00", to="18:00", bandwidth_limit=2)
+MONDAY = datetime(2026, 11, 23)
+
+
+@pytest.mark.parametrize(
+    ("hours", "limit"),
+    [(21.99, 9), (22, 1), (23.5, 1), (24, 1), (30, 1), (30.99, 1), (31, 2), (41.99, 2), (42, 9), (24 * 7 + 22, 1)],
+)
+def test_the_first_rule_that_matches_wins_and_nights_run_past_midnight(hours: float, limit: int) -> None:
+    assert limit_at(MONDAY + timedelta(hours=hours), [NIGHT, DAY], 9) == limit
+
+
+clock = st.builds("{:02}:{:02}".format, st.integers(0, 23), st.integers(0, 59))
+
+
+@given(clock, clock, st.integers(0, 7 * 24 * 60 - 1))
+def test_a_rule_for_all_days_holds_for_as_long_as_it_says(start: str, end: str, minute: int) -> None:
+    every = ScheduleRule(days=["mon", "tue", "wed", "thu", "fri", "sat", "sun"], from_=start, to=end, bandwidth_limit=1)
+    when = MONDAY + timedelta(minutes=minute)
+    now = f"{when.hour:02}:{when.minute:02}"
+    inside = start <= now < end if start < end else now >= start or now < end
+    assert limit_at(when, [every], 9) == (1 if inside else 9)
+
+
+def test_an_invalid_patch_names_itself(tmp_path: Path) -> None:
+    broken = config(tmp_path)
+    broken._file = tmp_path / "config.toml"
+    (tmp_path / "config.toml").write_text("surprise = 1")
+    with pytest.raises(InvalidField, match="surprise"):
+        broken.patch(SettingsPatch(max_connections=3))

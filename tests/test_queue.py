@@ -1,0 +1,95 @@
+"""Who goes next, checked against the plain definition: most urgent first, then oldest."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hfdmd.record import FileRecord, Record, RepoRecord, RepoSpec
+from hfdmd.scheduler.index import Index
+from hfdmd.scheduler.queue import Queue, key
+from hfdmd.wire.types import RepoType, Status
+
+REPO = RepoSpec(repo_type=RepoType.MODEL, model_repo="o/n", revision="main")
+
+
+def file_record(number: int, priority: int, repo_ids: list[str], *, singly: bool) -> FileRecord:
+    spec = REPO.file(f"f{number}")
+    return FileRecord(
+        id=spec.id,
+        spec=spec,
+        priority=priority,
+        order=float(number),
+        repo_ids=repo_ids,
+        asked_singly=singly,
+        created_at=f"{number:09}",
+        updated_at="u",
+        version=1,
+    )
+
+
+@given(st.lists(st.tuples(st.integers(-2, 2), st.booleans()), max_size=30), st.data())
+def test_singles_leave_in_order_whatever_happens_to_the_others(
+    asked: list[tuple[int, bool]], data: st.DataObject
+) -> None:
+    index = Index()
+    blocked: set[str] = set()
+    queue = Queue(index, lambda record: record.id not in blocked)
+    for number, (priority, _) in enumerate(asked):
+        record = file_record(number, priority, [], singly=True)
+        index.add(record)
+        queue.offer(record)
+    for record in list(index.files.values()):
+        match data.draw(st.sampled_from(["stay", "block", "done", "urgent", "back"])):
+            case "block":
+                blocked.add(record.id)
+            case "done":
+                record.set_state(Status.DONE)
+            case "urgent":
+                record.priority = 50
+                queue.offer(record)
+            case "back":
+                record.set_state(Status.PAUSED)
+                queue.next_unit(())
+                record.set_state(Status.QUEUED)
+                queue.offer(record)
+    expected = sorted(
+        (key(record) for record in index.files.values() if record.state is Status.QUEUED and record.id not in blocked),
+    )
+    left: list[str] = []
+    while (record_ := queue.next_unit(())) is not None:
+        left.append(record_.id)
+        record_.set_state(Status.DOWNLOADING)
+    assert left == [item[2] for item in expected]
+
+
+def test_a_repo_download_has_one_slot_for_all_its_files() -> None:
+    index = Index()
+    queue = Queue(index, lambda record: True)
+    repo = RepoRecord(id=REPO.id, spec=REPO, order=0.5, listed=True, created_at="0", updated_at="u", version=1)
+    index.add(repo)
+    files = [file_record(number, 0, [repo.id], singly=number == 2) for number in range(4)]
+    for record in files:
+        index.add(record)
+        queue.offer(record)
+    assert queue.next_unit(()) is repo
+    assert queue.next_unit({repo.id}) is files[2]
+    started: list[Record] = []
+    while (record_ := queue.next_file(repo.id)) is not None:
+        started.append(record_)
+        record_.set_state(Status.DOWNLOADING)
+    assert started == files
+    assert queue.next_unit({repo.id}) is None
+
+
+def test_positions_count_the_first_hundred() -> None:
+    index = Index()
+    queue = Queue(index, lambda record: True)
+    for number in range(150):
+        record = file_record(number, 0, [], singly=True)
+        index.add(record)
+        queue.offer(record)
+    positions = queue.positions()
+    assert len(positions) == 100
+    assert positions[REPO.file("f0").id] == 1
+    assert REPO.file("f120").id not in positions

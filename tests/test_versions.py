@@ -1,0 +1,44 @@
+"""Versions only ever rise: across restarts, crashes, and clocks set back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hfdmd import versions as module
+from hfdmd.versions import Versions
+
+
+def opened(tmp_path: Path) -> Versions:
+    versions = Versions(tmp_path / "version")
+    versions.open()
+    return versions
+
+
+def test_they_rise_within_a_run_and_across_crashes(tmp_path: Path) -> None:
+    last = 0
+    for _ in range(5):
+        versions = opened(tmp_path)  # nothing is closed: each round ends like a crash
+        for _ in range(100):
+            now = versions.next()
+            assert now > last
+            last = now
+    assert last < 2**53
+
+
+def test_a_clock_set_back_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = opened(tmp_path).next()
+    monkeypatch.setattr(module.time, "time_ns", lambda: 1_000)
+    assert opened(tmp_path).next() > first
+
+
+def test_what_records_bear_is_never_repeated(tmp_path: Path) -> None:
+    versions = opened(tmp_path)
+    versions.seen(2**52)
+    assert versions.next() > 2**52
+
+
+def test_a_damaged_file_counts_as_none(tmp_path: Path) -> None:
+    (tmp_path / "version").write_bytes(b"\xff\xfe nonsense")
+    assert opened(tmp_path).next() > 0
