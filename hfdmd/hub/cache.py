@@ -19,7 +19,7 @@ from hfdmd.hub import durable, layout
 from hfdmd.hub.batch import attempt
 from hfdmd.hub.content import Placed, never
 from hfdmd.hub.folders import make_folders
-from hfdmd.hub.reuse import Trust
+from hfdmd.hub.reuse import Read, Trust
 from hfdmd.hub.sharedblobs import find_shared, link_shared
 from hfdmd.hub.snapshots import RepoFolder
 from hfdmd.record import FileSpec, RepoSpec, Source
@@ -82,17 +82,19 @@ class Cache:
         """Take what is in the cache already, all items of one repo; None for what must be fetched."""
         results: list[Placed | Failure | None] = [None] * len(items)
         good: list[int] = []
+        read: list[Read] = []
         for index, (spec, source, previous) in enumerate(items):
-            verified = attempt(partial(self._find, spec, source, previous, stopped), spec)
+            verified = attempt(partial(self._find, spec, source, previous, stopped, read), spec)
             if isinstance(verified, Failure):
                 results[index] = verified
             elif verified:
                 good.append(index)
+        self._trust.settle(read)
         if good:
             with self.open_repo(items[0][0]) as repo:
                 for index in good:
                     spec, source, previous = items[index]
-                    results[index] = attempt(partial(_enter, repo, spec, source, previous), spec)
+                    results[index] = attempt(partial(_enter_found, repo, spec, source, previous), spec)
                 repo.inside.sync()
         return results
 
@@ -201,13 +203,15 @@ class Cache:
         if not self._expected.get(repo.path.name):
             repo.tidy()
 
-    def _find(self, spec: FileSpec, source: Source, previous: Placed | None, stopped: Callable[[], bool]) -> bool:
+    def _find(
+        self, spec: FileSpec, source: Source, previous: Placed | None, stopped: Callable[[], bool], read: list[Read]
+    ) -> bool:
         """Whether the content is at hand: as the blob, as the snapshot's entry, or from elsewhere in the cache."""
         layout.check_source(source)
         parts = layout.file_parts(spec.file_path)
         snapshots = self.repo_path(spec) / "snapshots"
         blob, pointer = self.blob_path(spec, source), snapshots.joinpath(source.commit, *parts)
-        if any(self._trust.is_good(path, source, previous, stopped) for path in (blob, pointer)):
+        if any(self._trust.is_good(path, source, previous, stopped, read) for path in (blob, pointer)):
             return True
         payload = find_shared(self.root, source, stopped)
         twin = None if payload is not None else self._trust.find_twin(snapshots, parts, source, stopped)
@@ -246,6 +250,14 @@ def _enter(repo: RepoFolder, spec: FileSpec, source: Source, previous: Placed | 
         repo.point(spec, source, previous)
     repo.set_ref(spec.revision, source.commit)
     return repo.placed(spec, source)
+
+
+def _enter_found(repo: RepoFolder, spec: FileSpec, source: Source, previous: Placed | None) -> Placed | None:
+    """`_enter` for what an app placed; None when it took it away in this moment."""
+    try:
+        return _enter(repo, spec, source, previous)
+    except FileNotFoundError:
+        return None
 
 
 def _move_in(repo: RepoFolder, name: str, spec: FileSpec, source: Source, previous: Placed | None) -> Placed:

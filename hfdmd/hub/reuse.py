@@ -11,7 +11,7 @@ import os
 import stat
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hfdmd.hub import durable
@@ -21,6 +21,8 @@ from hfdmd.record import Source
 _MEMORY = 20_000  # files remembered as verified
 
 _Key = tuple[int, int, int, int, int, str]
+Read = tuple[Path, _Key]
+"""A file that was read and found good."""
 
 
 class Trust:
@@ -30,8 +32,13 @@ class Trust:
         self._guard = threading.Lock()
         self._verified: OrderedDict[_Key, None] = OrderedDict()
 
-    def is_good(self, path: Path, source: Source, previous: Placed | None, stopped: Callable[[], bool]) -> bool:
-        """Whether the file at `path` (links are followed) is what hfdmd placed there, or reads as the content."""
+    def is_good(
+        self, path: Path, source: Source, previous: Placed | None, stopped: Callable[[], bool], read: list[Read]
+    ) -> bool:
+        """Whether the file at `path` (links are followed) is what hfdmd placed there, or reads as the content.
+
+        One that was read for it is appended to `read`, and wants `settle`.
+        """
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
@@ -47,8 +54,7 @@ class Trust:
                 return True
             if not has_content(fd, source, stopped):
                 return False
-            durable.sync_file(fd)  # an app placed it, and apps do not sync
-            self._note(key)
+            read.append((path, key))
             return True
         finally:
             os.close(fd)
@@ -56,6 +62,12 @@ class Trust:
     def remember(self, path: Path, source: Source) -> None:
         """Take down a file that was verified while it was fetched. Raises OSError."""
         self._note(_key(path.stat(), source))
+
+    def settle(self, read: Sequence[Read]) -> None:
+        """Sync what was read: apps placed it, and apps do not sync. From then on it counts as verified."""
+        durable.sync_paths([path for path, _ in read])
+        for _, key in read:
+            self._note(key)
 
     def find_twin(
         self, snapshots: Path, parts: tuple[str, ...], source: Source, stopped: Callable[[], bool]
@@ -67,7 +79,7 @@ class Trust:
             return None
         for commit in commits:
             path = snapshots.joinpath(commit, *parts)
-            if commit != source.commit and not path.is_symlink() and self.is_good(path, source, None, stopped):
+            if commit != source.commit and not path.is_symlink() and self.is_good(path, source, None, stopped, []):
                 return commit
         return None
 
