@@ -15,7 +15,7 @@ export default function Page() {
       <p className="mt-2 max-w-prose text-stone-600 dark:text-stone-300">
         Served by <code>pages/api/download.ts</code>, <code>pages/api/progress.ts</code> and their neighbours.
       </p>
-      <div className="mt-8 grid gap-8 lg:grid-cols-[18rem_1fr]">
+      <div className="mt-8 grid items-start gap-8 lg:grid-cols-[18rem_1fr]">
         <ModelCard {...MODELS[0]!} />
         <DownloadQueue />
       </div>
