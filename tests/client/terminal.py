@@ -19,7 +19,13 @@ class Terminal:
     """A program in a pseudo-terminal of so many columns. `raw` is all it has written."""
 
     def __init__(
-        self, command: Sequence[str], env: dict[str, str], *, columns: int = 80, rows: int = 24, term: str = "xterm-256color"
+        self,
+        command: Sequence[str],
+        env: dict[str, str],
+        *,
+        columns: int = 80,
+        rows: int = 24,
+        term: str = "xterm-256color",
     ) -> None:
         self.columns, self.rows = columns, rows
         self.raw = ""
@@ -77,7 +83,11 @@ class Terminal:
         self.child.send(keys)
 
     @property
+    def lines(self) -> list[str]:
+        """Each line as it was written, those included that were overwritten later."""
+        return re.split(r"\r|\n", _CONTROL.sub("", self.raw))
+
+    @property
     def widest(self) -> int:
         """The longest line that was written, in columns."""
-        lines = re.split(r"\r|\n", _CONTROL.sub("", self.raw))
-        return max(map(len, lines), default=0)
+        return max(map(len, self.lines), default=0)

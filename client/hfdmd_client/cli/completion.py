@@ -14,9 +14,9 @@ _SHELLS = ("bash", "zsh", "fish")
 
 EPILOG = """\b
 Put it where your shell looks:
-  bash   hfdm completion bash > ~/.local/share/bash-completion/completions/hfdm
-  zsh    hfdm completion zsh > "${fpath[1]}/_hfdm"
-  fish   hfdm completion fish > ~/.config/fish/completions/hfdm.fish"""
+  bash  hfdm completion bash >~/.local/share/bash-completion/completions/hfdm
+  zsh   hfdm completion zsh >"${fpath[1]}/_hfdm"
+  fish  hfdm completion fish >~/.config/fish/completions/hfdm.fish"""
 
 
 @click.command(epilog=EPILOG)

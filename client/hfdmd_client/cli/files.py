@@ -14,8 +14,8 @@ from hfdmd_client.units import format_size
 
 EPILOG = """\b
 Examples:
-  hfdm files Qwen/Qwen3-0.6B-GGUF             quantisations first, then all files
-  hfdm files Qwen/Qwen3-0.6B '*.json'         only some
+  hfdm files Qwen/Qwen3-0.6B-GGUF       quantisations first, then all files
+  hfdm files Qwen/Qwen3-0.6B '*.json'   only some
   hfdm files datasets/squad --json"""
 
 

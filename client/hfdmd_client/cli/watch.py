@@ -18,9 +18,9 @@ from hfdmd_client.reference import Reference
 
 EPILOG = """\b
 Examples:
-  hfdm watch                                 everything, until you press q
-  hfdm watch Qwen/Qwen3-0.6B config.json     one file, until it has ended
-  hfdm watch --json | jq -r .status          one JSON object a line, for programs
+  hfdm watch                               everything, until you press q
+  hfdm watch Qwen/Qwen3-0.6B config.json   one file, until it has ended
+  hfdm watch --json | jq -r .status        one JSON object a line
 
 \b
 Keys: up and down (or k, j) choose, space or p pauses and resumes,

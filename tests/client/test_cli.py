@@ -1,0 +1,300 @@
+"""`hfdm` as scripts use it: stdout is the result, stderr the rest, the exit code says how it went."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.client.conftest import BIG, BIG_BYTES, REPO, SMALL, Hfdm
+from tests.hub import HubServer, seeded
+from tests.running import Daemon, until
+
+VERBS = [
+    "download",
+    "status",
+    "watch",
+    "pause",
+    "resume",
+    "cancel",
+    "retry",
+    "rm",
+    "files",
+    "limit",
+    "info",
+    "doctor",
+    "stop",
+    "restart",
+    "completion",
+]
+
+
+def test_download_prints_the_path_and_nothing_else(hfdm: Hfdm) -> None:
+    done = hfdm("download", REPO, "config.json")
+    assert done.returncode == 0
+    [path] = done.stdout.splitlines()
+    assert Path(path).read_bytes() == SMALL
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "done" in done.stderr
+    quiet = hfdm("download", "-q", REPO, "config.json")
+    assert (quiet.stdout, quiet.stderr) == (done.stdout, "")
+
+
+def test_several_files_and_a_whole_repo(hfdm: Hfdm) -> None:
+    done = hfdm("download", REPO, "config.json", "onnx/model.onnx")
+    assert done.returncode == 0, done.stderr
+    assert [Path(line).name for line in done.stdout.splitlines()] == ["config.json", "model.onnx"]
+    whole = hfdm("download", REPO)
+    assert whole.returncode == 0, whole.stderr
+    assert (Path(whole.stdout.strip()) / BIG).stat().st_size == BIG_BYTES
+    some = json.loads(hfdm("download", REPO, "--include", "*.json", "--json").stdout)
+    assert (some["filesTotal"], some["status"]) == (1, "done")
+
+
+def test_what_people_paste(hfdm: Hfdm, hub: HubServer) -> None:
+    for pasted in (
+        f"https://huggingface.co/{REPO}/blob/main/config.json",
+        f"{hub.endpoint}/{REPO}/resolve/main/config.json?download=true",
+        f"hf://{REPO}/config.json",
+    ):
+        done = hfdm("download", pasted)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip().endswith("config.json")
+    folder = hfdm("download", f"https://huggingface.co/{REPO}/tree/main/onnx", "--json")
+    assert json.loads(folder.stdout)["filesTotal"] == 1
+    hub.add_repo("owner/data", {"a.csv": b"1"}, repo_type="dataset")
+    assert hfdm("download", "datasets/owner/data", "a.csv").returncode == 0
+
+
+def test_a_relative_folder(hfdm: Hfdm) -> None:
+    done = subprocess.run(
+        [hfdm.program, "download", REPO, "config.json", "--local-dir", "out"],
+        env=hfdm.env,
+        cwd=hfdm.home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == str(hfdm.home / "out" / "config.json")
+
+
+def test_exit_codes(hfdm: Hfdm, hub: HubServer) -> None:
+    hub.add_repo("owner/gated", {"x": b"secret"}, gated=True)
+    assert hfdm("download", REPO, "nothing.bin").returncode == 4
+    assert hfdm("download", "owner/none").returncode == 4
+    assert hfdm("download", "owner/gated", "x").returncode == 5
+    assert hfdm("download", REPO, "config.json", "nothing.bin").returncode == 4
+    assert hfdm("status", REPO, "unheard.of").returncode == 4
+    assert hfdm("status", REPO, "nothing.bin").returncode == 4
+    assert hfdm("pause", "owner/other").returncode == 4
+    assert hfdm("files", "owner/none").returncode == 4
+    assert hfdm("files", "owner/gated").returncode in (0, 5)
+    assert hfdm("limit", "fast").returncode == 2
+    assert hfdm("pause").returncode == 2
+    assert hfdm("pause", REPO, "--all").returncode == 2
+    assert hfdm("download").returncode == 2
+    assert hfdm("download", "a/b/c/d").returncode == 2
+    assert hfdm("download", REPO, "../../etc/passwd").returncode == 2
+    assert hfdm("download", REPO, "x", "--include", "*").returncode == 2
+    assert hfdm("status", "--url", "http://127.0.0.1:1").returncode == 3
+    assert hfdm("rm", "--all").returncode == 2
+
+
+def test_a_failure_says_what_to_do_next(hfdm: Hfdm, hub: HubServer) -> None:
+    assert "Did you mean 'config.json'?" in hfdm("download", REPO, "confg.json").stderr
+    assert "Did you mean 'onnx/model.onnx'" in hfdm("download", REPO, "model.onnx").stderr
+    assert "Did you mean 'download'?" in hfdm("downlaod", REPO).stderr
+    assert "Did you mean 'files'?" in hfdm("ls", REPO).stderr
+    assert f"hfdm download {REPO}" in hfdm(REPO).stderr
+    assert "Did you mean dataset?" in hfdm("files", REPO, "-t", "datset").stderr
+    assert "--include" in hfdm("download", REPO, "--inclde", "x").stderr
+    assert "20MB/s" in hfdm("limit", "fast").stderr
+    hub.add_repo("owner/gated", {"x": b"secret"}, gated=True)
+    assert "hf auth login" in hfdm("download", "owner/gated", "x").stderr
+
+
+def test_errors_as_json(hfdm: Hfdm) -> None:
+    done = hfdm("status", REPO, "unheard.of", "--json")
+    assert (done.returncode, done.stdout) == (4, "")
+    problem = json.loads(done.stderr)
+    assert (problem["code"], problem["status"]) == ("unknown_download", 404)
+
+
+def test_pause_resume_cancel_retry_rm(hfdm: Hfdm, hub: HubServer) -> None:
+    hub.rate_bytes_per_s = 500_000
+    asked = json.loads(hfdm("download", REPO, BIG, "--no-wait", "--json").stdout)
+    assert hfdm("pause", REPO, BIG).stdout == f"paused  {REPO} {BIG}\n"
+    assert json.loads(hfdm("status", REPO, BIG, "--json").stdout)["status"] == "paused"
+    assert "paused" in hfdm("status").stdout
+    assert json.loads(hfdm("resume", "--id", asked["id"], "--json").stdout)["downloads"][0]["id"] == asked["id"]
+    assert hfdm("cancel", REPO).stdout.startswith("cancelled")
+    assert hfdm("status", REPO, BIG).returncode == 1
+    hub.rate_bytes_per_s = 0
+    assert hfdm("retry", "--all").returncode == 0
+    done = hfdm("download", REPO, BIG)
+    assert done.returncode == 0, done.stderr
+    path = Path(done.stdout.strip())
+    assert hfdm("rm", REPO, BIG, "--delete-file").returncode == 2  # it would delete, and nobody said yes
+    assert path.exists()
+    assert hfdm("rm", REPO, BIG, "--delete-file", "--yes").stdout == f"removed  {REPO} {BIG}\n"
+    assert not path.exists()
+    assert hfdm("rm", REPO, BIG).returncode == 4
+
+
+def test_a_paused_download_is_resumed_by_asking_again(hfdm: Hfdm, hub: HubServer) -> None:
+    hub.rate_bytes_per_s = 500_000
+    hfdm("download", REPO, BIG, "--no-wait")
+    hfdm("pause", REPO)
+    hub.rate_bytes_per_s = 0
+    assert hfdm("download", REPO, BIG).returncode == 0
+
+
+def test_time_limit(hfdm: Hfdm, hub: HubServer) -> None:
+    hub.rate_bytes_per_s = 50_000
+    done = hfdm("download", REPO, BIG, "--timeout", "1s")
+    assert done.returncode == 1
+    assert "the download goes on" in done.stderr
+
+
+def test_ctrl_c_leaves_the_download_running(hfdm: Hfdm, hub: HubServer, daemon: Daemon) -> None:
+    hub.rate_bytes_per_s = 1_000_000
+    process = hfdm.popen("download", REPO, BIG)
+    until(lambda: bool(daemon.get("/api/progress", status="downloading").json["downloads"]), "it is at work")
+    assert process.stderr is not None
+    process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert out == ""
+    assert "goes on in the background" in errors
+    assert "Traceback" not in errors
+    assert f"hfdm cancel {REPO} {BIG}" in errors
+    hub.rate_bytes_per_s = 0
+    [one] = daemon.get("/api/progress").json["downloads"]
+    assert daemon.wait(one["id"], "done")
+
+
+def test_files_shows_quantisations(hfdm: Hfdm, hub: HubServer) -> None:
+    hub.add_repo(
+        "owner/gguf",
+        {
+            "m-Q4_K_M-00001-of-00002.gguf": seeded(3_000_000, seed=1),
+            "m-Q4_K_M-00002-of-00002.gguf": seeded(2_000_000, seed=2),
+            "m-Q8_0.gguf": seeded(9_000_000, seed=3),
+            "README.md": b"hello",
+        },
+    )
+    done = hfdm("files", "owner/gguf")
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["QUANTISATION", "SIZE", "FILES"]
+    assert lines[1].split()[:3] == ["Q4_K_M", "5.0", "MB"]
+    assert lines[2].split()[:3] == ["Q8_0", "9.0", "MB"]
+    assert "README.md" in done.stdout
+    assert "4 files, 14.0 MB; 0 here" in done.stderr
+    assert len(json.loads(hfdm("files", "owner/gguf", "--json").stdout)["files"]) == 4
+    assert "README.md" not in hfdm("files", "owner/gguf", "*.gguf").stdout
+
+
+def test_limit(hfdm: Hfdm) -> None:
+    assert hfdm("limit").stdout == "none\n"
+    assert hfdm("limit", "20", "MB/s").stdout == "20.0 MB/s\n"
+    assert json.loads(hfdm("limit", "--json").stdout)["bandwidthLimit"] == 20_000_000
+    assert hfdm("limit", "none").stdout == "none\n"
+    assert hfdm("limit", "2.5MB/s").stdout == "2.5 MB/s\n"
+    assert hfdm("limit", "default").stdout == "none\n"
+
+
+def test_info_status_and_watch_without_a_terminal(hfdm: Hfdm, daemon: Daemon) -> None:
+    assert str(daemon.cache) in hfdm("info").stdout
+    empty = hfdm("status")
+    assert (empty.returncode, empty.stdout) == (0, "")
+    assert "Nothing has been asked for" in empty.stderr
+    hfdm("download", REPO, "config.json")
+    assert hfdm("status").stdout.splitlines()[1].split() == ["done", "100.0%", "21", "B", REPO, "config.json"]
+    watched = hfdm("watch", REPO, "config.json")
+    assert watched.stdout.startswith(f"{REPO} config.json: done")
+    assert watched.returncode == 0
+    events = [json.loads(line) for line in hfdm("watch", REPO, "config.json", "--json").stdout.splitlines()]
+    assert [event["event"] for event in events] == ["progress", "ready", "end"]
+    facts = hfdm("status", REPO, "config.json").stdout
+    assert "path" in facts
+    assert "git-sha1:" in facts
+
+
+def test_a_daemon_for_something_else_is_told(hfdm: Hfdm) -> None:
+    done = hfdm("status", HF_HUB_CACHE="/elsewhere/hub", HF_ENDPOINT="https://mirror.example")
+    assert done.returncode == 0
+    assert "your environment says /elsewhere/hub" in done.stderr
+    assert "your environment says https://mirror.example" in done.stderr
+
+
+def test_doctor(hfdm: Hfdm, hub: HubServer, daemon: Daemon) -> None:
+    done = hfdm("doctor")
+    assert done.returncode == 0, done.stdout
+    for word in ("daemon", "socket", "version", "environment", "cache", "state", "disk", "token", "proxy", "service"):
+        assert f"✓ {word}" in done.stdout, done.stdout
+    findings = {finding["what"]: finding for finding in json.loads(hfdm("doctor", "--json").stdout)}
+    assert findings["Hub"]["state"] == "ok"
+    assert findings["clock"]["state"] == "ok"
+    hub.down()
+    away = hfdm("doctor", HTTPS_PROXY="http://me:secret@proxy.example:1", NO_PROXY="127.0.0.1")
+    assert away.returncode == 1
+    assert "✗ Hub" in away.stdout
+    assert "secret" not in away.stdout
+    assert hfdm("doctor", "--offline").returncode == 0
+    daemon.stop()
+    alone = hfdm("doctor", "--offline")
+    assert "! daemon" in alone.stdout
+    assert hfdm.pids() == []
+    daemon.start()
+
+
+def test_hostile_names_do_not_reach_the_terminal(hfdm: Hfdm) -> None:
+    done = hfdm("download", REPO, "a\x1b]0;owned\x07.bin")
+    assert done.returncode == 2
+    assert "\x1b" not in done.stderr
+
+
+def test_help_teaches_by_example() -> None:
+    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+    hfdm = Hfdm(Path("/nonexistent"), "http://127.0.0.1:1")
+    for verb in [[], *([verb] for verb in VERBS)]:
+        done = subprocess.run(
+            [hfdm.program, *verb, "--help"], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "hfdm" in done.stdout
+        assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "Examples:" in hfdm("download", "--help").stdout
+    assert hfdm("--version").stdout.startswith("hfdm ")
+    assert hfdm("service", "--help").returncode == 0
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(hfdm: Hfdm, shell: str) -> None:
+    script = hfdm("completion", shell)
+    assert script.returncode == 0
+    assert "_HFDM_COMPLETE" in script.stdout
+    hfdm("download", REPO, "config.json")
+    words = {"COMP_WORDS": "hfdm pause own", "COMP_CWORD": "2"}
+    assert REPO in hfdm(_HFDM_COMPLETE="bash_complete", **words).stdout
+    words = {"COMP_WORDS": "hfdm dow", "COMP_CWORD": "1"}
+    assert "download" in hfdm(_HFDM_COMPLETE="bash_complete", **words).stdout
+
+
+def test_a_reader_that_has_enough(hfdm: Hfdm) -> None:
+    hfdm("download", REPO)
+    done = subprocess.run(
+        f"{hfdm.program} status --json | head -c 1",
+        shell=True,
+        env=hfdm.env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "{"
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,148 @@
+"""`hfdm` as a person sees it: in a real pseudo-terminal, at several widths."""
+
+from __future__ import annotations
+
+import re
+import signal
+
+import pytest
+
+from tests.client.conftest import BIG, BIG_BYTES, REPO, Hfdm
+from tests.client.terminal import Terminal
+from tests.hub import HubServer
+from tests.running import Daemon, until
+
+WIDTHS = [60, 80, 200]
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_a_download_shows_a_bar_and_then_the_path(hfdm: Hfdm, hub: HubServer, columns: int) -> None:
+    hub.rate_bytes_per_s = 6_000_000
+    with Terminal([hfdm.program, "download", REPO, BIG], hfdm.env, columns=columns) as terminal:
+        seen = terminal.until(r"\d+\.\d% +\S+ MB/s")
+        assert "━" in seen
+        assert terminal.end() == 0
+        last = terminal.text.split("✓")[-1]
+        assert re.search(r"snapshots/[0-9a-f]{40}/model\.safetensors", last)
+        assert max(len(line) for line in terminal.lines if "━" in line) <= columns
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_a_repo_shows_its_files(hfdm: Hfdm, hub: HubServer, columns: int) -> None:
+    hub.rate_bytes_per_s = 6_000_000
+    with Terminal([hfdm.program, "download", REPO], hfdm.env, columns=columns) as terminal:
+        terminal.until(r"/3 files\)")
+        terminal.until(r"safetensors +━")
+        assert terminal.end() == 0
+        assert "(3/3 files)" in terminal.text
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_watch_shows_everything_and_obeys_keys(hfdm: Hfdm, hub: HubServer, daemon: Daemon, columns: int) -> None:
+    hub.rate_bytes_per_s = 500_000
+    asked = daemon.download(REPO, BIG).json
+    with Terminal([hfdm.program, "watch"], hfdm.env, columns=columns) as terminal:
+        terminal.until(r"1 downloading")
+        terminal.until(r"▶ .*━")
+        terminal.press(" ")
+        terminal.until(r"paused: 1")
+        assert daemon.one(asked["id"])["status"] == "paused"
+        terminal.press("p")
+        terminal.until(r"resumed: 1")
+        terminal.press("P")
+        until(lambda: daemon.one(asked["id"])["status"] == "paused", "all are paused")
+        terminal.press("R")
+        until(lambda: daemon.one(asked["id"])["status"] != "paused", "all are resumed")
+        terminal.press("c")
+        until(lambda: daemon.one(asked["id"])["status"] == "cancelled", "it is cancelled")
+        terminal.press("q")
+        assert terminal.end() == 0
+        assert terminal.widest <= columns
+        assert "\x1b[?25h" in terminal.raw[-200:]  # the cursor is back
+
+
+def test_ctrl_c_in_one_of_two_terminals(hfdm: Hfdm, hub: HubServer, daemon: Daemon) -> None:
+    hub.rate_bytes_per_s = 1_000_000
+    command = [hfdm.program, "download", REPO, BIG]
+    with Terminal(command, hfdm.env) as first, Terminal(command, hfdm.env) as second:
+        first.until(r"\d+\.\d%")
+        second.until(r"\d+\.\d%")
+        first.press("\x03")
+        assert first.end() == 130
+        assert "goes on in the background" in first.text
+        assert "Traceback" not in first.text
+        hub.rate_bytes_per_s = 0
+        assert second.end() == 0
+        assert hub.sent_bytes(BIG) < 2 * BIG_BYTES  # one transfer for both
+
+
+def test_the_daemon_is_killed_and_restarted_under_two_terminals(hfdm: Hfdm, hub: HubServer, daemon: Daemon) -> None:
+    hub.rate_bytes_per_s = 2_000_000
+    download = [hfdm.program, "download", REPO, BIG]
+    watch = [hfdm.program, "watch", REPO, BIG]
+    with Terminal(download, hfdm.env) as first, Terminal(watch, hfdm.env, columns=60) as second:
+        first.until(r"\d+\.\d% ")
+        second.until(r"\d+\.\d% ")
+        daemon.kill()
+        daemon.start()
+        first.read()
+        assert daemon.stop() == 0
+        daemon.start()
+        hub.rate_bytes_per_s = 0
+        assert first.end() == 0
+        assert second.end() == 0
+        assert "✓" in first.text
+        assert "Traceback" not in first.text + second.text
+
+
+def test_no_colour_and_dumb_terminals(hfdm: Hfdm, hub: HubServer) -> None:
+    colour = re.compile(r"\x1b\[(?!0m|1m|2m|22m)[0-9;]*[34][0-9;]*m")
+    with Terminal([hfdm.program, "download", REPO, "config.json"], {**hfdm.env, "NO_COLOR": "1"}) as terminal:
+        assert terminal.end() == 0
+        assert not colour.search(terminal.raw)
+    with Terminal([hfdm.program, "status"], {**hfdm.env, "NO_COLOR": "1"}) as terminal:
+        assert terminal.end() == 0
+        assert not colour.search(terminal.raw)
+    hub.rate_bytes_per_s = 6_000_000
+    with Terminal([hfdm.program, "download", REPO, BIG], hfdm.env, term="dumb") as terminal:
+        assert terminal.end() == 0
+        assert "\x1b" not in terminal.raw
+    with Terminal([hfdm.program, "watch", REPO, BIG], hfdm.env, term="dumb") as terminal:
+        assert terminal.end() == 0
+        assert "\x1b" not in terminal.raw
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_tables_fit(hfdm: Hfdm, hub: HubServer, columns: int) -> None:
+    hub.add_repo("owner/long", {"a/" + "very-long-folder/" * 6 + "model-00001-of-00012.safetensors": b"x" * 3000})
+    hfdm("download", "owner/long")
+    hfdm("download", REPO, "nothing.bin")
+    for verb in (["status", "--all"], ["files", "owner/long"], ["status"]):
+        with Terminal([hfdm.program, *verb], hfdm.env, columns=columns) as terminal:
+            assert terminal.end() == 0
+            assert terminal.widest <= columns, terminal.text
+
+
+def test_rm_asks_first(hfdm: Hfdm) -> None:
+    hfdm("download", REPO, "config.json")
+    with Terminal([hfdm.program, "rm", "--all"], hfdm.env) as terminal:
+        terminal.until(r"\[y/N\]")
+        assert f"{REPO} config.json" in terminal.text
+        terminal.press("n\n")
+        assert terminal.end() == 130
+    with Terminal([hfdm.program, "rm", "--all"], hfdm.env) as terminal:
+        terminal.until(r"\[y/N\]")
+        terminal.press("y\n")
+        assert terminal.end() == 0
+        assert "removed" in terminal.text
+
+
+def test_it_outlives_the_terminal_that_started_it(lone_hfdm: Hfdm, hub: HubServer) -> None:
+    hub.rate_bytes_per_s = 1_000_000
+    terminal = Terminal([lone_hfdm.program, "download", REPO, BIG], lone_hfdm.env)
+    terminal.until(r"\d+\.\d% ")
+    terminal.child.kill(signal.SIGHUP)
+    terminal.child.close(force=True)  # the terminal itself is gone, and hangs up on all that belongs to it
+    assert len(lone_hfdm.pids()) == 1
+    hub.rate_bytes_per_s = 0
+    assert lone_hfdm("download", REPO, BIG).returncode == 0
