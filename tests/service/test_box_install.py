@@ -66,6 +66,22 @@ def test_the_command_speaks_of_it(box: Box) -> None:
     assert "hfdmd" in box.ok("hfdm", "service", "logs", "--lines", "5")
 
 
+def test_restart_and_stop_from_the_command_line(box: Box) -> None:
+    pid = box.main_pid()
+    said = box.run("hfdm", "restart")
+    assert said.code == 0, said.err
+    assert box.main_pid() not in (0, pid)
+    assert box.show()["ActiveState"] == "active"
+    refused = box.run_as("member", "hfdm", "stop")
+    assert refused.code != 0
+    assert box.show()["ActiveState"] == "active"
+    said = box.run("hfdm", "stop")
+    assert said.code == 0, said.err
+    assert box.show()["ActiveState"] == box.show("hfdmd.socket")["ActiveState"] == "inactive"
+    box.ok("hfdm", "service", "start")
+    assert box.call("GET", "/api/health")[0] == 200
+
+
 def test_refuses_code_from_a_home(box: Box) -> None:
     box.ok("install", "-m", "755", "/bin/true", "/home/ada/hfdmd")
     refused = box.run("hfdm", "service", "install", "--system", "--program", "/home/ada/hfdmd")

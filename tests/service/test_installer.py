@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hfdmd_client.service import Options, Scope, ServiceError, actions, environment, files, install, program
+from hfdmd_client.service import Options, Scope, ServiceError, actions, environment, files, install, program, uninstall
 from hfdmd_client.service.layout import Manager, layout_of
 from hfdmd_client.service.unfinished import unfinished
 
@@ -173,10 +173,21 @@ def test_nothing_installed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv(name, str(tmp_path))
     said = heard()
     assert not actions.status(Scope.USER, said.append)
-    actions.uninstall(Scope.USER, said.append)
+    uninstall(Scope.USER, said.append)
     assert said == ["not installed", "no user service is installed"]
     with pytest.raises(ServiceError, match="hfdm service install --user"):
         actions.start(Scope.USER, said.append)
+
+
+def test_does_not_uninstall_what_a_package_brought(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    unit = tmp_path / "systemd/user/hfdmd.service"
+    unit.parent.mkdir(parents=True)
+    unit.write_text("[Service]\n")
+    with pytest.raises(ServiceError, match="remove its package"):
+        uninstall(Scope.USER, lambda _: None)
+    assert unit.exists()
 
 
 def test_macos_places() -> None:

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from hfdmd_client.service.actions import (
-    Options,
-    install,
-    installed_scope,
-    logs_command,
-    start,
-    status,
-    stop,
-    uninstall,
-)
+from hfdmd_client.service.actions import installed_scope, logs_command, restart, start, status, stop
 from hfdmd_client.service.errors import ServiceError
+from hfdmd_client.service.installing import Options, install
 from hfdmd_client.service.layout import Scope
+from hfdmd_client.service.removing import uninstall
 
 __all__ = [
     "Options",
@@ -22,6 +15,7 @@ __all__ = [
     "install",
     "installed_scope",
     "logs_command",
+    "restart",
     "start",
     "status",
     "stop",

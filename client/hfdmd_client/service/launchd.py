@@ -10,7 +10,10 @@ from pathlib import Path
 
 from hfdmd_client.service.command import attempt, run
 from hfdmd_client.service.errors import ServiceError
-from hfdmd_client.service.layout import ACCOUNT, LABEL, Scope
+from hfdmd_client.service.layout import GROUP, LABEL, Scope
+
+ACCOUNT = "_hfdmd"
+"""The account of the LaunchDaemon; macOS wants the underscore."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,7 @@ class Launchd:
 
     scope: Scope
     plist: Path
+    log: Path | None = None
 
     @property
     def domain(self) -> str:
@@ -38,28 +42,41 @@ class Launchd:
             raise ServiceError("the LaunchDaemon is root's to change: use sudo, or --user for your own LaunchAgent")
         group_id()
         try:
-            pwd.getpwnam(f"_{ACCOUNT}")
+            pwd.getpwnam(ACCOUNT)
         except KeyError as error:
-            raise ServiceError(f"there is no account _{ACCOUNT}; docs/service.md says how to make it") from error
-
-    def load(self) -> None:
-        """Makes the job known; it starts, since its plist says RunAtLoad."""
-        if self.is_loaded():
-            self.unload()
-        run(["launchctl", "bootstrap", self.domain, str(self.plist)])
-
-    def unload(self) -> None:
-        """Stops the job and forgets it until the next login or boot."""
-        if self.is_loaded():
-            run(["launchctl", "bootout", self.target])
+            raise ServiceError(f"there is no account {ACCOUNT}; docs/service.md says how to make it") from error
 
     def start(self) -> None:
-        if not self.is_loaded():
-            self.load()
+        """Makes the job known, if it is not, and starts it."""
+        if not self.is_active():
+            run(["launchctl", "bootstrap", self.domain, str(self.plist)])
         run(["launchctl", "kickstart", self.target])
 
-    def is_loaded(self) -> bool:
+    def stop(self) -> None:
+        """Stops the job and forgets it until the next login or boot."""
+        if self.is_active():
+            run(["launchctl", "bootout", self.target])
+
+    def restart(self) -> None:
+        """The job anew, as its plist now says."""
+        self.stop()
+        self.start()
+
+    def disable(self) -> None:
+        """Stops it; with its plist gone it does not come back."""
+        self.stop()
+
+    def is_active(self) -> bool:
+        """Whether launchd knows the job; it then runs, or waits at its socket."""
         return attempt(["launchctl", "print", self.target])[0] == 0
+
+    def is_reachable(self) -> bool:
+        """Whether a client is answered."""
+        return self.is_active()
+
+    def logs_command(self, lines: int, follow: bool) -> list[str]:
+        """launchd keeps no log: the file that the plist names."""
+        return ["tail", "-n", str(lines), *(["-F"] if follow else []), str(self.log)]
 
     def in_words(self) -> list[str]:
         """Lines for a person: the few of `launchctl print` that say how it is."""
@@ -73,6 +90,6 @@ class Launchd:
 def group_id() -> int:
     """The number of the group that may use the system's socket, which a plist wants. Raises ServiceError."""
     try:
-        return grp.getgrnam(ACCOUNT).gr_gid
+        return grp.getgrnam(GROUP).gr_gid
     except KeyError as error:
-        raise ServiceError(f"there is no group {ACCOUNT}; docs/service.md says how to make it") from error
+        raise ServiceError(f"there is no group {GROUP}; docs/service.md says how to make it") from error

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from hfdmd.wire import endpoint
 
-ACCOUNT = "hfdmd"
-"""The user that the system service runs as, and the group of those who may use it."""
+GROUP = "hfdmd"
+"""The group of those who may use the system service."""
 LABEL = "hfdmd"
 """launchd's name for the job."""
 
@@ -62,6 +62,11 @@ class Layout:
     folders: Folders
     drop_in: Path | None = None
     """Made by the installer, not from a template: what of the installing shell's environment the service gets."""
+
+    @property
+    def main_file(self) -> Path:
+        """The one that is there when the service is installed."""
+        return next(iter(self.files.values()))
 
 
 def layout_of(

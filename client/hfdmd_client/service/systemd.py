@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hfdmd_client.service.command import attempt, run
 from hfdmd_client.service.errors import ServiceError
-from hfdmd_client.service.layout import ACCOUNT, Scope
+from hfdmd_client.service.layout import Scope
 
+ACCOUNT = "hfdmd"
+"""The user that the system service runs as; see sysusers.d."""
 SERVICE, SOCKET = "hfdmd.service", "hfdmd.socket"
 CURE = "systemctl {flag}reset-failed hfdmd.service hfdmd.socket && systemctl {flag}start hfdmd.socket"
+NO_MANAGER = {"LoadState": "no-manager", "ActiveState": "inactive", "MainPID": "0"}
 _SHOWN = "LoadState,ActiveState,SubState,Result,StatusText,MainPID,ExecMainStatus,NRestarts,UnitFileState"
 
 
@@ -84,25 +86,47 @@ class Systemd:
         self._systemctl("start", SOCKET)
         self._systemctl("restart", SERVICE)
 
-    def renew_socket(self) -> None:
-        """Binds the socket anew, as its changed unit says."""
-        self._systemctl("stop", SERVICE, SOCKET)
-
     def stop(self) -> None:
         """Stops both: with the socket left, the next client would start it again."""
         self._systemctl("stop", SERVICE, SOCKET)
 
     def show(self, unit: str = SERVICE) -> dict[str, str]:
-        """What the manager knows of `unit`."""
-        output = run(["systemctl", *self.flags, "show", f"--property={_SHOWN}", unit])
+        """What the manager knows of `unit`. A user's manager that does not run knows nothing: see `NO_MANAGER`."""
+        code, output, errors = attempt(["systemctl", *self.flags, "show", f"--property={_SHOWN}", unit])
+        if code and self.scope is Scope.USER and "connect to bus" in errors:
+            return dict(NO_MANAGER)
+        if code:
+            raise ServiceError(f"systemd says nothing about {unit}: {errors.strip()}")
         return dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
 
     def is_active(self) -> bool:
         return self.show()["ActiveState"] in ("active", "activating", "reloading")
 
+    def is_reachable(self) -> bool:
+        """Whether a client is answered: it runs, or starts at the first request."""
+        return "active" in (self.show()["ActiveState"], self.show(SOCKET)["ActiveState"])
+
     def logs_command(self, lines: int, follow: bool) -> list[str]:
         command = ["journalctl", *self.flags, "--unit", SERVICE, "--lines", str(lines)]
         return [*command, "--follow"] if follow else command
+
+    def in_words(self) -> list[str]:
+        """Lines for a person: what runs, whether it is enabled, what failed and what helps."""
+        service, socket = self.show(), self.show(SOCKET)
+        if service["LoadState"] == NO_MANAGER["LoadState"]:
+            return ["installed, but your systemd user manager does not run: it starts with a real login (console, ssh)"]
+        lines = [f"service: {service['ActiveState']} ({service['SubState']}), {service['UnitFileState']} at boot"]
+        if service["ActiveState"] == "active":
+            lines[0] += f", pid {service['MainPID']}"
+        if service.get("StatusText"):
+            lines.append(f"doing: {service['StatusText']}")
+        if (restarts := service.get("NRestarts", "0")) != "0":
+            lines.append(f"restarted by systemd {restarts} times since it was started")
+        lines.append(f"socket: {socket['ActiveState']} ({socket['SubState']})")
+        if "failed" in (service["ActiveState"], socket["ActiveState"]):
+            why = f"result {service['Result']}, exit code {service['ExecMainStatus']}"
+            lines.append(f"failed ({why}): see 'hfdm service logs'; when it is mended: {self.cure}")
+        return lines
 
     def _failed(self) -> bool:
         return any(self.show(unit)["ActiveState"] == "failed" for unit in (SERVICE, SOCKET))
@@ -118,24 +142,6 @@ class Systemd:
         """The last lines of the log, which say why it does not start."""
         _, output, _ = attempt([*self.logs_command(10, False), "--output=cat"])
         return output.rstrip()
-
-
-def in_words(service: Mapping[str, str], socket: Mapping[str, str], cure: str) -> Sequence[str]:
-    """Lines for a person: what runs, since when it is enabled, what failed and what helps."""
-    if service.get("LoadState") == "not-found":
-        return ["not installed"]
-    lines = [f"service: {service['ActiveState']} ({service['SubState']}), {service['UnitFileState']} at boot"]
-    if service["ActiveState"] == "active":
-        lines[0] += f", pid {service['MainPID']}"
-    if service.get("StatusText"):
-        lines.append(f"doing: {service['StatusText']}")
-    if (restarts := service.get("NRestarts", "0")) != "0":
-        lines.append(f"restarted by systemd {restarts} times since it was started")
-    lines.append(f"socket: {socket['ActiveState']} ({socket['SubState']})")
-    if "failed" in (service["ActiveState"], socket["ActiveState"]):
-        why = f"result {service['Result']}, exit code {service['ExecMainStatus']}"
-        lines.append(f"failed ({why}): see 'hfdm service logs'; when it is mended: {cure}")
-    return lines
 
 
 def lingers(user: str) -> bool:
