@@ -1366,6 +1366,8 @@ export interface operations {
     progress: {
         parameters: {
             query?: {
+                /** @description Everything. */
+                all?: boolean;
                 /** @description Go on where the list before ended: its `nextCursor`. Not on a stream. */
                 cursor?: string;
                 /** @description Path of the file in the repo. Also spelled `FilePath`. */
@@ -1464,7 +1466,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `loading` */
+            /** @description `loading` or `queue_full` */
             503: {
                 headers: {
                     /** @description Seconds. */
