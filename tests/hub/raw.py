@@ -41,20 +41,21 @@ def ask(
         )
     else:
         connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout_s)
-    got = Got()
+    got, body = Got(), bytearray()
     try:
         target = parts.path + (f"?{parts.query}" if parts.query else "")
         connection.request(method, target, headers={k.replace("_", "-"): v for k, v in headers.items()})
         response = connection.getresponse()
         got.status, got.headers = response.status, {k.lower(): v for k, v in response.getheaders()}
         while data := response.read1(65_536):
-            got.body += data
+            body += data
         if response.length:  # read1 takes an early end for a good one
             raise http.client.IncompleteRead(b"", response.length)
     except (OSError, http.client.HTTPException) as problem:
         got.problem = problem
     finally:
         connection.close()
+        got.body = bytes(body)
     return got
 
 
