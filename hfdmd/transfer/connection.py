@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 import h11
 
+from hfdmd.failure import Failure
 from hfdmd.transfer.transport import Sink
 from hfdmd.transfer.trouble import BadAnswer, Broken, Quiet, Trouble
+from hfdmd.wire.types import Reason
 
 HEAD_BUFFER_BYTES = 64 * 1024
 MAX_HEAD_BYTES = 64 * 1024
@@ -124,10 +126,12 @@ class Connection(asyncio.BufferedProtocol):
         self._parser = parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
         self.answered = self.reusable = False
         self._rest = b""
-        self._transport.write(
-            (parser.send(h11.Request(method=method, target=target, headers=headers)) or b"")
-            + (parser.send(h11.EndOfMessage()) or b"")
-        )
+        try:
+            head = parser.send(h11.Request(method=method, target=target, headers=headers)) or b""
+        except h11.LocalProtocolError:  # its text would show the header, which may be the token
+            self.abort()
+            raise Failure(Reason.INTERNAL, "the address or a header has characters that HTTP forbids") from None
+        self._transport.write(head + (parser.send(h11.EndOfMessage()) or b""))
         self._progress_at = time.monotonic()
         try:
             while True:

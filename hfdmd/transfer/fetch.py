@@ -54,7 +54,7 @@ async def _fetch(job: Job, part: PartFile, http: HttpShared, shop: Shop) -> Fetc
             await shop.crew.sync(_emptied, part, job.size_bytes)
             have = Spans()
     except OSError as error:
-        raise disk_failure(error, f"preparing {part.path.name}") from None
+        raise disk_failure(error, f"keeping {part.path.name}") from None
 
 
 async def _opened(job: Job, shop: Shop, open_part: OpenPart) -> PartFile:

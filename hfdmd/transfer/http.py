@@ -18,6 +18,9 @@ from hfdmd.transfer.pool import Pool
 from hfdmd.transfer.transport import Sink
 from hfdmd.transfer.trouble import BadAnswer, BadRedirect, Broken, Busy, Denied, RangeIgnored, RangeRefused
 
+ENDLESS = 1 << 50
+"""A sink that wants at least so much takes whatever there is: nobody knows the size."""
+
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _DENIED = frozenset({401, 403, 404, 410})
 _SKIPPED_BODY_BYTES = 64 * 1024
@@ -52,6 +55,8 @@ class HttpTransport:
         self._target: Target | None = None
         self._direct: tuple[str, bool] | None = None  # where the redirects led, and whether the headers still go along
         self._locating = asyncio.Lock()
+        self.on_located: Callable[[], None] | None = None
+        """Called when a new address is there."""
         self.generation = 0
         """Rises whenever an address is given up."""
         self.ranged = True
@@ -63,14 +68,17 @@ class HttpTransport:
 
     @property
     def is_proven(self) -> bool:
-        """Whether the server is known to honour ranges."""
-        return self._direct is not None and origin(self._direct[0]) in self._shared.ranging
+        """Whether the server is known to honour ranges, so that several connections may ask it at once."""
+        url = self._direct[0] if self._direct else self._target.url if self._target else None
+        return url is not None and origin(url) in self._shared.ranging
 
     async def target(self) -> Target:
         """Where the file is; the Hub is asked once for all who want to know."""
         async with self._locating:
             if self._target is None:
                 self._target = await self._locate()
+                if self.on_located is not None:
+                    self.on_located()
             return self._target
 
     def forget_target(self, *, redirect_only: bool = False) -> None:
@@ -87,7 +95,7 @@ class HttpTransport:
     async def fetch(self, start: int, end: int | None, sink: Sink) -> None:
         target = await self.target()
         url, trusted = self._direct or (target.url, True)
-        ranged = self.ranged and end is not None
+        ranged = end is not None and (self.ranged or start > 0)
         headers = [("Range", f"bytes={start}-{(end or 0) - 1}")] if ranged else []
         for _ in range(MAX_REDIRECTS + 1):
             asked_at = time.monotonic()
@@ -214,6 +222,8 @@ class HttpTransport:
             await put(sink, chunk)
             if not sink.wanted_bytes and got < asked:
                 return
+        if sink.wanted_bytes and sink.wanted_bytes < ENDLESS:
+            raise BadAnswer(f"only {got} of the {asked} bytes that were asked for")
 
 
 async def put(sink: Sink, data: bytes) -> None:

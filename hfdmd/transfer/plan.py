@@ -88,13 +88,12 @@ class Plan:
         return self._lease(start, end)
 
     def take_all(self) -> Lease | None:
-        """A lease on everything, for one request without ranges; None when it is leased or there."""
-        if not self._todo:
+        """A lease on all of the first gap, for one connection alone; None when nothing is missing."""
+        first = next(iter(self._todo), None)
+        if first is None:
             return None
-        if list(self._todo) != [(0, self.size_bytes)]:
-            raise ValueError("something is there or under way already")
-        self._todo.remove(0, self.size_bytes)
-        return self._lease(0, self.size_bytes)
+        self._todo.remove(*first)
+        return self._lease(*first)
 
     def extend_to_all(self, lease: Lease) -> bool:
         """The lease's request is answered with the whole file: it takes all. False when others have begun."""

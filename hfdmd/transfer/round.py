@@ -12,30 +12,22 @@ from hfdmd.record import Digest, Span
 from hfdmd.transfer.blocks import Blocks
 from hfdmd.transfer.budget import Budget
 from hfdmd.transfer.disk import Crew, PartFile, disk_failure
-from hfdmd.transfer.http import HttpTransport
+from hfdmd.transfer.http import ENDLESS, HttpTransport
 from hfdmd.transfer.job import Job
 from hfdmd.transfer.limiter import Limiter
 from hfdmd.transfer.pace import Pace, pause_s
 from hfdmd.transfer.plan import Lease, Plan
-from hfdmd.transfer.recovery import Recovery
+from hfdmd.transfer.recovery import Recovery, StartOver
 from hfdmd.transfer.spans import Spans
 from hfdmd.transfer.tasks import end, to_the_end
+from hfdmd.transfer.team import Team, Worker
 from hfdmd.transfer.trouble import Trouble
 from hfdmd.transfer.verify import Follower
 from hfdmd.transfer.writer import LeaseSink, Writer
 from hfdmd.wire.types import Phase, Reason
 
-ENDLESS = 1 << 60
-"""Where the lease on a file of unknown size ends."""
 TICK_S = 0.25
-QUIET_BESIDE_OTHERS = 1 / 6
-"""A connection that is silent for this share of the stall timeout, while others of the file bring bytes, is dropped."""
 LIMITED_CONNECTION_BYTES_PER_S = 512 * 1024
-MIN_STOLEN_BYTES = 256 * 1024
-MEASURED_S = 0.5
-"""A connection's speed is believed after this."""
-STEAL_S = 1.0
-"""Who needs so much longer for his rest may lose half of it: what is on its way to him is sent twice, after all."""
 
 _log = logging.getLogger(__name__)
 
@@ -59,18 +51,6 @@ class Shop:
         return min(self.most_per_file, max(1, rate // LIMITED_CONNECTION_BYTES_PER_S)) if rate else self.most_per_file
 
 
-@dataclass(slots=True, eq=False)
-class _Worker:
-    """One connection's worth of work: what it fetches now, and how it goes."""
-
-    task: asyncio.Task[None] | None = None
-    sink: LeaseSink | None = None
-    since: float = 0.0
-    began_at: int = 0
-    heard_at: float = 0.0
-    sleeping: bool = False
-
-
 class Round:
     """From what is there to all of it, or an exception. Make one, `run` it once."""
 
@@ -86,8 +66,9 @@ class Round:
             self._plan = Plan(job.size_bytes, have, connections=per_file)
         self._whole = job.size_bytes is None or not transport.ranged
         self._whole_done = False
-        self._workers: set[_Worker] = set()
+        self._team = Team()
         self._nudged = asyncio.Event()
+        transport.on_located = self._nudged.set
         self._waits_for_slot = False
         self._claimed = list(have)
         self._progress_at = time.monotonic()
@@ -120,15 +101,16 @@ class Round:
         try:
             while not self._is_complete:
                 self._staff()
-                tasks = {worker.task for worker in self._workers if worker.task is not None}
                 nudge = asyncio.ensure_future(self._nudged.wait())
                 try:
-                    await asyncio.wait({*tasks, keeper, nudge}, timeout=TICK_S, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait(
+                        {*self._team.tasks, keeper, nudge}, timeout=TICK_S, return_when=asyncio.FIRST_COMPLETED
+                    )
                 finally:
                     nudge.cancel()
                 self._nudged.clear()
-                for worker in [worker for worker in self._workers if worker.task and worker.task.done()]:
-                    self._workers.discard(worker)
+                for worker in [worker for worker in self._team if worker.task and worker.task.done()]:
+                    self._team.discard(worker)
                     if worker.task is not None and not worker.task.cancelled():
                         worker.task.result()
                 if keeper.done():
@@ -138,8 +120,8 @@ class Round:
                 self._watch()
         finally:
             await to_the_end(end({keeper}))
-            await to_the_end(end({worker.task for worker in self._workers if worker.task is not None}))
-            self._workers.clear()
+            await to_the_end(end(self._team.tasks))
+            self._team.clear()
             self._job.meter.connections = 0
             if self._waits_for_slot:
                 self._shop.budget.leave(self._slot_taken)
@@ -172,22 +154,21 @@ class Round:
             self._shop.budget.give()
 
     def _has_work_for_one_more(self) -> bool:
-        count = len(self._workers)
+        count = len(self._team)
         if self._whole or not self._transport.is_proven:
             return count == 0
         if count >= self._shop.connections_per_file or self._plan is None:
             return False
-        starting = sum(1 for worker in self._workers if worker.sink is None)
-        left = self._plan.segments_left()
-        return left > starting or (left == 0 and not starting and self._victim() is not None)
+        left, idle = self._plan.segments_left(), self._team.idle
+        return left > idle or (left == 0 and not idle and self._last_to_finish() is not None)
 
     def _start_worker(self) -> None:
-        worker = _Worker(heard_at=time.monotonic())
+        worker = Worker(heard_at=time.monotonic())
         worker.task = asyncio.create_task(self._work(worker))
-        self._workers.add(worker)
-        self._job.meter.connections = len(self._workers)
+        self._team.add(worker)
+        self._job.meter.connections = len(self._team)
 
-    async def _work(self, worker: _Worker) -> None:
+    async def _work(self, worker: Worker) -> None:
         """Fetch lease after lease, until there are none or the slot is needed elsewhere."""
         attempt = 0
         try:
@@ -202,12 +183,12 @@ class Round:
                 else:
                     await self._recover(worker, trouble, generation, attempt)
                     attempt += 1
-                if self._shop.budget.is_contended and len(self._workers) > 1:
-                    return
+                if len(self._team) > (1 if self._shop.budget.is_contended else self._shop.connections_per_file):
+                    return  # others need the connection more
         finally:
             self._shop.budget.give()
 
-    async def _fetch(self, worker: _Worker, lease: Lease) -> Trouble | Failure | None:
+    async def _fetch(self, worker: Worker, lease: Lease) -> Trouble | Failure | None:
         """Bring one lease; what went wrong, if something did that can be mended."""
         shop = self._shop
 
@@ -223,11 +204,10 @@ class Round:
                 self._nudged.set()
 
         sink = LeaseSink(lease, self._writer, shop.blocks, shop.limiter, self._job.id, on_bytes, self._become_whole)
-        worker.sink, worker.since, worker.began_at = sink, time.monotonic(), lease.at
-        worker.heard_at = worker.since
+        worker.begin(sink)
         try:
-            await self._transport.fetch(lease.at, None if lease.end == ENDLESS else lease.end, sink)
-            if lease.end == ENDLESS:
+            await self._transport.fetch(lease.at, None if lease.end > ENDLESS else lease.end, sink)
+            if lease.end > ENDLESS:
                 self.size_bytes = lease.at
                 self._whole_done = True
         except Trouble as trouble:
@@ -246,45 +226,35 @@ class Round:
     _proven = False
 
     def _next_lease(self) -> Lease | None:
-        if self._plan is None:
-            return None if self._whole_done else Lease(0, ENDLESS)
+        """What to fetch next; None when there is nothing. StartOver when it cannot be continued where it stopped."""
         if self._whole:
-            return self._plan.take_all()
+            return self._rest_in_one()
+        if self._plan is None:
+            return None
+        usual = self._team.usual_bytes_per_s()
         # a request should last several times as long as its answer takes to begin
-        lease = self._plan.take(int(self._usual_rate() * 4 * self._transport.first_byte_s))
-        if lease is None and (victim := self._victim()) is not None and victim.sink is not None:
-            pace = self._rate(victim)
-            share = pace / (pace + max(self._usual_rate(), 1.0))
+        lease = self._plan.take(int(usual * 4 * self._transport.first_byte_s))
+        if lease is None and (victim := self._last_to_finish()) is not None and victim.sink is not None:
+            share = victim.bytes_per_s / (victim.bytes_per_s + max(usual, 1.0))
             lease = self._plan.steal(victim.sink.lease, share)
         return lease
 
-    def _victim(self) -> _Worker | None:
-        """Who will be the last to finish, when it pays to take half of his rest away."""
-        old = time.monotonic() - MEASURED_S
-        candidates = [
-            worker
-            for worker in self._workers
-            if worker.sink is not None and worker.since < old and not worker.sink.is_held
-        ]
-        worst = max(candidates, key=self._eta_s, default=None)
-        if worst is None or worst.sink is None:
+    def _last_to_finish(self) -> Worker | None:
+        return self._team.last_to_finish(self._transport.first_byte_s)
+
+    def _rest_in_one(self) -> Lease | None:
+        """All of the file in one request, or the rest of it if the server can be asked for that."""
+        if self._whole_done:
             return None
-        left_bytes = worst.sink.lease.left_bytes
-        pays = self._eta_s(worst) > 8 * self._transport.first_byte_s + STEAL_S
-        return worst if pays and left_bytes >= 2 * MIN_STOLEN_BYTES else None
-
-    def _eta_s(self, worker: _Worker) -> float:
-        return worker.sink.lease.left_bytes / max(self._rate(worker), 1.0) if worker.sink is not None else 0.0
-
-    def _rate(self, worker: _Worker) -> float:
-        """Bytes per second of what it fetches now."""
-        if worker.sink is None:
-            return 0.0
-        return (worker.sink.lease.at - worker.began_at) / max(time.monotonic() - worker.since, 0.001)
-
-    def _usual_rate(self) -> float:
-        rates = sorted(self._rate(worker) for worker in self._workers if worker.sink is not None)
-        return rates[len(rates) // 2] if rates else 0.0
+        if self._plan is None:
+            if self._writer.written or self._job.meter.downloaded_bytes:
+                raise StartOver(whole=True)
+            return Lease(0, 2 * ENDLESS)
+        lease = self._plan.take_all()
+        if lease is not None and lease.at > 0 and not self._transport.has_ranged:
+            self._plan.give_back(lease)
+            raise StartOver(whole=True)
+        return lease
 
     def _become_whole(self, lease: Lease, size_bytes: int | None) -> bool:
         """The server sends all of the file: go on with that when nothing else is there or under way."""
@@ -297,32 +267,22 @@ class Round:
 
     # trouble comes
 
-    async def _recover(self, worker: _Worker, trouble: Trouble | Failure, generation: int, attempt: int) -> None:
+    async def _recover(self, worker: Worker, trouble: Trouble | Failure, generation: int, attempt: int) -> None:
         self._job.meter.retries += 1
         self._trouble = trouble
-        others = self._others_progress(worker)
+        others = self._team.others_progress(worker, self._shop.stall_timeout_s)
         if not others:
             self._job.meter.trouble = (trouble.reason, trouble.detail)
-        worker.sleeping = True
-        try:
-            if isinstance(trouble, Failure):
-                wait_s = trouble.retry_after_s or 0.0
-                if wait_s > self._shop.stall_timeout_s and not others:
-                    raise trouble
-                trouble = Trouble(trouble.detail)
-            await self._recovery.after(trouble, generation, attempt, others_progress=others)
-        finally:
-            worker.sleeping = False
-
-    def _others_progress(self, worker: _Worker) -> bool:
-        soon = time.monotonic() - QUIET_BESIDE_OTHERS * self._shop.stall_timeout_s
-        return any(other is not worker and other.sink is not None and other.heard_at > soon for other in self._workers)
+        if isinstance(trouble, Failure):
+            if (trouble.retry_after_s or 0.0) > self._shop.stall_timeout_s and not others:
+                raise trouble
+            trouble = Trouble(trouble.detail)
+        await self._recovery.after(trouble, generation, attempt, others_progress=others)
 
     def _watch(self) -> None:
         """Give up when nothing moves; drop a connection that is silent while others are not."""
         now = time.monotonic()
-        sinks = [worker.sink for worker in self._workers if worker.sink is not None]
-        if not self._workers or any(sink.is_held for sink in sinks):
+        if not self._team or self._team.is_held:
             self._progress_at = now  # it is we who wait: for a slot, the disk or the limit
         if now - self._progress_at > self._shop.stall_timeout_s:
             trouble = self._trouble
@@ -330,10 +290,8 @@ class Round:
                 raise Failure(Reason.STALLED, f"not a byte came for {now - self._progress_at:.0f} s")
             retry_after_s = trouble.retry_after_s if isinstance(trouble, Failure) else None
             raise Failure(trouble.reason, trouble.detail, retry_after_s=retry_after_s)
-        latest = max((worker.heard_at for worker in self._workers), default=now)
-        for worker in self._workers:
-            silent = latest - worker.heard_at > QUIET_BESIDE_OTHERS * self._shop.stall_timeout_s
-            if silent and worker.sink is not None and not worker.sink.is_held and worker.task is not None:
+        for worker in self._team.silent(self._shop.stall_timeout_s):
+            if worker.task is not None:
                 worker.task.cancel()
 
     # bytes stay
@@ -351,9 +309,7 @@ class Round:
             await asyncio.sleep(pause_s(self.size_bytes, speed, self._writer.last_sync_s))
             await self._shop.pace.turn()
             speed = (meter.received_bytes - had) / max(time.monotonic() - since, 0.001)
-            for worker in self._workers:
-                if worker.sink is not None:
-                    worker.sink.flush()
+            self._team.flush()
             await self._writer.settled()
             await self._claim()
 

@@ -94,7 +94,7 @@ async def test_what_is_claimed_survives_the_loss_of_everything_unsynced(hub: Hub
     assert len(lies) > 4
     assert not any(lies)
     assert at.is_right()
-    assert hub.sent_bytes(FILE) == 24 * MiB - kept
+    assert hub.sent_bytes(FILE) <= 24 * MiB - kept + 2 * MiB, "the claim was not believed, or wrong"
 
 
 async def test_fifty_pauses_cost_next_to_nothing(hub: HubServer, tmp_path: Path) -> None:

@@ -50,6 +50,9 @@ CASES = [
     Case("416 once", [Fault.range_refused()]),
     Case("416 thrice", [Fault.range_refused(times=3)], SIZE),
     Case("the whole file for a range", [Fault.whole()]),
+    Case("the whole file for a range, early end", [Fault.whole(), Fault.fin(after=5 * MiB)], 6 * MiB),
+    Case("chunked, early end", [Fault.chunked(), Fault.fin(after=300_000, times=3)]),
+    Case("corrupt once, then broken", [Fault.corrupt(offset=5 * MiB), Fault.reset(after=3 * MiB, times=4)], 2 * SIZE),
     Case("coded once", [Fault.gzip(times=1)], 9 * IN_FLIGHT),
     Case("always coded", [Fault.gzip()], reason=Reason.HUB_UNAVAILABLE),
     Case("chunked", [Fault.chunked()]),
@@ -248,6 +251,42 @@ async def test_a_file_of_unknown_size(hub: HubServer, tmp_path: Path) -> None:
         fetched = await engine.fetch(at.job())
     assert fetched.size_bytes == SIZE
     assert at.is_right()
+
+
+async def test_a_file_of_unknown_size_that_breaks_is_fetched_anew(hub: HubServer, tmp_path: Path) -> None:
+    at = desk(hub, tmp_path, 5 * MiB, size_bytes=None)
+    hub.fault(REPO, FILE, Fault.reset(after=3 * MiB, times=2))
+    at.part.write_bytes(b"?" * 7 * MiB)
+    async with engine_for(hub) as engine:
+        fetched = await engine.fetch(at.job())
+    assert fetched.size_bytes == 5 * MiB
+    assert at.part.stat().st_size == 5 * MiB
+    assert at.is_right()
+
+
+async def test_a_known_server_is_asked_over_all_connections_at_once(hub: HubServer, tmp_path: Path) -> None:
+    at = desk(hub, tmp_path, SIZE)
+    async with engine_for(hub) as engine:
+        await engine.fetch(at.job())
+        hub.clear_log()
+        hub.latency_s = 0.3
+        at.claims.clear()
+        await engine.fetch(at.job(part=tmp_path / "other.part"))
+    times = [request.time_s for request in hub.requests("cdn", "GET")]
+    assert sum(1 for time_s in times if time_s < times[0] + 0.25) > 4
+
+
+async def test_the_text_of_a_failure_shows_no_token(hub: HubServer, tmp_path: Path) -> None:
+    at = desk(hub, tmp_path, SIZE)
+
+    async def locate() -> Target:
+        return Target(f"{hub.cdn_url}/x", {"Authorization": "Bearer hf_secret\r\nX: y"})
+
+    async with engine_for(hub) as engine:
+        with pytest.raises(Failure) as failed:
+            await engine.fetch(at.job(locate=locate))
+    assert failed.value.reason is Reason.INTERNAL
+    assert "hf_secret" not in str(failed.value)
 
 
 async def test_cancelled_while_it_waits_for_a_server(hub: HubServer, tmp_path: Path) -> None:
