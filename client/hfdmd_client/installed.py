@@ -32,8 +32,8 @@ def _systemd() -> bool:
     from hfdmd_client.service import Scope, ServiceError
     from hfdmd_client.service.systemd import Systemd
 
-    if not Path("/run/systemd/system").is_dir():
-        return False  # systemd does not run this machine
+    if not _runs_systemd():
+        return False
     try:
         system = Systemd(Scope.SYSTEM)
         if _has_unit(_SYSTEM_UNITS):
@@ -47,6 +47,11 @@ def _systemd() -> bool:
     except ServiceError as error:
         raise DaemonNotStarted(f"The installed service cannot be started: {error}") from error
     return True
+
+
+def _runs_systemd() -> bool:
+    """Whether systemd runs this machine. Source: sd_booted(3)."""
+    return Path("/run/systemd/system").is_dir()
 
 
 def _refuse_failed(manager: Systemd) -> None:
@@ -65,7 +70,7 @@ def failed_units(scope: Scope) -> list[str]:
     """Which units of the installed service have failed; none where systemd does not run. Raises `ServiceError`."""
     from hfdmd_client.service.systemd import Systemd
 
-    return _failed(Systemd(scope)) if Path("/run/systemd/system").is_dir() else []
+    return _failed(Systemd(scope)) if _runs_systemd() else []
 
 
 def cure(scope: Scope) -> str:
@@ -120,7 +125,7 @@ def _main_pid(scope: Scope) -> int | None:
     if layout.manager is Manager.LAUNCHD:
         lines = Launchd(scope, next(iter(layout.files.values()))).in_words()
         found = next((line.rpartition("=")[2].strip() for line in lines if line.startswith("pid =")), "")
-    elif Path("/run/systemd/system").is_dir():
+    elif _runs_systemd():
         found = Systemd(scope).show().get("MainPID", "")
     else:
         found = ""
