@@ -17,6 +17,8 @@ from tests.service.manager import NotifySocket
 
 REPO = Path(__file__).resolve().parents[2]
 
+BOX_PREFIX = "hfdmd-test-"
+
 PYTHONS = {"protocol": sys.executable, "systemd-python": os.environ.get("HFDMD_TEST_SYSTEMD_PYTHON", "")}
 """An interpreter without systemd-python, and one with it; `tests/service/run` makes the second."""
 
@@ -54,7 +56,8 @@ def box() -> Iterator[Box]:
     why = _why_no_box(build)
     if why:
         pytest.skip(f"NO BOOTED SYSTEM HERE, so nothing is shown about the real service: {why}")
-    made = Box(f"hfdmd-test-{os.getpid()}")
+    _clear_killed_runs()
+    made = Box(f"{BOX_PREFIX}{os.getpid()}")
     made.up(Path(__file__).with_name("setup_box"), {"HFDMD_TEST_BUILD": str(build)})
     try:
         made.before = made.listing()
@@ -65,6 +68,13 @@ def box() -> Iterator[Box]:
         yield made
     finally:
         made.down()
+
+
+def _clear_killed_runs() -> None:
+    """Ends the boxes of runs that could not do it themselves."""
+    for left in Path("/run/svcbox").glob(f"{BOX_PREFIX}*"):
+        if not Path("/proc", left.name.removeprefix(BOX_PREFIX)).exists():
+            Box(left.name).down()
 
 
 def _why_no_box(build: str | None) -> str:

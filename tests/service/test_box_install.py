@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import stat
 import time
+from collections.abc import Iterator
+
+import pytest
 
 from tests.service.box import CACHE, INSTALL, PIP, PREFIX, REQUIREMENT, SOCKET, STATE, Box
 from tests.service.hub_in_box import SERVES, content
@@ -66,20 +69,31 @@ def test_the_command_speaks_of_it(box: Box) -> None:
     assert "hfdmd" in box.ok("hfdm", "service", "logs", "--lines", "5")
 
 
-def test_restart_and_stop_from_the_command_line(box: Box) -> None:
+@pytest.fixture
+def running(box: Box) -> Iterator[None]:
+    """Whatever a test does to the service, the next one finds it running."""
+    yield
+    box.ok("hfdm", "service", "start", "--system")
+    assert box.call("GET", "/api/health")[0] == 200
+
+
+@pytest.mark.usefixtures("running")
+def test_hfdm_restart_restarts_the_service(box: Box) -> None:
     pid = box.main_pid()
     said = box.run("hfdm", "restart")
     assert said.code == 0, said.err
-    assert box.main_pid() not in (0, pid)
-    assert box.show()["ActiveState"] == "active"
-    refused = box.run_as("member", "hfdm", "stop")
+    assert box.main_pid() not in (0, pid), "the service does not run any more; what does?"
+    assert box.show()["ActiveState"] == box.show("hfdmd.socket")["ActiveState"] == "active"
+
+
+@pytest.mark.usefixtures("running")
+def test_hfdm_stop_is_roots(box: Box) -> None:
+    refused = box.run_as("stranger", "hfdm", "stop")
     assert refused.code != 0
     assert box.show()["ActiveState"] == "active"
     said = box.run("hfdm", "stop")
     assert said.code == 0, said.err
     assert box.show()["ActiveState"] == box.show("hfdmd.socket")["ActiveState"] == "inactive"
-    box.ok("hfdm", "service", "start")
-    assert box.call("GET", "/api/health")[0] == 200
 
 
 def test_refuses_code_from_a_home(box: Box) -> None:
