@@ -37,6 +37,7 @@ def main() -> None:
             hfdm = Hfdm(home, hub.endpoint, HFDMD_SOCKET=str(daemon.socket))
             hfdm("download", REPO, "config.json", "--revision", commit)
             hub.clear_log()
+            hfdm.env["HF_HUB_DISABLE_TELEMETRY"] = "1"  # `hf --version` asks the Hub something of its own
             python, program = sys.executable, hfdm.program
             rows: dict[str, tuple[list[str], int | None]] = {
                 "python -c pass": ([python, "-c", "pass"], None),

@@ -150,7 +150,8 @@ def _suggest(session: Session, client: Client, item: Download) -> None:
         ]
     except ApiError:
         return  # the failure itself has been told; this was only to help
-    close = difflib.get_close_matches(item.file_path, there, 3, 0.5)
+    near, far = (difflib.get_close_matches(item.file_path, there, 3, likeness) for likeness in (0.8, 0.5))
+    close = near or far
     close = close or [path for path in there if path.rpartition("/")[2] == item.file_path.rpartition("/")[2]][:3]
     if close:
         session.say(f"  Did you mean {' or '.join(map(repr, close))}?")
