@@ -38,7 +38,7 @@ export const ROUTES: readonly Route[] = [
   route("download", "POST", "download"),
   route("reorder", "PATCH", "download"),
   route("delete", "DELETE", "download", [...SELECTOR, "all", "deleteFile"]),
-  route("progress", "GET", "progress", [...SELECTOR, "limit", "cursor", "history"]),
+  route("progress", "GET", "progress", [...SELECTOR, "all", "limit", "cursor", "history"]),
   route("pause", "POST", "pause"),
   route("resume", "POST", "resume"),
   route("cancel", "POST", "cancel"),

@@ -9,7 +9,10 @@ import { Stage } from "./stage.mjs";
 
 const wanted = process.argv.slice(2).find((argument) => !argument.startsWith("--"));
 const stage = await Stage.open();
-const browser = await launch();
+const browser = await launch().catch(async (error) => {
+  await stage.close();
+  throw error;
+});
 let passed = 0;
 let failed = 0;
 try {

@@ -32,9 +32,14 @@ export class Stage {
     stage.folder = await mkdtemp(join(tmpdir(), "hfdmd-browser-"));
     stage.socket = join(stage.folder, "d.sock");
     stage.cache = join(stage.folder, "hf", "hub");
-    await stage.startHub();
-    await stage.startDaemon();
-    await stage.startApp();
+    try {
+      await stage.startHub();
+      await stage.startDaemon();
+      await stage.startApp();
+    } catch (error) {
+      await stage.close();
+      throw error;
+    }
     return stage;
   }
 
@@ -164,7 +169,7 @@ export class Stage {
 
   async close() {
     await Promise.all([this.stopApp(), this.stopDaemon()]);
-    this.hub.stdin.end();
+    this.hub?.stdin.end();
     await stop(this.hub, "SIGTERM");
     await rm(this.folder, { recursive: true, force: true });
   }
