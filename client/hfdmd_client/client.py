@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
 
 from hfdmd.wire import types as t
 from hfdmd.wire.endpoint import Place
 from hfdmd.wire.errors import Loading, UnknownDownload
-from hfdmd_client import calls, handshake, transport, where
+from hfdmd_client import calls, handshake, logfile, transport, where
 from hfdmd_client.errors import DaemonUnreachable, DownloadFailed, describe
 from hfdmd_client.exchange import ConnectionLost
 from hfdmd_client.options import FileOptions, RepoOptions, Selection, Selector, StrPath, normalised
@@ -77,6 +78,8 @@ class Client:
             info = self._start(error)
         if not any_version:
             handshake.check(info)
+        if self._spawn:  # then it may be one that a client started
+            logfile.rotate_in_use(Path(info.state_dir) / logfile.NAME)
         self._greeted = True
         return info
 

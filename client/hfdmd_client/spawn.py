@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import subprocess
 import sys
-import sysconfig
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,16 +18,13 @@ from pathlib import Path
 from hfdmd.wire.endpoint import state_dir
 from hfdmd.wire.errors import ApiError, Loading
 from hfdmd.wire.types import Info
-from hfdmd_client import installed
+from hfdmd_client import installed, logfile
 from hfdmd_client.errors import DaemonNotStarted, DaemonUnreachable
 from hfdmd_client.exchange import ConnectionLost
 
 START_TIMEOUT_S = 20.0
 ELSEWHERE_TIMEOUT_S = 5.0
 """How long to look for a daemon that is said to run already: it may be starting."""
-LOG_FILE = "hfdmd.log"
-LOG_MAX_BYTES = 5 * 1024 * 1024
-LOG_KEPT = 3
 ALREADY_RUNNING = 75
 _LOG_TAIL_BYTES = 4096
 _LOG_TAIL_LINES = 5
@@ -77,18 +72,19 @@ def _prepared_state_dir() -> Path:
 
 
 def program() -> list[str]:
-    """The `hfdmd` of this installation: beside this interpreter, else on the PATH."""
-    for folder in (Path(sys.executable).parent, Path(sysconfig.get_path("scripts"))):
-        if os.access(folder / "hfdmd", os.X_OK):
-            return [str(folder / "hfdmd")]
-    if found := shutil.which("hfdmd"):
-        return [found]
-    return [sys.executable, "-c", "import sys; from hfdmd.service import main; sys.exit(main())"]
+    """The `hfdmd` of this installation; where it has no script, this interpreter."""
+    from hfdmd_client.service.errors import ServiceError
+    from hfdmd_client.service.program import find
+
+    try:
+        return [str(find())]
+    except ServiceError:
+        return [sys.executable, "-c", "import sys; from hfdmd.service import main; sys.exit(main())"]
 
 
 def _launch() -> subprocess.Popen[bytes]:
-    log = state_dir() / LOG_FILE
-    rotate(log)
+    log = state_dir() / logfile.NAME
+    logfile.rotate(log)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         process = subprocess.Popen(  # noqa: S603 - our own program, no argument from outside
@@ -106,20 +102,6 @@ def _launch() -> subprocess.Popen[bytes]:
     # A long-lived parent must collect the daemon's exit code some day, or a zombie stays behind.
     threading.Thread(target=process.wait, name="hfdmd-reaper", daemon=True).start()
     return process
-
-
-def rotate(log: Path) -> None:
-    """Puts a large log aside as `.1`, the one before as `.2`, and so on; the oldest goes."""
-    try:
-        if log.stat().st_size < LOG_MAX_BYTES:
-            return
-    except FileNotFoundError:
-        return
-    for number in range(LOG_KEPT, 0, -1):
-        older = log.with_name(f"{log.name}.{number}")
-        newer = log.with_name(f"{log.name}.{number - 1}") if number > 1 else log
-        if newer.exists():
-            newer.replace(older)
 
 
 def _await(ask: Ask, process: subprocess.Popen[bytes] | None) -> Info:
@@ -143,7 +125,7 @@ def _await(ask: Ask, process: subprocess.Popen[bytes] | None) -> Info:
 
 
 def _log_says() -> str:
-    log = state_dir() / LOG_FILE
+    log = state_dir() / logfile.NAME
     try:
         with open(log, "rb") as stream:
             stream.seek(max(0, os.fstat(stream.fileno()).st_size - _LOG_TAIL_BYTES))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import warnings
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -29,14 +30,17 @@ class Terminal:
     ) -> None:
         self.columns, self.rows = columns, rows
         self.raw = ""
-        self.child = pexpect.spawn(
-            command[0],
-            list(command[1:]),
-            env={**env, "TERM": term, "COLORTERM": "", "LANG": "C.UTF-8"},
-            dimensions=(rows, columns),
-            encoding="utf-8",
-            timeout=DEADLINE_S,
-        )
+        with warnings.catch_warnings():
+            # From Python 3.12 on: forkpty beside threads. The child runs another program at once and takes no lock.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self.child = pexpect.spawn(
+                command[0],
+                list(command[1:]),
+                env={**env, "TERM": term, "COLORTERM": "", "LANG": "C.UTF-8"},
+                dimensions=(rows, columns),
+                encoding="utf-8",
+                timeout=DEADLINE_S,
+            )
 
     def __enter__(self) -> Self:
         return self

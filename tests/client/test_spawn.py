@@ -8,7 +8,7 @@ import signal
 import stat
 from pathlib import Path
 
-from hfdmd_client import spawn
+from hfdmd_client import logfile
 from tests.client.conftest import REPO, Hfdm
 from tests.running import Daemon, until
 
@@ -80,15 +80,29 @@ def test_a_daemon_that_runs_where_nobody_looks(daemon: Daemon) -> None:
 def test_the_log_is_rotated(tmp_path: Path) -> None:
     log = tmp_path / "hfdmd.log"
     for generation in range(6):
-        log.write_bytes(f"{generation}".encode() + b"x" * spawn.LOG_MAX_BYTES)
-        spawn.rotate(log)
+        log.write_bytes(f"{generation}".encode() + b"x" * logfile.MAX_BYTES)
+        logfile.rotate(log)
         assert not log.exists()
     kept = sorted(path.name for path in tmp_path.iterdir())
     assert kept == ["hfdmd.log.1", "hfdmd.log.2", "hfdmd.log.3"]
     assert (tmp_path / "hfdmd.log.1").read_bytes()[:1] == b"5"
     log.write_bytes(b"little")
-    spawn.rotate(log)
+    logfile.rotate(log)
+    logfile.rotate_in_use(log)
     assert log.read_bytes() == b"little"
+
+
+def test_the_log_of_a_running_daemon_is_rotated_by_the_next_command(lone_hfdm: Hfdm) -> None:
+    lone_hfdm("status")
+    log = lone_hfdm.state / "hfdmd.log"
+    with open(log, "ab") as stream:
+        stream.write(b"x" * (4 * logfile.MAX_BYTES))
+    lone_hfdm("status")
+    assert log.stat().st_size < logfile.MAX_BYTES
+    assert log.with_name("hfdmd.log.1").stat().st_size > logfile.MAX_BYTES
+    lone_hfdm("download", REPO, "config.json")
+    assert b"config.json" in log.read_bytes()  # the daemon goes on writing where it was
+    assert not log.read_bytes().startswith(b"\0")
 
 
 def test_stop_and_restart(lone_hfdm: Hfdm) -> None:

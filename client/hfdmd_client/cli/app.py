@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import sys
 from importlib import import_module
-from typing import Any
 
 import click
 
@@ -58,8 +57,8 @@ class _Verbs(click.Group):
         if cmd_name not in _VERBS:
             return None
         module, _, attribute = _VERBS[cmd_name][0].partition(":")
-        found = getattr(import_module(f"hfdmd_client.cli.{module}"), attribute)
-        return found if isinstance(found, click.Command) else _foreign(cmd_name, found)
+        found: click.Command = getattr(import_module(f"hfdmd_client.cli.{module}"), attribute)
+        return found
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -76,23 +75,6 @@ class _Verbs(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
             formatter.write_dl([(name, text) for name, (_, text) in _VERBS.items()])
-
-
-def _foreign(name: str, app: Any) -> click.Command:
-    """A sub-command written with typer, run as it is: it carries its own parser."""
-
-    @click.command(
-        name, add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True}
-    )
-    @click.pass_context
-    def delegate(ctx: click.Context) -> int:
-        try:
-            result = app(args=ctx.args, prog_name=f"hfdm {name}")
-        except SystemExit as error:
-            return error.code if isinstance(error.code, int) else 1
-        return result if isinstance(result, int) else 0
-
-    return delegate
 
 
 EPILOG = """\b
