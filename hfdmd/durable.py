@@ -3,51 +3,70 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 if sys.platform == "darwin":
     import fcntl
 
+NO_SUCH_CALL = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
+"""What a file system answers to a call that it does not know."""
+
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
-def sync_file(descriptor: int) -> None:
+def sync_file(fd: int) -> None:
     """Sync the data of an open file and what is needed to read it back. Raises OSError.
 
     On macOS `fsync` leaves the data in the drive's cache; F_FULLFSYNC does not (fcntl(2) of macOS).
     """
     if sys.platform == "darwin":
-        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+        try:
+            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+        except OSError as error:
+            if error.errno not in NO_SUCH_CALL:
+                raise
+            os.fsync(fd)
     else:
-        os.fdatasync(descriptor)
+        os.fdatasync(fd)
 
 
-def sync_folder(folder: Path | str) -> None:
-    """Sync a folder, so that names made, renamed or removed in it stay so. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def sync_folder(fd: int) -> None:
+    """Sync an open folder, so that names made, renamed or removed in it stay so. Raises OSError.
+
+    Some network file systems refuse to sync folders: there the server keeps them.
+    """
     try:
-        os.fsync(descriptor)
+        if sys.platform == "darwin":
+            sync_file(fd)
+        else:
+            os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (*NO_SUCH_CALL, errno.EBADF):
+            raise
+
+
+def sync_folder_at(folder: Path) -> None:
+    """`sync_folder` for a path. Raises OSError."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sync_folder(fd)
     finally:
-        os.close(descriptor)
+        os.close(fd)
 
 
-def sync_filesystem(folder: Path | str, descriptors: Iterable[int] = ()) -> None:
-    """Sync the whole file system that holds `folder`: for a batch, far cheaper than a sync a file. Raises OSError.
+def sync_file_system(fd: int) -> bool:
+    """Sync everything on the file system that `fd` is on: for a batch, far cheaper than a sync a file.
 
-    Where there is no syncfs(2) (it is Linux's), the open files of the batch and the folder are synced one by one.
+    False where there is no syncfs(2), which is Linux's. Raises OSError.
     """
     if _libc is None:
-        for descriptor in descriptors:
-            sync_file(descriptor)
-        sync_folder(folder)
-        return
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        if _libc.syncfs(opened) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), str(folder))
-    finally:
-        os.close(opened)
+        return False
+    if _libc.syncfs(fd) != 0:
+        number = ctypes.get_errno()
+        if number in NO_SUCH_CALL:
+            return False
+        raise OSError(number, os.strerror(number))
+    return True

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from hfdmd.durable import sync_file, sync_filesystem, sync_folder
+from hfdmd.durable import sync_file, sync_file_system, sync_folder_at
 from hfdmd.record import SCHEMA_VERSION, FileRecord, FileSpec, Record, RepoRecord, RepoSpec
 from hfdmd.wire import validate
 from hfdmd.wire.errors import InvalidField
@@ -208,7 +207,7 @@ class Store:
                     continue
                 if path.parent not in self._folders:
                     path.parent.mkdir(mode=0o700, exist_ok=True)
-                    sync_folder(self.folder)
+                    sync_folder_at(self.folder)
                     self._folders.add(path.parent)
                 temporary = f"{path}.tmp"
                 descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -216,30 +215,35 @@ class Store:
                 os.write(descriptor, data)
                 written.append((temporary, path))
                 if len(descriptors) >= 256:
-                    _sync_all(descriptors, self.folder)
-            _sync_all(descriptors, self.folder)
+                    _sync_all(descriptors)
+            _sync_all(descriptors)
             for temporary, path in written:
                 os.rename(temporary, path)
-            if len(touched) >= _SYNC_EACH_BELOW and sys.platform == "linux":
-                sync_filesystem(self.folder)
-            else:
-                for folder in touched:
-                    if folder in self._folders or folder.exists():
-                        sync_folder(folder)
+            _sync_folders([folder for folder in touched if folder in self._folders or folder.exists()])
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
 
 
-def _sync_all(descriptors: list[int], folder: Path) -> None:
+def _sync_all(descriptors: list[int]) -> None:
     """Sync and close them all."""
-    if len(descriptors) < _SYNC_EACH_BELOW:
+    if len(descriptors) < _SYNC_EACH_BELOW or not sync_file_system(descriptors[0]):
         for descriptor in descriptors:
             sync_file(descriptor)
-    else:
-        sync_filesystem(folder, descriptors)
     while descriptors:
         os.close(descriptors.pop())
+
+
+def _sync_folders(folders: list[Path]) -> None:
+    if len(folders) >= _SYNC_EACH_BELOW:
+        descriptor = os.open(folders[0], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if sync_file_system(descriptor):
+                return
+        finally:
+            os.close(descriptor)
+    for folder in folders:
+        sync_folder_at(folder)
 
 
 def _check(record: Record, path: Path, expected: Path) -> None:

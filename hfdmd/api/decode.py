@@ -75,7 +75,13 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number of JSON")
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_without_doubles, parse_constant=_no_constant)
+def _number(text: str) -> float | int:
+    """`2.0` and `2e0` are the integer 2, as JSON Schema has it; what no double holds exactly stays a float."""
+    number = float(text)
+    return int(number) if number.is_integer() and abs(number) < 2**53 else number
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_without_doubles, parse_constant=_no_constant, parse_float=_number)
 
 
 def query(request: web.Request, params: tuple[Param, ...]) -> dict[str, Any]:

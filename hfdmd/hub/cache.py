@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from hfdmd.durable import sync_folder
 from hfdmd.failure import Failure
 from hfdmd.hub import durable, layout
 from hfdmd.hub.batch import attempt
@@ -109,7 +110,7 @@ class Cache:
             os.chmod(name, durable.natural_mode(blobs), dir_fd=blobs)
             if repo.symlinks:
                 os.rename(name, source.etag, src_dir_fd=blobs, dst_dir_fd=blobs)
-                durable.sync_folder(blobs)
+                sync_folder(blobs)
                 repo.point(spec, source, previous)
             else:
                 repo.move_in(name, spec, source, previous)
@@ -137,7 +138,7 @@ class Cache:
                 if repo.symlinks:
                     for index, name in written.items():
                         os.rename(name, items[index][1].etag, src_dir_fd=blobs, dst_dir_fd=blobs)
-                    durable.sync_folder(blobs)
+                    sync_folder(blobs)
             except OSError:
                 for name in written.values():
                     durable.unlink_quietly(name, blobs)

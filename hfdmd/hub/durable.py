@@ -14,12 +14,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from hfdmd.durable import NO_SUCH_CALL, sync_file, sync_file_system
 from hfdmd.failure import Failure
 from hfdmd.wire.types import Reason
 
 _FULL = errno.ENOSPC, errno.EDQUOT
 _IN_THE_WAY = errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EEXIST, errno.ENOTEMPTY
-_NO_SUCH_CALL = errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP
 _RENAME_NOREPLACE = 1  # Linux: linux/fs.h
 _RENAME_EXCL = 4  # macOS: sys/stdio.h
 _FICLONE = 0x40049409  # Linux: linux/fs.h
@@ -44,40 +44,6 @@ def failure_of(error: OSError, what: str) -> Failure:
     if error.errno in _IN_THE_WAY:
         return Failure(Reason.PATH_TAKEN, f"Something is in the way of {what}: {why}.")
     return Failure(Reason.DISK_ERROR, f"Cannot use {what}: {why}.")
-
-
-def sync_file(fd: int) -> None:
-    """The file's data and metadata, through the drive's own cache where the system can say so (macOS)."""
-    if sys.platform == "darwin":
-        try:
-            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
-            return
-        except OSError as error:
-            if error.errno not in _NO_SUCH_CALL:
-                raise
-    os.fsync(fd)
-
-
-def sync_folder(fd: int) -> None:
-    """The names in a folder. Some network file systems refuse to sync folders: there the server keeps them."""
-    try:
-        sync_file(fd)
-    except OSError as error:
-        if error.errno not in (*_NO_SUCH_CALL, errno.EBADF):
-            raise
-
-
-def sync_file_system(fd: int) -> bool:
-    """Everything on the file system that `fd` is on, in one go. False where there is no such call."""
-    syncfs = _function("syncfs") if sys.platform == "linux" else None
-    if syncfs is None:
-        return False
-    if syncfs(fd) != 0:
-        number = ctypes.get_errno()
-        if number in _NO_SUCH_CALL:
-            return False
-        raise OSError(number, os.strerror(number))
-    return True
 
 
 def sync_files(folder_fd: int, names: Sequence[str]) -> None:
@@ -131,7 +97,7 @@ def rename_new(source_fd: int, source: str, target_fd: int, target: str) -> None
         if function(source_fd, os.fsencode(source), target_fd, os.fsencode(target), flag) == 0:
             return
         number = ctypes.get_errno()
-    if number not in _NO_SUCH_CALL:
+    if number not in NO_SUCH_CALL:
         raise OSError(number, os.strerror(number), target)
     try:
         os.lstat(target, dir_fd=target_fd)
@@ -148,7 +114,7 @@ def copy_file(source_fd: int, target_fd: int, stopped: Callable[[], bool]) -> bo
             fcntl.ioctl(target_fd, _FICLONE, source_fd)
             return True
         except OSError as error:
-            if error.errno not in (*_NO_SUCH_CALL, errno.EXDEV, errno.ENOTTY, errno.EPERM, errno.EBADF):
+            if error.errno not in (*NO_SUCH_CALL, errno.EXDEV, errno.ENOTTY, errno.EPERM, errno.EBADF):
                 raise
     offset = 0
     by_kernel = hasattr(os, "copy_file_range")
@@ -157,7 +123,7 @@ def copy_file(source_fd: int, target_fd: int, stopped: Callable[[], bool]) -> bo
             try:
                 copied = os.copy_file_range(source_fd, target_fd, _COPY_BYTES, offset, offset)
             except OSError as error:
-                if error.errno not in (*_NO_SUCH_CALL, errno.EXDEV, errno.EPERM):
+                if error.errno not in (*NO_SUCH_CALL, errno.EXDEV, errno.EPERM):
                     raise
                 by_kernel = False
                 continue

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from hfdmd.hub.durable import sync_file_system, sync_folder
+from hfdmd.durable import sync_file_system, sync_folder
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _MAX_OPEN = 64  # descriptors kept at once

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from hfdmd.durable import sync_file
 from hfdmd.failure import Failure
 from hfdmd.hub import durable, layout
 from hfdmd.hub.content import Placed, has_content, never
@@ -167,7 +168,7 @@ class LocalDir:
         try:
             if not has_content(fd, source, stopped):
                 return False
-            durable.sync_file(fd)  # whoever wrote it may not have
+            sync_file(fd)  # whoever wrote it may not have
             return True
         finally:
             os.close(fd)

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from hfdmd.durable import sync_file
 from hfdmd.failure import Failure
 from hfdmd.hub import durable, layout
 from hfdmd.hub.content import Placed, has_content, never
@@ -273,7 +274,7 @@ class RepoFolder:
             fd = os.open(temporary, _NEW, 0o666, dir_fd=self.blobs())
             try:
                 durable.copy_file(content, fd, never)
-                durable.sync_file(fd)
+                sync_file(fd)
             finally:
                 os.close(fd)
             os.rename(temporary, name, src_dir_fd=self.blobs(), dst_dir_fd=parent)

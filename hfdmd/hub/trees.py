@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from hfdmd.durable import sync_file
 from hfdmd.hub import durable, layout, names
 from hfdmd.hub.folders import Folders
 from hfdmd.hub.listing import Entry
@@ -60,7 +61,7 @@ def write_tree(inside: Folders, above: tuple[str, ...], commit: str, entries: It
     try:
         try:
             _write(fd, sorted(entries, key=lambda entry: entry.path))
-            durable.sync_file(fd)
+            sync_file(fd)
         finally:
             os.close(fd)
         os.rename(temporary, f"{commit}.json", src_dir_fd=folder, dst_dir_fd=folder)

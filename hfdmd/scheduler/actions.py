@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hfdmd import lifecycle
+from hfdmd.failure import Failure
+from hfdmd.hub.shelf import Placed
 from hfdmd.lifecycle import Stimulus
-from hfdmd.record import FileRecord, Record, RepoRecord
+from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, Source
 from hfdmd.scheduler.queue import key
 from hfdmd.scheduler.threads import in_thread
 from hfdmd.wire.errors import NotAllowedNow, UnknownDownload
@@ -16,6 +19,8 @@ from hfdmd.wire.types import Affected, Download, Reason, RepoDownload, Selector,
 
 if TYPE_CHECKING:
     from hfdmd.scheduler.core import Scheduler
+
+log = logging.getLogger("hfdmd.actions")
 
 Q, D, P, OK, F, C = (
     Status.QUEUED,
@@ -110,8 +115,7 @@ class Actions:
             records: list[Record] = [*files.values(), *repos]
             await scheduler.admission.stop(records)
             try:
-                for file in files.values():
-                    await self._delete_file(file, delete_file=delete_file)
+                await self._remove(list(files.values()), delete_file=delete_file)
                 for record in records:
                     scheduler.forget(record)
             finally:
@@ -301,15 +305,22 @@ class Actions:
                     if child.state is C:
                         scheduler.change(child, Stimulus.RETRY)
 
-    async def _delete_file(self, record: FileRecord, *, delete_file: bool) -> None:
+    async def _remove(self, files: list[FileRecord], *, delete_file: bool) -> None:
+        """Delete part files; with `delete_file` also what was placed, as long as it is what was recorded."""
         scheduler = self._scheduler
-        if record.source is None:
-            return
-        if record.state is not OK:
-            await in_thread(scheduler.shelf.discard_part, record.spec, record.source)
-        placed = scheduler.reports.previous(record)
-        if delete_file and placed is not None:
-            await in_thread(scheduler.shelf.delete, record.spec, record.source, placed)
+        placed: list[tuple[FileSpec, Source, Placed]] = []
+        for record in files:
+            if record.source is None:
+                continue
+            if record.state is not OK:
+                await in_thread(scheduler.shelf.discard_part, record.spec, record.source)
+            there = scheduler.reports.previous(record)
+            if delete_file and there is not None:
+                placed.append((record.spec, record.source, there))
+        if placed:
+            for outcome in await in_thread(scheduler.shelf.delete_all, placed):
+                if isinstance(outcome, Failure):
+                    log.error("a file could not be deleted: %s", outcome.detail)
 
     def _affected(self, matched: list[Record]) -> Affected:
         downloads: list[Download] = []

@@ -14,10 +14,17 @@ class Batcher(Generic[Item, Result]):
     """Calls `work` with all that waits, never two at a time. One item alone waits for nobody.
 
     `work` returns one result an item; a result that is an exception is raised at that item's caller.
+    `abandon` is told of an item whose caller was cancelled while it is at work.
     """
 
-    def __init__(self, work: Callable[[list[Item]], Awaitable[list[Result | Exception]]], at_most: int = 256) -> None:
+    def __init__(
+        self,
+        work: Callable[[list[Item]], Awaitable[list[Result | Exception]]],
+        at_most: int = 256,
+        abandon: Callable[[Item], None] = lambda _: None,
+    ) -> None:
         self._work = work
+        self._abandon = abandon
         self._at_most = at_most
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._runner: asyncio.Task[None] | None = None
@@ -36,6 +43,7 @@ class Batcher(Generic[Item, Result]):
                 self._waiting.remove(waiting[0])
                 future.cancel()
             else:
+                self._abandon(item)
                 await asyncio.wait([future])
                 if not future.cancelled():
                     future.exception()  # seen; the caller is on its way out

@@ -34,6 +34,11 @@ class Hold:
     source: Source
     previous: Placed | None
     lock: Lock | None = None
+    abandoned: bool = False
+
+    def abandon(self) -> None:
+        """Nobody waits for the answer any more: content need not be read to its end."""
+        self.abandoned = True
 
     def release(self) -> None:
         if self.lock is not None:

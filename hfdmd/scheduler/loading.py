@@ -72,7 +72,7 @@ class Loading:
         known: set[Path] = set()
         for record in scheduler.index.files.values():
             if record.synced and record.source is not None and record.state is not Status.DONE:
-                known.add(scheduler.shelf.part_path(record.spec, record.source))
+                known.add(scheduler.shelf.part_place(record.spec))
         try:
             orphans = await in_thread(scheduler.shelf.orphan_parts, known)
             for orphan in orphans:

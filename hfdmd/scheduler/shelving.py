@@ -8,6 +8,7 @@ from hfdmd.record import FileSpec, Source
 from hfdmd.scheduler.batch import Batcher
 from hfdmd.scheduler.drive import LOCKED_RETRY_S, Hold
 from hfdmd.scheduler.threads import in_thread
+from hfdmd.transfer.job import SMALL_FILE_BYTES
 from hfdmd.wire.types import Reason
 
 
@@ -16,8 +17,18 @@ class Shelving:
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
-        self.prepare = Batcher(self._prepare_all)
         self.place_small = Batcher(self._place_all)
+        self._small = Batcher(self._prepare_all, abandon=Hold.abandon)
+
+    async def prepare(self, hold: Hold) -> Placed | None:
+        """Lock the blob, and put in place what is on this machine already; None: it is to be fetched, the lock held.
+
+        Small files go in batches. A large one goes alone, since its content may take long to read.
+        """
+        size = hold.source.size_bytes
+        if size is not None and size <= SMALL_FILE_BYTES:
+            return await self._small(hold)
+        return await Batcher(self._prepare_all, abandon=Hold.abandon)(hold)
 
     async def _prepare_all(self, holds: list[Hold]) -> list[Placed | Exception | None]:
         return await in_thread(self._prepare_in_thread, holds)
@@ -40,7 +51,8 @@ class Shelving:
                 )
             else:
                 locked.append(hold)
-        adopted = self._shelf.adopt([(hold.spec, hold.source, hold.previous) for hold in locked])
+        items = [(hold.spec, hold.source, hold.previous) for hold in locked]
+        adopted = self._shelf.adopt(items, lambda: all(hold.abandoned for hold in locked))
         for hold, outcome in zip(locked, adopted, strict=True):
             results[id(hold)] = outcome
             if outcome is not None:

@@ -11,12 +11,36 @@ from typing import Any
 
 import msgspec
 
-from hfdmd.wire import errors
+from hfdmd.wire import errors, validate
 from hfdmd.wire import types as t
 from hfdmd.wire.routes import JSON, ROUTES, SSE, Param, Route
 
-_ALWAYS = ("unauthorized", "forbidden_origin", "forbidden_host", "internal")
-"""What any call may answer: the access rules come before every handler."""
+_ALWAYS = ("unauthorized", "forbidden_origin", "forbidden_host", "malformed", "invalid_field", "internal")
+"""What any call may answer: the access rules come before every handler, and none takes an unknown parameter."""
+
+_NAMES: dict[str, dict[str, Any]] = {
+    "id": {"minLength": 1},
+    "modelRepo": {"pattern": validate.REPO_ID_PATTERN},
+    "filePath": {"pattern": validate.FILE_PATH_PATTERN, "maxLength": validate.MAX_PATH_BYTES},
+    "revision": {"pattern": validate.REVISION_PATTERN, "maxLength": validate.MAX_REVISION_BYTES},
+    "localDir": {"pattern": validate.LOCAL_DIR_PATTERN, "maxLength": validate.MAX_PATH_BYTES},
+}
+"""What a name may look like, as far as a pattern can say it; `hfdmd.wire.validate` has the last word."""
+
+_GOES_WITH_REPO = {name: ["modelRepo"] for name in ("filePath", "revision", "repoType", "localDir")}
+_SELECTS = {
+    "oneOf": [{"required": ["id"]}, {"required": ["modelRepo"]}, {"required": ["all"]}],
+    "dependentRequired": _GOES_WITH_REPO,
+}
+_RULES: dict[str, dict[str, Any]] = {
+    "Selector": _SELECTS,
+    "DeleteRequest": _SELECTS,
+    "ReorderRequest": {**_SELECTS, "allOf": [{"oneOf": [{"required": ["priority"]}, {"required": ["position"]}]}]},
+    "DownloadRequest": {
+        "not": {"required": ["filePath"], "anyOf": [{"required": ["include"]}, {"required": ["exclude"]}]}
+    },
+}
+"""Which fields go together in what a client asks."""
 
 _EVENTS = (t.Download, t.RepoDownload, t.Removed, t.End)
 
@@ -34,6 +58,8 @@ def document(version: str) -> dict[str, Any]:
         bodies += [kind for body in route.answers.values() for kind in _kinds(body)]
         bodies += [param.schema for param in route.query]
     schemas, components = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
+    for name, rules in _RULES.items():
+        _add_rules(components[name], rules)
     by_type = {_key(body): schema for body, schema in zip(bodies, schemas, strict=True)}
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
@@ -86,6 +112,22 @@ def _operation(route: Route, by_type: dict[str, Any]) -> dict[str, Any]:
     return operation
 
 
+def _add_rules(schema: dict[str, Any], rules: dict[str, Any]) -> None:
+    """What the types alone do not say about a body: the look of names, and which fields go together."""
+    schema.update(rules)
+    for name, look in _NAMES.items():
+        found = schema["properties"].get(name)
+        if found is not None:
+            texts = [kind for kind in found.get("anyOf", [found]) if kind.get("type") == "string"]
+            texts[0].update(look)
+    for name in ("include", "exclude"):
+        for kind in schema["properties"].get(name, {}).get("anyOf", []):
+            if kind["type"] == "array":
+                kind["items"]["pattern"] = validate.GLOB_PATTERN
+    if "all" in schema["properties"]:
+        schema["properties"]["all"]["enum"] = [True]
+
+
 _SUCCESS = {200: "As it stands.", 202: "Queued by this call."}
 
 
@@ -96,7 +138,7 @@ def _parameter(param: Param, by_type: dict[str, Any]) -> dict[str, Any]:
         "in": "query",
         "required": param.required,
         "description": param.description + aliases,
-        "schema": by_type[_key(param.schema)],
+        "schema": by_type[_key(param.schema)] | _NAMES.get(param.name, {}),
     }
 
 

@@ -15,6 +15,19 @@ MAX_PATH_BYTES = 4096
 MAX_NAME_BYTES = 255
 MAX_REVISION_BYTES = 244  # git's own limit for a ref name within a 255-byte file name and its lock suffix
 
+# The same rules as patterns of JSON Schema, for the OpenAPI document. They cannot count bytes.
+_PART = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
+_LETTER = r"[^/\\\u0000-\u001f\u007f-\u009f\u2028\u2029]"
+_FOLDER_LETTER = r"[^/\u0000-\u001f\u007f-\u009f\u2028\u2029]"
+_REF_LETTER = r"[^/\u0000-\u0020\u007f-\u009f\u2028\u2029~^:?*\[\\]"
+_NO_DOTS = r"(?!\.{1,2}(?:/|$))"
+_REF_PART = rf"(?!\.)(?![^/]*\.(?:lock)?(?:/|$)){_REF_LETTER}+"
+REPO_ID_PATTERN = rf"^(?!.*(?:--|\.\.))(?!.*\.git(?:/|$)){_PART}(?:/{_PART})?$"
+FILE_PATH_PATTERN = rf"^(?![A-Za-z]:){_NO_DOTS}{_LETTER}{{1,255}}(?:/{_NO_DOTS}{_LETTER}{{1,255}})*$"
+REVISION_PATTERN = rf"^(?!.*(?:\.\.|@\{{)){_REF_PART}(?:/{_REF_PART})*$"
+LOCAL_DIR_PATTERN = rf"^/(?:{_NO_DOTS}{_FOLDER_LETTER}{{1,255}}(?:/{_NO_DOTS}{_FOLDER_LETTER}{{1,255}})*)?$"
+GLOB_PATTERN = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"
+
 _REPO_PART = re.compile(
     r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?|[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
 )
@@ -104,7 +117,7 @@ def local_dir(value: str, field: str = "localDir") -> str:
 
 def glob(value: str, field: str) -> str:
     """`value` if it can be a glob of repo paths. Raises `InvalidField`."""
-    if not value or not _encodable(value) or _CONTROL.search(value) or len(value.encode()) > 1024:
+    if not value or not _encodable(value) or _CONTROL.search(value) or len(value) > 1024:
         raise InvalidField(f"{field} must hold globs like '*.safetensors', not {_shown(value)}", field=field)
     return value
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hfdmd import durable as everywhere
 from hfdmd.hub import durable
 from hfdmd.hub.folders import Folders, make_folders
 
@@ -82,8 +83,8 @@ def test_syncing_without_a_call_for_the_whole_file_system(tmp_path: Path, monkey
         (tmp_path / name).write_text(name)
     with Folders(tmp_path) as inside:
         durable.sync_files(inside.open(()), list("abcdefgh"))
-        monkeypatch.setattr(durable, "_function", lambda name: None)
-        assert not durable.sync_file_system(inside.open(()))
+        monkeypatch.setattr(everywhere, "_libc", None)
+        assert not everywhere.sync_file_system(inside.open(()))
         durable.sync_files(inside.open(()), list("abcdefgh"))
         with pytest.raises(FileNotFoundError):
             durable.sync_files(inside.open(()), ["a", "gone", *"bcdef"])
