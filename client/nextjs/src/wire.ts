@@ -225,7 +225,8 @@ export interface components {
          * @description Body or query of `DELETE /api/download`.
          */
         DeleteRequest: {
-            all?: boolean;
+            /** @enum {boolean} */
+            all?: true;
             /** @default false */
             deleteFile?: boolean;
             filePath?: string;
@@ -235,7 +236,7 @@ export interface components {
             repoType?: components["schemas"]["RepoType"];
             revision?: string;
             status?: components["schemas"]["Status"];
-        };
+        } & (unknown | unknown | unknown);
         /**
          * Download
          * @description One file of one repo at one revision, as the API shows it.
@@ -372,8 +373,9 @@ export interface components {
          * ReorderRequest
          * @description Body of `PATCH /api/download`: a selector and exactly one of `priority` and `position`.
          */
-        ReorderRequest: {
-            all?: boolean;
+        ReorderRequest: ({
+            /** @enum {boolean} */
+            all?: true;
             filePath?: string;
             id?: string;
             localDir?: string;
@@ -383,7 +385,7 @@ export interface components {
             repoType?: components["schemas"]["RepoType"];
             revision?: string;
             status?: components["schemas"]["Status"];
-        };
+        } & (unknown | unknown)) & (unknown | unknown | unknown);
         /**
          * RepoDownload
          * @description One request for many files of a repo, summed up over them.
@@ -453,7 +455,8 @@ export interface components {
          * @description Which downloads an action is for; an omitted field matches any value.
          */
         Selector: {
-            all?: boolean;
+            /** @enum {boolean} */
+            all?: true;
             filePath?: string;
             id?: string;
             localDir?: string;
@@ -461,7 +464,7 @@ export interface components {
             repoType?: components["schemas"]["RepoType"];
             revision?: string;
             status?: components["schemas"]["Status"];
-        };
+        } & (unknown | unknown | unknown);
         /**
          * Settings
          * @description What may change while the daemon runs, as it now stands.
@@ -1113,6 +1116,15 @@ export interface operations {
                     "application/json": components["schemas"]["Health"];
                 };
             };
+            /** @description `malformed` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unauthorized` */
             401: {
                 headers: {
@@ -1124,6 +1136,15 @@ export interface operations {
             };
             /** @description `unauthorized` or `forbidden_origin` or `forbidden_host` */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_field` */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1171,6 +1192,15 @@ export interface operations {
                     "application/json": components["schemas"]["Info"];
                 };
             };
+            /** @description `malformed` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unauthorized` */
             401: {
                 headers: {
@@ -1182,6 +1212,15 @@ export interface operations {
             };
             /** @description `unauthorized` or `forbidden_origin` or `forbidden_host` */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_field` */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1218,6 +1257,15 @@ export interface operations {
                     "application/json": Record<string, never>;
                 };
             };
+            /** @description `malformed` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unauthorized` */
             401: {
                 headers: {
@@ -1229,6 +1277,15 @@ export interface operations {
             };
             /** @description `unauthorized` or `forbidden_origin` or `forbidden_host` */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_field` */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1729,6 +1786,15 @@ export interface operations {
                     "application/json": components["schemas"]["Settings"];
                 };
             };
+            /** @description `malformed` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unauthorized` */
             401: {
                 headers: {
@@ -1740,6 +1806,15 @@ export interface operations {
             };
             /** @description `unauthorized` or `forbidden_origin` or `forbidden_host` */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_field` */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1863,6 +1938,15 @@ export interface operations {
                     "text/plain; version=0.0.4": string;
                 };
             };
+            /** @description `malformed` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unauthorized` */
             401: {
                 headers: {
@@ -1874,6 +1958,15 @@ export interface operations {
             };
             /** @description `unauthorized` or `forbidden_origin` or `forbidden_host` */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_field` */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };

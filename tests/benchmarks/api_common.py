@@ -1,0 +1,69 @@
+"""What the API's benchmarks share: CPU and memory of a process, percentiles, the table, the JSON file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured number beside what issue it is to meet."""
+
+    name: str
+    value: float
+    unit: str
+    at_most: float | None = None
+    at_least: float | None = None
+
+    @property
+    def holds(self) -> bool:
+        return (self.at_most is None or self.value <= self.at_most) and (
+            self.at_least is None or self.value >= self.at_least
+        )
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds of a process so far, user and system."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+
+
+def rss_bytes(pid: int, field: str = "VmRSS") -> int:
+    """Resident memory; `VmHWM` is the most that it ever was."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) * 1024
+    raise ValueError(f"no {field} of {pid}")
+
+
+def percentile(values: Sequence[float], part: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, math.ceil(part * len(ordered)) - 1)]
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    arguments = argparse.ArgumentParser(description=description)
+    arguments.add_argument("--json", metavar="FILE", help="write the figures there")
+    return arguments
+
+
+def report(title: str, figures: Sequence[Figure], file: str | None) -> int:
+    """Print the table, write the JSON; 1 when a figure does not hold."""
+    print(f"\n{title}")
+    for figure in figures:
+        bound = f"<= {figure.at_most:g}" if figure.at_most is not None else ""
+        bound = f">= {figure.at_least:g}" if figure.at_least is not None else bound
+        mark = "" if not bound else "ok" if figure.holds else "NOT MET"
+        print(f"  {figure.name:<58} {figure.value:>12,.2f} {figure.unit:<8} {bound:>10} {mark}")
+    if file is not None:
+        rows = [{**asdict(figure), "holds": figure.holds} for figure in figures]
+        Path(file).write_text(json.dumps({"title": title, "figures": rows}, indent=2) + "\n")
+    return 0 if all(figure.holds for figure in figures) else 1
