@@ -58,6 +58,7 @@ export class Link {
     this.#post({ is: "hello", from: this.#self });
     navigator.locks
       .request(name, { signal }, () => {
+        if (signal.aborted) return; // left in the moment in which the lock came
         this.#lead();
         return new Promise<void>((release) => signal.addEventListener("abort", () => release()));
       })

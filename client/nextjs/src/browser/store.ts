@@ -52,6 +52,7 @@ export class Store {
   readonly #lookups = new Map<string, boolean>();
   #snapshot: Snapshot = EMPTY;
   #ready = false;
+  #watching: AbortController | undefined;
   #places: ReturnType<typeof setTimeout> | undefined;
   #frame: number | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -145,21 +146,19 @@ export class Store {
   }
 
   #start(): void {
-    addEventListener("pagehide", this.#onHide);
-    addEventListener("pageshow", this.#onShow);
+    const { signal } = (this.#watching = new AbortController());
+    const on = (type: string, run: () => void) => addEventListener(type, run, { capture: true, signal });
+    // A page kept for the back button, or frozen, must keep neither the stream nor the lock that others wait for.
+    for (const type of ["pagehide", "freeze"]) on(type, () => this.#link.leave());
+    for (const type of ["pageshow", "resume"]) on(type, () => this.#link.join());
     this.#link.join();
   }
 
   #stop(): void {
-    removeEventListener("pagehide", this.#onHide);
-    removeEventListener("pageshow", this.#onShow);
+    this.#watching?.abort();
     this.#link.leave();
     this.#ready = false;
   }
-
-  // A page kept for the back button must not keep the stream, nor the lock that others wait for.
-  readonly #onHide = () => this.#link.leave();
-  readonly #onShow = (event: PageTransitionEvent) => event.persisted && this.#link.join();
 
   /** Tells React at the next frame, however much is heard until then; by a timer too, since frames sleep in hidden tabs. */
   #schedule(): void {

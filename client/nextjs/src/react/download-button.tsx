@@ -38,7 +38,7 @@ const ICONS: Record<ItemState, string> = {
   failed: icons.retry,
 };
 
-const SOLID = "bg-[color:var(--hf)] text-white shadow-sm hover:brightness-110";
+const SOLID = "bg-[color:var(--hf)] shadow-sm hover:brightness-110";
 const SOFT = join(TINTED, "hover:brightness-95");
 
 /** A button that starts a download and shows it, live; it pauses, resumes and retries it too. */
@@ -109,7 +109,7 @@ export function DownloadButton(props: DownloadButtonProps) {
           {state === "resolving" && (
             <span aria-hidden className={join("absolute inset-0 -z-10 motion-safe:animate-pulse", FILLED)} />
           )}
-          <span className={join("flex min-w-0 items-center gap-2", !idle && TINTED_TEXT)}>
+          <span className={join("flex min-w-0 items-center gap-2", idle ? "text-white" : TINTED_TEXT)}>
             <Icon path={ICONS[state]} />
             <span aria-hidden className="truncate">
               {label()}

@@ -9,7 +9,7 @@ import * as icons from "./icons.js";
 import { fill } from "./messages.js";
 import { QueueRow } from "./queue-row.js";
 import { useAllWords } from "./queue-words.js";
-import { FAINT, FOCUS, HOVER, HUE, join, LINE, MUTED, PRESS, TINTED, TINTED_TEXT } from "./styles.js";
+import { FAINT, FOCUS, FOCUS_WITHIN, HOVER, HUE, join, LINE, MUTED, PRESS, TINTED, TINTED_TEXT } from "./styles.js";
 import { useDownloads, useInfo } from "./use-downloads.js";
 import type { Status } from "../wire.js";
 
@@ -121,7 +121,7 @@ export function DownloadQueue({ basePath, className, showInTitle = false, pageSi
             </button>
           ))}
         </div>
-        <label className={join("flex h-8 w-full items-center gap-2 rounded-full px-3 sm:w-52", FAINT)}>
+        <label className={join("flex h-8 w-full items-center gap-2 rounded-full px-3 sm:w-52", FAINT, FOCUS_WITHIN)}>
           <Icon path={icons.search} />
           <input
             type="search"

@@ -19,9 +19,9 @@ const unit = (locale: string, value: number, name: string, digits = 0) =>
 
 const SIZES = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte", "petabyte"];
 
-function scaled(locale: string, bytes: number, per: string): string {
-  let step = 0;
-  let value = bytes;
+function scaled(locale: string, bytes: number, per: string, from: number): string {
+  let step = from;
+  let value = bytes / 1000 ** from;
   // 999.5 kB would be shown as 1,000 kB: the next unit starts there.
   while (value >= 999.5 && step < SIZES.length - 1) {
     value /= 1000;
@@ -30,8 +30,8 @@ function scaled(locale: string, bytes: number, per: string): string {
   return unit(locale, value, SIZES[step] + per, step > 1 && value < 99.95 ? 1 : 0);
 }
 
-export const formatBytes = (bytes: number, locale: string) => scaled(locale, bytes, "");
-export const formatRate = (bytesPerSecond: number, locale: string) => scaled(locale, bytesPerSecond, "-per-second");
+export const formatBytes = (bytes: number, locale: string) => scaled(locale, bytes, "", 0);
+export const formatRate = (bytesPerSecond: number, locale: string) => scaled(locale, bytesPerSecond, "-per-second", 1);
 
 /** At most 100 only when it is: the daemon rounds down, and so does this. */
 export const formatPercent = (percent: number, locale: string) =>

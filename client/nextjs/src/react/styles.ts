@@ -34,8 +34,10 @@ export const MUTED = "text-[color:color-mix(in_oklab,currentColor_72%,transparen
 export const LINE = "border-[color:color-mix(in_oklab,currentColor_14%,transparent)]";
 export const FAINT = "bg-[color:color-mix(in_oklab,currentColor_5%,transparent)]";
 export const HOVER = "hover:bg-[color:color-mix(in_oklab,currentColor_9%,transparent)]";
-export const FOCUS =
-  "outline-none focus-visible:outline focus-visible:outline-2 focus-visible:outline-offset-2 focus-visible:outline-[color:var(--hfdmd-accent,#2563eb)]";
+/** In the colour of the text around, which differs from what the ring stands on. */
+export const FOCUS = "focus-visible:outline focus-visible:outline-2 focus-visible:outline-offset-2";
+/** For what holds the element that has the focus. */
+export const FOCUS_WITHIN = "focus-within:outline focus-within:outline-2 focus-within:outline-offset-2";
 export const PRESS = "motion-safe:transition motion-safe:duration-150 motion-safe:active:scale-95";
 /** A bar's fill moves between two updates of the stream, four a second. */
 export const FILL =

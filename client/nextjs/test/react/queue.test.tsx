@@ -214,6 +214,7 @@ test("numbers for a person", () => {
     "26.2 MB",
     "8 GB",
   ]);
+  expect([0, 600, 999_499].map((n) => formatRate(n, "en"))).toEqual(["0 kB/s", "1 kB/s", "999 kB/s"]);
   expect(formatRate(1_500_000, "de")).toBe("1,5 MB/s");
   expect([99.9, 100, 0.4].map((n) => formatPercent(n, "en"))).toEqual(["99%", "100%", "0%"]);
   expect([3, 59.6, 90, 3599, 3700, 36_000, 400_000].map((n) => formatDuration(n, "en"))).toEqual([
