@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -121,7 +122,13 @@ def _hash(*parts: str | None) -> str:
 
 def rfc3339(epoch_s: float) -> str:
     """Seconds since the epoch as RFC 3339 in UTC, always with microseconds, so that texts compare as times do."""
-    return datetime.fromtimestamp(epoch_s, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    micros = round(epoch_s * 1e6)
+    return f"{_seconds(micros // 1_000_000)}.{micros % 1_000_000:06}Z"
+
+
+@lru_cache(maxsize=4)
+def _seconds(epoch_s: int) -> str:
+    return datetime.fromtimestamp(epoch_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 TrackerStatus = Literal["queued", "in-progress", "paused", "done", "failed", "cancelled"]

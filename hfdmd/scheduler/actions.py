@@ -96,6 +96,7 @@ class Actions:
             elif position is not None:
                 for offset, record in enumerate(queued):
                     self._move(record, position + offset)
+            self._scheduler.admission.queue.recount()
             self._scheduler.admission.kick()
             await self._scheduler.store.flush()
             return self._affected(matched)

@@ -140,7 +140,8 @@ class Admission:
         self._units[unit].add(record.id)
         drive = Drive(self._scheduler, record, unit, weight)
         self.drives[record.id] = drive
-        scheduler.change(record, Stimulus.START, phase=Phase.RESOLVING, keep=not small)
+        phase = Phase.TRANSFERRING if small else Phase.RESOLVING
+        scheduler.change(record, Stimulus.START, phase=phase, keep=not small)
         drive.task = scheduler.spawn(self._drive(drive), f"drive {record.id}")
         scheduler.sampler.wake()
         return weight

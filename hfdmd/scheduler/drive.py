@@ -104,7 +104,8 @@ class Drive:
     async def _fetch(self, source: Source, target: Target | None, previous: Placed | None) -> Placed:
         record, scheduler = self.record, self.scheduler
         small = source.size_bytes is not None and source.size_bytes <= SMALL_FILE_BYTES and not record.synced
-        scheduler.reports.phase(record, Phase.TRANSFERRING, keep=not small)
+        if record.phase is not Phase.TRANSFERRING:
+            scheduler.reports.phase(record, Phase.TRANSFERRING, keep=not small)
         part = Path() if small else await in_thread(scheduler.shelf.part_path, record.spec, source)
         job = Job(
             id=record.id,

@@ -40,6 +40,7 @@ class Index:
         self.repos: dict[str, RepoRecord] = {}
         self.sums: dict[str, Sums] = {}
         self.counts: Counter[Status] = Counter()
+        self.queued: dict[str, None] = {}
         self._shares: dict[str, _Share] = {}
         self._by_repo: dict[str, dict[str, None]] = {}
         self._order: list[tuple[str, str]] | None = []
@@ -100,6 +101,11 @@ class Index:
 
     def _apply(self, share: _Share, file_id: str, sign: int) -> None:
         self.counts[share.status] += sign
+        if share.status is Status.QUEUED:
+            if sign > 0:
+                self.queued[file_id] = None
+            else:
+                del self.queued[file_id]
         for repo_id in share.repos:
             sums = self.sums.get(repo_id)
             if sums is None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import heapq
+import math
+import time
 from collections.abc import Callable, Iterable
 
 from hfdmd.record import FileRecord, Record, RepoRecord
@@ -10,6 +12,8 @@ from hfdmd.scheduler.index import Index
 from hfdmd.wire.types import QUEUE_POSITIONS_SHOWN, Status
 
 Key = tuple[int, float, str]
+
+_COUNT_EVERY_S = 50e-6  # per queued download, some fifty times what counting it costs
 
 
 def key(record: Record) -> Key:
@@ -54,11 +58,13 @@ class Queue:
         self._singles = Heap(self._single_key)
         self._repos = Heap(self._repo_key)
         self._files_of: dict[str, Heap] = {}
-        self._positions: dict[str, int] | None = None
+        self._positions: dict[str, int] = {}
+        self._counted_at = -math.inf
+        self._stale = True
 
     def offer(self, record: Record) -> None:
         """The record may have become ready to start, or its place in the queue changed."""
-        self._positions = None
+        self._stale = True
         if isinstance(record, RepoRecord):
             self._repos.push(key(record))
             return
@@ -72,7 +78,12 @@ class Queue:
 
     def changed(self) -> None:
         """Something left the queue: positions are to be counted anew."""
-        self._positions = None
+        self._stale = True
+
+    def recount(self) -> None:
+        """A person changed the order: positions are to be right at once."""
+        self._stale = True
+        self._counted_at = -math.inf
 
     def next_unit(self, active: Iterable[str]) -> Record | None:
         """The file or repo download that gets the next free slot; one of `active` has one already."""
@@ -89,11 +100,19 @@ class Queue:
         return None if item is None else self._index.files[item[2]]
 
     def positions(self) -> dict[str, int]:
-        """Positions of the first queued downloads, 1 is next."""
-        if self._positions is None:
-            queued = [key(record) for record in self._index.files.values() if record.state is Status.QUEUED]
-            first = heapq.nsmallest(QUEUE_POSITIONS_SHOWN, queued)
+        """Positions of the first queued downloads, 1 is next.
+
+        Counted at most a few times a second, and more seldom the longer the queue: with every event they would cost
+        more than the downloads.
+        """
+        queued = self._index.queued
+        now = time.monotonic()
+        if self._stale and now - self._counted_at > len(queued) * _COUNT_EVERY_S:
+            files = self._index.files
+            first = heapq.nsmallest(QUEUE_POSITIONS_SHOWN, (key(files[file_id]) for file_id in queued))
             self._positions = {item[2]: number for number, item in enumerate(first, 1)}
+            self._counted_at = now
+            self._stale = False
         return self._positions
 
     def _first(self, heap: Heap, taken: set[str]) -> Key | None:
