@@ -114,6 +114,5 @@ async def _once(job: Job, transport: HttpTransport, budget: Budget, limiter: Lim
         return bytes(sink.data[: sink.got])
     finally:
         sink.close()
-        job.meter.received_bytes += sink.got
         job.meter.connections = 0
         budget.give()
