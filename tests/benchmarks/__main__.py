@@ -15,7 +15,7 @@ from tests.benchmarks import measure_busy, measure_clients, measure_large, measu
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.machine import load
 from tests.benchmarks.page import write
-from tests.benchmarks.report import Section, goals_table, plain, shown
+from tests.benchmarks.report import Section, all_goals, plain, shown
 
 MEASUREMENTS: dict[str, Callable[[Bench], Section]] = {
     "http": measure_large.unlimited_http,
@@ -52,7 +52,7 @@ def main() -> int:
         shutil.rmtree(work, ignore_errors=True)
         shutil.rmtree(ram, ignore_errors=True)
     goals = [goal for section in sections for goal in section.goals]
-    print(f"\n{plain(goals_table(goals, 'All goals'))}")
+    print(f"\n{plain(all_goals(sections, 'All goals'))}")
     print(f"\n  {time.monotonic() - began:.0f} s; load before {load_before:.1f}, after {load():.1f}")
     if options.json:
         content = [{"name": s.name, "goals": [g.row for g in s.goals], "raw": s.raw} for s in sections]

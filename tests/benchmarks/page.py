@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.benchmarks.contenders import versions
 from tests.benchmarks.machine import described
 from tests.benchmarks.plot import svg
-from tests.benchmarks.report import Section, Table, goals_table
+from tests.benchmarks.report import Section, Table, all_goals
 
 DOCS = Path(__file__).parents[2] / "docs"
 PLOTS = "benchmarks"
@@ -33,7 +33,7 @@ def write(sections: Sequence[Section], disk: Path, rounds: int, took_s: float, l
         f"Machine: {described(disk)}. Peers: {versions()}. {rounds} rounds, {took_s / 60:.0f} minutes,"
         f" load average before the run {load_before:.1f}.\n",
         f"## Goals: {len(goals) - missed} of {len(goals)} reached\n",
-        _markdown(goals_table(goals, "")),
+        _markdown(all_goals(sections, "")),
     ]
     for section in sections:
         parts += [f"\n## {section.title}\n", f"{section.text}\n"]

@@ -104,6 +104,12 @@ def goals_table(goals: Sequence[Goal], title: str = "Goals") -> Table:
     return Table(title, ("goal", "measured", "limit", ""), [goal.row for goal in goals])
 
 
+def all_goals(sections: Sequence[Section], title: str) -> Table:
+    """The goals of all sections, each beside its section's name."""
+    rows = [[f"{section.name}: {goal.row[0]}", *goal.row[1:]] for section in sections for goal in section.goals]
+    return Table(title, ("goal", "measured", "limit", ""), rows)
+
+
 def shown(section: Section) -> str:
     """A section for a terminal."""
     parts = [f"\n{section.title}", *[plain(table) for table in section.tables]]
