@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp_sse import EventSourceResponse
 
 from hfdmd.api import problems
@@ -40,6 +40,20 @@ class Stream(EventSourceResponse):
     def __init__(self) -> None:
         super().__init__(ping_interval=PING_S, send_timeout=SEND_TIMEOUT_S)
         self.headers.update(HEADERS)
+
+    @property
+    def takes_chunks(self) -> bool:
+        """Whether the body is chunked: not over HTTP/1.0."""
+        return self._req is not None and self._req.version >= HttpVersion11
+
+    def send_at_once(self, chunk: bytes) -> bool:
+        """Hand a chunk to the transport if nothing waits there. False: the peer is not ready for it."""
+        request = self._req
+        transport = request.transport if request is not None else None
+        if transport is None or transport.is_closing() or transport.get_write_buffer_size():
+            return False
+        transport.write(chunk)
+        return True
 
     async def send_frames(self, data: bytes) -> None:
         """Write frames as they are. Raises ConnectionError or TimeoutError for a peer that is gone or stuck."""
@@ -103,6 +117,8 @@ async def _tell(stream: Stream, listener: Listener, scope: Scope, records: list[
         if pending:
             await stream.send_frames(bytes(pending))
             pending.clear()
+        if stream.takes_chunks:
+            listener.direct = stream.send_at_once
         await listener.wait()
     final = reason not in ("lagging", "shutdown")
     pending += frame("end", End(reason=reason), _final_id(scope.present()) if final else f"end:{reason}")

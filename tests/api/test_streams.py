@@ -318,16 +318,20 @@ def test_the_accept_header_is_read_in_any_form(daemon: Daemon) -> None:
     assert plain.json["downloads"] == []
 
 
-def test_a_stream_over_http_1_0_is_not_chunked(daemon: Daemon) -> None:
-    daemon.until_status(daemon.ask("own/small", "b.txt")["id"], "done")
+def test_a_stream_over_http_1_0_is_not_chunked(daemon: Daemon, hub: HubServer) -> None:
+    hub.rate_bytes_per_s = 20_000_000
+    ask_big(daemon)
     raw = daemon.connect()
-    raw.sendall(b"GET /api/progress?modelRepo=own/small HTTP/1.0\r\nAccept: text/event-stream\r\n\r\n")
+    raw.sendall(b"GET /api/progress?modelRepo=own/big HTTP/1.0\r\nAccept: text/event-stream\r\n\r\n")
     with raw.makefile("rb") as received:
         text = received.read()
     raw.close()
-    assert b"chunked" not in text.lower()
-    assert text.endswith(b"\n\n")
-    assert b"\nevent: end\n" in text
+    headers, _, body = text.partition(b"\r\n\r\n")
+    assert b"chunked" not in headers.lower()
+    lines = body.replace(b"\r\n", b"\n").split(b"\n")
+    assert {line.partition(b": ")[0] for line in lines} <= {b"", b"retry", b"id", b"event", b"data", b": ping"}
+    assert lines.count(b"event: progress") > 4
+    assert body.endswith(b'data: {"reason":"idle"}\n\n')
 
 
 def test_a_large_file_may_be_watched_by_many_at_once(daemon: Daemon, hub: HubServer) -> None:
