@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar, Unpack, overload
 
 from hfdmd.wire import types as t
 from hfdmd.wire.endpoint import Place
-from hfdmd.wire.errors import Loading, UnknownDownload
+from hfdmd.wire.errors import HubRefused, HubUnavailable, Loading, UnknownDownload
 from hfdmd_client import async_transport, calls, handshake, transport, where
 from hfdmd_client.client import (
     DEFAULT_TIMEOUT_S,
@@ -19,13 +19,14 @@ from hfdmd_client.client import (
     IDLE_POLL_S,
     LOADING_PATIENCE_S,
     SPAWN_AFTER_S,
+    UPDATE_PATIENCE_S,
     named,
 )
 from hfdmd_client.errors import DaemonUnreachable, DownloadFailed, describe
 from hfdmd_client.exchange import ConnectionLost
 from hfdmd_client.options import FileOptions, RepoOptions, Selection, Selector, StrPath, normalised
 from hfdmd_client.patience import Patience, deadline
-from hfdmd_client.view import FINAL, Event, View
+from hfdmd_client.view import FINAL, Event, Item, View
 
 T = TypeVar("T")
 
@@ -141,13 +142,33 @@ class AsyncClient:
     ) -> t.Download | t.RepoDownload:
         """As `Client.download`: asks and waits until it is done. `on_progress` is called in the loop."""
         last = first = await self._call(calls.download(model_repo, file_path, **normalised({"retry": True, **options})))
-        async with aclosing(self.follow(first, timeout_s=timeout_s)) as states:
-            async for last in states:
-                if on_progress is not None:
-                    on_progress(last)
-        if last.status is not t.Status.DONE:
-            raise DownloadFailed(last)
-        return last
+        may_be_old = bool(options.get("update")) and first.commit is not None
+        while True:
+            async with aclosing(self.follow(last, timeout_s=timeout_s)) as states:
+                async for last in states:
+                    if on_progress is not None:
+                        on_progress(last)
+            if last.status is not t.Status.DONE:
+                raise DownloadFailed(last)
+            if may_be_old:
+                last = await self.updated(last)
+            if last.status is t.Status.DONE:
+                return last
+
+    async def updated(self, item: Item) -> Item:
+        """As `Client.updated`: `item` once the daemon has looked for a newer commit."""
+        if item.revision == item.commit:
+            return item
+        page = calls.files(item.model_repo, item.revision, item.repo_type.value, None, limit=1)
+        try:
+            newest = (await self._call(page)).commit
+        except (HubRefused, HubUnavailable):
+            return item
+        waiting = Patience(None, deadline(UPDATE_PATIENCE_S))
+        while item.status is t.Status.DONE and item.commit != newest:
+            await asyncio.sleep(waiting.wait_s())
+            item = await self._call(calls.one(calls.selector(id=item.id)))
+        return item
 
     # looking
 

@@ -11,13 +11,13 @@ from typing import Any, Self, TypeVar, Unpack, overload
 
 from hfdmd.wire import types as t
 from hfdmd.wire.endpoint import Place
-from hfdmd.wire.errors import Loading, UnknownDownload
+from hfdmd.wire.errors import HubRefused, HubUnavailable, Loading, UnknownDownload
 from hfdmd_client import calls, handshake, logfile, transport, where
 from hfdmd_client.errors import DaemonUnreachable, DownloadFailed, describe
 from hfdmd_client.exchange import ConnectionLost
 from hfdmd_client.options import FileOptions, RepoOptions, Selection, Selector, StrPath, normalised
 from hfdmd_client.patience import Patience, deadline
-from hfdmd_client.view import FINAL, Event, View
+from hfdmd_client.view import FINAL, Event, Item, View
 
 T = TypeVar("T")
 
@@ -25,6 +25,7 @@ DEFAULT_TIMEOUT_S = 60.0
 GIVE_UP_AFTER_S = 60.0
 LOADING_PATIENCE_S = 15.0
 IDLE_POLL_S = 2.0
+UPDATE_PATIENCE_S = 15.0
 SPAWN_AFTER_S = 5.0
 """A daemon that vanished is given so long to be restarted by whoever runs it, before a client starts one."""
 
@@ -157,12 +158,37 @@ class Client:
         cancelled, `WaitTimeout` after `timeout_s` seconds (the download goes on). A pause is reported and waited out.
         """
         last = first = self._call(calls.download(model_repo, file_path, **normalised({"retry": True, **options})))
-        for last in self.follow(first, timeout_s=timeout_s):
-            if on_progress is not None:
-                on_progress(last)
-        if last.status is not t.Status.DONE:
-            raise DownloadFailed(last)
-        return last
+        may_be_old = bool(options.get("update")) and first.commit is not None
+        while True:
+            for state in self.follow(last, timeout_s=timeout_s):
+                last = state
+                if on_progress is not None:
+                    on_progress(last)
+            if last.status is not t.Status.DONE:
+                raise DownloadFailed(last)
+            if may_be_old:
+                last = self.updated(last)
+            if last.status is t.Status.DONE:
+                return last
+
+    def updated(self, item: Item) -> Item:
+        """`item`, asked for with `update=True` and done before, as it stands once the daemon has looked for a newer
+        commit: done at what the revision points at now, or on its way there.
+
+        A Hub that does not answer, or no longer has it, leaves what is here as it is. Raises `WaitTimeout` when the
+        daemon does not move to a newer commit that the Hub has.
+        """
+        if item.revision == item.commit:
+            return item
+        try:
+            newest = self._call(calls.files(item.model_repo, item.revision, item.repo_type.value, None, limit=1)).commit
+        except (HubRefused, HubUnavailable):
+            return item
+        waiting = Patience(None, deadline(UPDATE_PATIENCE_S))
+        while item.status is t.Status.DONE and item.commit != newest:
+            time.sleep(waiting.wait_s())
+            item = self._call(calls.one(calls.selector(id=item.id)))
+        return item
 
     # looking
 

@@ -122,9 +122,10 @@ class SwappedCall:
         first: Download | RepoDownload = client.ask(given["repo_id"], file_path, **options)
         if first.status is Status.PAUSED:
             client.resume(id=first.id)
-        last = first
+        last = client.updated(first) if first.status is Status.DONE else first
         with _Bar(given["tqdm_class"], file_path or f"Fetching {given['repo_id']}") as bar:
-            for last in client.follow(first):
+            for state in client.follow(last):
+                last = state
                 bar.show(last)
                 if last.status is Status.QUEUED and last.reason in _HUB_AWAY and not last.downloaded_bytes:
                     raise _HubAway(last.detail or "the Hub does not answer")

@@ -206,6 +206,22 @@ def test_a_repo_that_is_paused_is_waited_out(client: Client, hub: HubServer) -> 
     assert results[0].status is Status.DONE
 
 
+def test_an_update_moves_to_the_newest_commit_and_waits_for_it(client: Client, hub: HubServer) -> None:
+    first = client.download(REPO, "config.json")
+    whole = client.download(REPO)
+    assert client.download(REPO, "config.json", update=True).commit == first.commit
+    commit = hub.commit(REPO, {"config.json": b"{}"})
+    assert client.download(REPO, "config.json").commit == first.commit  # pinned, unless an update is asked for
+    moved = client.download(REPO, "config.json", update=True)
+    assert moved.commit == commit
+    assert moved.path is not None
+    assert Path(moved.path).read_bytes() == b"{}"
+    assert client.download(REPO).commit == whole.commit
+    assert client.download(REPO, update=True).commit == commit
+    hub.down()
+    assert client.download(REPO, "config.json", update=True).commit == commit  # nobody to ask: it stays right
+
+
 def test_what_is_removed_while_it_is_waited_for(client: Client, hub: HubServer) -> None:
     hub.rate_bytes_per_s = 100_000
     caught: list[ApiError] = []

@@ -80,8 +80,9 @@ def test_the_daemon_is_killed_and_restarted_under_two_terminals(hfdm: Hfdm, hub:
     hub.rate_bytes_per_s = 2_000_000
     download = [hfdm.program, "download", REPO, BIG]
     watch = [hfdm.program, "watch", REPO, BIG]
-    with Terminal(download, hfdm.env) as first, Terminal(watch, hfdm.env, columns=60) as second:
+    with Terminal(download, hfdm.env) as first:
         first.until(r"\d+\.\d% ")
+        second = Terminal(watch, hfdm.env, columns=60)
         second.until(r"\d+\.\d% ")
         daemon.kill()
         daemon.start()

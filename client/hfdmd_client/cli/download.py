@@ -98,6 +98,8 @@ def _wanted(repo: Reference, files: tuple[str, ...], include: tuple[str, ...]) -
 
 def _ask(client: Client, model_repo: str, path: str | None, options: dict[str, Any]) -> Item:
     item: Item = client.ask(model_repo, path, **options)
+    if options["update"] and item.status is Status.DONE:
+        item = client.updated(item)
     if item.status is Status.PAUSED:
         affected = client.resume(id=item.id)
         item = next((found for found in items_of(affected) if found.id == item.id), item)
