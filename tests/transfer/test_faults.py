@@ -123,6 +123,21 @@ async def test_one_refusal_in_the_middle_does_not_stop_the_others(hub: HubServer
     assert at.sent_twice == 0
 
 
+async def test_a_silent_connection_is_dropped_while_others_bring_bytes(hub: HubServer, tmp_path: Path) -> None:
+    at = desk(hub, tmp_path, SIZE)
+    hub.per_connection_bytes_per_s = 256 * KiB
+    hub.fault(REPO, FILE, Fault.stall(after=100_000).passing(3))
+    async with engine_for(hub, stall_timeout_s=6.0) as engine:
+        job = at.job()
+        task = asyncio.create_task(engine.fetch(job))
+        await until(lambda: any(request.fault == "stall" for request in hub.log))
+        await until(lambda: not any(request.open and request.fault == "stall" for request in hub.log), 5.0)
+        assert not task.done(), "it was dropped only when the others had finished"
+        hub.per_connection_bytes_per_s = 0
+        await task
+    assert at.is_right()
+
+
 async def test_goes_on_when_the_network_comes_back(hub: HubServer, tmp_path: Path) -> None:
     at = desk(hub, tmp_path, SIZE)
     hub.rate_bytes_per_s = 8 * MiB

@@ -1,0 +1,55 @@
+"""Buffers: bounded, shared by many, and nobody waits for ever."""
+
+from __future__ import annotations
+
+from hfdmd.transfer.blocks import LARGEST_BLOCK_BYTES, SMALLEST_BLOCK_BYTES, Blocks
+from tests.transfer.bench import MiB
+
+
+def test_few_users_get_large_buffers_and_many_small_ones() -> None:
+    blocks = Blocks(48 * MiB)
+    blocks.users = 16
+    large = blocks.take(first=True)
+    assert large is not None
+    assert len(large) == LARGEST_BLOCK_BYTES
+    blocks.users = 128
+    small = blocks.take(first=True)
+    assert small is not None
+    assert SMALLEST_BLOCK_BYTES <= len(small) <= 48 * MiB // 256
+
+
+def test_is_bounded_but_the_first_buffer_is_always_given() -> None:
+    blocks = Blocks(2 * LARGEST_BLOCK_BYTES)
+    blocks.users = 1
+    held = [blocks.take(first=False), blocks.take(first=False)]
+    assert None not in held
+    assert blocks.take(first=False) is None
+    least = blocks.take(first=True)
+    assert least is not None
+    assert len(least) == SMALLEST_BLOCK_BYTES
+
+
+def test_who_waits_is_told_when_one_comes_back_and_it_is_used_again() -> None:
+    blocks = Blocks(LARGEST_BLOCK_BYTES)
+    blocks.users = 1
+    block = blocks.take(first=False)
+    assert block is not None
+    told: list[bool] = []
+    blocks.wait(lambda: told.append(True))
+    blocks.give_back(block)
+    assert told == [True]
+    assert blocks.take(first=False) is block
+
+
+def test_trim_lets_unused_memory_go() -> None:
+    blocks = Blocks(48 * MiB)
+    blocks.users = 1
+    taken = [blocks.take(first=True) for _ in range(40)]
+    for block in taken:
+        assert block is not None
+        blocks.give_back(block)
+    blocks.users = 0
+    blocks.trim()
+    blocks.users = 1
+    anew = blocks.take(first=True)
+    assert all(anew is not block for block in taken)
