@@ -23,6 +23,19 @@ try {
   await stage.close();
 }
 
+async function underWay() {
+  const { downloads, repos } = await stage.ask("/api/progress").then(
+    (answer) => answer.json(),
+    () => ({ downloads: [], repos: [] }),
+  );
+  return [...downloads, ...repos]
+    .filter(({ status }) => status !== "done" && status !== "cancelled")
+    .map(
+      (one) => `${one.modelRepo} ${one.filePath ?? ""} ${one.status} ${one.phase} ${one.reason} ${one.downloadedBytes}`,
+    )
+    .join("\n");
+}
+
 async function runAll() {
   for (const [name, scenario] of Object.entries({ ...button, ...queue, ...app })) {
     if (wanted && !name.includes(wanted)) continue;
@@ -40,7 +53,7 @@ async function runAll() {
     } catch (error) {
       failed += 1;
       console.log(
-        `FAIL  ${name}\n${error.stack}\n--- daemon\n${stage.daemonLog.slice(-1500)}\n--- app\n${stage.appLog.slice(-1500)}`,
+        `FAIL  ${name}\n${error.stack}\n--- under way\n${await underWay()}\n--- daemon\n${stage.daemonLog.slice(-1500)}\n--- app\n${stage.appLog.slice(-1500)}`,
       );
     }
     await context.close();
