@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -21,6 +23,9 @@ from hfdmd.record import FileSpec, RepoSpec, Source
 from hfdmd.wire.types import Reason
 
 __all__ = ["Entry", "Hub", "Listing", "Target", "current_token"]
+
+
+_AUTH_FRESH_S = 1.0
 
 
 class _Revision(msgspec.Struct):
@@ -46,6 +51,8 @@ class Hub:
         self.endpoint = endpoint.rstrip("/")
         self._line = Line(self.endpoint, courtesy, policy, user_agent, token)
         self._allow_unverified = allow_unverified
+        self._auth: dict[str, str] = {}
+        self._auth_read_at = -math.inf
 
     async def resolve(self, spec: FileSpec, *, commit: str | None = None) -> tuple[Source, Target]:
         """What the file is at `commit`, or where its revision points now; and where its bytes are.
@@ -66,7 +73,15 @@ class Hub:
     def direct(self, spec: FileSpec, source: Source) -> Target:
         """The Hub's own URL of the file at the pinned commit; whoever fetches it follows the redirects."""
         url = urls.file_url(self.endpoint, spec, source.commit)
-        return Target(url, self._line.auth(url))
+        return Target(url, self._recent_auth(url))
+
+    def _recent_auth(self, url: str) -> dict[str, str]:
+        """The token's header as it was at most a second ago: thousands of small files are not worth as many looks."""
+        now = time.monotonic()
+        if now - self._auth_read_at > _AUTH_FRESH_S:
+            self._auth = self._line.auth(url)
+            self._auth_read_at = now
+        return self._auth
 
     async def list_repo(self, spec: RepoSpec, *, commit: str | None = None) -> Listing:
         """All files of `commit`, or of what the revision points at now (one more request). Globs are not applied."""

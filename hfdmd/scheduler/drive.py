@@ -62,6 +62,12 @@ class Drive:
         self.meter.downloaded_bytes = self.record.downloaded_bytes
         self.speed = Speed(self.record.downloaded_bytes)
 
+    @property
+    def is_small(self) -> bool:
+        """Whether it goes through memory, in one request."""
+        source = self.record.source
+        return source is not None and source.size_bytes is not None and source.size_bytes <= SMALL_FILE_BYTES
+
     async def run(self) -> None:
         """Until the file is done, failed or waits. Raises nothing but CancelledError."""
         record = self.record
@@ -103,7 +109,7 @@ class Drive:
 
     async def _fetch(self, source: Source, target: Target | None, previous: Placed | None) -> Placed:
         record, scheduler = self.record, self.scheduler
-        small = source.size_bytes is not None and source.size_bytes <= SMALL_FILE_BYTES and not record.synced
+        small = self.is_small and not record.synced
         if record.phase is not Phase.TRANSFERRING:
             scheduler.reports.phase(record, Phase.TRANSFERRING, keep=not small)
         part = Path() if small else await in_thread(scheduler.shelf.part_path, record.spec, source)

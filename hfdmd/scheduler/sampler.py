@@ -67,6 +67,8 @@ class Sampler:
     def _sample(self, drive: Drive) -> None:
         scheduler = self._scheduler
         record, meter = drive.record, drive.meter
+        if drive.is_small and meter.trouble is None:
+            return  # over before anybody could watch it
         had_speed = drive.speed.bytes_per_second is not None
         drive.speed.sample(meter.downloaded_bytes)
         if record.state is not Status.DOWNLOADING:
