@@ -123,6 +123,7 @@ class Config:
     ) -> None:
         self._env = dict(env)
         self._flags = {name: value for name, value in (flags or {}).items() if value is not None}
+        self._given_file = file
         self._file = file if file is not None else config_file(env)
         self._patched_file = patched
         self._patched: dict[str, Any] = self._read_patched()
@@ -134,7 +135,8 @@ class Config:
         return Settings(**{name: getattr(self.values, name) for name in LIVE})
 
     def reload(self) -> None:
-        """Read the file again. Raises `ConfigError` and changes nothing when it is bad."""
+        """Read the file again, or one that is new. Raises `ConfigError` and changes nothing when it is bad."""
+        self._file = self._given_file if self._given_file is not None else config_file(self._env)
         self.values = self._merge()
 
     def patch(self, patch: SettingsPatch) -> Settings:

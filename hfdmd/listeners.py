@@ -28,6 +28,10 @@ SHUTDOWN_S = 1.0
 """How long requests may still take when the daemon stops; streams have been told before."""
 
 
+HEAR_OUT_S = 0.5
+"""How long a stop waits for those who have connected and not asked yet."""
+
+
 class SocketError(Exception):
     """The socket cannot be had; the text says why and what would help."""
 
@@ -41,6 +45,8 @@ class Listeners:
         self._own_path = False
         self._tcp: socket.socket | None = None
         self._servers: list[asyncio.Server] = []
+        self._handed = False
+        self._doors = Doors()
         self._runner: web.AppRunner | None = None
 
     def bind_tcp(self, host: str, port: int) -> int:
@@ -61,6 +67,7 @@ class Listeners:
     async def open(self, scheduler: Scheduler, access: Access) -> None:
         """Listen. Raises `SocketError`."""
         sockets = [*systemd_sockets().values(), *launchd_sockets()]
+        self._handed = bool(sockets)
         if sockets:
             named = sockets[0].getsockname()
             if isinstance(named, str) and named:
@@ -76,7 +83,7 @@ class Listeners:
         if server is None:
             raise RuntimeError("aiohttp made no server")
         loop = asyncio.get_running_loop()
-        factory = front.factory(server, Doors(), access, loop)
+        factory = front.factory(server, self._doors, access, loop)
         for sock in sockets:
             sock.setblocking(False)
             if sock.family == socket.AF_UNIX:
@@ -85,6 +92,20 @@ class Listeners:
                 self._servers.append(await loop.create_unix_server(factory, sock=sock, backlog=BACKLOG, **keep))
             else:
                 self._servers.append(await loop.create_server(factory, sock=sock, backlog=BACKLOG))
+
+    def close_doors(self) -> None:
+        """Takes nobody new in: who comes now waits at the service manager's socket for the next daemon.
+
+        A socket of our own has no next daemon waiting for it, so there newcomers are told that it is stopping.
+        """
+        if self._handed:
+            for server in self._servers:
+                server.close()
+
+    async def hear_out(self) -> None:
+        """Lets everybody who was taken in say what they want and hear the answer, within reason."""
+        if self._handed:
+            await self._doors.hear_out(HEAR_OUT_S)
 
     async def close(self) -> None:
         """Stop listening, let requests end, remove the socket file if it is ours."""

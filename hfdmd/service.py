@@ -174,7 +174,9 @@ class _Daemon:
                 await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
                 self._notifier.stopping()
                 log.info("stopping")
+                listeners.close_doors()
                 events.close()
+                await listeners.hear_out()
                 scheduler.close()
                 await work
                 watcher.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 
 from hfdmd.notify import Notifier
@@ -15,7 +16,7 @@ STATUS_S = 10.0
 
 
 class Watch:
-    """The heartbeat comes from the loop itself: a loop that hangs sends none.
+    """The heartbeat comes from the loop itself, so a loop that hangs sends none; nor does a daemon without its store.
 
     A thread that the disk holds up is told in the log, but is no hang: slow storage must not get the daemon killed.
     """
@@ -30,17 +31,21 @@ class Watch:
         interval_s = self._notifier.watchdog_interval_s
         if interval_s is None and not self._notifier.enabled:
             return
+        wait_s = min(interval_s or STATUS_S, STATUS_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._scheduler.loaded.wait()
         while True:
-            await asyncio.sleep(min(interval_s or STATUS_S, STATUS_S))
             held_up_s = self._scheduler.engine.beat()
             if held_up_s > STATUS_S * 3:
                 log.warning("the disk has not answered for %.0f s", held_up_s)
-            if interval_s is not None:
+            if interval_s is not None and self._scheduler.store.is_alive:
                 self._notifier.watchdog()
             status = self.status()
             if status != self._told:
                 self._told = status
                 self._notifier.status(status)
+            await asyncio.sleep(wait_s)
 
     def status(self) -> str:
         """What the daemon is doing, in words."""

@@ -20,7 +20,7 @@ MAX_CONNECTIONS = 8192
 class Guard(asyncio.Protocol):
     """Stands between a transport and aiohttp's protocol, which has no timeout for the head of a request."""
 
-    __slots__ = ("_doors", "_head_began", "_inner", "_timer", "_transport")
+    __slots__ = ("_doors", "_head_began", "_inner", "_timer", "_transport", "heard")
 
     def __init__(self, inner: asyncio.Protocol, doors: Doors) -> None:
         self._inner = inner
@@ -28,6 +28,8 @@ class Guard(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._head_began = False
+        self.heard = False
+        """A request of this connection has been answered, and none is at work."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -61,10 +63,12 @@ class Guard(asyncio.Protocol):
 
     def head_came(self) -> None:
         """A request's head is complete: from here its handler minds the time."""
+        self.heard = False
         self._disarm()
 
     def request_ended(self) -> None:
         self._head_began = False
+        self.heard = True
         self._arm(IDLE_S)
 
     def cut(self) -> None:
@@ -108,6 +112,15 @@ class Doors:
         self._open[transport] = guard
         self._idle[guard] = None
         return True
+
+    async def hear_out(self, at_most_s: float) -> None:
+        """Until everybody who is in has been answered, or the time is over."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + at_most_s
+        while True:
+            await asyncio.sleep(0.005)  # first of all: the loop may be about to hand in whom it has just accepted
+            if loop.time() > deadline or all(guard.heard for guard in self._open.values()):
+                return
 
     def let_out(self, transport: asyncio.BaseTransport, guard: Guard) -> None:
         self._open.pop(transport, None)

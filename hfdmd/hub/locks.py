@@ -7,7 +7,6 @@ the same lock, at a twentieth of the cost, which counts for thousands of small f
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import os
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from filelock import SoftFileLock, Timeout
 
-_MODE = 0o664
+_MODE = 0o664  # less the umask: a cache that only the daemon may write has no lock files that others may
 _HELD_BY_OTHERS = (errno.EAGAIN, errno.EACCES)
 _NO_FLOCK = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
 
@@ -43,8 +42,6 @@ def take(path: Path) -> Lock | None:
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, flags, _MODE)
-    with contextlib.suppress(PermissionError):  # another user's lock file: its mode is that user's business
-        os.fchmod(descriptor, _MODE)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -45,7 +45,14 @@ def restart(session: Session) -> int:
     except DaemonUnreachable:
         session.say("No daemon ran; starting one.")
     else:
-        if code := _stop(session, old):
+        try:
+            scope = None if session.url or os.environ.get("HFDMD_URL") else installed.managed_by(old.pid)
+            if scope is not None:
+                service.restart(scope, session.say)  # a daemon of our own in its place would be another one
+        except ServiceError as error:
+            session.say(str(error))
+            return FAILED
+        if scope is None and (code := _stop(session, old)):
             return code
     new = session.quiet_client().hello()
     if session.json:
