@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from hfdmd.failure import Failure
@@ -16,7 +17,7 @@ from hfdmd.net.target import Target
 from hfdmd.transfer.connection import Connection, Head
 from hfdmd.transfer.pool import Pool
 from hfdmd.transfer.transport import Sink
-from hfdmd.transfer.trouble import BadAnswer, BadRedirect, Broken, Busy, Denied, RangeIgnored, RangeRefused
+from hfdmd.transfer.trouble import BadAnswer, BadRedirect, Broken, Busy, Denied, RangeIgnored, RangeRefused, Trouble
 
 ENDLESS = 1 << 50
 """A sink that wants at least so much takes whatever there is: nobody knows the size."""
@@ -98,9 +99,7 @@ class HttpTransport:
         ranged = end is not None and (self.ranged or start > 0)
         headers = [("Range", f"bytes={start}-{(end or 0) - 1}")] if ranged else []
         for _ in range(MAX_REDIRECTS + 1):
-            asked_at = time.monotonic()
             connection, head = await self._ask(url, headers, target.headers if trusted else {})
-            self.first_byte_s = time.monotonic() - asked_at
             try:
                 if head.status not in _REDIRECTS or "location" not in head.headers:
                     self._direct = (url, trusted)
@@ -110,7 +109,7 @@ class HttpTransport:
                     next_url = self._shared.policy.next_url(url, head.headers["location"])
                 except Failure as failure:
                     raise BadRedirect(failure.detail) from None
-                await connection.skip(head, _SKIPPED_BODY_BYTES, self._shared.window_s)
+                await self._skip(connection, head)
                 trusted = trusted and origin(next_url) == origin(url)
             finally:
                 self._shared.pool.release(connection)
@@ -128,8 +127,11 @@ class HttpTransport:
         fresh = False
         while True:
             connection, reused = await shared.pool.acquire(url, shared.window_s, fresh=fresh)
+            asked_at = time.monotonic()
             try:
-                return connection, await connection.request("GET", path, full, shared.window_s)
+                head = await connection.request("GET", path, full, shared.window_s)
+                self.first_byte_s = time.monotonic() - asked_at
+                return connection, head
             except Broken:
                 if not reused or connection.answered:
                     raise
@@ -160,7 +162,7 @@ class HttpTransport:
     ) -> None:
         """Judge the answer; its body goes into `sink` if it is what was asked for. `end` None: all was asked for."""
         if head.status not in (200, 206):
-            await connection.skip(head, _SKIPPED_BODY_BYTES, self._shared.window_s)
+            await self._skip(connection, head)
         self._refuse(url, head)
         length = head.length
         if head.status == 206:
@@ -182,6 +184,11 @@ class HttpTransport:
             await connection.receive(sink, length, self._shared.window_s)
         else:
             await self._take_chunks(connection, sink)
+
+    async def _skip(self, connection: Connection, head: Head) -> None:
+        """Read past a body of no interest; when that breaks, the head still says all there is to know."""
+        with suppress(Trouble):
+            await connection.skip(head, _SKIPPED_BODY_BYTES, self._shared.window_s)
 
     def _refuse(self, url: str, head: Head) -> None:
         """Trouble for every answer that carries no content we can use."""
