@@ -113,11 +113,11 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False
 
 def _hash(*parts: str | None) -> str:
     """32 hex digits over the parts; each is framed by its length, so no two lists of parts look alike."""
-    digest = hashlib.sha256()
+    framed = b""
     for part in parts:
         data = b"" if part is None else b"=" + part.encode()
-        digest.update(b"%d:" % len(data) + data)
-    return digest.hexdigest()[:32]
+        framed += b"%d:%b" % (len(data), data)
+    return hashlib.sha256(framed).hexdigest()[:32]
 
 
 def rfc3339(epoch_s: float) -> str:

@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -27,6 +28,7 @@ log = logging.getLogger("hfdmd.store")
 
 _MAX_NAME_BYTES = 255
 _SYNC_EACH_BELOW = 8  # a batch this small is cheaper synced file by file than by one sync of the file system
+_READ_BYTES = 4096  # most trackers need one read; a larger buffer costs more than the read
 _DESCRIPTORS = 256  # open at once while a batch is written
 _REPO_FOLDERS = {RepoType.MODEL: "models", RepoType.DATASET: "datasets", RepoType.SPACE: "spaces"}
 
@@ -58,6 +60,7 @@ class Store:
     def open(self) -> None:
         """Make the folder and start the writer. Raises OSError."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._sweep()
         self._thread = threading.Thread(target=self._write_loop, name="hfdmd-trackers", daemon=True)
         self._thread.start()
 
@@ -69,6 +72,11 @@ class Store:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the writer is there. Without it nothing could become done."""
+        return self._thread is not None and self._thread.is_alive()
 
     def put(self, record: Record) -> None:
         """Remember the record as it is now; written soon, newest state only."""
@@ -92,17 +100,28 @@ class Store:
         """Where the tracker of `spec` lies. The readable part is for a person, the id alone makes it unambiguous."""
         return Path(self._path(spec))
 
-    def _path(self, spec: FileSpec | RepoSpec) -> str:
+    def _path(self, spec: FileSpec | RepoSpec, key: str | None = None) -> str:
         folder = f"{self.folder}/{_REPO_FOLDERS[spec.repo_type]}--{spec.model_repo.replace('/', '--')}"
         readable = "@repo" if isinstance(spec, RepoSpec) else spec.file_path.replace("/", "--")
-        suffix = f".{spec.id}.json"
+        suffix = f".{key or spec.id}.json"
         room = _MAX_NAME_BYTES - len(suffix) - len(".corrupt")
         readable = readable.encode()[:room].decode(errors="ignore")
         return f"{folder}/{readable}{suffix}"
 
     def load_one(self, spec: FileSpec | RepoSpec) -> Record | None:
         """The record of `spec`, if it has a tracker file that can be read."""
-        return self._read(self.path(spec))
+        return self._read(self._path(spec))
+
+    def load_repo(self, model_repo: str) -> list[Record]:
+        """All records of one repo, of whatever type, before the others. Blocking."""
+        name = model_repo.replace("/", "--")
+        folders = (f"{self.folder}/{kind}--{name}" for kind in _REPO_FOLDERS.values())
+        found = (self._read(path) for folder in folders for path in self._paths_in(folder))
+        return [record for record in found if record is not None and record.spec.model_repo == model_repo]
+
+    def load_id(self, key: str) -> Record | None:
+        """The record of that id, found by its file's name. Blocking."""
+        return next((self._read(path) for path in self._tracker_paths() if path.endswith(f".{key}.json")), None)
 
     def load(self, batch: int = 500) -> Iterator[list[Record]]:
         """All records, in batches. Blocking: runs in a thread. What does not parse is set aside as `.corrupt`."""
@@ -117,40 +136,49 @@ class Store:
         if records:
             yield records
 
-    def _tracker_paths(self) -> Iterator[Path]:
-        with os.scandir(self.folder) as repos:
-            folders = [entry.path for entry in repos if entry.is_dir(follow_symlinks=False)]
-        for folder in folders:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.name.endswith(".json"):
-                        yield Path(entry.path)
-                    elif entry.name.endswith(".json.tmp"):
-                        os.unlink(entry.path)  # a write that a crash cut short; the file it was to replace stands
+    def _tracker_paths(self) -> Iterator[str]:
+        for folder in self._folders_of_repos():
+            yield from self._paths_in(folder)
 
-    def _read(self, path: Path) -> Record | None:
+    def _folders_of_repos(self) -> list[str]:
+        with os.scandir(self.folder) as repos:
+            return [entry.path for entry in repos if entry.is_dir(follow_symlinks=False)]
+
+    def _paths_in(self, folder: str) -> Iterator[str]:
         try:
-            with open(path, "rb", buffering=0) as stream:
-                data = stream.read()
+            names = os.listdir(folder)
+        except FileNotFoundError:
+            return
+        for name in names:
+            if name.endswith(".json"):
+                yield f"{folder}/{name}"
+
+    def _sweep(self) -> None:
+        """Remove writes that a crash cut short, before new ones begin; the files that they were to replace stand."""
+        for folder in self._folders_of_repos():
+            for name in os.listdir(folder):
+                if name.endswith(".json.tmp"):
+                    os.unlink(f"{folder}/{name}")
+
+    def _read(self, path: str) -> Record | None:
+        try:
+            data = _content(path)
         except FileNotFoundError:
             return None
         except OSError as error:
             log.error("cannot read the tracker file %s: %s", path, error.strerror)
             return None
         try:
-            head = _head.decode(data)
-            if head.schema_version > SCHEMA_VERSION:
-                log.error(
-                    "%s was written by a newer hfdmd (schema %d, this one knows %d): left alone",
-                    path,
-                    head.schema_version,
-                    SCHEMA_VERSION,
-                )
+            record = _parsed(data)
+            if record is None:
+                log.error("%s is of a newer hfdmd than this one (schema %d): left alone", path, SCHEMA_VERSION)
                 return None
-            record: Record = _repo.decode(data) if head.kind == "repo" else _file.decode(data)
-            _check(record, path, self.path(record.spec))
+            _check(record)
+            expected = self._path(record.spec, record.id)
+            if path != expected:
+                raise ValueError(f"it belongs at {os.path.basename(expected)}")
         except (msgspec.DecodeError, InvalidField, ValueError) as error:
-            self._set_aside(path, error)
+            self._set_aside(Path(path), error)
             return None
         return record
 
@@ -253,17 +281,44 @@ def _sync_folders(folders: list[Path]) -> None:
         sync_folder_at(folder)
 
 
-def _check(record: Record, path: Path, expected: Path) -> None:
+def _content(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = part = os.read(descriptor, _READ_BYTES)
+        while len(part) == _READ_BYTES:
+            part = os.read(descriptor, _READ_BYTES)
+            data += part
+        return data
+    finally:
+        os.close(descriptor)
+
+
+def _parsed(data: bytes) -> Record | None:
+    """The record; None for one of a newer schema. Raises msgspec.DecodeError."""
+    try:
+        record: Record = _file.decode(data)  # nearly all are of files, so that is tried first
+    except msgspec.ValidationError:
+        head = _head.decode(data)
+        if head.schema_version > SCHEMA_VERSION:
+            return None
+        record = _repo.decode(data) if head.kind == "repo" else _file.decode(data)
+    return record if record.schema_version <= SCHEMA_VERSION else None
+
+
+def _check(record: Record) -> None:
     """A tracker file is disk content and so hostile: names must be legal and the identity must be its own."""
-    validate.repo_id(record.spec.model_repo)
-    validate.revision(record.spec.revision)
+    _check_repo(record.spec.model_repo, record.spec.revision)
     if isinstance(record, FileRecord):
         validate.file_path(record.spec.file_path)
     if record.spec.local_dir is not None:
         validate.local_dir(record.spec.local_dir)
     if record.id != record.spec.id:
         raise ValueError("its id does not fit its request")
-    if path != expected:
-        raise ValueError(f"it belongs at {expected.name}")
     if not 0 <= record.version < 2**53:
         raise ValueError("its version is out of range")
+
+
+@lru_cache(maxsize=1024)
+def _check_repo(model_repo: str, revision: str) -> None:
+    validate.repo_id(model_repo)
+    validate.revision(revision)

@@ -45,7 +45,7 @@ from hfdmd.wire.types import (
     Status,
 )
 
-LOADING_WAIT_S = 2.0
+LOADING_WAIT_S = 0.5
 _SELECTOR_NAMES = frozenset(param.name for param in SELECTOR)
 
 
@@ -130,7 +130,7 @@ class Handlers:
     async def _act(self, request: web.Request, stimulus: Stimulus) -> web.Response:
         selector = await decode.json_body(request, Selector)
         decode.check_selector(selector)
-        await self._loaded()
+        await self._loaded(selector)
         return json_response(await self._scheduler.actions.act(stimulus, selector))
 
     async def progress(self, request: web.Request) -> web.StreamResponse:
@@ -138,7 +138,7 @@ class Handlers:
         selector = decode.convert({name: asked[name] for name in asked if name in _SELECTOR_NAMES}, Selector)
         decode.check_selector(selector, may_be_empty=True)
         one = isinstance(selector.id, str) or isinstance(selector.file_path, str)
-        await self._loaded()
+        await self._loaded(selector)
         if _wants_stream(request):
             for name in ("limit", "cursor"):
                 if name in asked:
@@ -211,15 +211,30 @@ class Handlers:
         decode.query(request, ())
         return json_response(self._document)
 
-    async def _loaded(self) -> None:
-        """Wait a moment for the tracker files; a large store says that it is still loading. Raises `Loading`."""
-        if self._scheduler.closing:
+    async def _loaded(self, selector: Selector | None = None) -> None:
+        """Wait a moment for the tracker files; a large store says that it is still loading. Raises `Loading`.
+
+        What `selector` names is loaded first.
+        """
+        scheduler = self._scheduler
+        if scheduler.closing:
             raise Loading("the daemon is stopping", retry_after_s=1)
-        if not self._scheduler.loading:
+        if not scheduler.loading:
             return
+        if selector is not None and isinstance(selector.model_repo, str):
+            repo = selector.model_repo
+            await scheduler.loader.first(lambda: scheduler.store.load_repo(repo))
+            return
+        if selector is not None and isinstance(selector.id, str):
+            key = selector.id
+            if key not in scheduler.index:
+                await scheduler.loader.first(lambda: [found] if (found := scheduler.store.load_id(key)) else [])
+            record = scheduler.index.get(key)
+            if isinstance(record, FileRecord):
+                return
         try:
             async with asyncio.timeout(LOADING_WAIT_S):
-                await self._scheduler.loaded.wait()
+                await scheduler.loaded.wait()
         except TimeoutError:
             raise Loading("the daemon is still loading its tracker files", retry_after_s=1) from None
 

@@ -79,6 +79,7 @@ class Scheduler:
         self.actions = Actions(self)
         self.requests = Requests(self)
         self.updates = Updates(self)
+        self.loader = Loading(self)
 
     # Running
 
@@ -86,7 +87,7 @@ class Scheduler:
         """Work until `close` is called; then stop every transfer, synced and claimed."""
         async with asyncio.TaskGroup() as group:
             self._group = group
-            group.create_task(Loading(self).run(), name="load")
+            group.create_task(self.loader.run(), name="load")
             sampler = group.create_task(self.sampler.run(), name="sample")
             clock = group.create_task(self.sampler.clock(), name="schedule")
             await self._closing.wait()
