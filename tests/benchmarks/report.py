@@ -63,6 +63,7 @@ class Section:
     goals: list[Goal] = field(default_factory=list)
     plots: list[Bars] = field(default_factory=list)
     raw: dict[str, object] = field(default_factory=dict)
+    failed: bool = False
 
 
 def number(value: float) -> str:
