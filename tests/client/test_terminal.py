@@ -130,7 +130,8 @@ def test_rm_asks_first(hfdm: Hfdm) -> None:
         terminal.until(r"\[y/N\]")
         assert f"{REPO} config.json" in terminal.text
         terminal.press("n\n")
-        assert terminal.end() == 130
+        assert terminal.end() == 1
+        assert "Nothing was changed" in terminal.text
     with Terminal([hfdm.program, "rm", "--all"], hfdm.env) as terminal:
         terminal.until(r"\[y/N\]")
         terminal.press("y\n")

@@ -12,7 +12,7 @@ from hfdmd.wire.types import Affected, Download, Status
 from hfdmd_client.cli import complete
 from hfdmd_client.cli import text as words
 from hfdmd_client.cli.params import REPO, REPO_TYPE
-from hfdmd_client.cli.session import Session, standard
+from hfdmd_client.cli.session import FAILED, Session, standard
 from hfdmd_client.reference import Reference
 from hfdmd_client.view import items_of
 
@@ -142,4 +142,6 @@ def _confirm(delete_file: bool, titles: list[str]) -> None:
         click.echo(f"  {title}", err=True)
     if len(titles) > 10:
         click.echo(f"  … and {len(titles) - 10} more", err=True)
-    click.confirm(f"{what[0].upper()}{what[1:]}?", abort=True, err=True)
+    if not click.confirm(f"{what[0].upper()}{what[1:]}?", err=True):
+        click.echo("Nothing was changed.", err=True)
+        raise click.exceptions.Exit(FAILED)

@@ -117,6 +117,7 @@ def run(arguments: list[str]) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
+        sys.stderr.write("\nhfdm: interrupted; what the daemon was asked for goes on.\n")
         return INTERRUPTED
     except BrokenPipeError:
         return 0
