@@ -74,9 +74,9 @@ def _look_up_nothing_unused() -> None:
 
     Source: the section "Optimization" of Python's logging HOWTO.
     """
-    logging._srcfile = None  # type: ignore[attr-defined]
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    logging.logAsyncioTasks = False
+    logging._srcfile = None
+    for name in ("logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTasks"):
+        setattr(logging, name, False)
 
 
 def set_level(level: str) -> None:
