@@ -1,8 +1,9 @@
-"""One log line a change of status: id, repo, file, bytes, reason. Never a token, a signed URL or a header."""
+"""One log line a change of status: id, repo, file, bytes, seconds, reason. Never a token, a signed URL or a header."""
 
 from __future__ import annotations
 
 import logging
+import time
 
 from hfdmd.record import FileRecord, Record
 from hfdmd.wire.types import Status
@@ -10,8 +11,32 @@ from hfdmd.wire.types import Status
 log = logging.getLogger("hfdmd.status")
 
 
-def log_change(record: Record, before: Status) -> None:
-    """Say that `record`, which was `before`, has a new status. A change of phase alone is said at debug level."""
+_LIVE = (Status.QUEUED, Status.DOWNLOADING, Status.PAUSED)
+
+
+class StatusLog:
+    """Tells each change, and how long what is live had its status before; of older changes nothing is kept."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+
+    def tell(self, record: Record, before: Status) -> None:
+        """Say that `record`, which was `before`, has a new status. A change of phase alone is said at debug level."""
+        _tell(record, before, None if record.state is before else self._took_s(record))
+
+    def forget(self, key: str) -> None:
+        self._since.pop(key, None)
+
+    def _took_s(self, record: Record) -> float | None:
+        """Seconds that it had the status before; None when that began before the daemon did."""
+        now = time.monotonic()
+        since = self._since.pop(record.id, None)
+        if record.state in _LIVE:
+            self._since[record.id] = now
+        return None if since is None else now - since
+
+
+def _tell(record: Record, before: Status, took_s: float | None) -> None:
     status = record.state
     name = (
         f"{record.spec.model_repo}/{record.spec.file_path}"
@@ -35,17 +60,19 @@ def log_change(record: Record, before: Status) -> None:
         "HFDMD_PHASE": str(record.phase or ""),
         "HFDMD_REASON": str(record.reason or ""),
         "HFDMD_BYTES": str(record.downloaded_bytes),
+        "HFDMD_SECONDS": "" if took_s is None else f"{took_s:.3f}",
     }
     because = f" ({record.reason})" if record.reason else ""
     said = f": {record.detail}" if record.detail else ""
     log.log(
         level,
-        "%s %s -> %s%s, %d bytes, id %s%s",
+        "%s %s -> %s%s, %d bytes%s, id %s%s",
         name,
         before,
         status,
         because,
         record.downloaded_bytes,
+        "" if took_s is None else f" after {took_s:.3f} s",
         record.id,
         said,
         extra={"fields": fields},

@@ -28,7 +28,7 @@ from hfdmd.scheduler.requests import Requests
 from hfdmd.scheduler.sampler import Sampler
 from hfdmd.scheduler.shelving import Shelving
 from hfdmd.scheduler.updates import Updates
-from hfdmd.statuslog import log_change
+from hfdmd.statuslog import StatusLog
 from hfdmd.store import Store
 from hfdmd.transfer.engine import Engine
 from hfdmd.versions import Versions
@@ -80,6 +80,7 @@ class Scheduler:
         self.requests = Requests(self)
         self.updates = Updates(self)
         self.loader = Loading(self)
+        self.status_log = StatusLog()
 
     # Running
 
@@ -181,7 +182,7 @@ class Scheduler:
             self.admission.requeue(record)
         elif before is Status.QUEUED:
             self.admission.queue.changed()
-        log_change(record, before)
+        self.status_log.tell(record, before)
         self.publish(record)
         if stimulus is Stimulus.WAIT and reason is not None:
             for repo_id in record.repo_ids:
@@ -247,7 +248,7 @@ class Scheduler:
         views.absorb(repo, self.index.sums[repo.id])
         self.store.put(repo)
         self.sampler.told(repo)
-        log_change(repo, before)
+        self.status_log.tell(repo, before)
         self.publish(repo)
         if status is Status.QUEUED and not repo.listed:
             self.admission.requeue(repo)
@@ -274,6 +275,7 @@ class Scheduler:
             self.sampler.drop(record)
         parents = record.repo_ids if isinstance(record, FileRecord) else []
         self.index.remove(record)
+        self.status_log.forget(record.id)
         self.store.forget(record)
         self.admission.queue.changed()
         version = self.next_version()
