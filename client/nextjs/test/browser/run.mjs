@@ -1,4 +1,4 @@
-// Browser tests against the built example: `npm run test:browser [-- part of a name]`; pictures: `npm run screenshots`.
+// Browser tests against the built example: `npm run test:browser [-- "part of a name|of another"]`; pictures: `npm run screenshots`.
 // Needs chromium (`CHROMIUM`, default /usr/bin/chromium) and a Python with hfdmd (`HFDMD_PYTHON`, default the repository's .venv).
 import { launch } from "./browser.mjs";
 import app from "./scenarios/app.mjs";
@@ -38,7 +38,7 @@ async function underWay() {
 
 async function runAll() {
   for (const [name, scenario] of Object.entries({ ...button, ...queue, ...app })) {
-    if (wanted && !name.includes(wanted)) continue;
+    if (wanted && !wanted.split("|").some((part) => name.includes(part))) continue;
     const context = await browser.newContext();
     const page = await context.newPage();
     const faults = [];
