@@ -36,9 +36,13 @@ class Budget:
         """Whether somebody waits for a slot: who can spare one should give it."""
         return bool(self._waiting) or self.used > self.size
 
-    def try_take(self) -> bool:
-        """A slot, if one is free and nobody waits for it."""
-        if self.used < self.size and not self._waiting:
+    def try_take(self, *, first: bool = False) -> bool:
+        """A slot, if one is free and nobody waits for it.
+
+        A file's `first` one is bounded by the setting only: on a slow line it could wait for minutes until another
+        file has one to spare, and would look dead.
+        """
+        if (self.used < self.size and not self._waiting) or (first and self.used < self._most):
             self.used += 1
             return True
         self._wanted_more = True

@@ -137,7 +137,7 @@ class Round:
     def _staff(self) -> None:
         """Start as many workers as there is work, room and permission for."""
         while self._has_work_for_one_more():
-            if not self._shop.budget.try_take():
+            if not self._shop.budget.try_take(first=not len(self._team)):
                 if not self._waits_for_slot:
                     self._waits_for_slot = True
                     self._shop.budget.wait(self._slot_taken)
