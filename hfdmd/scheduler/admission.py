@@ -142,15 +142,11 @@ class Admission:
         self.drives[record.id] = drive
         phase = Phase.TRANSFERRING if small else Phase.RESOLVING
         scheduler.change(record, Stimulus.START, phase=phase, keep=not small)
-        drive.task = scheduler.spawn(self._drive(drive), f"drive {record.id}")
+        drive.task = scheduler.spawn(drive.run(), f"drive {record.id}")
+        # Not a `finally` in the task: one that is cancelled before its first step never gets there.
+        drive.task.add_done_callback(lambda _: self._ended(drive))
         scheduler.sampler.wake()
         return weight
-
-    async def _drive(self, drive: Drive) -> None:
-        try:
-            await drive.run()
-        finally:
-            self._ended(drive)
 
     def _ended(self, drive: Drive) -> None:
         scheduler = self._scheduler
@@ -174,14 +170,12 @@ class Admission:
         self.listings[repo.id] = listing
         repo.attempt += 1
         self._scheduler.derive(repo, Status.DOWNLOADING, phase=Phase.LISTING)
-        listing.task = self._scheduler.spawn(self._list(listing), f"list {repo.id}")
+        listing.task = self._scheduler.spawn(listing.run(), f"list {repo.id}")
+        listing.task.add_done_callback(lambda _: self._listing_ended(listing))
 
-    async def _list(self, listing: RepoListing) -> None:
-        try:
-            await listing.run()
-        finally:
-            del self.listings[listing.repo.id]
-            self.kick()
+    def _listing_ended(self, listing: RepoListing) -> None:
+        del self.listings[listing.repo.id]
+        self.kick()
 
     async def stop(self, records: list[Record]) -> None:
         """Stop the work on these, and return when not a byte moves any more. Nothing of them starts until `freed`."""

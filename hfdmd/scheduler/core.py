@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -104,15 +104,12 @@ class Scheduler:
     def closing(self) -> bool:
         return self._closing.is_set()
 
-    def spawn(self, work: Awaitable[None], name: str) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run `work` as a task that the scheduler owns and waits for."""
         if self._group is None:
+            work.close()
             raise RuntimeError("the scheduler does not run")
-
-        async def owned() -> None:
-            await work
-
-        return self._group.create_task(owned(), name=name)
+        return self._group.create_task(work, name=name)
 
     async def see_through(self, work: Coroutine[Any, Any, T]) -> T:
         """Do `work` to its end even if the caller is cancelled: a client that hangs up stops nothing half-way."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hfdmd.scheduler")
 
+_MOVING = (Status.QUEUED, Status.DOWNLOADING)
+
 
 class Loading:
     def __init__(self, scheduler: Scheduler) -> None:
@@ -57,8 +59,11 @@ class Loading:
         scheduler = self._scheduler
         for record in records:
             scheduler.versions.seen(record.version)
-            if record.id not in scheduler.index:
-                scheduler.take_in(record)
+            if record.id in scheduler.index:
+                continue
+            if not scheduler.versions.was_clean or record.state in _MOVING or isinstance(record, RepoRecord):
+                record.version = scheduler.next_version()  # byte progress was shown with versions that no tracker has
+            scheduler.take_in(record)
 
     def _revive(self, record: FileRecord) -> None:
         if record.state is Status.DOWNLOADING:

@@ -1,0 +1,40 @@
+"""Requests that come at the same moment leave nothing behind: no slot, no part file, no half state."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.daemon.test_main_job import REPO
+from tests.hub import HubServer, seeded
+from tests.running import Daemon, until
+
+
+def test_asking_and_cancelling_at_once_costs_no_slot(hub: HubServer, tmp_path: Path) -> None:
+    names = [f"{number}.bin" for number in range(80)]
+    hub.add_repo(REPO, {name: seeded(1_500_000, seed=number) for number, name in enumerate(names)})
+    hub.rate_bytes_per_s = 300_000
+    with Daemon(tmp_path / "h", hub.endpoint, HFDMD_MAX_ACTIVE_DOWNLOADS="2") as daemon:
+        with ThreadPoolExecutor(6) as clients:
+            for name in names:
+                jobs = [clients.submit(daemon.download, REPO, name)]
+                jobs += [clients.submit(daemon.post, "/api/cancel", modelRepo=REPO, filePath=name) for _ in range(2)]
+                for job in jobs:
+                    job.result()
+        daemon.post("/api/cancel", modelRepo=REPO)
+        assert daemon.parts() == []
+        keys = [daemon.download(REPO, name).json["id"] for name in names[:3]]
+        until(lambda: sum(daemon.one(key)["status"] == "downloading" for key in keys) == 2, "both slots are used")
+        hub.rate_bytes_per_s = 0
+        for key in keys:
+            daemon.wait(key, "done")
+
+
+def test_every_download_at_work_moves_however_slow_the_line(hub: HubServer, tmp_path: Path) -> None:
+    names = [f"{number}.bin" for number in range(12)]
+    hub.add_repo(REPO, {name: seeded(40_000_000, seed=number) for number, name in enumerate(names)})
+    hub.rate_bytes_per_s = 2_000_000
+    with Daemon(tmp_path / "h", hub.endpoint, HFDMD_MAX_ACTIVE_DOWNLOADS="12") as daemon:
+        keys = [daemon.download(REPO, name).json["id"] for name in names]
+        until(lambda: all(daemon.one(key)["downloadedBytes"] > 0 for key in keys), "all of them move")
+        daemon.post("/api/cancel", all=True)
