@@ -42,7 +42,6 @@ class Follower:
         self._frontier = 0
         self._moved = asyncio.Event()
         self._stop = threading.Event()
-        self._buffer = memoryview(bytearray(READ_BYTES))
         self._size_bytes = size_bytes
         self.hashed_bytes = 0
         self._task = asyncio.create_task(self._follow())
@@ -75,11 +74,23 @@ class Follower:
 
     def _hash(self, start: int, end: int) -> int:
         """In a thread: hash [start, end); how far it came."""
+        buffer = _buffer()
         at = start
         while at < end and not self._stop.is_set():
-            count = self._part.read_into(self._buffer[: min(READ_BYTES, end - at)], at)
+            count = self._part.read_into(buffer[: min(READ_BYTES, end - at)], at)
             if count == 0:
                 raise OSError(f"the part file ends at {at}, before {end}")
-            self._hasher.update(self._buffer[:count])
+            self._hasher.update(buffer[:count])
             at += count
         return at
+
+
+_of_thread = threading.local()
+
+
+def _buffer() -> memoryview:
+    """One for each hashing thread: many files are in flight, but few are hashed at a time."""
+    if not hasattr(_of_thread, "buffer"):
+        _of_thread.buffer = memoryview(bytearray(READ_BYTES))
+    buffer: memoryview = _of_thread.buffer
+    return buffer
