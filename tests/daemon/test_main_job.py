@@ -83,10 +83,10 @@ def test_a_tracker_begins_with_status_progress_error(hub: HubServer, daemon: Dae
 
 
 def test_kill_9_goes_on_by_itself_from_the_last_synced_byte(hub: HubServer, daemon: Daemon) -> None:
-    size = 24_000_000
+    size = 60_000_000
     content = seeded(size, seed=4)
     hub.add_repo(REPO, {BIG: content})
-    hub.rate_bytes_per_s = 8_000_000
+    hub.rate_bytes_per_s = 10_000_000
     key = daemon.download(REPO, BIG).json["id"]
     until(lambda: daemon.one(key)["downloadedBytes"] > size // 3, "a third is there")
     daemon.kill()
