@@ -187,6 +187,8 @@ class _Daemon:
             await hub.close()
             await asyncio.to_thread(store.close)
             self._remove_endpoint()
+        if store.wrote_all:
+            versions.close()
         log.info("stopped")
         return 0
 

@@ -78,6 +78,11 @@ class Store:
         """Whether the writer is there. Without it nothing could become done."""
         return self._thread is not None and self._thread.is_alive()
 
+    @property
+    def wrote_all(self) -> bool:
+        """Whether nothing waits to be written."""
+        return not self._pending
+
     def put(self, record: Record) -> None:
         """Remember the record as it is now; written soon, newest state only."""
         self._enqueue(record.id, self._path(record.spec), _encoder.encode(record))

@@ -9,6 +9,7 @@ from pathlib import Path
 from hfdmd.durable import sync_file
 
 _RESERVE = 600_000_000  # microseconds: how far ahead of the last version the file on disk is kept
+_CLEAN = "clean"
 
 
 class Versions:
@@ -22,6 +23,8 @@ class Versions:
         self._file = file
         self._last = 0
         self._bound = 0
+        self.floor = 0
+        """What a record read from disk bears at least: a daemon that crashed showed newer versions than it kept."""
 
     def open(self) -> None:
         """Read the bound. Raises OSError; what cannot be read as a number counts as none."""
@@ -29,8 +32,15 @@ class Versions:
             text = self._file.read_text(errors="replace")
         except FileNotFoundError:
             text = ""
-        self._bound = int(text) if text.strip().isdecimal() else 0
+        words = text.split()
+        numbers = [int(word) for word in words if word.isdecimal()]
+        self._bound = numbers[0] if numbers else 0
         self._last = self._bound
+        self.floor = numbers[1] if len(numbers) == 2 and words[2:] == [_CLEAN] else self._bound
+
+    def close(self) -> None:
+        """Everything is on disk. Raises OSError."""
+        self._store(self._last + 1, f" {_CLEAN}")
 
     def seen(self, version: int) -> None:
         """A record on disk bears this version: what comes now is above it."""
@@ -44,11 +54,11 @@ class Versions:
         self._last = version
         return version
 
-    def _store(self, bound: int) -> None:
+    def _store(self, bound: int, mark: str = "") -> None:
         temporary = self._file.with_suffix(".tmp")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            os.write(descriptor, b"%d\n" % bound)
+            os.write(descriptor, f"{bound} {self.floor}{mark}\n".encode())
             sync_file(descriptor)
         finally:
             os.close(descriptor)

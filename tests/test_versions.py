@@ -42,3 +42,22 @@ def test_what_records_bear_is_never_repeated(tmp_path: Path) -> None:
 def test_a_damaged_file_counts_as_none(tmp_path: Path) -> None:
     (tmp_path / "version").write_bytes(b"\xff\xfe nonsense")
     assert opened(tmp_path).next() > 0
+
+
+def test_after_a_crash_every_record_is_newer_than_it_was_shown(tmp_path: Path) -> None:
+    file = tmp_path / "version"
+    first = Versions(file)
+    first.open()
+    assert first.floor == 0
+    shown = first.next()
+    crashed = Versions(file)
+    crashed.open()
+    assert crashed.floor > shown
+    crashed.next()
+    crashed.close()
+    for _ in range(2):
+        clean = Versions(file)
+        clean.open()
+        assert clean.floor == crashed.floor, "and stays so"
+        assert clean.next() > crashed.floor
+        clean.close()

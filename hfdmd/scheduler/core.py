@@ -155,17 +155,20 @@ class Scheduler:
         detail: str | None = None,
         retry_at: str | None = None,
         keep: bool = True,
+        stamp: tuple[str, int] | None = None,
     ) -> None:
         """Change a download: the table decides, the tracker follows, listeners hear of it.
 
-        `keep=False` leaves the tracker file for the next change, soon to come.
+        `keep=False` leaves the tracker file for the next change, soon to come. `stamp` is the time and version that
+        a tracker says already.
         """
         before = record.state
+        now, version = stamp or (self.now(), self.next_version())
         lifecycle.advance(
             record,
             stimulus,
-            self.now(),
-            version=self.next_version(),
+            now,
+            version=version,
             phase=phase,
             reason=reason,
             detail=detail,
@@ -271,6 +274,7 @@ class Scheduler:
             self.admission.queue.drop_repo(record.id)
             self.sampler.drop(record)
         parents = record.repo_ids if isinstance(record, FileRecord) else []
+        children = list(self.index.children(record)) if isinstance(record, RepoRecord) else []
         self.index.remove(record)
         self.status_log.forget(record.id)
         self.store.forget(record)
@@ -282,6 +286,16 @@ class Scheduler:
             repo = self.index.repos.get(repo_id)
             if repo is not None:
                 self.refresh(repo)
+        for child in children:
+            self.touch(child)
+
+    def touch(self, record: FileRecord) -> None:
+        """Something but its status changed: a new version, for the tracker and for listeners."""
+        record.updated_at = self.now()
+        record.version = self.next_version()
+        if self.is_tracked(record):
+            self.persist(record)
+        self.publish(record)
 
     # Views
 

@@ -145,8 +145,7 @@ class RepoListing:
                 record.downloaded_bytes = 0
             record.source = entry.source
         scheduler.index.update(record)
-        if scheduler.is_tracked(record):
-            scheduler.persist(record)
+        scheduler.touch(record)
         again = repo.revive and (record.state is Status.CANCELLED or self._is_gone_from_disk(record))
         if again or (moved and record.state is Status.DONE):
             record.downloaded_bytes = 0

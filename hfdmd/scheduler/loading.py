@@ -33,7 +33,7 @@ class Loading:
         try:
             batches = scheduler.store.load()
             while (batch := await asyncio.to_thread(next, batches, None)) is not None:
-                self._take_in(batch)
+                self.take_in(batch)
             gc.freeze()
         finally:
             gc.enable()
@@ -53,16 +53,18 @@ class Loading:
 
     async def first(self, read: Callable[[], list[Record]]) -> None:
         """Take in what somebody asks for by name before the rest. `read` runs in a thread."""
-        self._take_in(await in_thread(read))
+        self.take_in(await in_thread(read))
 
-    def _take_in(self, records: list[Record]) -> None:
+    def take_in(self, records: list[Record]) -> None:
+        """Take in what was read from disk and is not known yet."""
         scheduler = self._scheduler
         for record in records:
             scheduler.versions.seen(record.version)
             if record.id in scheduler.index:
                 continue
-            if not scheduler.versions.was_clean or record.state in _MOVING or isinstance(record, RepoRecord):
+            if record.state in _MOVING or isinstance(record, RepoRecord):
                 record.version = scheduler.next_version()  # byte progress was shown with versions that no tracker has
+            record.version = max(record.version, scheduler.versions.floor)
             scheduler.take_in(record)
 
     def _revive(self, record: FileRecord) -> None:

@@ -125,7 +125,11 @@ class Reports:
             del self._finishing[record.id]
         record.downloaded_bytes = placed.size_bytes
         scheduler.tracked(record)
-        scheduler.change(record, Stimulus.FINISH, detail=detail, keep=written_meanwhile)
+        if written_meanwhile or record.version >= done.version:
+            scheduler.change(record, Stimulus.FINISH, detail=detail)
+        else:
+            stamp = (done.updated_at, done.version)
+            scheduler.change(record, Stimulus.FINISH, detail=detail, keep=False, stamp=stamp)
 
     def stopped_by(self, record: FileRecord, failure: Failure, meter: Meter) -> None:
         """A drive gave up: for good, or until `retry_at`."""

@@ -119,7 +119,7 @@ class Requests:
         if record is None and scheduler.loading:
             loaded = scheduler.store.load_one(spec)
             if isinstance(loaded, FileRecord):
-                scheduler.take_in(loaded)
+                scheduler.loader.take_in([loaded])
                 return loaded
         return record
 
@@ -129,7 +129,7 @@ class Requests:
         if record is None and scheduler.loading:
             loaded = scheduler.store.load_one(spec)
             if isinstance(loaded, RepoRecord):
-                scheduler.take_in(loaded)
+                scheduler.loader.take_in([loaded])
                 return loaded
         return record
 
