@@ -300,7 +300,7 @@ def test_huge_and_deep_json_is_refused_quickly(shared: Daemon, body: bytes) -> N
 
 
 @pytest.mark.parametrize(
-    "number", ["9223372036854775807", "9223372036854775808", "-9223372036854775809", "1e308", "1E+4"]
+    "number", ["9223372036854775807", "9223372036854775808", "-9223372036854775809", "1e308", "1E+40"]
 )
 @pytest.mark.parametrize("more", ["", "0" * 300])
 def test_numbers_at_the_edge_of_64_bits(shared: Daemon, number: str, more: str) -> None:

@@ -111,7 +111,8 @@ def test_one_download_ends_failed(daemon: Daemon) -> None:
     key = daemon.ask("own/small", "nothing")["id"]
     with Stream(daemon, {"id": key}) as live:
         events = list(live)
-    assert (events[-2].data["status"], events[-2].data["reason"]) == ("failed", "file_not_found")
+    last = [event.data for event in events if event.name == "progress"][-1]
+    assert (last["status"], last["reason"]) == ("failed", "file_not_found")
     assert events[-1].data == {"reason": "failed"}
 
 
