@@ -19,7 +19,7 @@ def test_twenty_kills_of_a_256_mib_file(hub: HubServer, daemon: Daemon) -> None:
     size = 256 * MIB
     content = seeded(size, seed=20)
     hub.add_repo(REPO, {BIG: content})
-    hub.rate_bytes_per_s = 12_000_000
+    hub.rate_bytes_per_s = 10_000_000
     chance = random.Random(20)
     key = daemon.download(REPO, BIG).json["id"]
     for moment in sorted(chance.uniform(0.01, 0.97) for _ in range(KILLS)):
