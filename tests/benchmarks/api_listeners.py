@@ -2,7 +2,8 @@
 
 The events are real byte progress of one download that a slow test Hub feeds. Delivery is measured from the moment at
 which a first listener has an event to the moment at which each other one has it, on one clock. The readers share
-their process with the test Hub, so the p99 holds their own hand-overs too. Then some listeners do not read while the others go on.
+their process with the test Hub, so the p99 holds their own hand-overs too. Then some listeners do not read while the
+others go on.
 """
 
 from __future__ import annotations
