@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from pathlib import Path
@@ -9,7 +10,10 @@ from pathlib import Path
 from hfdmd.durable import sync_file
 
 _RESERVE = 600_000_000  # microseconds: how far ahead of the last version the file on disk is kept
+_TRY_AGAIN_S = 1.0
 _CLEAN = "clean"
+
+log = logging.getLogger("hfdmd.versions")
 
 
 class Versions:
@@ -23,6 +27,7 @@ class Versions:
         self._file = file
         self._last = 0
         self._bound = 0
+        self._try_again_at = 0.0
         self.floor = 0
         """What a record read from disk bears at least: a daemon that crashed showed newer versions than it kept."""
 
@@ -47,10 +52,16 @@ class Versions:
         self._last = max(self._last, version)
 
     def next(self) -> int:
-        """A version above all before it. Raises OSError when the bound cannot be stored."""
+        """A version above all before it."""
         version = max(self._last + 1, time.time_ns() // 1000)
-        if version >= self._bound:
-            self._store(version + _RESERVE)
+        if version >= self._bound - _RESERVE // 2 and time.monotonic() >= self._try_again_at:
+            try:
+                self._store(version + _RESERVE)
+            except OSError as error:  # a full disk: the daemon is to live through it
+                self._try_again_at = time.monotonic() + _TRY_AGAIN_S
+                log.error("cannot write %s: %s", self._file, error.strerror)
+        if version >= self._bound - _RESERVE // 2:
+            version = self._last + 1  # one by one the reserve lasts for hundreds of millions of changes
         self._last = version
         return version
 

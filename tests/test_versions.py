@@ -61,3 +61,21 @@ def test_after_a_crash_every_record_is_newer_than_it_was_shown(tmp_path: Path) -
         assert clean.floor == crashed.floor, "and stays so"
         assert clean.next() > crashed.floor
         clean.close()
+
+
+def test_a_disk_that_takes_nothing_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = opened(tmp_path)
+    last = versions.next()
+    blocked = tmp_path / "version.tmp"
+    blocked.mkdir()  # so that nothing can be written under that name
+    kept = int((tmp_path / "version").read_text().split()[0])
+    hours_later = module.time.time_ns() + 3600 * 10**9
+    monkeypatch.setattr(module.time, "time_ns", lambda: hours_later)
+    for _ in range(1000):
+        version = versions.next()
+        assert last < version < kept, "what a crash would not make known is not handed out"
+        last = version
+    blocked.rmdir()
+    monkeypatch.setattr(module, "_TRY_AGAIN_S", 0.0)
+    versions = opened(tmp_path)
+    assert versions.next() > last
