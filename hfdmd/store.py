@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
@@ -319,6 +320,8 @@ def _check(record: Record) -> None:
         validate.local_dir(record.spec.local_dir)
     if record.id != record.spec.id:
         raise ValueError("its id does not fit its request")
+    if record.retry_at is not None:
+        datetime.fromisoformat(record.retry_at).timestamp()
     if not 0 <= record.version < 2**53:
         raise ValueError("its version is out of range")
 

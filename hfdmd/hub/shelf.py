@@ -79,6 +79,32 @@ class Shelf:
                 folder.inside.sync()
                 return placed
 
+    def copy_twin(
+        self, spec: FileSpec, source: Source, twin: Placed, previous: Placed | None, stopped: Callable[[], bool]
+    ) -> Placed | None:
+        """A file of a local folder by copy or reflink from `twin`, another of the same content; None: to be fetched."""
+        if spec.local_dir is None:
+            return None
+        layout.check_source(source)
+        layout.check_local(spec)
+        try:
+            fd = os.open(twin.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        except OSError:
+            return None
+        try:
+            if not twin.is_stat(os.fstat(fd)):
+                return None
+            with durable.disk_trouble(spec.local_dir), self._local.open(spec.local_dir) as folder:
+                name = folder.copy_new(fd, spec, source, stopped)
+                if name is None:
+                    return None
+                durable.sync_files(folder.books(), [name])
+                placed = folder.move_in(name, spec, source, previous)
+                folder.inside.sync()
+                return placed
+        finally:
+            os.close(fd)
+
     def place_small(self, items: Sequence[Small]) -> list[Placed | Failure]:
         """Put many small, verified files in their places with few syncs; each has its own outcome."""
         return by_folder(items, self._place_small)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hfdmd import lifecycle
 from hfdmd.failure import Failure
 from hfdmd.hub.shelf import Placed
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, Source
-from hfdmd.scheduler.queue import key
 from hfdmd.scheduler.threads import in_thread
 from hfdmd.wire.errors import NotAllowedNow, UnknownDownload
 from hfdmd.wire.types import Affected, Download, Reason, RepoDownload, Selector, Status
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
     from hfdmd.scheduler.core import Scheduler
 
 log = logging.getLogger("hfdmd.actions")
+
+R = TypeVar("R", FileRecord, Record)
+_TURN = 100
 
 Q, D, P, OK, F, C = (
     Status.QUEUED,
@@ -52,6 +54,14 @@ class Actions:
         self._scheduler = scheduler
         self._one_at_a_time = asyncio.Lock()
 
+    async def alone(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do `work`, which stops and changes downloads, while no action is under way; to its end in any case."""
+        await self._scheduler.see_through(self._alone(work))
+
+    async def _alone(self, work: Coroutine[Any, Any, None]) -> None:
+        async with self._one_at_a_time:
+            await work
+
     async def act(self, stimulus: Stimulus, selector: Selector) -> Affected:
         """Do it to all that the selector means and that it fits; return every match as it stands then.
 
@@ -70,7 +80,7 @@ class Actions:
     async def _act(self, stimulus: Stimulus, selector: Selector) -> Affected:
         async with self._one_at_a_time:
             matched = self._matched(selector)
-            fitting = [record for record in matched if record.state in _ACTS_ON[stimulus]]
+            fitting = [record for record in matched if self._fits(record, stimulus)]
             if not fitting and _is_narrow(selector):
                 self._refuse(stimulus, matched)
             files = self._files_of(fitting, stimulus)
@@ -88,14 +98,14 @@ class Actions:
         async with self._one_at_a_time:
             matched = self._matched(selector)
             queued = [record for record in matched if record.state is Q]
-            if not queued and (_is_narrow(selector) or matched):
+            if not queued:
                 raise NotAllowedNow(f"only what is queued can be reordered; {_standing(matched)}")
             if priority is not None:
-                for record in queued:
-                    self.prioritise(record, priority)
+                async for record in _by_turns(queued):
+                    self._scheduler.ordering.prioritise(record, priority)
             elif position is not None:
-                for offset, record in enumerate(queued):
-                    self._move(record, position + offset)
+                self._scheduler.ordering.move([one for one in queued if isinstance(one, FileRecord)], position)
+                self._scheduler.ordering.move([one for one in queued if isinstance(one, RepoRecord)], position)
             self._scheduler.admission.queue.recount()
             self._scheduler.admission.kick()
             await self._scheduler.store.flush()
@@ -117,74 +127,30 @@ class Actions:
             await scheduler.admission.stop(records)
             try:
                 await self._remove(list(files.values()), delete_file=delete_file)
-                for record in records:
-                    scheduler.forget(record)
+                async for record in _by_turns(records):
+                    if scheduler.index.get(record.id) is record:
+                        scheduler.forget(record)
             finally:
                 scheduler.admission.freed(records)
             await scheduler.store.flush()
             return answer
-
-    def prioritise(self, record: Record, priority: int) -> None:
-        """Give a record, and the queued files of a repo, another priority."""
-        scheduler = self._scheduler
-        record.priority = priority
-        self._reordered(record)
-        if isinstance(record, RepoRecord):
-            for child in scheduler.index.children(record):
-                if child.state is Q and child.priority != priority:
-                    child.priority = priority
-                    self._reordered(child)
-
-    def _reordered(self, record: Record) -> None:
-        scheduler = self._scheduler
-        record.updated_at = scheduler.now()
-        record.version = scheduler.next_version()
-        if isinstance(record, RepoRecord):
-            scheduler.store.put(record)
-        elif scheduler.is_tracked(record):
-            scheduler.persist(record)
-        scheduler.admission.queue.offer(record)
-        scheduler.publish(record)
-
-    def _move(self, record: Record, position: int) -> None:
-        """Put it so that it comes to stand at `position` among what is queued of its kind."""
-        scheduler = self._scheduler
-        pool: list[Record] = (
-            [repo for repo in scheduler.index.repos.values() if repo.state is Q]
-            if isinstance(record, RepoRecord)
-            else [file for file in scheduler.index.files.values() if file.state is Q]
-        )
-        others = sorted((other for other in pool if other is not record), key=key)
-        if not others:
-            return
-        place = min(position - 1, len(others))
-        after = others[place - 1] if place > 0 else None
-        before = others[place] if place < len(others) else None
-        neighbour = before or after
-        if neighbour is None:
-            return
-        record.priority = neighbour.priority
-        low = after.order if after is not None and after.priority == neighbour.priority else None
-        high = before.order if before is not None else None
-        if low is not None and high is not None:
-            record.order = (low + high) / 2
-            if not low < record.order < high:  # no number left between them: everybody behind moves up
-                record.order = low
-                for number, other in enumerate(others[place:], 1):
-                    other.order = max(other.order, low) + number * 1e-3
-                    self._reordered(other)
-                record.order = low + 5e-4
-        elif high is not None:
-            record.order = high - 1.0
-        elif low is not None:
-            record.order = low + 1.0
-        self._reordered(record)
 
     def _matched(self, selector: Selector) -> list[Record]:
         matched = self._scheduler.index.match(selector)
         if not matched:
             raise UnknownDownload("no download matches; `GET /api/progress` lists what there is")
         return matched
+
+    def _fits(self, record: Record, stimulus: Stimulus) -> bool:
+        """Whether there is something to do; a repo download may be at work for one file and need it for another."""
+        if record.state in _ACTS_ON[stimulus]:
+            return True
+        if not isinstance(record, RepoRecord) or not record.listed:
+            return False
+        sums = self._scheduler.index.sums[record.id]
+        return (stimulus is Stimulus.RESUME and record.held and sums.by_status[P] > 0) or (
+            stimulus is Stimulus.RETRY and bool(sums.failed)
+        )
 
     def _refuse(self, stimulus: Stimulus, matched: list[Record]) -> None:
         already = _ALREADY_SO[stimulus]
@@ -231,6 +197,8 @@ class Actions:
         )
 
     async def _cancel(self, files: list[FileRecord], repos: list[RepoRecord]) -> None:
+        for repo in repos:
+            repo.held = True  # it wants nothing any more, not even what goes on for another request
         await self._stopped(
             files,
             repos,
@@ -253,9 +221,9 @@ class Actions:
         records: list[Record] = [*files, *repos]
         await scheduler.admission.stop(records)
         try:
-            for record in files:
-                if discard and record.source is not None and record.state is not OK:
-                    await in_thread(scheduler.shelf.discard_part, record.spec, record.source)
+            async for record in _by_turns(files):
+                if discard and record.source is not None and record.state is not OK and scheduler.is_tracked(record):
+                    await scheduler.shelving.discard(record.spec, record.source)
                     record.synced = []
                     record.downloaded_bytes = 0
                 each_file(record)
@@ -282,8 +250,8 @@ class Actions:
         scheduler = self._scheduler
         for repo in repos:
             repo.held = False
-        for record in files:
-            scheduler.change(record, Stimulus.RESUME)
+        async for record in _by_turns(files):
+            self._apply(record, Stimulus.RESUME)
         for repo in repos:
             if repo.listed:
                 scheduler.store.put(repo)
@@ -293,18 +261,20 @@ class Actions:
 
     async def _retry(self, files: list[FileRecord], repos: list[RepoRecord]) -> None:
         scheduler = self._scheduler
-        for record in files:
+        async for record in _by_turns(files):
             if record.state is not Q or record.retry_at is not None:
-                scheduler.change(record, Stimulus.RETRY)
+                self._apply(record, Stimulus.RETRY)
         for repo in repos:
             if not repo.listed and (repo.state is not Q or repo.retry_at is not None):
                 repo.held = False
                 repo.revive = True
                 scheduler.derive(repo, Q)
             elif repo.state is C:
+                repo.held = False
                 for child in scheduler.index.children(repo):
                     if child.state is C:
                         scheduler.change(child, Stimulus.RETRY)
+                scheduler.store.put(repo)
 
     async def _remove(self, files: list[FileRecord], *, delete_file: bool) -> None:
         """Delete part files; with `delete_file` also what was placed, as long as it is what was recorded."""
@@ -313,8 +283,8 @@ class Actions:
         for record in files:
             if record.source is None:
                 continue
-            if record.state is not OK:
-                await in_thread(scheduler.shelf.discard_part, record.spec, record.source)
+            if record.state is not OK and scheduler.is_tracked(record):
+                await scheduler.shelving.discard(record.spec, record.source)
             there = scheduler.reports.previous(record)
             if delete_file and there is not None:
                 placed.append((record.spec, record.source, there))
@@ -332,6 +302,14 @@ class Actions:
             else:
                 downloads.append(self._scheduler.file_view(record))
         return Affected(downloads=downloads, repos=repos)
+
+
+async def _by_turns(records: Sequence[R]) -> AsyncIterator[R]:
+    """All of them, with a turn for everybody else now and then: there may be tens of thousands."""
+    for number, record in enumerate(records, 1):
+        yield record
+        if number % _TURN == 0:
+            await asyncio.sleep(0)
 
 
 def _is_narrow(selector: Selector) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hfdmd import lifecycle
 from hfdmd.lifecycle import Stimulus
+from hfdmd.net.courtesy import MAX_WAIT_S
 from hfdmd.record import FileRecord, Record, RepoRecord
 from hfdmd.scheduler.drive import Drive
 from hfdmd.scheduler.listing import RepoListing
@@ -34,7 +35,8 @@ class Admission:
         self.listings: dict[str, RepoListing] = {}
         self.stopping: set[str] = set()
         self._units: dict[str, set[str]] = {}
-        self._retries: list[tuple[float, str]] = []
+        self._retries: list[tuple[float, str, str]] = []
+        self._offline: dict[str, None] = {}
         self._retry_timer: asyncio.TimerHandle | None = None
         self._admit_soon: asyncio.Handle | None = None
 
@@ -53,16 +55,21 @@ class Admission:
             self._admit_soon = asyncio.get_running_loop().call_soon(self._admit)
 
     def may_start(self, record: Record) -> bool:
-        if record.id in self.stopping:
-            return False
-        return record.retry_at is None or record.retry_at <= self._scheduler.now()
+        if record.id in self.stopping or record.id in self.drives or record.id in self.listings:
+            return False  # `freed`, or the end of the work, offers it again
+        return record.retry_at is None
 
     def requeue(self, record: Record) -> None:
         """A record is queued: now, or when its `retry_at` comes."""
-        if record.retry_at is not None and record.retry_at > self._scheduler.now():
-            due = datetime.fromisoformat(record.retry_at).timestamp()
-            heapq.heappush(self._retries, (due, record.id))
-            self._arm_retry_timer()
+        if record.retry_at is not None:
+            wait_s = min(datetime.fromisoformat(record.retry_at).timestamp() - time.time(), MAX_WAIT_S)
+            if wait_s > 0:  # counted by a clock that nobody sets: `retry_at` is for people
+                heapq.heappush(self._retries, (time.monotonic() + wait_s, record.id, record.retry_at))
+                if record.reason is Reason.NETWORK:
+                    self._offline[record.id] = None
+                self._arm_retry_timer()
+            else:
+                record.retry_at = None
         self.queue.offer(record)
         self.kick()
 
@@ -71,34 +78,32 @@ class Admission:
             self._retry_timer.cancel()
             self._retry_timer = None
         if self._retries and not self._scheduler.closing:
-            delay_s = max(0.0, self._retries[0][0] - time.time()) + 0.001
+            delay_s = max(0.0, self._retries[0][0] - time.monotonic()) + 0.001
             self._retry_timer = asyncio.get_running_loop().call_later(delay_s, self._retry_due)
 
     def _retry_due(self) -> None:
         self._retry_timer = None
-        now = time.time()
+        now = time.monotonic()
         while self._retries and self._retries[0][0] <= now:
-            _, key = heapq.heappop(self._retries)
+            _, key, retry_at = heapq.heappop(self._retries)
+            self._offline.pop(key, None)
             record = self._scheduler.index.get(key)
-            if record is not None and record.state is Status.QUEUED:
+            if record is not None and record.state is Status.QUEUED and record.retry_at == retry_at:
+                record.retry_at = None
                 self.queue.offer(record)
         self._arm_retry_timer()
         self.kick()
 
     def network_is_back(self) -> None:
         """One download got through: those that wait for the network need not wait for their time."""
-        waiting, self._retries = self._retries, []
-        for due, key in waiting:
+        if not self._offline:
+            return
+        for key in self._offline:
             record = self._scheduler.index.get(key)
-            if record is None or record.state is not Status.QUEUED or record.retry_at is None:
-                continue
-            if record.reason is Reason.NETWORK:
+            if record is not None and record.state is Status.QUEUED and record.reason is Reason.NETWORK:
                 record.retry_at = None
                 self.queue.offer(record)
-            else:
-                self._retries.append((due, key))
-        heapq.heapify(self._retries)
-        self._arm_retry_timer()
+        self._offline.clear()
         self.kick()
 
     def _admit(self) -> None:
@@ -163,6 +168,8 @@ class Admission:
         running = self._units.get(drive.unit)
         if running is not None:
             running.discard(record.id)
+        if record.state is Status.QUEUED:
+            self.queue.offer(record)
         self.kick()
 
     def _start_listing(self, repo: RepoRecord) -> None:
@@ -175,6 +182,8 @@ class Admission:
 
     def _listing_ended(self, listing: RepoListing) -> None:
         del self.listings[listing.repo.id]
+        if listing.repo.state is Status.QUEUED:
+            self.queue.offer(listing.repo)
         self.kick()
 
     async def stop(self, records: list[Record]) -> None:
@@ -193,6 +202,11 @@ class Admission:
         """The action that stopped these is through."""
         for record in records:
             self.stopping.discard(record.id)
-            if record.id in self._scheduler.index and record.state is Status.QUEUED:
+            if self._scheduler.index.get(record.id) is not record:
+                continue
+            if record.state is Status.QUEUED:
                 self.requeue(record)
+            elif record.state is Status.DOWNLOADING and isinstance(record, FileRecord):
+                log.error("stopping %s was not seen through; it is queued again", record.id)
+                self._scheduler.change(record, Stimulus.WAIT, reason=Reason.RESTARTED, detail="its work was stopped")
         self.kick()

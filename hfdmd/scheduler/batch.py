@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from hfdmd.scheduler.threads import settled
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -44,9 +46,7 @@ class Batcher(Generic[Item, Result]):
                 future.cancel()
             else:
                 self._abandon(item)
-                await asyncio.wait([future])
-                if not future.cancelled():
-                    future.exception()  # seen; the caller is on its way out
+                await settled(future)
             raise
 
     async def _run(self) -> None:

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeVar
 
 from hfdmd import lifecycle
@@ -23,10 +24,12 @@ from hfdmd.scheduler.content import ContentLocks
 from hfdmd.scheduler.index import Index
 from hfdmd.scheduler.limits import limits_of
 from hfdmd.scheduler.loading import Loading
+from hfdmd.scheduler.ordering import Ordering
 from hfdmd.scheduler.reports import Reports
 from hfdmd.scheduler.requests import Requests
 from hfdmd.scheduler.sampler import Sampler
 from hfdmd.scheduler.shelving import Shelving
+from hfdmd.scheduler.twins import Twins
 from hfdmd.scheduler.updates import Updates
 from hfdmd.statuslog import StatusLog
 from hfdmd.store import Store
@@ -72,12 +75,15 @@ class Scheduler:
         self._untracked: set[str] = set()
         self._closing = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
+        self._errands: set[asyncio.Task[None]] = set()
         self.admission = Admission(self)
         self.sampler = Sampler(self)
         self.reports = Reports(self)
         self.shelving = Shelving(rooms.shelf)
+        self.twins = Twins(self)
         self.actions = Actions(self)
         self.requests = Requests(self)
+        self.ordering = Ordering(self)
         self.updates = Updates(self)
         self.loader = Loading(self)
         self.status_log = StatusLog()
@@ -88,12 +94,12 @@ class Scheduler:
         """Work until `close` is called; then stop every transfer, synced and claimed."""
         async with asyncio.TaskGroup() as group:
             self._group = group
-            group.create_task(self.loader.run(), name="load")
+            loader = group.create_task(self.loader.run(), name="load")
             sampler = group.create_task(self.sampler.run(), name="sample")
             clock = group.create_task(self.sampler.clock(), name="schedule")
             await self._closing.wait()
-            sampler.cancel()
-            clock.cancel()
+            for task in (loader, sampler, clock, *self._errands):
+                task.cancel()
             self.admission.close()
         self._group = None
 
@@ -109,7 +115,13 @@ class Scheduler:
         if self._group is None:
             work.close()
             raise RuntimeError("the scheduler does not run")
-        return self._group.create_task(work, name=name)
+        return self._group.create_task(_told(work, name), name=name)
+
+    def errand(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run `work` as a task that a stop of the daemon ends at once."""
+        task = self.spawn(work, name)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
 
     async def see_through(self, work: Coroutine[Any, Any, T]) -> T:
         """Do `work` to its end even if the caller is cancelled: a client that hangs up stops nothing half-way."""
@@ -184,9 +196,6 @@ class Scheduler:
             self.admission.queue.changed()
         self.status_log.tell(record, before)
         self.publish(record)
-        if stimulus is Stimulus.WAIT and reason is not None:
-            for repo_id in record.repo_ids:
-                self.index.sums[repo_id].waits = (reason, detail)
         for repo_id in record.repo_ids:
             repo = self.index.repos.get(repo_id)
             if repo is not None:
@@ -208,6 +217,8 @@ class Scheduler:
 
     def refresh(self, repo: RepoRecord) -> None:
         """Bring a repo download's status up to what its files add up to."""
+        if self.loading:
+            return  # not all of its files are known yet
         sums = self.index.sums[repo.id]
         views.absorb(repo, sums)
         listing = self.admission.listings.get(repo.id)
@@ -216,10 +227,12 @@ class Scheduler:
                 self.sampler.mark(repo)
             return
         status, phase, reason = views.derived(sums)
-        if status is repo.state and status is not Status.FAILED:
+        detail: str | None = None
+        if status is Status.QUEUED:
+            reason, detail = self.index.wait_of(repo.id)
+        if status is repo.state and status is not Status.FAILED and reason is repo.reason:
             self.sampler.mark(repo)
             return
-        detail = sums.waits[1] if status is Status.QUEUED else None
         if status is Status.FAILED:
             reason, detail = self._failed_files(repo)
             if repo.state is status and repo.detail == detail:
@@ -245,7 +258,7 @@ class Scheduler:
             repo, status, self.now(), version=self.next_version(), phase=phase, reason=reason, detail=detail
         )
         repo.retry_at = retry_at
-        views.absorb(repo, self.index.sums[repo.id])
+        self._absorb(repo)
         self.store.put(repo)
         self.sampler.told(repo)
         self.status_log.tell(repo, before)
@@ -253,9 +266,14 @@ class Scheduler:
         if status is Status.QUEUED and not repo.listed:
             self.admission.requeue(repo)
 
+    def _absorb(self, repo: RepoRecord) -> None:
+        """Sum up; not before all files are loaded: the number in the tracker tells whether any are missing."""
+        if not self.loading:
+            views.absorb(repo, self.index.sums[repo.id])
+
     def _failed_files(self, repo: RepoRecord) -> tuple[Reason, str]:
         sums = self.index.sums[repo.id]
-        failed = [self.index.files[file_id] for file_id in list(sums.failed)[:5]]
+        failed = [self.index.files[file_id] for file_id in islice(sums.failed, 5)]
         named = ", ".join(f"{record.spec.file_path} ({record.reason})" for record in failed)
         more = len(sums.failed) - len(failed)
         detail = f"{len(sums.failed)} of {len(sums.files)} files failed: {named}. {failed[0].detail}" + (
@@ -314,7 +332,7 @@ class Scheduler:
         )
 
     def repo_view(self, repo: RepoRecord) -> RepoDownload:
-        views.absorb(repo, self.index.sums[repo.id])
+        self._absorb(repo)
         rate: int | None = None
         for file_id in self._running(repo.id):
             part = self.admission.drives[file_id].speed.bytes_per_second
@@ -346,6 +364,14 @@ class Scheduler:
 
     def is_tracked(self, record: FileRecord) -> bool:
         return record.id not in self._untracked
+
+
+async def _told(work: Coroutine[Any, Any, None], name: str) -> None:
+    """Let a fault of one task be that task's alone: the others, and the daemon, go on."""
+    try:
+        await work
+    except Exception:
+        log.exception("a fault of hfdmd itself ended the task %r", name)
 
 
 def _told_to_nobody(outcome: asyncio.Future[Any]) -> None:

@@ -101,11 +101,17 @@ class Drive:
             hold = Hold(record.spec, source, scheduler.reports.previous(record))
             try:
                 placed = await scheduler.shelving.prepare(hold)
+                found = placed is not None
+                if placed is None:
+                    placed = await scheduler.twins.copy(hold)
                 if placed is None:
                     placed = await self._fetch(source, target, hold.previous)
             finally:
                 hold.release()
+            has_part = found and bool(record.synced)
             await scheduler.reports.finish(record, placed)
+            if has_part:  # the content came by another way
+                await scheduler.shelving.discard(record.spec, source)
 
     async def _fetch(self, source: Source, target: Target | None, previous: Placed | None) -> Placed:
         record, scheduler = self.record, self.scheduler
@@ -166,7 +172,7 @@ class Drive:
             failure.detail,
             self.record.spec.revision,
         )
-        await in_thread(self.scheduler.shelf.discard_part, self.record.spec, source)
+        await self.scheduler.shelving.discard(self.record.spec, source)
         self.scheduler.reports.unpin(
             self.record, f"the Hub no longer serves commit {source.commit[:12]}; resolved anew"
         )

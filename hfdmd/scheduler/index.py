@@ -21,7 +21,7 @@ class Sums:
     total_bytes: int = 0
     unknown_sizes: int = 0
     downloaded_bytes: int = 0
-    waits: tuple[Reason | None, str | None] = (None, None)
+    waiting: dict[str, None] = field(default_factory=dict)
 
 
 @dataclass(slots=True, frozen=True)
@@ -31,6 +31,7 @@ class _Share:
     status: Status
     size_bytes: int | None
     downloaded_bytes: int
+    waits: bool
     repos: tuple[str, ...]
 
 
@@ -74,12 +75,15 @@ class Index:
             self._apply(self._shares.pop(record.id), record.id, -1)
             del self.files[record.id]
             if record.spec.local_dir is not None:
-                self._owners[target_path(record.spec)].pop(record.id, None)
+                place = target_path(record.spec)
+                self._owners[place].pop(record.id, None)
+                if not self._owners[place]:
+                    del self._owners[place]
         else:
-            for file_id in self.sums.pop(record.id).files:
-                child = self.files[file_id]
+            for child in self.children(record):
                 child.repo_ids = [repo for repo in child.repo_ids if repo != record.id]
                 self.update(child)
+            del self.sums[record.id]  # not before: what its files took out of it would come to stand below zero
             del self.repos[record.id]
         siblings = self._by_repo[record.spec.model_repo]
         del siblings[record.id]
@@ -91,7 +95,8 @@ class Index:
         """The record changed: bring the sums of its repos up to date."""
         old = self._shares.get(record.id)
         size = record.source.size_bytes if record.source else None
-        new = _Share(record.state, size, record.downloaded_bytes, tuple(record.repo_ids))
+        waits = record.state is Status.QUEUED and record.reason is not None
+        new = _Share(record.state, size, record.downloaded_bytes, waits, tuple(record.repo_ids))
         if old == new:
             return
         if old is not None:
@@ -114,9 +119,12 @@ class Index:
                 sums.files[file_id] = None
                 if share.status is Status.FAILED:
                     sums.failed[file_id] = None
+                if share.waits:
+                    sums.waiting[file_id] = None
             else:
                 sums.files.pop(file_id, None)
                 sums.failed.pop(file_id, None)
+                sums.waiting.pop(file_id, None)
             sums.by_status[share.status] += sign
             sums.downloaded_bytes += sign * share.downloaded_bytes
             if share.size_bytes is None:
@@ -124,9 +132,26 @@ class Index:
             else:
                 sums.total_bytes += sign * share.size_bytes
 
+    def forget_unknown_repos(self) -> list[FileRecord]:
+        """Files whose trackers name repo downloads that are gone, as after a crash in the middle of a delete."""
+        unknown = [repo_id for repo_id in self.sums if repo_id not in self.repos]
+        changed: dict[str, FileRecord] = {}
+        for repo_id in unknown:
+            for file_id in list(self.sums[repo_id].files):
+                record = changed[file_id] = self.files[file_id]
+                record.repo_ids = [known for known in record.repo_ids if known != repo_id]
+                self.update(record)
+            del self.sums[repo_id]
+        return list(changed.values())
+
     def owners(self, spec: FileSpec) -> list[FileRecord]:
         """The downloads that mean the same place in a folder."""
         return [self.files[key] for key in self._owners.get(target_path(spec), ())]
+
+    def wait_of(self, repo_id: str) -> tuple[Reason | None, str | None]:
+        """Why the files of a repo download wait: what one of them says."""
+        first = next(iter(self.sums[repo_id].waiting), None)
+        return (None, None) if first is None else (self.files[first].reason, self.files[first].detail)
 
     def children(self, repo: RepoRecord) -> Iterator[FileRecord]:
         for file_id in list(self.sums[repo.id].files):

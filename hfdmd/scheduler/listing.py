@@ -65,6 +65,8 @@ class RepoListing:
 
         scheduler, repo = self.scheduler, self.repo
         if failure.is_final:
+            if failure.reason is Reason.FILE_NOT_FOUND:
+                repo.commit = None  # there is nothing to stay at: a later commit may have what is asked for
             scheduler.derive(repo, Status.FAILED, reason=failure.reason, detail=failure.detail)
             return
         retry_at = rfc3339(time.time() + wait_s(failure, repo.attempt))
@@ -92,10 +94,11 @@ class RepoListing:
         for start in range(0, len(wanted), _SLICE):
             self._take_in(wanted[start : start + _SLICE], now, start)
             await asyncio.sleep(0)
-        left = before - {repo.spec.file(entry.path).id for entry in wanted}
-        self._let_go(left)
+        if before:
+            self._let_go(before - {repo.spec.file(entry.path).id for entry in wanted})
         repo.revive = repo.moving = False
         repo.listed = True
+        repo.attempt = 0
         note = None
         if listing.refused_total:
             path, why = listing.refused[0]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hfdmd import lifecycle
+from hfdmd.failure import Failure
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, Record, RepoRecord
 from hfdmd.scheduler.threads import in_thread
@@ -40,6 +41,8 @@ class Loading:
         await self._drop_orphans()
         scheduler.loading = False
         scheduler.loaded.set()
+        for record in scheduler.index.forget_unknown_repos():
+            scheduler.touch(record)
         for repo in list(scheduler.index.repos.values()):
             self._revive_repo(repo)
         for record in list(scheduler.index.files.values()):
@@ -92,13 +95,13 @@ class Loading:
         """Part files that no tracker names are removed: only what hfdmd itself wrote, by their names."""
         scheduler = self._scheduler
         known: set[Path] = set()
-        for record in scheduler.index.files.values():
-            if record.synced and record.source is not None and record.state is not Status.DONE:
-                known.add(scheduler.shelf.part_place(record.spec))
         try:
+            for record in scheduler.index.files.values():
+                if record.synced and record.source is not None and record.state is not Status.DONE:
+                    known.add(scheduler.shelf.part_place(record.spec))
             orphans = await in_thread(scheduler.shelf.orphan_parts, known)
             for orphan in orphans:
                 log.info("removing %s: no tracker names it", orphan)
                 await in_thread(orphan.unlink, missing_ok=True)
-        except OSError as error:
+        except (Failure, OSError) as error:
             log.warning("cannot look for leftover part files: %s", error)

@@ -21,6 +21,11 @@ def key(record: Record) -> Key:
     return (-record.priority, record.order, record.id)
 
 
+def _stands_alone(record: FileRecord) -> bool:
+    """Whether it may have a slot of its own: asked for singly, or left over by repo downloads that want it no more."""
+    return record.asked_singly or not record.repo_ids
+
+
 class Heap:
     """A priority queue of ids whose entries go stale instead of being removed."""
 
@@ -68,7 +73,7 @@ class Queue:
         if isinstance(record, RepoRecord):
             self._repos.push(key(record))
             return
-        if record.asked_singly:
+        if _stands_alone(record):
             self._singles.push(key(record))
         for repo_id in record.repo_ids:
             repo = self._index.repos.get(repo_id)
@@ -139,7 +144,7 @@ class Queue:
 
     def _single_key(self, file_id: str) -> Key | None:
         record = self._index.files.get(file_id)
-        return key(record) if record is not None and record.asked_singly and self._ready(record) else None
+        return key(record) if record is not None and _stands_alone(record) and self._ready(record) else None
 
     def _repo_key(self, repo_id: str) -> Key | None:
         repo = self._index.repos.get(repo_id)

@@ -125,6 +125,8 @@ class Reports:
             del self._finishing[record.id]
         record.downloaded_bytes = placed.size_bytes
         scheduler.tracked(record)
+        scheduler.twins.note(record)
+        self._scheduler.admission.network_is_back()
         if written_meanwhile or record.version >= done.version:
             scheduler.change(record, Stimulus.FINISH, detail=detail)
         else:

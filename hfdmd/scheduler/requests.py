@@ -64,6 +64,8 @@ class Requests:
         changed = not record.asked_singly or not scheduler.is_tracked(record)
         record.asked_singly = True
         queued = await self._again(record, ask)
+        if not self._is_known(record):
+            return await self._file(spec, ask)
         if queued:
             changed = True
         if ask.priority is not None and ask.priority != record.priority:
@@ -76,7 +78,7 @@ class Requests:
                 scheduler.admission.kick()
             await scheduler.store.flush()
         if ask.update and not queued:
-            scheduler.spawn(scheduler.updates.file(record), f"update {record.id}")
+            scheduler.errand(scheduler.updates.file(record), f"update {record.id}")
         return record, queued
 
     async def repo(self, spec: RepoSpec, ask: Ask) -> tuple[RepoRecord, bool]:
@@ -106,11 +108,13 @@ class Requests:
             await scheduler.store.flush()
             return record, True
         if ask.priority is not None and ask.priority != record.priority:
-            scheduler.actions.prioritise(record, ask.priority)
+            scheduler.ordering.prioritise(record, ask.priority)
         queued = await self._repo_again(record, ask)
+        if scheduler.index.repos.get(record.id) is not record:
+            return await self._repo(spec, ask)
         await scheduler.store.flush()
         if ask.update and not queued:
-            scheduler.spawn(scheduler.updates.repo(record), f"update {record.id}")
+            scheduler.errand(scheduler.updates.repo(record), f"update {record.id}")
         return record, queued
 
     def _known(self, spec: FileSpec) -> FileRecord | None:
@@ -143,7 +147,7 @@ class Requests:
             scheduler.change(record, Stimulus.RETRY)
             return True
         if record.state is Status.DONE and await in_thread(self._is_gone, record):
-            if record.state is not Status.DONE:  # somebody else was quicker
+            if record.state is not Status.DONE or not self._is_known(record):  # somebody else was quicker
                 return False
             record.downloaded_bytes = 0
             scheduler.change(record, Stimulus.ASK)
@@ -164,16 +168,23 @@ class Requests:
         gone = await in_thread(lambda: [record for record in done if self._is_gone(record)])
         queued = False
         for record in [*gone, *(record for record in files if record.state is Status.CANCELLED)]:
-            if record.state in (Status.DONE, Status.CANCELLED):
+            if record.state in (Status.DONE, Status.CANCELLED) and self._is_known(record):
                 record.downloaded_bytes = 0
                 scheduler.change(record, Stimulus.ASK)
                 queued = True
         if ask.retry:
             for record in files:
-                if record.state is Status.FAILED:
+                if record.state is Status.FAILED and self._is_known(record):
                     scheduler.change(record, Stimulus.RETRY)
                     queued = True
+        if queued and repo.held:
+            repo.held = False
+            scheduler.store.put(repo)
         return queued
+
+    def _is_known(self, record: FileRecord) -> bool:
+        """Whether it is still there: it may have been deleted while a thread looked for its file."""
+        return self._scheduler.index.files.get(record.id) is record
 
     def _is_gone(self, record: FileRecord) -> bool:
         placed = self._scheduler.reports.previous(record)

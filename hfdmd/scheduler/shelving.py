@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from hfdmd.failure import Failure
 from hfdmd.hub.shelf import Placed, Shelf
 from hfdmd.record import FileSpec, Source
@@ -10,6 +12,8 @@ from hfdmd.scheduler.drive import LOCKED_RETRY_S, Hold
 from hfdmd.scheduler.threads import in_thread
 from hfdmd.transfer.job import SMALL_FILE_BYTES
 from hfdmd.wire.types import Reason
+
+log = logging.getLogger("hfdmd.shelving")
 
 
 class Shelving:
@@ -58,6 +62,13 @@ class Shelving:
             if outcome is not None:
                 hold.release()
         return [results[id(hold)] for hold in holds]
+
+    async def discard(self, spec: FileSpec, source: Source) -> None:
+        """Delete the part file. One that stays is told in the log: the next start of the daemon tries again."""
+        try:
+            await in_thread(self._shelf.discard_part, spec, source)
+        except (Failure, OSError) as error:
+            log.error("a part file of %s could not be deleted: %s", spec.file_path, error)
 
     async def _place_all(self, items: list[tuple[FileSpec, Source, bytes, Placed | None]]) -> list[Placed | Exception]:
         return list(await in_thread(self._shelf.place_small, items))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hfdmd.failure import Failure
 from hfdmd.lifecycle import Stimulus
-from hfdmd.record import FileRecord, RepoRecord, is_commit
+from hfdmd.record import FileRecord, RepoRecord, Source, is_commit
 from hfdmd.wire.types import Status
 
 if TYPE_CHECKING:
@@ -30,14 +30,18 @@ class Updates:
         except Failure as failure:
             log.warning("no update of %s of %s: %s", record.spec.file_path, record.spec.model_repo, failure.detail)
             return
-        if record.source is None or source == record.source or record.id not in scheduler.index:
-            return
+        await scheduler.actions.alone(self._move_file(record, source))
+
+    async def _move_file(self, record: FileRecord, source: Source) -> None:
+        scheduler = self._scheduler
         old = record.source
+        if old is None or source == old or scheduler.index.files.get(record.id) is not record:
+            return
         await scheduler.admission.stop([record])
         try:
             if not old.same_content(source):
                 if record.state is not Status.DONE:
-                    scheduler.shelf.discard_part(record.spec, old)
+                    await scheduler.shelving.discard(record.spec, old)
                 record.synced = []
                 record.downloaded_bytes = 0
             record.source = source
@@ -62,16 +66,22 @@ class Updates:
         except Failure as failure:
             log.warning("no update of %s: %s", repo.spec.model_repo, failure.detail)
             return
-        if commit == repo.commit or repo.id not in scheduler.index or not repo.listed:
+        await scheduler.actions.alone(self._move_repo(repo, commit))
+
+    async def _move_repo(self, repo: RepoRecord, commit: str) -> None:
+        scheduler = self._scheduler
+        if commit == repo.commit or scheduler.index.repos.get(repo.id) is not repo or not repo.listed:
             return
         running = [record for record in scheduler.index.children(repo) if record.state is Status.DOWNLOADING]
         await scheduler.admission.stop(list(running))
-        for record in running:
-            if record.state is Status.DOWNLOADING:
-                scheduler.change(record, Stimulus.WAIT, detail=f"moves to commit {commit[:12]}")
-        repo.commit = commit
-        repo.listed = False
-        repo.moving = True
-        repo.path = None
-        scheduler.derive(repo, Status.QUEUED, detail=f"moves to commit {commit[:12]}")
-        scheduler.admission.freed(list(running))
+        try:
+            for record in running:
+                if record.state is Status.DOWNLOADING:
+                    scheduler.change(record, Stimulus.WAIT, detail=f"moves to commit {commit[:12]}")
+            repo.commit = commit
+            repo.listed = False
+            repo.moving = True
+            repo.path = None
+            scheduler.derive(repo, Status.QUEUED, detail=f"moves to commit {commit[:12]}")
+        finally:
+            scheduler.admission.freed(list(running))

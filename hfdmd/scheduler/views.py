@@ -95,12 +95,15 @@ def absorb(record: RepoRecord, sums: Sums) -> None:
 
 
 def derived(sums: Sums) -> tuple[Status, Phase | None, Reason | None]:
-    """The status that the files of a listed repo add up to: the first that holds (contract, section 2)."""
+    """The status that the files of a listed repo add up to: the first that holds (contract, section 2).
+
+    What those that are queued wait for, `Index.wait_of` tells.
+    """
     count = sums.by_status
     if count[Status.DOWNLOADING]:
         return Status.DOWNLOADING, Phase.TRANSFERRING, None
     if count[Status.QUEUED]:
-        return Status.QUEUED, None, sums.waits[0]
+        return Status.QUEUED, None, None
     if count[Status.PAUSED]:
         return Status.PAUSED, None, Reason.REQUESTED
     if count[Status.FAILED]:

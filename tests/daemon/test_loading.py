@@ -1,0 +1,81 @@
+"""What is asked while the tracker files are still being read changes nothing of what they say."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from hfdmd.config import Config, Places
+from hfdmd.events import Events
+from hfdmd.hub.client import Hub
+from hfdmd.hub.shelf import Shelf
+from hfdmd.net.courtesy import Courtesy
+from hfdmd.net.origin import RedirectPolicy
+from hfdmd.scheduler.core import Rooms, Scheduler
+from hfdmd.scheduler.limits import limits_of
+from hfdmd.store import Store
+from hfdmd.transfer.engine import Engine
+from hfdmd.versions import Versions
+from tests.daemon.test_main_job import REPO
+from tests.hub import HubServer
+from tests.running import Daemon, until
+
+
+async def opened(daemon: Daemon) -> Scheduler:
+    """The scheduler of a daemon that has not read its tracker files yet, on the folders of `daemon`."""
+    places = Places.from_env(daemon.env)
+    config = Config(env=daemon.env, flags={}, patched=places.state_dir / "settings.json")
+    courtesy, policy = Courtesy(), RedirectPolicy(places.hub_endpoint)
+    store, versions = Store(places.state_dir / "trackers"), Versions(places.state_dir / "version")
+    store.open()
+    versions.open()
+    return Scheduler(
+        Rooms(
+            config=config,
+            places=places,
+            store=store,
+            versions=versions,
+            hub=Hub(places.hub_endpoint, courtesy, policy, "test"),
+            shelf=Shelf(places.cache_dir),
+            engine=Engine(courtesy, policy, limits_of(config.values), "test"),
+            events=Events(),
+        )
+    )
+
+
+async def test_a_repo_looked_at_too_early_loses_no_file(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, {f"{number}.json": b"{}%d" % number for number in range(300)})
+    hub.latency_s = 0.5
+    key = daemon.download(REPO, priority=0).json["id"]
+    await asyncio.to_thread(until, lambda: daemon.one(key)["filesDone"] > 0, "some are done, others not begun")
+    daemon.kill()
+    tracked = len(daemon.trackers()) - 1
+    assert tracked < 300
+    hub.latency_s = 0.0
+    scheduler = await opened(daemon)
+    await scheduler.loader.first(lambda: scheduler.store.load_repo(REPO))
+    assert len(scheduler.index.files) == tracked
+    assert scheduler.repo_view(scheduler.index.repos[key]).files_total == 300
+    work = asyncio.create_task(scheduler.run())
+    try:
+        await asyncio.to_thread(until, lambda: scheduler.index.repos[key].status == "done", "all are done")
+    finally:
+        scheduler.close()
+        await work
+        await scheduler.engine.close()
+        await scheduler.hub.close()
+        await asyncio.to_thread(scheduler.store.close)
+    assert scheduler.index.repos[key].files_done == 300
+
+
+def test_a_tracker_with_an_impossible_time_is_set_aside(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, {"a.json": b"{}"})
+    key = daemon.download(REPO, "a.json").json["id"]
+    daemon.wait(key, "done")
+    daemon.stop()
+    (path,) = daemon.state.glob("trackers/*/*.json")
+    tracker = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**tracker, "status": "queued", "retryAt": "tomorrow"}))
+    daemon.start()
+    assert daemon.get("/api/progress").json["downloads"] == []
+    assert path.with_name(path.name + ".corrupt").exists()

@@ -1,0 +1,131 @@
+"""Files that several requests want: who may stop them, and what is left when one request goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tests.daemon.test_main_job import BIG, REPO
+from tests.hub import Fault, HubServer, seeded
+from tests.running import Daemon, until
+
+FILES: dict[str, Any] = {"README.md": b"# hello", "config.json": b"{}", BIG: seeded(4_000_000, seed=1)}
+SLOW_BYTES_PER_S = 400_000
+
+
+def views(daemon: Daemon) -> dict[str, dict[str, Any]]:
+    return {view["filePath"]: view for view in daemon.get("/api/progress", modelRepo=REPO).json["downloads"]}
+
+
+def listed(daemon: Daemon, key: str, files: int) -> None:
+    until(lambda: daemon.one(key)["filesTotal"] == files, "it is listed", tell=lambda: str(daemon.one(key)))
+
+
+def test_a_request_that_was_deleted_counts_right_when_it_is_asked_for_again(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, FILES)
+    whole = daemon.download(REPO).json["id"]
+    daemon.wait(whole, "done")
+    part = daemon.download(REPO, include=["*.json", "*.md"]).json["id"]
+    daemon.wait(part, "done")
+    assert daemon.ask("DELETE", "/api/download", {"id": whole}).status == 200
+    assert views(daemon)["config.json"]["repoIds"] == [part]
+    daemon.download(REPO)
+    done = daemon.wait(whole, "done", deadline_s=5)
+    assert (done["filesTotal"], done["filesDone"], done["filesFailed"]) == (3, 3, 0)
+    assert done["totalBytes"] == done["downloadedBytes"] == 4_000_000 + 9
+
+
+def test_a_deleted_request_is_forgotten_by_the_files_it_shared(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, FILES)
+    whole = daemon.download(REPO).json["id"]
+    daemon.wait(whole, "done")
+    part = daemon.download(REPO, include=["*.json"]).json["id"]
+    daemon.wait(part, "done")
+    daemon.ask("DELETE", "/api/download", {"id": whole})
+    assert all(whole not in tracker.get("repoIds", []) for tracker in daemon.trackers())
+    daemon.stop()
+    daemon.start()
+    assert views(daemon)["config.json"]["repoIds"] == [part]
+    daemon.ask("DELETE", "/api/download", {"id": part})
+    assert views(daemon) == {}
+    assert daemon.trackers() == []
+
+
+def test_a_file_goes_on_for_nobody_when_both_requests_are_cancelled(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, FILES)
+    hub.rate_bytes_per_s = SLOW_BYTES_PER_S
+    whole = daemon.download(REPO).json["id"]
+    listed(daemon, whole, 3)
+    weights = daemon.download(REPO, include=["*.safetensors"]).json["id"]
+    listed(daemon, weights, 1)
+    daemon.post("/api/cancel", id=whole)
+    assert views(daemon)[BIG]["status"] in ("downloading", "queued")
+    daemon.post("/api/cancel", id=weights)
+    assert views(daemon)[BIG]["status"] == "cancelled"
+    assert daemon.one(whole)["status"] == daemon.one(weights)["status"] == "cancelled"
+    hub.rate_bytes_per_s = 0
+    assert daemon.download(REPO).status == 202
+    daemon.wait(whole, "done")
+
+
+def test_resuming_a_request_while_a_file_that_it_shares_goes_on(hub: HubServer, daemon: Daemon) -> None:
+    other = "other.safetensors"
+    hub.add_repo(REPO, {**FILES, other: seeded(4_000_000, seed=2)})
+    hub.rate_bytes_per_s = SLOW_BYTES_PER_S
+    whole = daemon.download(REPO).json["id"]
+    listed(daemon, whole, 4)
+    daemon.download(REPO, BIG)
+    daemon.post("/api/pause", id=whole)
+    assert views(daemon)[other]["status"] == "paused"
+    assert daemon.one(whole)["status"] in ("downloading", "queued")
+    assert daemon.post("/api/resume", id=whole).status == 200
+    assert views(daemon)[other]["status"] in ("queued", "downloading")
+    hub.rate_bytes_per_s = 0
+    daemon.wait(whole, "done")
+
+
+def test_what_failed_is_retried_while_the_rest_still_downloads(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, FILES)
+    hub.rate_bytes_per_s = SLOW_BYTES_PER_S
+    hub.fault(REPO, "config.json", Fault.corrupt(times=None))
+    whole = daemon.download(REPO).json["id"]
+    until(lambda: views(daemon).get("config.json", {}).get("status") == "failed", "one failed")
+    assert daemon.one(whole)["status"] == "downloading"
+    hub.clear_faults()
+    assert daemon.post("/api/retry", id=whole).status == 200
+    daemon.wait(views(daemon)["config.json"]["id"], "done")
+    assert daemon.one(whole)["status"] == "downloading"
+    hub.rate_bytes_per_s = 0
+    daemon.wait(whole, "done")
+
+
+def test_no_file_matched_but_a_later_commit_has_one(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, FILES)
+    key = daemon.download(REPO, include=["*.gguf"]).json["id"]
+    assert daemon.wait(key, "failed")["reason"] == "file_not_found"
+    hub.commit(REPO, {"new.gguf": b"gguf"})
+    daemon.post("/api/retry", id=key)
+    assert daemon.wait(key, "done")["filesTotal"] == 1
+
+
+def test_the_same_content_is_fetched_once_into_a_folder(hub: HubServer, daemon: Daemon, tmp_path: Path) -> None:
+    content = seeded(2_000_000, seed=9)
+    hub.add_repo(REPO, {"a.safetensors": content, "copy/b.safetensors": content})
+    folder = tmp_path / "mine"
+    daemon.wait(daemon.download(REPO, localDir=str(folder)).json["id"], "done")
+    assert (folder / "a.safetensors").read_bytes() == (folder / "copy/b.safetensors").read_bytes()
+    assert hub.sent_bytes() < 2_000_000 + 10_000
+
+
+def test_a_part_file_goes_when_another_revision_brought_the_content(hub: HubServer, daemon: Daemon) -> None:
+    first = hub.add_repo(REPO, FILES)
+    hub.rate_bytes_per_s = 2_000_000
+    key = daemon.download(REPO, BIG).json["id"]
+    until(lambda: daemon.one(key)["downloadedBytes"] > 1_000_000, "some is there")
+    daemon.post("/api/pause", id=key)
+    assert len(daemon.parts()) == 1
+    hub.rate_bytes_per_s = 0
+    daemon.wait(daemon.download(REPO, BIG, revision=first).json["id"], "done")
+    daemon.post("/api/resume", id=key)
+    daemon.wait(key, "done")
+    assert daemon.parts() == []
