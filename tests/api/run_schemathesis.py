@@ -18,6 +18,8 @@ from tests.hub import HubServer
 SECONDS = 45
 WHICH_GO_TOGETHER = ("progress", "delete", "files")
 """Calls whose parameters depend on each other, or on an answer before, which OpenAPI cannot say: 422 is fair."""
+BOUNDED_IN_BYTES = ("download", "reorder", "pause", "resume", "cancel", "retry")
+"""Calls with names that may have so many bytes, where OpenAPI can only count characters: 422 is fair there too."""
 
 CONFIG = """
 [phases.stateful]
@@ -32,7 +34,7 @@ include-operation-id = "{name}"
 [operations.checks.positive_data_acceptance]
 expected-statuses = [200, 202, 401, 403, 404, 409, 422, 502, 503]
 """
-    for name in WHICH_GO_TOGETHER
+    for name in (*WHICH_GO_TOGETHER, *BOUNDED_IN_BYTES)
 )
 
 
