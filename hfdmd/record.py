@@ -197,6 +197,7 @@ class RepoRecord(_Tracked, kw_only=True, rename="camel"):
     `held`: a person paused it, so files not listed yet are not to start either.
     `revive`: it was asked for anew, so the listing queues again what was cancelled or is gone.
     `moving`: an update found a newer commit, so the listing moves the files to it.
+    `note`: what the listing left out, for whoever wonders later.
     """
 
     kind: Literal["repo"] = "repo"
@@ -205,6 +206,7 @@ class RepoRecord(_Tracked, kw_only=True, rename="camel"):
     held: bool = False
     revive: bool = True
     moving: bool = False
+    note: str | None = None
     commit: str | None = None
     files_total: int | None = None
     files_done: int = 0

@@ -254,6 +254,8 @@ class Scheduler:
         if status is Status.DONE and repo.path is None:
             first = next(self.index.children(repo), None)
             repo.path = views.repo_path(first) if first is not None else None
+        if status in (Status.DOWNLOADING, Status.DONE):
+            detail = detail or repo.note
         lifecycle.derive(
             repo, status, self.now(), version=self.next_version(), phase=phase, reason=reason, detail=detail
         )

@@ -99,12 +99,12 @@ class RepoListing:
         repo.revive = repo.moving = False
         repo.listed = True
         repo.attempt = 0
-        note = None
+        repo.note = None
         if listing.refused_total:
             path, why = listing.refused[0]
-            note = f"{listing.refused_total} files are left out for their unsafe names; {path!r} {why}"
-            log.warning("%s: %s", repo.spec.model_repo, note)
-        scheduler.reports.listed(repo, note)
+            repo.note = f"{listing.refused_total} files are left out for their unsafe names; {path!r} {why}"
+            log.warning("%s: %s", repo.spec.model_repo, repo.note)
+        scheduler.reports.listed(repo)
 
     def _take_in(self, entries: list[Entry], now: float, start: int) -> None:
         repo, scheduler = self.repo, self.scheduler
@@ -141,7 +141,10 @@ class RepoListing:
             record.repo_ids = [*record.repo_ids, repo.id]
         if record.source is None and record.state is not Status.DOWNLOADING:
             record.source = entry.source
-        moved = repo.moving and record.source != entry.source and record.state is not Status.DOWNLOADING
+        newer = repo.moving and record.source != entry.source
+        if newer and record.state is Status.DOWNLOADING:  # another request set it going meanwhile
+            scheduler.errand(scheduler.updates.file(record), f"update {record.id}")
+        moved = newer and record.state is not Status.DOWNLOADING
         if moved:
             if record.source is not None and not record.source.same_content(entry.source):
                 record.synced = []

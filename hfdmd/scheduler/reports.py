@@ -148,13 +148,13 @@ class Reports:
         retry_at = rfc3339(time.time() + wait_s(failure, record.attempt))
         self._scheduler.change(record, Stimulus.WAIT, reason=failure.reason, detail=failure.detail, retry_at=retry_at)
 
-    def listed(self, repo: RepoRecord, note: str | None) -> None:
+    def listed(self, repo: RepoRecord) -> None:
         """The files of a repo download are known now."""
         scheduler = self._scheduler
         sums = scheduler.index.sums[repo.id]
         views.absorb(repo, sums)
         status, phase, reason = views.derived(sums)
-        scheduler.derive(repo, status, phase=phase, reason=reason, detail=note)
+        scheduler.derive(repo, status, phase=phase, reason=reason)
         scheduler.admission.network_is_back()
         scheduler.admission.queue.offer(repo)
         scheduler.admission.kick()

@@ -52,7 +52,7 @@ class Updates:
                 scheduler.change(record, Stimulus.WAIT, detail=f"moves to commit {source.commit[:12]}")
             else:
                 scheduler.index.update(record)
-                scheduler.persist(record)
+                scheduler.touch(record)
         finally:
             scheduler.admission.freed([record])
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,7 +86,7 @@ def test_a_limit_that_is_changed_holds_for_what_runs(hub: HubServer, daemon: Dae
 
 
 def test_a_cache_without_links(hub: HubServer, tmp_path: Path) -> None:
-    files = {BIG: seeded(2_000_000, seed=4), "a.json": b"{}", "deep/b.json": b"{}"}
+    files: dict[str, Any] = {BIG: seeded(2_000_000, seed=4), "a.json": b"{}", "deep/b.json": b"{}"}
     hub.add_repo(REPO, files)
     with Daemon(tmp_path / "h", hub.endpoint, HF_HUB_DISABLE_SYMLINKS="1") as daemon:
         done = daemon.wait(daemon.download(REPO).json["id"], "done")
