@@ -50,6 +50,11 @@ class Blocks:
         if self._waiting:
             self._waiting.popleft()()
 
+    @property
+    def has_spare(self) -> bool:
+        """Whether unused ones are kept."""
+        return self._spare_bytes > 0
+
     def wait(self, wake: Callable[[], None]) -> None:
         """`wake` is called once when a buffer has come back."""
         self._waiting.append(wake)

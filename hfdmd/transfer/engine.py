@@ -111,19 +111,20 @@ class Engine:
     @contextmanager
     def _working(self) -> Iterator[None]:
         """Around every fetch: while there are any, somebody keeps house, and `close` knows whom to end."""
-        if self._keeper is None:
-            self._keeper = asyncio.create_task(self._housekeeping())
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("not in a task")
         self._running.add(task)
+        if self._keeper is None or self._keeper.done():
+            self._keeper = asyncio.create_task(self._housekeeping())
         try:
             yield
         finally:
             self._running.discard(task)
 
     async def _housekeeping(self) -> None:
-        while True:
+        """Until there is nothing left to keep: an idle daemon never wakes up."""
+        while self._running or self._http.pool.has_idle or self._shop.blocks.has_spare:
             await asyncio.sleep(HOUSEKEEPING_S)
             self._http.pool.reap()
             self._shop.blocks.trim()

@@ -65,6 +65,11 @@ class Pool:
             return
         self._idle.setdefault(connection.key, []).append((connection, time.monotonic()))
 
+    @property
+    def has_idle(self) -> bool:
+        """Whether connections are kept that nobody uses."""
+        return bool(self._idle)
+
     def reap(self) -> None:
         """Close what nobody has used for a while. To be called now and then."""
         now = time.monotonic()
