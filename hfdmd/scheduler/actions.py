@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from hfdmd import lifecycle
 from hfdmd.failure import Failure
@@ -13,6 +13,7 @@ from hfdmd.hub.shelf import Placed
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, Source
 from hfdmd.scheduler.threads import in_thread
+from hfdmd.scheduler.turns import by_turns
 from hfdmd.wire.errors import NotAllowedNow, UnknownDownload
 from hfdmd.wire.types import Affected, Download, Reason, RepoDownload, Selector, Status
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hfdmd.actions")
 
-R = TypeVar("R", FileRecord, Record)
-_TURN = 100
 
 Q, D, P, OK, F, C = (
     Status.QUEUED,
@@ -92,7 +91,7 @@ class Actions:
                 Stimulus.RETRY: self._retry,
             }[stimulus](files, repos)
             await self._scheduler.store.flush()
-            return self._affected(matched)
+            return await self._affected(matched)
 
     async def _reorder(self, selector: Selector, priority: int | None, position: int | None) -> Affected:
         async with self._one_at_a_time:
@@ -101,21 +100,21 @@ class Actions:
             if not queued:
                 raise NotAllowedNow(f"only what is queued can be reordered; {_standing(matched)}")
             if priority is not None:
-                async for record in _by_turns(queued):
+                async for record in by_turns(queued):
                     self._scheduler.ordering.prioritise(record, priority)
             elif position is not None:
-                self._scheduler.ordering.move([one for one in queued if isinstance(one, FileRecord)], position)
-                self._scheduler.ordering.move([one for one in queued if isinstance(one, RepoRecord)], position)
+                await self._scheduler.ordering.move([one for one in queued if isinstance(one, FileRecord)], position)
+                await self._scheduler.ordering.move([one for one in queued if isinstance(one, RepoRecord)], position)
             self._scheduler.admission.queue.recount()
             self._scheduler.admission.kick()
             await self._scheduler.store.flush()
-            return self._affected(matched)
+            return await self._affected(matched)
 
     async def _delete(self, selector: Selector, *, delete_file: bool) -> Affected:
         scheduler = self._scheduler
         async with self._one_at_a_time:
             matched = self._matched(selector)
-            answer = self._affected(matched)
+            answer = await self._affected(matched)
             repos = [record for record in matched if isinstance(record, RepoRecord)]
             files = {record.id: record for record in matched if isinstance(record, FileRecord)}
             gone = {repo.id for repo in repos}
@@ -127,7 +126,7 @@ class Actions:
             await scheduler.admission.stop(records)
             try:
                 await self._remove(list(files.values()), delete_file=delete_file)
-                async for record in _by_turns(records):
+                async for record in by_turns(records):
                     if scheduler.index.get(record.id) is record:
                         scheduler.forget(record)
             finally:
@@ -221,7 +220,7 @@ class Actions:
         records: list[Record] = [*files, *repos]
         await scheduler.admission.stop(records)
         try:
-            async for record in _by_turns(files):
+            async for record in by_turns(files):
                 if discard and record.source is not None and record.state is not OK and scheduler.is_tracked(record):
                     await scheduler.shelving.discard(record.spec, record.source)
                     record.synced = []
@@ -250,7 +249,7 @@ class Actions:
         scheduler = self._scheduler
         for repo in repos:
             repo.held = False
-        async for record in _by_turns(files):
+        async for record in by_turns(files):
             self._apply(record, Stimulus.RESUME)
         for repo in repos:
             if repo.listed:
@@ -261,7 +260,7 @@ class Actions:
 
     async def _retry(self, files: list[FileRecord], repos: list[RepoRecord]) -> None:
         scheduler = self._scheduler
-        async for record in _by_turns(files):
+        async for record in by_turns(files):
             if record.state is not Q or record.retry_at is not None:
                 self._apply(record, Stimulus.RETRY)
         for repo in repos:
@@ -293,23 +292,15 @@ class Actions:
                 if isinstance(outcome, Failure):
                     log.error("a file could not be deleted: %s", outcome.detail)
 
-    def _affected(self, matched: list[Record]) -> Affected:
+    async def _affected(self, matched: list[Record]) -> Affected:
         downloads: list[Download] = []
         repos: list[RepoDownload] = []
-        for record in matched:
+        async for record in by_turns(matched):
             if isinstance(record, RepoRecord):
                 repos.append(self._scheduler.repo_view(record))
             else:
                 downloads.append(self._scheduler.file_view(record))
         return Affected(downloads=downloads, repos=repos)
-
-
-async def _by_turns(records: Sequence[R]) -> AsyncIterator[R]:
-    """All of them, with a turn for everybody else now and then: there may be tens of thousands."""
-    for number, record in enumerate(records, 1):
-        yield record
-        if number % _TURN == 0:
-            await asyncio.sleep(0)
 
 
 def _is_narrow(selector: Selector) -> bool:

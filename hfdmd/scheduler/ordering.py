@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hfdmd.record import Record, RepoRecord
 from hfdmd.scheduler.queue import key
+from hfdmd.scheduler.turns import by_turns
 from hfdmd.wire.types import Status
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Ordering:
                     child.priority = priority
                     self._reordered(child)
 
-    def move(self, records: Sequence[Record], position: int) -> None:
+    async def move(self, records: Sequence[Record], position: int) -> None:
         """Put them, all of one kind, so that the first comes to stand at `position` among what is queued of its kind.
 
         They take the priority of the neighbour that they push back, or of the last when they come to stand behind it.
@@ -63,10 +64,10 @@ class Ordering:
                 first = low + step
                 behind = [other for other in others[place:] if other.priority == neighbour.priority]
                 at = low + step * (len(records) + 1)
-                for other in behind:
+                async for other in by_turns(behind):
                     other.order = at = max(other.order, at + step)
                     self._reordered(other)
-        for number, record in enumerate(records):
+        async for number, record in by_turns(list(enumerate(records))):
             record.priority = neighbour.priority
             record.order = first + number * step
             self._reordered(record)
