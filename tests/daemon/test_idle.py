@@ -69,7 +69,7 @@ def test_twenty_apps_and_the_daemon_want_one_file(hub: HubServer, daemon: Daemon
             app.kill()
             app.communicate()
     assert paths == {daemon.wait(key, "done")["path"]}
-    assert hub.sent_bytes(BIG) <= size * 1.01
+    assert hub.sent_bytes(BIG) <= size * 1.05
 
 
 def test_a_limit_that_is_changed_holds_for_what_runs(hub: HubServer, daemon: Daemon) -> None:
