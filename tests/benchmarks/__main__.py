@@ -54,6 +54,7 @@ def main() -> int:
     finally:
         shutil.rmtree(work, ignore_errors=True)
         shutil.rmtree(ram, ignore_errors=True)
+    sections.sort(key=lambda section: list(MEASUREMENTS).index(section.name))
     goals = [goal for section in sections for goal in section.goals]
     print(f"\n{plain(all_goals(sections, 'All goals'))}")
     print(f"\n  {time.monotonic() - began:.0f} s; load before {load_before:.1f}, after {load():.1f}")

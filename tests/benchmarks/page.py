@@ -12,6 +12,8 @@ from tests.benchmarks.report import Section, Table, all_goals
 
 DOCS = Path(__file__).parents[2] / "docs"
 PLOTS = "benchmarks"
+QUIET_LOAD = 0.7
+BUSY = " **The machine had other work to do as well**: times, CPU and latencies are worse than on a quiet one."
 
 INTRO = """# Benchmarks
 
@@ -37,7 +39,7 @@ def write(sections: Sequence[Section], disk: Path, rounds: int, took_s: float, l
     parts = [
         INTRO,
         f"Machine: {described(disk)}. Peers: {versions()}. {rounds} rounds, {took_s / 60:.0f} minutes,"
-        f" load average before the run {load_before:.1f}.\n",
+        f" load average before the run {load_before:.1f}.{BUSY if load_before > QUIET_LOAD else ''}\n",
         f"## Goals: {len(goals) - missed} of {len(goals)} reached\n",
         _markdown(all_goals(sections, "")),
     ]
