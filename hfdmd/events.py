@@ -7,7 +7,7 @@ it gets the newest state of each download; when even those pile up beyond the bo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -140,11 +140,6 @@ class Events:
             if chunk is not None and listener.direct is not None and listener.is_empty and listener.direct(chunk):
                 continue
             listener.put(event, is_status=is_status)
-
-    def publish_all(self, makers: Iterable[Callable[[], Event]]) -> None:
-        """Byte progress of several downloads at once."""
-        for make in makers:
-            self.publish(make, is_status=False)
 
     def close(self) -> None:
         """Wake all streams, so that each can say its `end`."""

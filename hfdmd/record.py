@@ -17,16 +17,11 @@ SCHEMA_VERSION = 1
 Digest = str
 """`sha256:<64 hex>` of the content (LFS and Xet files) or `git-sha1:<40 hex>` of the git blob (all others)."""
 
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|git-sha1:[0-9a-f]{40}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _ETAG = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}")
 
 Span = tuple[int, int]
 """A half-open range of bytes: start, end."""
-
-
-def is_digest(value: str) -> bool:
-    return _DIGEST.fullmatch(value) is not None
 
 
 def is_commit(value: str) -> bool:

@@ -56,10 +56,7 @@ class Requests:
             )
             scheduler.take_in(record)
             scheduler.persist(record)
-            scheduler.publish(record)
-            scheduler.admission.queue.offer(record)
-            scheduler.admission.kick()
-            await scheduler.store.flush()
+            await self._enter(record)
             return record, True
         changed = not record.asked_singly or not scheduler.is_tracked(record)
         record.asked_singly = True
@@ -102,10 +99,7 @@ class Requests:
             )
             scheduler.take_in(record)
             scheduler.store.put(record)
-            scheduler.publish(record)
-            scheduler.admission.queue.offer(record)
-            scheduler.admission.kick()
-            await scheduler.store.flush()
+            await self._enter(record)
             return record, True
         if ask.priority is not None and ask.priority != record.priority:
             scheduler.ordering.prioritise(record, ask.priority)
@@ -116,6 +110,14 @@ class Requests:
         if ask.update and not queued:
             scheduler.errand(scheduler.updates.repo(record), f"update {record.id}")
         return record, queued
+
+    async def _enter(self, record: Record) -> None:
+        """A request that is new: told, queued, and its tracker file on disk on return."""
+        scheduler = self._scheduler
+        scheduler.publish(record)
+        scheduler.admission.queue.offer(record)
+        scheduler.admission.kick()
+        await scheduler.store.flush()
 
     def _known(self, spec: FileSpec) -> FileRecord | None:
         scheduler = self._scheduler
@@ -204,8 +206,3 @@ class Requests:
                 f"{waiting} requests wait already, max_queue allows {limit}; try again when some are through",
                 retry_after_s=QUEUE_FULL_RETRY_S,
             )
-
-
-def is_live(record: Record) -> bool:
-    """Whether it is not over yet."""
-    return record.state in (Status.QUEUED, Status.DOWNLOADING, Status.PAUSED)

@@ -26,7 +26,7 @@ the time. `hfdm download` is timed from start to exit, with the daemon running; 
 To repeat it: a Linux machine with nginx, aria2c, curl and openssl (Debian: `nginx-light aria2 curl openssl`), for the
 emulated line also root, gcc and iproute2. `--quick` shows within a minute or two that it works, `--only NAME` takes
 single measurements, `--json FILE` keeps every sample. Compare figures of one run only: another machine, or this one
-with other work to do, gives others.
+with other work to do, gives others. Figures that other commands give: [benchmarks/others.md](benchmarks/others.md).
 """
 
 
