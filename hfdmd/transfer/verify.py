@@ -8,6 +8,7 @@ import threading
 from typing import Any
 
 from hfdmd.record import Digest
+from hfdmd.transfer.blocks import aligned_buffer
 from hfdmd.transfer.disk import Crew, PartFile
 
 SPAN_BYTES = 32 << 20
@@ -91,6 +92,6 @@ _of_thread = threading.local()
 def _buffer() -> memoryview:
     """One for each hashing thread: many files are in flight, but few are hashed at a time."""
     if not hasattr(_of_thread, "buffer"):
-        _of_thread.buffer = memoryview(bytearray(READ_BYTES))
+        _of_thread.buffer = aligned_buffer(READ_BYTES)
     buffer: memoryview = _of_thread.buffer
     return buffer

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+
 from hfdmd.transfer.blocks import LARGEST_BLOCK_BYTES, SMALLEST_BLOCK_BYTES, Blocks
 from tests.transfer.bench import MiB
 
@@ -53,3 +56,12 @@ def test_trim_lets_unused_memory_go() -> None:
     blocks.users = 1
     anew = blocks.take(first=True)
     assert all(anew is not block for block in taken)
+
+
+def test_buffers_begin_at_a_page() -> None:
+    blocks = Blocks(48 * MiB)
+    for users in (1, 16, 128):
+        blocks.users = users
+        block = blocks.take(first=True)
+        assert block is not None
+        assert ctypes.addressof(ctypes.c_char.from_buffer(block)) % mmap.PAGESIZE == 0
