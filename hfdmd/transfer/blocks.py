@@ -10,6 +10,8 @@ KiB = 1 << 10
 LARGEST_BLOCK_BYTES = 512 * KiB
 SMALLEST_BLOCK_BYTES = 64 * KiB
 TOTAL_BYTES = 48 << 20
+BLOCKS_IN_FLIGHT = 8
+"""So many keep one connection busy while what it brought is written and hashed; several together need fewer each."""
 _SPARE_BYTES = 8 << 20  # kept for the next use when nobody uses them
 
 
@@ -24,7 +26,7 @@ def aligned_buffer(size_bytes: int) -> memoryview:
 
 
 class Blocks:
-    """Buffers of up to 512 KiB, `TOTAL_BYTES` in all; smaller ones when many share them.
+    """Buffers of up to 512 KiB, `TOTAL_BYTES` in all; smaller and fewer ones when many share them.
 
     Whoever holds none can always get one of the smallest, so nobody waits for ever.
     """
@@ -51,6 +53,11 @@ class Blocks:
             self._spare_bytes -= size
             return spare.pop()
         return aligned_buffer(size)
+
+    @property
+    def share(self) -> int:
+        """How many each user may hold: two at least, to fill one while the other is written."""
+        return max(2, BLOCKS_IN_FLIGHT // max(1, self.users))
 
     def give_back(self, block: memoryview) -> None:
         size = len(block)
@@ -80,6 +87,6 @@ class Blocks:
 
     def _size(self) -> int:
         size = LARGEST_BLOCK_BYTES
-        while size > SMALLEST_BLOCK_BYTES and 2 * size * self.users > self._total_bytes:
+        while size > SMALLEST_BLOCK_BYTES and 4 * size * self.users > self._total_bytes:
             size //= 2
         return size

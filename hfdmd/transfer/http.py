@@ -22,6 +22,9 @@ from hfdmd.transfer.trouble import BadAnswer, BadRedirect, Broken, Busy, Denied,
 ENDLESS = 1 << 50
 """A sink that wants at least so much takes whatever there is: nobody knows the size."""
 
+FAR_S = 0.02
+"""A server whose answers begin later than this is far away."""
+
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _DENIED = frozenset({401, 403, 404, 410})
 _SKIPPED_BODY_BYTES = 64 * 1024
@@ -36,8 +39,9 @@ class HttpShared:
         self.policy = policy
         self.user_agent = user_agent
         self.pool = Pool(policy)
-        self.ranging: set[str] = set()
-        """Origins that have answered 206: several connections may ask them at once."""
+        self.ranging: dict[str, float] = {}
+        """Origins that have answered 206, so that several connections may ask them at once; and after how many seconds
+        that answer began."""
         self.stall_timeout_s = 30.0
 
     @property
@@ -70,8 +74,17 @@ class HttpTransport:
     @property
     def is_proven(self) -> bool:
         """Whether the server is known to honour ranges, so that several connections may ask it at once."""
+        return self._known_first_byte_s is not None
+
+    @property
+    def is_far(self) -> bool:
+        """Whether the server is known to be so far away, or so slow to answer, that one connection is never enough."""
+        return (self._known_first_byte_s or 0.0) >= FAR_S
+
+    @property
+    def _known_first_byte_s(self) -> float | None:
         url = self._direct[0] if self._direct else self._target.url if self._target else None
-        return url is not None and origin(url) in self._shared.ranging
+        return None if url is None else self._shared.ranging.get(origin(url))
 
     async def target(self) -> Target:
         """Where the file is; the Hub is asked once for all who want to know."""
@@ -171,7 +184,7 @@ class HttpTransport:
             end = self._check_range(head, start, end)
             if length is not None and length != end - start:
                 raise BadAnswer(f"a body of {length} bytes for a range of {end - start}")
-            self._shared.ranging.add(origin(url))
+            self._shared.ranging[origin(url)] = self.first_byte_s
             self.has_ranged = True
         else:
             if None not in (length, self._size_bytes) and length != self._size_bytes:

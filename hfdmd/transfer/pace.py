@@ -9,11 +9,11 @@ CLAIMS_PER_S = 20.0
 """For the whole daemon: each claim is a tracker file written and synced."""
 SHORTEST_S = 0.05
 LONGEST_S = 1.0
-SYNC_SHARE = 3
-"""A sync is followed by a pause of at least this many times its own length, at a speed that keeps the disk busy."""
-SYNC_SHARE_SLOW = 1
-"""The same at any lower speed: there syncs take long because others use the disk, and waiting would not help them."""
-FAST_BYTES_PER_S = 100e6
+SYNC_SHARE = 0.5
+"""A sync is followed by a pause of at least this many times its own length.
+
+The disk has to take all that comes anyway; the longer it idles in between, the more is left to sync at the end.
+"""
 AT_RISK = 0.001
 """What share of a file may have come since its last claim: that is what a kill costs."""
 
@@ -24,10 +24,10 @@ def pause_s(size_bytes: int | None, bytes_per_s: float, last_sync_s: float) -> f
     `last_sync_s` is how long the last sync lasted.
     """
     if bytes_per_s <= 0:  # nothing is known of the speed yet: the first claim comes soon
-        return max(SHORTEST_S, SYNC_SHARE_SLOW * last_sync_s)
-    at_risk_s = LONGEST_S if size_bytes is None else AT_RISK * size_bytes / bytes_per_s
-    share = SYNC_SHARE if bytes_per_s >= FAST_BYTES_PER_S else SYNC_SHARE_SLOW
-    return max(SHORTEST_S, min(LONGEST_S, at_risk_s), share * last_sync_s)
+        at_risk_s = SHORTEST_S
+    else:
+        at_risk_s = LONGEST_S if size_bytes is None else AT_RISK * size_bytes / bytes_per_s
+    return max(SHORTEST_S, min(LONGEST_S, at_risk_s), SYNC_SHARE * last_sync_s)
 
 
 class Pace:

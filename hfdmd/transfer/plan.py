@@ -40,13 +40,12 @@ class Lease:
 class Plan:
     """The missing bytes of a file of known size, handed out as leases in file order."""
 
-    def __init__(self, size_bytes: int, have: Iterable[Span] = (), *, connections: int = 16) -> None:
+    def __init__(self, size_bytes: int, have: Iterable[Span] = ()) -> None:
         """`have`: what is there already; what lies outside the file counts for nothing."""
         self.size_bytes = size_bytes
         known = Spans((max(0, start), min(end, size_bytes)) for start, end in have)
         self._todo = Spans(known.missing(size_bytes))
         self._leases: list[Lease] = []
-        self._connections = connections
 
     @property
     def left_bytes(self) -> int:
@@ -66,21 +65,21 @@ class Plan:
         """What nobody fetches yet."""
         return list(self._todo)
 
-    def segments_left(self) -> int:
-        """About how many more leases `take` has to give."""
-        segment = segment_bytes(self.size_bytes, self._todo.total_bytes, self._connections)
+    def segments_left(self, connections: int) -> int:
+        """About how many more leases `take` has to give to so many connections."""
+        segment = segment_bytes(self.size_bytes, self._todo.total_bytes, connections)
         return sum(-(-(end - start) // segment) for start, end in self._todo)
 
-    def take(self, least_bytes: int = MIN_SEGMENT_BYTES) -> Lease | None:
+    def take(self, connections: int, least_bytes: int = MIN_SEGMENT_BYTES) -> Lease | None:
         """A lease on the first segment that nobody fetches, of at least `least_bytes` if there are so many.
 
-        None when all is leased or there.
+        It leaves something for each of so many `connections`. None when all is leased or there.
         """
         first = next(iter(self._todo), None)
         if first is None:
             return None
         start, end = first
-        segment = segment_bytes(self.size_bytes, self._todo.total_bytes, self._connections, least_bytes)
+        segment = segment_bytes(self.size_bytes, self._todo.total_bytes, connections, least_bytes)
         aligned = (start + segment) // _GRAIN_BYTES * _GRAIN_BYTES
         if end - aligned >= segment // 4:
             end = min(end, aligned)  # a short rest is taken along, not left as a segment of its own

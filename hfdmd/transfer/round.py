@@ -12,6 +12,7 @@ from hfdmd.record import Digest, Span
 from hfdmd.transfer.blocks import Blocks
 from hfdmd.transfer.budget import Budget
 from hfdmd.transfer.disk import Crew, PartFile, disk_failure
+from hfdmd.transfer.growth import Growth
 from hfdmd.transfer.http import ENDLESS, HttpTransport
 from hfdmd.transfer.job import Job
 from hfdmd.transfer.limiter import Limiter
@@ -62,22 +63,24 @@ class Round:
         self._recovery = recovery
         self._plan: Plan | None = None
         if job.size_bytes is not None:
-            per_file = shop.connections_per_file if transport.ranged else 1
-            self._plan = Plan(job.size_bytes, have, connections=per_file)
+            self._plan = Plan(job.size_bytes, have)
         self._whole = job.size_bytes is None or not transport.ranged
         self._whole_done = False
         self._team = Team()
+        self._growth = Growth()
+        self._had_received_bytes = job.meter.received_bytes
         self._nudged = asyncio.Event()
         transport.on_located = self._nudged.set
         self._waits_for_slot = False
         self._claimed = list(have)
         self._progress_at = time.monotonic()
+        self._proven = False
         self._trouble: Trouble | Failure | None = None
         self._follower: Follower | None = None
         if job.digest is not None and job.size_bytes is not None:
             self._follower = Follower(part, job.digest, job.size_bytes, shop.crew)
             self._follower.advance(have.frontier())
-        self._writer = Writer(part, shop.crew, have, self._written)
+        self._writer = Writer(part, shop.crew, have, self._follower)
         self._part = part
         job.meter.downloaded_bytes = have.total_bytes
         job.meter.phase = Phase.TRANSFERRING
@@ -104,7 +107,9 @@ class Round:
                 nudge = asyncio.ensure_future(self._nudged.wait())
                 try:
                     await asyncio.wait(
-                        {*self._team.tasks, keeper, nudge}, timeout=TICK_S, return_when=asyncio.FIRST_COMPLETED
+                        {*self._team.tasks, keeper, nudge},
+                        timeout=self._growth.window_s or TICK_S,
+                        return_when=asyncio.FIRST_COMPLETED,
                     )
                 finally:
                     nudge.cancel()
@@ -135,7 +140,11 @@ class Round:
         return self._plan.is_complete if self._plan is not None else self._whole_done
 
     def _staff(self) -> None:
-        """Start as many workers as there is work, room and permission for."""
+        """Start as many workers as there is work, room, use and permission for."""
+        if self._transport.is_far:
+            self._growth.grow_fully()
+        received_bytes = self._job.meter.received_bytes - self._had_received_bytes
+        self._growth.look(time.monotonic(), received_bytes, self._writer.holds, is_held=self._team.is_held)
         while self._has_work_for_one_more():
             if not self._shop.budget.try_take(first=not len(self._team)):
                 if not self._waits_for_slot:
@@ -157,10 +166,21 @@ class Round:
         count = len(self._team)
         if self._whole or not self._transport.is_proven:
             return count == 0
-        if count >= self._shop.connections_per_file or self._plan is None:
+        if count >= self._most or self._plan is None:
             return False
-        left, idle = self._plan.segments_left(), self._team.idle
+        left, idle = self._plan.segments_left(self._planned_for), self._team.idle
         return left > idle or (left == 0 and not idle and self._last_to_finish() is not None)
+
+    @property
+    def _most(self) -> int:
+        """How many workers there may be."""
+        allowed = self._shop.connections_per_file
+        return allowed if self._growth.wanted is None else min(allowed, self._growth.wanted)
+
+    @property
+    def _planned_for(self) -> int:
+        """For how many workers segments are cut: while nobody knows how many there will be, for all that may come."""
+        return self._most if self._growth.has_looked else self._shop.connections_per_file
 
     def _start_worker(self) -> None:
         worker = Worker(heard_at=time.monotonic())
@@ -183,8 +203,8 @@ class Round:
                 else:
                     await self._recover(worker, trouble, generation, attempt)
                     attempt += 1
-                if len(self._team) > (1 if self._shop.budget.is_contended else self._shop.connections_per_file):
-                    return  # others need the connection more
+                if len(self._team) > (1 if self._shop.budget.is_contended else self._most):
+                    return  # others need the connection more, or it does not help
         finally:
             self._shop.budget.give()
 
@@ -223,8 +243,6 @@ class Round:
                 self._plan.give_back(lease)
         return None
 
-    _proven = False
-
     def _next_lease(self) -> Lease | None:
         """What to fetch next; None when there is nothing. StartOver when it cannot be continued where it stopped."""
         if self._whole:
@@ -233,7 +251,7 @@ class Round:
             return None
         usual = self._team.usual_bytes_per_s()
         # a request should last several times as long as its answer takes to begin
-        lease = self._plan.take(int(usual * 4 * self._transport.first_byte_s))
+        lease = self._plan.take(self._planned_for, int(usual * 4 * self._transport.first_byte_s))
         if lease is None and (victim := self._last_to_finish()) is not None and victim.sink is not None:
             share = victim.bytes_per_s / (victim.bytes_per_s + max(usual, 1.0))
             lease = self._plan.steal(victim.sink.lease, share)
@@ -295,10 +313,6 @@ class Round:
                 worker.task.cancel()
 
     # bytes stay
-
-    def _written(self, frontier: int) -> None:
-        if self._follower is not None:
-            self._follower.advance(frontier)
 
     async def _keep(self) -> None:
         """Sync and claim, again and again, as often as the disk and the daemon's pace allow."""

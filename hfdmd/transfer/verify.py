@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from hfdmd.record import Digest
@@ -13,6 +15,8 @@ from hfdmd.transfer.disk import Crew, PartFile
 
 SPAN_BYTES = 32 << 20
 READ_BYTES = 1 << 20
+
+_Offer = tuple[memoryview, Callable[[], None]]
 
 
 def hasher_for(digest: Digest, size_bytes: int) -> Any:
@@ -33,7 +37,10 @@ def digest_of(digest: Digest, data: bytes | bytearray | memoryview) -> Digest:
 
 
 class Follower:
-    """Hashes [0, frontier) of a part file as the frontier moves on. Reads what is in the page cache, mostly."""
+    """Hashes a part file from its beginning on, from the buffers that are offered in time, else from the file.
+
+    What is read back from the file is in the page cache, mostly.
+    """
 
     def __init__(self, part: PartFile, digest: Digest, size_bytes: int, crew: Crew) -> None:
         self._part = part
@@ -45,6 +52,8 @@ class Follower:
         self._stop = threading.Event()
         self._size_bytes = size_bytes
         self.hashed_bytes = 0
+        self._next = 0  # where what is being hashed, and what is offered, ends
+        self._offered: deque[_Offer] = deque()
         self._task = asyncio.create_task(self._follow())
 
     def advance(self, frontier: int) -> None:
@@ -53,8 +62,20 @@ class Follower:
             self._frontier = frontier
             self._moved.set()
 
+    def offer(self, data: memoryview, offset: int, done: Callable[[], None]) -> bool:
+        """Bytes of the file that need not be read back if they are the next to be hashed.
+
+        True: they are, and must stay as they are until `done` is called.
+        """
+        if offset != self._next or self._task.done() or self._stop.is_set():
+            return False
+        self._offered.append((data, done))
+        self._next += len(data)
+        self._moved.set()
+        return True
+
     async def result(self) -> Digest:
-        """The digest of all, once the frontier has reached the end. OSError when the file could not be read."""
+        """The digest of all, once everything was offered or written. OSError when the file could not be read."""
         await asyncio.shield(self._task)
         return f"{self._digest.partition(':')[0]}:{self._hasher.hexdigest()}"
 
@@ -65,16 +86,40 @@ class Follower:
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def _follow(self) -> None:
-        while self.hashed_bytes < self._size_bytes and not self._stop.is_set():
-            if self._frontier == self.hashed_bytes:
-                self._moved.clear()
-                await self._moved.wait()
-                continue
-            end = min(self._frontier, self.hashed_bytes + SPAN_BYTES)
-            self.hashed_bytes = await self._crew.hash(self._hash, self.hashed_bytes, end)
+        try:
+            while self.hashed_bytes < self._size_bytes and not self._stop.is_set():
+                if self._offered:
+                    await self._hash_offered()
+                elif self._frontier > self.hashed_bytes:
+                    self._next = min(self._frontier, self.hashed_bytes + SPAN_BYTES)
+                    self.hashed_bytes = await self._crew.hash(self._hash, self.hashed_bytes, self._next)
+                else:
+                    self._moved.clear()
+                    await self._moved.wait()
+        finally:
+            self._give_back(self._offered)
+
+    async def _hash_offered(self) -> None:
+        batch, self._offered = self._offered, deque()
+        try:
+            await self._crew.hash(self._update, [data for data, _ in batch])
+            self.hashed_bytes += sum(len(data) for data, _ in batch)
+        finally:
+            self._give_back(batch)
+
+    @staticmethod
+    def _give_back(offers: deque[_Offer]) -> None:
+        while offers:
+            _, done = offers.popleft()
+            done()
+
+    def _update(self, pieces: list[memoryview]) -> None:
+        """In a thread."""
+        for data in pieces:
+            self._hasher.update(data)
 
     def _hash(self, start: int, end: int) -> int:
-        """In a thread: hash [start, end); how far it came."""
+        """In a thread: hash [start, end) of the file; how far it came."""
         buffer = _buffer()
         at = start
         while at < end and not self._stop.is_set():

@@ -13,27 +13,30 @@ from hfdmd.transfer.disk import Crew, PartFile, disk_failure
 from hfdmd.transfer.limiter import Limiter
 from hfdmd.transfer.plan import Lease
 from hfdmd.transfer.spans import Spans
+from hfdmd.transfer.verify import Follower
 
 _Write = tuple[memoryview, int, Callable[[], None]]
 
 
 class Writer:
-    """Writes to one part file. `on_written` is told the new frontier; the first error stays in `failure`."""
+    """Writes to one part file, has it hashed by `follower`; the first error stays in `failure`."""
 
-    def __init__(self, part: PartFile, crew: Crew, have: Spans, on_written: Callable[[int], None]) -> None:
+    def __init__(self, part: PartFile, crew: Crew, have: Spans, follower: Follower | None) -> None:
         self.part = part
         self.written = have
         self.failure: Failure | None = None
         self.last_sync_s = 0.0
+        self.holds = 0
+        """How often bytes that could have been received had to wait for a buffer, or for the limit."""
         self._crew = crew
-        self._on_written = on_written
+        self._follower = follower
         self._queue: list[_Write] = []
         self._batch: asyncio.Future[OSError | None] | None = None
         self._handed = 0
         self._finished = 0
 
     def write(self, data: memoryview, offset: int, done: Callable[[], None]) -> None:
-        """Write `data`, which must stay as it is until `done` is called (also after an error).
+        """Write `data`, which must stay as it is until `done` is called: written and hashed, or after an error.
 
         One thread at a time writes to a file: more would only wait for its lock in the kernel.
         """
@@ -65,16 +68,17 @@ class Writer:
         self._batch = None
         self._finished += len(batch)
         error = future.result()
-        if error is None:
-            for data, offset, _ in batch:
-                self.written.add(offset, offset + len(data))
-            self._on_written(self.written.frontier())
-        elif self.failure is None:
-            self.failure = disk_failure(error, f"writing {self.part.path.name}")
         if self._queue:
             self._start()
-        for _, _, done in batch:
-            done()
+        if error is not None:
+            self.failure = self.failure or disk_failure(error, f"writing {self.part.path.name}")
+        for data, offset, done in batch:
+            if error is None:
+                self.written.add(offset, offset + len(data))
+            if error is not None or self._follower is None or not self._follower.offer(data, offset, done):
+                done()
+        if self._follower is not None:
+            self._follower.advance(self.written.frontier())
 
     async def sync(self) -> list[Span]:
         """Sync what is written by now, and say what that is. Failure when the disk fails."""
@@ -114,8 +118,6 @@ class _Block:
 
 class LeaseSink:
     """The place for the bytes of one lease: collects them in a buffer, has it written, goes on in the next."""
-
-    MAX_BLOCKS = 2
 
     def __init__(
         self,
@@ -158,6 +160,7 @@ class LeaseSink:
         if self._credit <= 0 and not self._asked:
             self._credit = self._limiter.take(self._flow, self._room(), self._granted)
             self._asked = self._credit == 0
+            self._writer.holds += self._asked
         return self._credit > 0
 
     def buffer(self) -> memoryview:
@@ -212,11 +215,12 @@ class LeaseSink:
 
     def _open_block(self) -> bool:
         view = None
-        if self._held < self.MAX_BLOCKS:
+        if self._held < self._blocks.share:
             view = self._blocks.take(first=self._held == 0)
             if view is None and not self._waiting:
                 self._blocks.wait(self._woken)
         if view is None:
+            self._writer.holds += not self._waiting
             self._waiting = True
             return False
         self._waiting = False

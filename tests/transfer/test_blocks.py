@@ -5,26 +5,28 @@ from __future__ import annotations
 import ctypes
 import mmap
 
-from hfdmd.transfer.blocks import LARGEST_BLOCK_BYTES, SMALLEST_BLOCK_BYTES, Blocks
+from hfdmd.transfer.blocks import BLOCKS_IN_FLIGHT, LARGEST_BLOCK_BYTES, SMALLEST_BLOCK_BYTES, Blocks
 from tests.transfer.bench import MiB
 
 
 def test_few_users_get_large_buffers_and_many_small_ones() -> None:
     blocks = Blocks(48 * MiB)
-    blocks.users = 16
+    blocks.users = 1
     large = blocks.take(first=True)
     assert large is not None
     assert len(large) == LARGEST_BLOCK_BYTES
+    assert blocks.share == BLOCKS_IN_FLIGHT
     blocks.users = 128
     small = blocks.take(first=True)
     assert small is not None
     assert SMALLEST_BLOCK_BYTES <= len(small) <= 48 * MiB // 256
+    assert blocks.share == 2
 
 
 def test_is_bounded_but_the_first_buffer_is_always_given() -> None:
-    blocks = Blocks(2 * LARGEST_BLOCK_BYTES)
+    blocks = Blocks(BLOCKS_IN_FLIGHT * LARGEST_BLOCK_BYTES)
     blocks.users = 1
-    held = [blocks.take(first=False), blocks.take(first=False)]
+    held = [blocks.take(first=False) for _ in range(BLOCKS_IN_FLIGHT)]
     assert None not in held
     assert blocks.take(first=False) is None
     least = blocks.take(first=True)
@@ -33,7 +35,7 @@ def test_is_bounded_but_the_first_buffer_is_always_given() -> None:
 
 
 def test_who_waits_is_told_when_one_comes_back_and_it_is_used_again() -> None:
-    blocks = Blocks(LARGEST_BLOCK_BYTES)
+    blocks = Blocks(BLOCKS_IN_FLIGHT * LARGEST_BLOCK_BYTES)
     blocks.users = 1
     block = blocks.take(first=False)
     assert block is not None

@@ -281,10 +281,10 @@ async def test_a_file_of_unknown_size_that_breaks_is_fetched_anew(hub: HubServer
 
 async def test_a_known_server_is_asked_over_all_connections_at_once(hub: HubServer, tmp_path: Path) -> None:
     at = desk(hub, tmp_path, SIZE)
+    hub.latency_s = 0.3
     async with engine_for(hub) as engine:
         await engine.fetch(at.job())
         hub.clear_log()
-        hub.latency_s = 0.3
         at.claims.clear()
         await engine.fetch(at.job(part=tmp_path / "other.part"))
     times = [request.time_s for request in hub.requests("cdn", "GET")]

@@ -22,14 +22,18 @@ class Histories(RuleBasedStateMachine):
         self.size = size
         self.connections = connections
         self.received = Spans((start, min(end, size)) for start, end in have)
-        self.plan = Plan(size, have, connections=connections)
+        self.plan = Plan(size, have)
         self.leases: list[Lease] = []
         self.asked = 0
         self.first_missing = size - self.received.total_bytes
 
+    @rule(connections=st.integers(1, 64))
+    def grow(self, connections: int) -> None:
+        self.connections = connections
+
     @rule(least=st.integers(0, 20 * MiB))
     def take(self, least: int) -> None:
-        lease = self.plan.take(least)
+        lease = self.plan.take(self.connections, least)
         if lease is None:
             assert self.plan.todo == []
         else:
@@ -70,7 +74,7 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         """As after a kill: nothing is known but what was received (and claimed)."""
-        self.plan = Plan(self.size, list(self.received), connections=self.connections)
+        self.plan = Plan(self.size, list(self.received))
         self.leases = []
 
     @invariant()
@@ -91,7 +95,7 @@ class Histories(RuleBasedStateMachine):
             return
         for lease in self.leases:
             self.plan.give_back(lease)
-        while (last := self.plan.take()) is not None:
+        while (last := self.plan.take(self.connections)) is not None:
             self.asked += last.left_bytes
             last.at = last.end
             self.plan.give_back(last)
@@ -104,9 +108,9 @@ TestHistories.settings = settings(max_examples=60, stateful_step_count=40, deadl
 
 
 def test_segments_shrink_towards_the_end() -> None:
-    plan = Plan(512 * MiB, connections=16)
+    plan = Plan(512 * MiB)
     sizes: list[int] = []
-    while (lease := plan.take()) is not None:
+    while (lease := plan.take(16)) is not None:
         sizes.append(lease.left_bytes)
     assert sizes[0] == 8 * MiB
     assert max(sizes[-16:]) <= 2 * MIN_SEGMENT_BYTES
@@ -122,15 +126,15 @@ def test_segment_sizes() -> None:
 
 def test_take_all_and_extend() -> None:
     plan = Plan(10 * MiB)
-    lease = plan.take()
+    lease = plan.take(16)
     assert lease is not None
     assert plan.extend_to_all(lease)
     assert (lease.start, lease.end) == (0, 10 * MiB)
-    assert plan.take() is None
+    assert plan.take(16) is None
     lease.at = 3 * MiB
     plan.give_back(lease)
     other = Plan(10 * MiB)
-    first, second = other.take(), other.take()
+    first, second = other.take(16), other.take(16)
     assert first is not None
     assert second is not None
     assert not other.extend_to_all(first)

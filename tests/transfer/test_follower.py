@@ -1,0 +1,94 @@
+"""The hash that follows: from the buffers that come in time, from the file otherwise, always the same digest."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from hfdmd.transfer.disk import Crew, PartFile
+from hfdmd.transfer.verify import Follower
+
+PIECE_BYTES = 64 * 1024
+CONTENT = bytes(range(256)) * 4096  # 1 MiB
+DIGEST = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
+
+
+class Reading(PartFile):
+    """Remembers what was read back."""
+
+    read_bytes = 0
+
+    def read_into(self, buffer: memoryview, offset: int) -> int:
+        count = super().read_into(buffer, offset)
+        self.read_bytes += count
+        return count
+
+
+def pieces() -> list[tuple[memoryview, int]]:
+    view = memoryview(CONTENT)
+    return [(view[at : at + PIECE_BYTES], at) for at in range(0, len(CONTENT), PIECE_BYTES)]
+
+
+async def test_what_is_offered_in_order_is_not_read_back(tmp_path: Path) -> None:
+    part, crew = Reading(tmp_path / "part"), Crew()
+    follower = Follower(part, DIGEST, len(CONTENT), crew)
+    returned: list[int] = []
+    for data, offset in pieces():
+        assert follower.offer(data, offset, lambda offset=offset: returned.append(offset))  # type: ignore[misc]
+    assert await follower.result() == DIGEST
+    assert returned == [offset for _, offset in pieces()]
+    assert part.read_bytes == 0
+    crew.shutdown()
+
+
+@pytest.mark.parametrize("first", [0, 1, 5])
+async def test_what_is_not_next_is_read_back_and_the_follower_catches_up(tmp_path: Path, first: int) -> None:
+    """The prefix is there from before, as after a resume; then one piece comes out of order."""
+    part, crew = Reading(tmp_path / "part"), Crew()
+    part.write(memoryview(CONTENT), 0)
+    follower = Follower(part, DIGEST, len(CONTENT), crew)
+    order = pieces()[first:]
+    order[0], order[1] = order[1], order[0]
+    follower.advance(first * PIECE_BYTES)
+    taken = 0
+    for number, (data, offset) in enumerate(order):
+        taken += follower.offer(data, offset, lambda: None)
+        if number:
+            follower.advance(offset + 2 * PIECE_BYTES if number == 1 else offset + PIECE_BYTES)
+        goal = offset + PIECE_BYTES if number else first * PIECE_BYTES
+        while follower.hashed_bytes < goal:  # noqa: ASYNC110 - the follower tells nobody how far it is
+            await asyncio.sleep(0)
+    assert await follower.result() == DIGEST
+    assert taken >= len(order) - 3
+    assert part.read_bytes + taken * PIECE_BYTES == len(CONTENT)
+    crew.shutdown()
+
+
+async def test_stopping_gives_back_what_was_offered(tmp_path: Path) -> None:
+    part, crew = PartFile(tmp_path / "part"), Crew()
+    follower = Follower(part, DIGEST, len(CONTENT), crew)
+    returned: list[int] = []
+    data, offset = pieces()[0]
+    assert follower.offer(data, offset, lambda: returned.append(offset))
+    await follower.stop()
+    assert returned == [0]
+    assert not follower.offer(*pieces()[1], lambda: returned.append(1))
+    assert returned == [0]
+    crew.shutdown()
+
+
+async def test_a_file_that_cannot_be_read_fails_the_hash_and_gives_back(tmp_path: Path) -> None:
+    part, crew = PartFile(tmp_path / "part"), Crew()
+    part.write(memoryview(CONTENT)[:PIECE_BYTES], 0)
+    follower = Follower(part, DIGEST, len(CONTENT), crew)
+    follower.advance(2 * PIECE_BYTES)  # the file is shorter than it should be
+    await asyncio.sleep(0)
+    returned: list[int] = []
+    assert follower.offer(*pieces()[2], lambda: returned.append(2))
+    with pytest.raises(OSError, match="the part file ends"):
+        await follower.result()
+    assert returned == [2]
+    crew.shutdown()
