@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
 import sys
 import time
-from typing import Any
+from typing import Any, TextIO
 
 from hfdmd.journal import journal_handler
+
+GATHER_S = 0.02
+GATHER_LINES = 256
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _SECRETS = re.compile(
@@ -45,6 +49,45 @@ class _Json(logging.Formatter):
         return without_secrets(json.dumps(fields, ensure_ascii=False))
 
 
+class _Gathered(logging.StreamHandler[TextIO]):
+    """Writes what the event loop logs within a few milliseconds in one go: thousands of small files end at a time.
+
+    Warnings and errors go out at once, with all that waits before them.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._lines.append(self.format(record) + self.terminator)
+            if len(self._lines) == 1 and record.levelno < logging.WARNING and (loop := _loop_here()) is not None:
+                loop.call_later(GATHER_S, self.flush)
+            elif len(self._lines) == 1 or record.levelno >= logging.WARNING or len(self._lines) >= GATHER_LINES:
+                self.flush()
+        except Exception:
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        self.acquire()
+        try:
+            lines, self._lines = self._lines, []
+            if lines:
+                self.stream.write("".join(lines))
+            super().flush()
+        finally:
+            self.release()
+
+
+def _loop_here() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
 class _Clean(logging.Filter):
     """For handlers that format by themselves (the journal's)."""
 
@@ -59,7 +102,7 @@ def set_up(kind: str, level: str) -> None:
     if handler is not None:
         handler.addFilter(_Clean())
     else:
-        handler = logging.StreamHandler(sys.stderr)
+        handler = _Gathered(sys.stderr)
         _look_up_nothing_unused()
         text = _Text("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
         handler.setFormatter(_Json() if kind == "json" else text)

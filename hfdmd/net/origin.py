@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+from functools import lru_cache
 from urllib.parse import quote, urljoin, urlsplit
 
 from hfdmd.failure import Failure
@@ -16,6 +17,7 @@ MAX_REDIRECTS = 20
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\\]")
+_BEFORE_PATH = re.compile(r"[^/?#]*//[^/?#]*")
 _HOST = re.compile(r"[0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\]")
 _KEEP = "!#$%&'()*+,/:;=?@[]~"  # what may stay as it is in a URL; the rest is percent-coded
 
@@ -30,6 +32,12 @@ def origin(url: str) -> str:
 
 def split_origin(url: str) -> tuple[str, str, int]:
     """Scheme, host (an IPv6 address without brackets) and port of an http(s) URL; ValueError for anything else."""
+    before_path = _BEFORE_PATH.match(url)
+    return _split_origin(url if before_path is None else before_path[0])
+
+
+@lru_cache(maxsize=256)
+def _split_origin(url: str) -> tuple[str, str, int]:
     parts = urlsplit(url)
     scheme = parts.scheme.lower()
     if scheme not in DEFAULT_PORTS or not parts.hostname:

@@ -105,7 +105,7 @@ class Drive:
                 if placed is None:
                     placed = await scheduler.twins.copy(hold)
                 if placed is None:
-                    placed = await self._fetch(source, target, hold.previous)
+                    placed = await self._fetch(source, target, hold)
             finally:
                 hold.release()
             has_part = found and bool(record.synced)
@@ -113,7 +113,7 @@ class Drive:
             if has_part:  # the content came by another way
                 await scheduler.shelving.discard(record.spec, source)
 
-    async def _fetch(self, source: Source, target: Target | None, previous: Placed | None) -> Placed:
+    async def _fetch(self, source: Source, target: Target | None, hold: Hold) -> Placed:
         record, scheduler = self.record, self.scheduler
         small = self.is_small and not record.synced
         if record.phase is not Phase.TRANSFERRING:
@@ -133,7 +133,7 @@ class Drive:
             data = await scheduler.engine.fetch_small(job)
             self.meter.downloaded_bytes = len(data)
             self.meter.received_bytes += len(data)
-            return await scheduler.shelving.place_small((record.spec, source, data, previous))
+            return await scheduler.shelving.place_small((hold, data))
         still_to_come = (source.size_bytes or 0) - sum(end - start for start, end in record.synced)
         scheduler.reports.reserve(record.id, part, still_to_come)
         try:
@@ -143,7 +143,7 @@ class Drive:
         if source.size_bytes is None:
             source = scheduler.reports.measured(record, fetched.size_bytes)
         scheduler.reports.phase(record, Phase.PLACING)
-        return await in_thread(scheduler.shelf.place, record.spec, source, part, previous)
+        return await in_thread(scheduler.shelf.place, record.spec, source, part, hold.previous)
 
     def _locator(self, source: Source, target: Target | None, *, small: bool) -> _Locator:
         if target is None and small:

@@ -17,7 +17,7 @@ log = logging.getLogger("hfdmd.shelving")
 
 
 class Shelving:
-    """`prepare(hold)` locks and looks what is there; `place_small((spec, source, data, previous))` puts in place."""
+    """`prepare(hold)` locks and looks what is there; `place_small((hold, data))` puts in place and lets go."""
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
@@ -70,5 +70,12 @@ class Shelving:
         except (Failure, OSError) as error:
             log.error("a part file of %s could not be deleted: %s", spec.file_path, error)
 
-    async def _place_all(self, items: list[tuple[FileSpec, Source, bytes, Placed | None]]) -> list[Placed | Exception]:
-        return list(await in_thread(self._shelf.place_small, items))
+    async def _place_all(self, items: list[tuple[Hold, bytes]]) -> list[Placed | Exception]:
+        return await in_thread(self._place_in_thread, items)
+
+    def _place_in_thread(self, items: list[tuple[Hold, bytes]]) -> list[Placed | Exception]:
+        small = [(hold.spec, hold.source, data, hold.previous) for hold, data in items]
+        placed: list[Placed | Exception] = list(self._shelf.place_small(small))
+        for hold, _ in items:
+            hold.release()
+        return placed

@@ -1,54 +1,54 @@
-"""One HTTP/1.1 connection: heads by h11, plain bodies received straight into the buffers they are written from."""
+"""One HTTP/1.1 connection: plain bodies are received straight into the buffers they are written from."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
-
-import h11
+from collections.abc import AsyncIterator, Callable
 
 from hfdmd.failure import Failure
+from hfdmd.transfer.answer import Answer, Head
 from hfdmd.transfer.transport import Sink
 from hfdmd.transfer.trouble import BadAnswer, Broken, Quiet, Trouble
 from hfdmd.wire.types import Reason
 
 HEAD_BUFFER_BYTES = 64 * 1024
-MAX_HEAD_BYTES = 64 * 1024
 
 Key = tuple[str, str | None]
 """Whom a connection leads to: origin, and the proxy's URL if there is one."""
 
+_TARGET = re.compile(r"[!-~]+")  # RFC 9112, 3.2: visible ASCII
+_FIELD = re.compile(r"[!-~](?:[\t -~]*[!-~])?|")  # RFC 9110, 5.5, without what is not ASCII
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The head of an answer. `length` is the body's, None when it is chunked or ends with the connection."""
 
-    status: int
-    headers: Mapping[str, str]  # names in lower case; of repeated ones, the values joined with ", "
-    length: int | None
-    keep_alive: bool
+def request_head(method: str, target: str, headers: list[tuple[str, str]]) -> bytes:
+    """A request without a body. Failure(INTERNAL) for characters that HTTP forbids, which are not shown: the header
+    may be the token."""
+    if not _TARGET.fullmatch(target) or not all(_FIELD.fullmatch(value) for _, value in headers):
+        raise Failure(Reason.INTERNAL, "the address or a header has characters that HTTP forbids")
+    fields = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    return f"{method} {target} HTTP/1.1\r\n{fields}\r\n".encode("ascii")
 
 
 class Connection(asyncio.BufferedProtocol):
     """One connection, for one request at a time.
 
     `request`, then `receive` or `chunks` or `skip`; then, if `reusable`, the next `request`. Between the head and
-    the body, and while a sink has no room, nothing is read.
+    the body little is read, and while a sink has no room, nothing.
     """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._head_buffer = memoryview(bytearray(HEAD_BUFFER_BYTES))
-        self._parser: h11.Connection | None = None
+        self._answer: Answer | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._lost: Trouble | None = None
         self._paused = False
         self._sink: Sink | None = None
         self._left = 0
-        self._rest = b""
         self._eof = False
         self._progress_at = time.monotonic()
         self.reusable = False
@@ -79,15 +79,16 @@ class Connection(asyncio.BufferedProtocol):
             self._go_on()
             return
         self.answered = True
-        if self._parser is None:
+        if self._answer is None:
             self.abort(Broken("the server sent something that was not asked for"))
             return
         try:
-            self._parser.receive_data(bytes(self._head_buffer[:nbytes]))
-        except h11.RemoteProtocolError as error:
-            self.abort(BadAnswer(f"the server's answer is not HTTP/1.1: {error}"))
+            self._answer.feed(self._head_buffer[:nbytes])
+        except BadAnswer as trouble:
+            self.abort(trouble)
             return
-        self._pause()
+        if self._answer.buffered_bytes >= HEAD_BUFFER_BYTES:
+            self._pause()
         self._finish()
 
     def eof_received(self) -> bool | None:
@@ -123,38 +124,28 @@ class Connection(asyncio.BufferedProtocol):
         """Send a request and wait for the head of its answer: Trouble when it breaks or `window_s` pass in silence."""
         if not self.is_open or self._transport is None:
             raise self._lost or Broken("the connection is closed")
-        self._parser = parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
+        head = request_head(method, target, headers)
+        self._answer = answer = Answer()
         self.answered = self.reusable = False
-        self._rest = b""
-        try:
-            head = parser.send(h11.Request(method=method, target=target, headers=headers)) or b""
-        except h11.LocalProtocolError:  # its text would show the header, which may be the token
-            self.abort()
-            raise Failure(Reason.INTERNAL, "the address or a header has characters that HTTP forbids") from None
-        self._transport.write(head + (parser.send(h11.EndOfMessage()) or b""))
+        self._transport.write(head)
         self._progress_at = time.monotonic()
         try:
-            while True:
-                event = self._next_event()
-                if isinstance(event, h11.Response):
-                    return self._head(event)
-                if event is h11.NEED_DATA:
-                    await self._more(window_s)
-                elif not isinstance(event, h11.InformationalResponse):
-                    raise BadAnswer("the server's answer has no head")
+            while answer.head is None:
+                await self._more(window_s)
         except BaseException:
             self.abort()
             raise
+        return answer.head
 
     async def receive(self, sink: Sink, length: int, window_s: float) -> None:
         """A body of known length into `sink`. Returns early, the connection closed, when the sink wants no more."""
-        data, surplus = self._rest[:length], self._rest[length:]
-        self._rest = b""
-        self._parser = None
+        answer = self._take_answer()
+        data = answer.take()
         self._left = length
         try:
             while data:
                 if not sink.ready():
+                    self._pause()
                     await self._until_ready(sink)
                 view = sink.buffer()
                 count = min(len(view), len(data))
@@ -174,7 +165,7 @@ class Connection(asyncio.BufferedProtocol):
             if self._left:
                 self.abort()
             else:
-                self.reusable = self._keep_alive and not surplus
+                self.reusable = self._can_be_reused(answer)
         except BaseException:
             self.abort()
             raise
@@ -184,21 +175,22 @@ class Connection(asyncio.BufferedProtocol):
 
     async def chunks(self, window_s: float) -> AsyncIterator[bytes]:
         """A body of unknown length, piece by piece, to its proper end; Trouble when it ends early."""
+        answer = self._answer
+        if answer is None:
+            raise self._lost or Broken("the connection is closed")
         try:
-            while True:
-                event = self._next_event()
-                if isinstance(event, h11.Data):
-                    yield bytes(event.data)
-                elif isinstance(event, h11.EndOfMessage):
+            while not answer.is_complete or answer.buffered_bytes:
+                if answer.buffered_bytes:
+                    yield answer.take()
+                elif self._eof and answer.ends_with_connection:
                     break
-                elif event is h11.NEED_DATA:
-                    self._progress_at = time.monotonic()
-                    await self._more(window_s, end_is_news=True)
+                elif self._eof or self._lost:
+                    raise self._lost or Broken("the server closed the connection within the body")
                 else:
-                    raise Broken("the server closed the connection within the body")
-            trailing, closed = self._parser.trailing_data if self._parser else (b"", True)
-            self.reusable = self._keep_alive and not trailing and not closed and self.is_open
-            self._parser = None
+                    self._progress_at = time.monotonic()
+                    await self._more(window_s)
+            self._answer = None
+            self.reusable = self._can_be_reused(answer) and self.is_open
         except BaseException:
             self.abort()
             raise
@@ -212,45 +204,23 @@ class Connection(asyncio.BufferedProtocol):
 
     # inside
 
-    def _head(self, event: h11.Response) -> Head:
-        headers: dict[str, str] = {}
-        for raw_name, raw_value in event.headers:
-            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        bodiless = event.status_code in (204, 304)
-        chunked = "transfer-encoding" in headers
-        length: int | None = None
-        if bodiless:
-            length = 0
-        elif not chunked and "content-length" in headers:
-            length = int(headers["content-length"].partition(",")[0])  # h11 has checked that it is a number, and one
-        tokens = {token.strip().lower() for token in headers.get("connection", "").split(",")}
-        self._keep_alive = event.http_version == b"1.1" and "close" not in tokens and (length is not None or chunked)
-        if length is not None and self._parser is not None:
-            self._rest = bytes(self._parser.trailing_data[0])
-        return Head(event.status_code, headers, length, self._keep_alive)
-
-    def _next_event(self) -> object:
-        if self._parser is None:
+    def _take_answer(self) -> Answer:
+        """The present answer: from now on what comes is not for it."""
+        answer, self._answer = self._answer, None
+        if answer is None:
             raise self._lost or Broken("the connection is closed")
-        try:
-            return self._parser.next_event()
-        except h11.RemoteProtocolError as error:
-            if self._eof or self._lost is not None:
-                raise Broken(f"the answer ended early: {error}") from None
-            raise BadAnswer(f"the server's answer is not HTTP/1.1: {error}") from None
+        return answer
 
-    async def _more(self, window_s: float, *, end_is_news: bool = False) -> None:
-        """Wait for more data for the parser; with `end_is_news` the end of the connection is given to it too."""
-        if not self._lost and not self._eof:
-            waiter = self._wait()
-            self._resume()
-            await self._wait_quietly(waiter, window_s)
-            return
-        if end_is_news and self._eof and self._parser is not None:
-            self._parser.receive_data(b"")
-            return
-        raise self._lost or Broken("the server closed the connection")
+    def _can_be_reused(self, answer: Answer) -> bool:
+        return answer.head is not None and answer.head.keep_alive and not answer.has_surplus
+
+    async def _more(self, window_s: float) -> None:
+        """Wait until something has come."""
+        if self._lost or self._eof:
+            raise self._lost or Broken("the server closed the connection")
+        waiter = self._wait()
+        self._resume()
+        await self._wait_quietly(waiter, window_s)
 
     def _wait(self) -> asyncio.Future[None]:
         self._waiter = self._loop.create_future()
@@ -266,7 +236,8 @@ class Connection(asyncio.BufferedProtocol):
         if sink is None:
             return
         if not self._left or not sink.wanted_bytes:
-            self._pause()
+            if self._left:
+                self._pause()
             self._sink = None
             self._finish()
         elif sink.ready():
@@ -289,11 +260,24 @@ class Connection(asyncio.BufferedProtocol):
 
     async def _wait_quietly(self, waiter: asyncio.Future[None], window_s: float) -> None:
         """Wait, at most `window_s` in a row without a byte while we do read."""
-        while not waiter.done():
-            patience_s = window_s if self._paused else self._progress_at + window_s - time.monotonic()
-            if patience_s <= 0:
-                raise Quiet(f"not a byte came for {window_s:.0f} s")
-            await asyncio.wait((waiter,), timeout=patience_s)
+        self._listen(waiter, window_s)
+        try:
+            await waiter
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+    def _listen(self, waiter: asyncio.Future[None], window_s: float) -> None:
+        """End the wait when nothing was heard for too long, else listen on."""
+        self._timer = None
+        if waiter.done():
+            return
+        patience_s = window_s if self._paused else self._progress_at + window_s - time.monotonic()
+        if patience_s <= 0:
+            waiter.set_exception(Quiet(f"not a byte came for {window_s:.0f} s"))
+        else:
+            self._timer = self._loop.call_later(patience_s, self._listen, waiter, window_s)
 
     def _pause(self) -> None:
         if not self._paused and self._transport is not None and not self._transport.is_closing():
@@ -305,8 +289,6 @@ class Connection(asyncio.BufferedProtocol):
             self._paused = False
             self._progress_at = time.monotonic()
             self._transport.resume_reading()
-
-    _keep_alive = False
 
 
 class _Nowhere:

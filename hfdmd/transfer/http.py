@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 from hfdmd.failure import Failure
 from hfdmd.net.courtesy import Courtesy
 from hfdmd.net.origin import MAX_REDIRECTS, RedirectPolicy, origin, split_origin
-from hfdmd.net.proxy import proxy_for
+from hfdmd.net.proxy import Proxy, proxy_for
 from hfdmd.net.target import Target
-from hfdmd.transfer.connection import Connection, Head
+from hfdmd.transfer.answer import Head
+from hfdmd.transfer.connection import Connection
 from hfdmd.transfer.pool import Pool
 from hfdmd.transfer.transport import Sink
 from hfdmd.transfer.trouble import BadAnswer, BadRedirect, Broken, Busy, Denied, RangeIgnored, RangeRefused, Trouble
@@ -135,11 +136,12 @@ class HttpTransport:
         """Send a GET and wait for the head of the answer; a reused connection that had died is replaced in silence."""
         shared = self._shared
         await shared.courtesy.wait(url, shared.stall_timeout_s)
-        full, path = self._request_head(url)
+        proxy = proxy_for(url)
+        full, path = self._request_head(url, proxy)
         full += [*headers, *secret.items()]
         fresh = False
         while True:
-            connection, reused = await shared.pool.acquire(url, shared.window_s, fresh=fresh)
+            connection, reused = await shared.pool.acquire(url, proxy, shared.window_s, fresh=fresh)
             asked_at = time.monotonic()
             try:
                 head = await connection.request("GET", path, full, shared.window_s)
@@ -150,7 +152,7 @@ class HttpTransport:
                     raise
                 fresh = True
 
-    def _request_head(self, url: str) -> tuple[list[tuple[str, str]], str]:
+    def _request_head(self, url: str, proxy: Proxy | None) -> tuple[list[tuple[str, str]], str]:
         scheme, host, port = split_origin(url)
         parts = urlsplit(url)
         name = f"[{host}]" if ":" in host else host
@@ -163,7 +165,6 @@ class HttpTransport:
             ("Accept", "*/*"),
             ("Accept-Encoding", "identity"),
         ]
-        proxy = proxy_for(url)
         if proxy is not None and scheme == "http":
             path = f"http://{name}{path}"
             if proxy.authorization:

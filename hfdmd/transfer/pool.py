@@ -9,14 +9,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import aiohappyeyeballs
-import h11
 
 from hfdmd.failure import Failure
 from hfdmd.net.origin import RedirectPolicy, literal_address, origin, split_origin
-from hfdmd.net.proxy import Proxy, proxy_for
+from hfdmd.net.proxy import Proxy
 from hfdmd.net.trust import ssl_context
-from hfdmd.transfer.connection import MAX_HEAD_BYTES, Connection, Key
-from hfdmd.transfer.trouble import Broken
+from hfdmd.transfer.answer import Answer
+from hfdmd.transfer.connection import Connection, Key, request_head
+from hfdmd.transfer.trouble import BadAnswer, Broken
 from hfdmd.wire.types import Reason
 
 IDLE_S = 20.0
@@ -39,9 +39,10 @@ class Pool:
         self._closed = False
         self._receive_buffer_bytes: int | None = None
 
-    async def acquire(self, url: str, timeout_s: float, *, fresh: bool = False) -> tuple[Connection, bool]:
+    async def acquire(
+        self, url: str, proxy: Proxy | None, timeout_s: float, *, fresh: bool = False
+    ) -> tuple[Connection, bool]:
         """A connection for `url`, and whether it was used before. Broken; Failure(TLS) for a rejected certificate."""
-        proxy = proxy_for(url)
         key = (origin(url), proxy.url if proxy else None)
         idle = self._idle.get(key, [])
         while idle and not fresh:
@@ -202,20 +203,19 @@ async def _tunnel(sock: socket.socket, host: str, port: int, proxy: Proxy) -> No
     headers = [("Host", name)]
     if proxy.authorization:
         headers.append(("Proxy-Authorization", proxy.authorization))
-    parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
-    request = parser.send(h11.Request(method="CONNECT", target=name, headers=headers)) or b""
+    answer = Answer()
     try:
-        await loop.sock_sendall(sock, request + (parser.send(h11.EndOfMessage()) or b""))
-        while (event := parser.next_event()) is h11.NEED_DATA or isinstance(event, h11.InformationalResponse):
-            if event is h11.NEED_DATA:
-                parser.receive_data(await loop.sock_recv(sock, 16 * 1024))
-    except h11.RemoteProtocolError as error:
-        raise Broken(f"the proxy's answer is not HTTP/1.1: {error}") from None
+        await loop.sock_sendall(sock, request_head("CONNECT", name, headers))
+        while answer.head is None:
+            received = await loop.sock_recv(sock, 16 * 1024)
+            if not received:
+                raise Broken("the proxy closed the connection")
+            answer.feed(memoryview(received))
+    except BadAnswer as trouble:
+        raise Broken(f"the proxy: {trouble.detail}") from None
     except OSError as error:
         raise Broken(f"the proxy broke the connection: {error.strerror or error}") from None
-    if not isinstance(event, h11.Response):
-        raise Broken("the proxy closed the connection")
-    if not 200 <= event.status_code < 300:
-        raise Broken(f"the proxy refused a connection to {name} with {event.status_code}")
-    if parser.trailing_data[0]:
+    if not 200 <= answer.head.status < 300:
+        raise Broken(f"the proxy refused a connection to {name} with {answer.head.status}")
+    if answer.buffered_bytes or answer.has_surplus:
         raise Broken("the proxy spoke before the server could")

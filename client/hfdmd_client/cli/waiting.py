@@ -25,26 +25,28 @@ _REFRESH_PER_S = 8
 
 
 class Display(Protocol):
-    """Where progress is shown."""
+    """Where progress is shown. `is_part`: it was not asked for by itself, but is a file of a repo that was."""
 
-    def show(self, item: Item) -> None: ...
+    def show(self, item: Item, *, is_part: bool = False) -> None: ...
 
 
 class Nothing:
     """Says nothing: `--quiet`."""
 
-    def show(self, item: Item) -> None:
+    def show(self, item: Item, *, is_part: bool = False) -> None:
         return
 
 
 class Lines:
-    """A line at each change of status, and from time to time in between."""
+    """A line at each change of status, and from time to time in between; of a repo's files only how they end."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._told: dict[str, tuple[str, float]] = {}
 
-    def show(self, item: Item) -> None:
+    def show(self, item: Item, *, is_part: bool = False) -> None:
+        if is_part and item.status not in FINAL:
+            return
         state, now = f"{item.status.value} {item.reason}", time.monotonic()
         told, when = self._told.get(item.id, ("", 0.0))
         if state == told and now - when < _LINE_EVERY_S:
@@ -77,7 +79,7 @@ class LiveBars:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._live.stop()
 
-    def show(self, item: Item) -> None:
+    def show(self, item: Item, *, is_part: bool = False) -> None:
         self._items[item.id] = item
 
     def _render(self) -> Bars:
@@ -135,8 +137,9 @@ def _watch(client: Client, states: dict[str, Item], shown: Display, timeout_s: f
             named.add(event.id)
             if event.id in states:
                 states[event.id] = event
-            if event.id in states or (isinstance(event, Download) and not states.keys().isdisjoint(event.repo_ids)):
                 shown.show(event)
+            elif isinstance(event, Download) and not states.keys().isdisjoint(event.repo_ids):
+                shown.show(event, is_part=True)
         elif isinstance(event, Removed) and event.id in states:
             raise _removed(states[event.id])
         elif isinstance(event, Ready) and (missing := states.keys() - named):
