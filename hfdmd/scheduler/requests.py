@@ -73,6 +73,8 @@ class Requests:
             if record.state is Status.QUEUED:
                 scheduler.admission.queue.offer(record)
                 scheduler.admission.kick()
+        # The request that made it a moment ago may still wait for the disk.
+        if changed or not scheduler.store.has_written(record.id):
             await scheduler.store.flush()
         if ask.update and not queued:
             scheduler.errand(scheduler.updates.file(record), f"update {record.id}")
