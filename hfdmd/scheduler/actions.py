@@ -124,15 +124,29 @@ class Actions:
                         files[child.id] = child
             records: list[Record] = [*files.values(), *repos]
             await scheduler.admission.stop(records)
+            left: dict[str, RepoRecord] = {}
             try:
                 await self._remove(list(files.values()), delete_file=delete_file)
                 async for record in by_turns(records):
-                    if scheduler.index.get(record.id) is record:
-                        scheduler.forget(record)
+                    if scheduler.index.get(record.id) is not record:
+                        continue
+                    if isinstance(record, FileRecord):
+                        left |= self._drop(record, gone)
+                    scheduler.forget(record)
             finally:
+                for repo in left.values():
+                    scheduler.store.put(repo)
                 scheduler.admission.freed(records)
             await scheduler.store.flush()
             return answer
+
+    def _drop(self, record: FileRecord, gone: set[str]) -> dict[str, RepoRecord]:
+        """Let the repo downloads that stay remember that it was deleted: their listing would name it again."""
+        repos = self._scheduler.index.repos
+        left = {key: repos[key] for key in record.repo_ids if key in repos and key not in gone}
+        for repo in left.values():
+            repo.dropped.add(record.spec.file_path)
+        return left
 
     def _matched(self, selector: Selector) -> list[Record]:
         matched = self._scheduler.index.match(selector)

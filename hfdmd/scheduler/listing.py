@@ -90,10 +90,13 @@ class RepoListing:
         # With the tree in place an incomplete snapshot is known to be incomplete by whoever reads the cache.
         await in_thread(scheduler.shelf.write_tree, repo.spec, listing.commit, entries)
         before = set(scheduler.index.sums[repo.id].files)
+        dropped = set(repo.dropped)
         now = time.time()
         for start in range(0, len(wanted), _SLICE):
             self._take_in(wanted[start : start + _SLICE], now, start)
             await asyncio.sleep(0)
+        if again := dropped - repo.dropped:  # somebody asked for the repo again meanwhile
+            self._take_in([entry for entry in wanted if entry.path in again], now, len(wanted))
         if before:
             self._let_go(before - {repo.spec.file(entry.path).id for entry in wanted})
         repo.revive = repo.moving = False
@@ -109,6 +112,8 @@ class RepoListing:
     def _take_in(self, entries: list[Entry], now: float, start: int) -> None:
         repo, scheduler = self.repo, self.scheduler
         for number, entry in enumerate(entries, start):
+            if entry.path in repo.dropped:
+                continue
             spec = repo.spec.file(entry.path)
             record = scheduler.index.files.get(spec.id)
             if record is not None:
@@ -167,7 +172,9 @@ class RepoListing:
         """Files that the repo no longer has: those that nobody else wants and that are not done are forgotten."""
         scheduler = self.scheduler
         for file_id in file_ids:
-            record = scheduler.index.files[file_id]
+            record = scheduler.index.files.get(file_id)
+            if record is None:
+                continue  # deleted while the files were taken in
             record.repo_ids = [repo_id for repo_id in record.repo_ids if repo_id != self.repo.id]
             scheduler.index.update(record)
             if not record.repo_ids and not record.asked_singly and record.state in (Status.QUEUED, Status.PAUSED):

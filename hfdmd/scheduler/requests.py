@@ -10,7 +10,7 @@ from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, RepoSpec, rfc3339
 from hfdmd.scheduler.threads import in_thread
 from hfdmd.wire.errors import QueueFull
-from hfdmd.wire.types import Status
+from hfdmd.wire.types import Reason, Status
 
 if TYPE_CHECKING:
     from hfdmd.scheduler.core import Scheduler
@@ -160,7 +160,10 @@ class Requests:
 
     async def _repo_again(self, repo: RepoRecord, ask: Ask) -> bool:
         scheduler = self._scheduler
+        dropped, repo.dropped = repo.dropped, set()
         if not repo.listed:
+            if dropped:
+                scheduler.store.put(repo)
             if repo.state is Status.CANCELLED or (repo.state is Status.FAILED and ask.retry):
                 repo.held = False
                 repo.revive = True
@@ -184,7 +187,21 @@ class Requests:
         if queued and repo.held:
             repo.held = False
             scheduler.store.put(repo)
+        if dropped and repo.listed and scheduler.index.repos.get(repo.id) is repo:
+            queued |= self._list_again(repo, ask)
         return queued
+
+    def _list_again(self, repo: RepoRecord, ask: Ask) -> bool:
+        """List it again, for what was deleted out of it to come back; whether that queues it."""
+        repo.listed = False
+        if ask.update:
+            repo.commit, repo.path, repo.moving = None, None, True
+        paused = repo.state is Status.PAUSED
+        if paused:
+            self._scheduler.derive(repo, Status.PAUSED, reason=Reason.REQUESTED)
+        else:
+            self._scheduler.derive(repo, Status.QUEUED)
+        return not paused
 
     def _is_known(self, record: FileRecord) -> bool:
         """Whether it is still there: it may have been deleted while a thread looked for its file."""
