@@ -15,6 +15,11 @@ from tests.running import Daemon, until
 LAST = "tokenizer/vocab.txt"
 
 
+@pytest.fixture
+def daemon(narrow: Daemon) -> Daemon:
+    return narrow
+
+
 def begun(hub: HubServer, daemon: Daemon) -> str:
     """A repo download that is listed and on its way."""
     hub.add_repo(REPO, FILES)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -95,13 +94,6 @@ def test_the_request_survives_a_kill_in_the_listing_and_after(hub: HubServer, da
     done = daemon.wait(key, "done")
     assert done["filesDone"] == 5
     assert hub.sent_bytes() < 5_100_000 * 1.2
-
-
-@pytest.fixture
-def narrow(hub: HubServer, tmp_path: Path) -> Iterator[Daemon]:
-    """A daemon with one connection: of a repo one file is at work, the others wait without a tracker file."""
-    with Daemon(tmp_path / "n", hub.endpoint, HFDMD_MAX_CONNECTIONS="1") as running:
-        yield running
 
 
 def test_a_listing_that_waits_is_done_while_a_file_of_the_repo_is_at_work(hub: HubServer, narrow: Daemon) -> None:
