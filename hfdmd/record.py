@@ -170,7 +170,7 @@ class _Tracked(msgspec.Struct, kw_only=True, rename="camel"):
         self.status = _TO_TRACKER[status]
 
 
-class FileRecord(_Tracked, kw_only=True, rename="camel"):
+class FileRecord(_Tracked, kw_only=True, rename="camel", gc=False):  # tens of thousands, none part of a cycle
     """Tracker of one download."""
 
     kind: Literal["file"] = "file"

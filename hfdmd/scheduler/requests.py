@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, RepoSpec, rfc3339
 from hfdmd.scheduler.threads import in_thread
+from hfdmd.scheduler.turns import by_turns
 from hfdmd.wire.errors import QueueFull
 from hfdmd.wire.types import Reason, Status
 
@@ -104,8 +105,8 @@ class Requests:
             await self._enter(record)
             return record, True
         if ask.priority is not None and ask.priority != record.priority:
-            scheduler.ordering.prioritise(record, ask.priority)
-        queued = await self._repo_again(record, ask)
+            await scheduler.ordering.prioritise(record, ask.priority)
+        queued = scheduler.index.repos.get(record.id) is record and await self._repo_again(record, ask)
         if scheduler.index.repos.get(record.id) is not record:
             return await self._repo(spec, ask)
         await scheduler.store.flush()
@@ -174,13 +175,13 @@ class Requests:
         done = [record for record in files if record.state is Status.DONE]
         gone = await in_thread(lambda: [record for record in done if self._is_gone(record)])
         queued = False
-        for record in [*gone, *(record for record in files if record.state is Status.CANCELLED)]:
+        async for record in by_turns([*gone, *(record for record in files if record.state is Status.CANCELLED)]):
             if record.state in (Status.DONE, Status.CANCELLED) and self._is_known(record):
                 record.downloaded_bytes = 0
                 scheduler.change(record, Stimulus.ASK)
                 queued = True
         if ask.retry:
-            for record in files:
+            async for record in by_turns(files):
                 if record.state is Status.FAILED and self._is_known(record):
                     scheduler.change(record, Stimulus.RETRY)
                     queued = True

@@ -255,6 +255,21 @@ def test_only_the_first_hundred_know_their_position(make_daemon: Callable[..., D
     assert [view["queuePosition"] for view in views] == [None, *range(1, 101), None, None, None]
 
 
+@pytest.mark.parametrize("number", [99, 100, 700])
+def test_the_answer_of_an_action_tells_of_all_however_many(daemon: Daemon, hub: HubServer, number: int) -> None:
+    hub.add_repo("own/many", {f"{number:03}.txt": b"%d" % number for number in range(number)})
+    hub.fault("own/many", None, Fault.delay(100).at("head"))
+    hub.fault("own/many", None, Fault.delay(100).at("body"))
+    key = daemon.ask("own/many")["id"]
+    until(lambda: daemon.view(key)["filesTotal"] == number)
+    answer = daemon.post("/api/pause", {"all": True})
+    page = daemon.get("/api/progress")
+    assert answer.headers["content-type"] == page.headers["content-type"]
+    assert answer.json == {"downloads": page.json["downloads"], "repos": page.json["repos"]}
+    assert {view["status"] for view in answer.json["downloads"]} == {"paused"}
+    assert len(answer.json["downloads"]) == number
+
+
 def test_the_same_request_from_many_at_once_is_one_download(daemon: Daemon) -> None:
     answers: list[int] = []
 
