@@ -312,11 +312,13 @@ class Scheduler:
         self.index.update(child)
         self.touch(child)
 
-    def touch(self, record: FileRecord) -> None:
+    def touch(self, record: Record) -> None:
         """Something but its status changed: a new version, for the tracker and for listeners."""
         record.updated_at = self.now()
         record.version = self.next_version()
-        if self.is_tracked(record):
+        if isinstance(record, RepoRecord):
+            self.store.put(record)
+        elif self.is_tracked(record):
             self.persist(record)
         self.publish(record)
 

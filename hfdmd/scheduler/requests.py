@@ -78,7 +78,7 @@ class Requests:
         if changed or not scheduler.store.has_written(record.id):
             await scheduler.store.flush()
         if ask.update and not queued:
-            scheduler.errand(scheduler.updates.file(record), f"update {record.id}")
+            scheduler.updates.start(record)
         return record, queued
 
     async def repo(self, spec: RepoSpec, ask: Ask) -> tuple[RepoRecord, bool]:
@@ -111,7 +111,7 @@ class Requests:
             return await self._repo(spec, ask)
         await scheduler.store.flush()
         if ask.update and not queued:
-            scheduler.errand(scheduler.updates.repo(record), f"update {record.id}")
+            scheduler.updates.start(record)
         return record, queued
 
     async def _enter(self, record: Record) -> None:
