@@ -170,7 +170,7 @@ class _Tracked(msgspec.Struct, kw_only=True, rename="camel"):
         self.status = _TO_TRACKER[status]
 
 
-class FileRecord(_Tracked, kw_only=True, rename="camel"):
+class FileRecord(_Tracked, kw_only=True, rename="camel", gc=False):  # tens of thousands, none part of a cycle
     """Tracker of one download."""
 
     kind: Literal["file"] = "file"
@@ -192,6 +192,7 @@ class RepoRecord(_Tracked, kw_only=True, rename="camel"):
     `held`: a person paused it, so files not listed yet are not to start either.
     `revive`: it was asked for anew, so the listing queues again what was cancelled or is gone.
     `moving`: an update found a newer commit, so the listing moves the files to it.
+    `dropped`: paths of files that a person deleted out of it, for the listing to leave out until it is asked for again.
     `note`: what the listing left out, for whoever wonders later.
     """
 
@@ -201,6 +202,7 @@ class RepoRecord(_Tracked, kw_only=True, rename="camel"):
     held: bool = False
     revive: bool = True
     moving: bool = False
+    dropped: set[str] = set()
     note: str | None = None
     commit: str | None = None
     files_total: int | None = None

@@ -53,6 +53,7 @@ class Store:
         self._on_error = on_error
         self._condition = threading.Condition()
         self._pending: dict[str, tuple[str, bytes | None]] = {}
+        self._writing: dict[str, tuple[str, bytes | None]] = {}
         self._waiting: list[Future[None]] = []
         self._closing = False
         self._thread: threading.Thread | None = None
@@ -83,6 +84,11 @@ class Store:
     def wrote_all(self) -> bool:
         """Whether nothing waits to be written."""
         return not self._pending
+
+    def has_written(self, key: str) -> bool:
+        """Whether what was put last of this record is on disk."""
+        with self._condition:
+            return key not in self._pending and key not in self._writing
 
     def put(self, record: Record) -> None:
         """Remember the record as it is now; written soon, newest state only."""
@@ -208,6 +214,7 @@ class Store:
                 while not self._pending and not self._waiting and not self._closing:
                     self._condition.wait()
                 pending, self._pending = self._pending, {}
+                self._writing = pending
                 waiting, self._waiting = self._waiting, []
                 closing = self._closing
             error: OSError | None = None
@@ -216,10 +223,12 @@ class Store:
             except OSError as raised:
                 error = raised
                 log.error("cannot write tracker files: %s", raised)
-                with self._condition:  # keep what could not be written, unless something newer came meanwhile
-                    self._pending = {**pending, **self._pending}
                 if self._on_error is not None:
                     self._on_error(raised)
+            with self._condition:
+                if error is not None:  # keep what could not be written, unless something newer came meanwhile
+                    self._pending = {**pending, **self._pending}
+                self._writing = {}
             for future in waiting:
                 if not future.set_running_or_notify_cancel():
                     continue  # whoever waited was cancelled; what it waited for is written all the same

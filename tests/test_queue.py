@@ -82,6 +82,29 @@ def test_a_repo_download_has_one_slot_for_all_its_files() -> None:
     assert queue.next_unit({repo.id}) is None
 
 
+def test_those_that_stay_keep_their_order_when_hundreds_leave_at_once() -> None:
+    index = Index()
+    blocked: set[str] = set()
+    queue = Queue(index, lambda record: record.id not in blocked)
+    records = [file_record(number, 0, [], singly=True) for number in range(500)]
+    for record in records:
+        index.add(record)
+        queue.offer(record)
+    for record in records[:450]:
+        record.set_state(Status.PAUSED)
+    blocked |= {record.id for record in records[450:]}
+    assert queue.next_unit(()) is None
+    blocked.clear()
+    for record in records[440:]:
+        record.set_state(Status.QUEUED)
+        queue.offer(record)
+    left: list[Record] = []
+    while (record_ := queue.next_unit(())) is not None:
+        left.append(record_)
+        record_.set_state(Status.DOWNLOADING)
+    assert left == records[440:]
+
+
 def test_positions_count_the_first_hundred() -> None:
     index = Index()
     queue = Queue(index, lambda record: True)

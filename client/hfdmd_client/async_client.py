@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar, Unpack, overload
 
 from hfdmd.wire import types as t
 from hfdmd.wire.endpoint import Place
-from hfdmd.wire.errors import HubRefused, HubUnavailable, Loading, UnknownDownload
+from hfdmd.wire.errors import Loading, UnknownDownload
 from hfdmd_client import async_transport, calls, handshake, transport, where
 from hfdmd_client.client import (
     DEFAULT_TIMEOUT_S,
@@ -19,7 +19,6 @@ from hfdmd_client.client import (
     IDLE_POLL_S,
     LOADING_PATIENCE_S,
     SPAWN_AFTER_S,
-    UPDATE_PATIENCE_S,
     named,
 )
 from hfdmd_client.errors import DaemonUnreachable, DownloadFailed, describe
@@ -157,17 +156,14 @@ class AsyncClient:
 
     async def updated(self, item: Item) -> Item:
         """As `Client.updated`: `item` once the daemon has looked for a newer commit."""
-        if item.revision == item.commit:
-            return item
-        page = calls.files(item.model_repo, item.revision, item.repo_type.value, None, limit=1)
-        try:
-            newest = (await self._call(page)).commit
-        except (HubRefused, HubUnavailable):
-            return item
-        waiting = Patience(None, deadline(UPDATE_PATIENCE_S))
-        while item.status is t.Status.DONE and item.commit != newest:
-            await asyncio.sleep(waiting.wait_s())
-            item = await self._call(calls.one(calls.selector(id=item.id)))
+        async with aclosing(self.watch(id=item.id)) as events:
+            async for event in events:
+                if isinstance(event, t.Removed) and event.id == item.id:
+                    raise UnknownDownload(f"{describe(item)} was removed while it was waited for")
+                if isinstance(event, type(item)) and event.id == item.id:
+                    item = event
+                    if item.status is not t.Status.DONE:
+                        break
         return item
 
     # looking

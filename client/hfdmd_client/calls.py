@@ -160,16 +160,14 @@ def _for_query(chosen: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in chosen.items() if key != "all"}
 
 
-def files(
-    model_repo: str, revision: str, repo_type: str, cursor: str | None, limit: int = t.MAX_LIMIT
-) -> Call[t.RepoFiles]:
+def files(model_repo: str, revision: str, repo_type: str, cursor: str | None) -> Call[t.RepoFiles]:
     return _get(
         "/api/files",
         t.RepoFiles,
         model_repo=model_repo,
         revision=revision,
         repo_type=repo_type,
-        limit=limit,
+        limit=t.MAX_LIMIT,
         cursor=cursor,
     )
 

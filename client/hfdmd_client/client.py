@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar, Unpack, overload
 
 from hfdmd.wire import types as t
 from hfdmd.wire.endpoint import Place
-from hfdmd.wire.errors import HubRefused, HubUnavailable, Loading, UnknownDownload
+from hfdmd.wire.errors import Loading, UnknownDownload
 from hfdmd_client import calls, handshake, logfile, transport, where
 from hfdmd_client.errors import DaemonUnreachable, DownloadFailed, describe
 from hfdmd_client.exchange import ConnectionLost
@@ -25,7 +25,6 @@ DEFAULT_TIMEOUT_S = 60.0
 GIVE_UP_AFTER_S = 60.0
 LOADING_PATIENCE_S = 15.0
 IDLE_POLL_S = 2.0
-UPDATE_PATIENCE_S = 15.0
 SPAWN_AFTER_S = 5.0
 """A daemon that vanished is given so long to be restarted by whoever runs it, before a client starts one."""
 
@@ -175,19 +174,16 @@ class Client:
         """`item`, asked for with `update=True` and done before, as it stands once the daemon has looked for a newer
         commit: done at what the revision points at now, or on its way there.
 
-        A Hub that does not answer, or no longer has it, leaves what is here as it is. Raises `WaitTimeout` when the
-        daemon does not move to a newer commit that the Hub has.
+        A Hub that does not answer, or no longer has it, leaves what is here as it is. Raises `UnknownDownload` when
+        somebody deletes it meanwhile.
         """
-        if item.revision == item.commit:
-            return item
-        try:
-            newest = self._call(calls.files(item.model_repo, item.revision, item.repo_type.value, None, limit=1)).commit
-        except (HubRefused, HubUnavailable):
-            return item
-        waiting = Patience(None, deadline(UPDATE_PATIENCE_S))
-        while item.status is t.Status.DONE and item.commit != newest:
-            time.sleep(waiting.wait_s())
-            item = self._call(calls.one(calls.selector(id=item.id)))
+        for event in self.watch(id=item.id):  # ends when the Hub has been asked
+            if isinstance(event, t.Removed) and event.id == item.id:
+                raise UnknownDownload(f"{describe(item)} was removed while it was waited for")
+            if isinstance(event, type(item)) and event.id == item.id:
+                item = event
+                if item.status is not t.Status.DONE:
+                    break
         return item
 
     # looking

@@ -15,6 +15,7 @@ from aiohttp import web
 from hfdmd import __version__
 from hfdmd.api import decode, stream
 from hfdmd.api.access import PEER, check_local_dir
+from hfdmd.api.affected import affected_response
 from hfdmd.api.files import repo_files
 from hfdmd.api.metrics import Metrics
 from hfdmd.api.problems import json_response
@@ -93,7 +94,7 @@ class Handlers:
             record, queued = await self._scheduler.requests.repo(repo, ask)
         return json_response(self._scheduler.view(record), 202 if queued else 200)
 
-    async def reorder(self, request: web.Request) -> web.Response:
+    async def reorder(self, request: web.Request) -> web.StreamResponse:
         body = await decode.json_body(request, ReorderRequest)
         decode.check_selector(body)
         priority = body.priority if isinstance(body.priority, int) else None
@@ -101,9 +102,11 @@ class Handlers:
         if (priority is None) == (position is None):
             raise InvalidField("give exactly one of priority and position", field="priority")
         await self._loaded()
-        return json_response(await self._scheduler.actions.reorder(body, priority=priority, position=position))
+        return await affected_response(
+            request, await self._scheduler.actions.reorder(body, priority=priority, position=position)
+        )
 
-    async def delete(self, request: web.Request) -> web.Response:
+    async def delete(self, request: web.Request) -> web.StreamResponse:
         asked = decode.query(request, BY_NAME["delete"].query)
         if request.can_read_body:
             if asked:
@@ -113,25 +116,27 @@ class Handlers:
             body = decode.convert(asked, DeleteRequest)
         decode.check_selector(body)
         await self._loaded()
-        return json_response(await self._scheduler.actions.delete(body, delete_file=body.delete_file))
+        return await affected_response(
+            request, await self._scheduler.actions.delete(body, delete_file=body.delete_file)
+        )
 
-    async def pause(self, request: web.Request) -> web.Response:
+    async def pause(self, request: web.Request) -> web.StreamResponse:
         return await self._act(request, Stimulus.PAUSE)
 
-    async def resume(self, request: web.Request) -> web.Response:
+    async def resume(self, request: web.Request) -> web.StreamResponse:
         return await self._act(request, Stimulus.RESUME)
 
-    async def cancel(self, request: web.Request) -> web.Response:
+    async def cancel(self, request: web.Request) -> web.StreamResponse:
         return await self._act(request, Stimulus.CANCEL)
 
-    async def retry(self, request: web.Request) -> web.Response:
+    async def retry(self, request: web.Request) -> web.StreamResponse:
         return await self._act(request, Stimulus.RETRY)
 
-    async def _act(self, request: web.Request, stimulus: Stimulus) -> web.Response:
+    async def _act(self, request: web.Request, stimulus: Stimulus) -> web.StreamResponse:
         selector = await decode.json_body(request, Selector)
         decode.check_selector(selector)
         await self._loaded(selector)
-        return json_response(await self._scheduler.actions.act(stimulus, selector))
+        return await affected_response(request, await self._scheduler.actions.act(stimulus, selector))
 
     async def progress(self, request: web.Request) -> web.StreamResponse:
         asked = decode.query(request, BY_NAME["progress"].query)

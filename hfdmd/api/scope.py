@@ -86,7 +86,9 @@ class OneFile(Scope):
 
     def over(self) -> EndReason | None:
         record = self.scheduler.index.get(self._id)
-        return "cancelled" if record is None else _ENDED.get(record.state)
+        if record is None:
+            return "cancelled"
+        return None if self.scheduler.updates.is_under_way(self._id) else _ENDED.get(record.state)
 
 
 class OneRepoDownload(Scope):
@@ -107,7 +109,10 @@ class OneRepoDownload(Scope):
 
     def over(self) -> EndReason | None:
         repo = self.scheduler.index.repos.get(self._id)
-        return "idle" if repo is None or repo.state not in _MOVES_BY_ITSELF else None
+        if repo is None:
+            return "idle"
+        may_move = repo.state in _MOVES_BY_ITSELF or self.scheduler.updates.is_under_way(self._id)
+        return None if may_move else "idle"
 
 
 class RepoScope(Scope):

@@ -12,6 +12,7 @@ from hfdmd.failure import Failure
 from hfdmd.hub.shelf import Placed
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, Source
+from hfdmd.scheduler.index import in_order, matches
 from hfdmd.scheduler.threads import in_thread
 from hfdmd.scheduler.turns import by_turns
 from hfdmd.wire.errors import NotAllowedNow, UnknownDownload
@@ -78,12 +79,14 @@ class Actions:
 
     async def _act(self, stimulus: Stimulus, selector: Selector) -> Affected:
         async with self._one_at_a_time:
-            matched = self._matched(selector)
-            fitting = [record for record in matched if self._fits(record, stimulus)]
+            matched = await self._matched(selector)
+            fitting = [record async for record in by_turns(matched) if self._fits(record, stimulus)]
             if not fitting and _is_narrow(selector):
                 self._refuse(stimulus, matched)
-            files = self._files_of(fitting, stimulus)
             repos = [record for record in fitting if isinstance(record, RepoRecord)]
+            if stimulus in (Stimulus.PAUSE, Stimulus.CANCEL):
+                await self._scheduler.admission.stop([*repos])  # a listing that goes on would add files meanwhile
+            files = await self._files_of(fitting, stimulus)
             await {
                 Stimulus.PAUSE: self._pause,
                 Stimulus.RESUME: self._resume,
@@ -95,13 +98,13 @@ class Actions:
 
     async def _reorder(self, selector: Selector, priority: int | None, position: int | None) -> Affected:
         async with self._one_at_a_time:
-            matched = self._matched(selector)
+            matched = await self._matched(selector)
             queued = [record for record in matched if record.state is Q]
             if not queued:
                 raise NotAllowedNow(f"only what is queued can be reordered; {_standing(matched)}")
             if priority is not None:
                 async for record in by_turns(queued):
-                    self._scheduler.ordering.prioritise(record, priority)
+                    await self._scheduler.ordering.prioritise(record, priority)
             elif position is not None:
                 await self._scheduler.ordering.move([one for one in queued if isinstance(one, FileRecord)], position)
                 await self._scheduler.ordering.move([one for one in queued if isinstance(one, RepoRecord)], position)
@@ -113,29 +116,48 @@ class Actions:
     async def _delete(self, selector: Selector, *, delete_file: bool) -> Affected:
         scheduler = self._scheduler
         async with self._one_at_a_time:
-            matched = self._matched(selector)
+            matched = await self._matched(selector)
             answer = await self._affected(matched)
             repos = [record for record in matched if isinstance(record, RepoRecord)]
             files = {record.id: record for record in matched if isinstance(record, FileRecord)}
             gone = {repo.id for repo in repos}
+            await scheduler.admission.stop([*repos])  # a listing that goes on would add files meanwhile
             for repo in repos:
-                for child in scheduler.index.children(repo):
-                    if not child.asked_singly and set(child.repo_ids) <= gone:
+                async for child in by_turns(scheduler.index.children(repo)):
+                    if not child.asked_singly and gone.issuperset(child.repo_ids):
                         files[child.id] = child
             records: list[Record] = [*files.values(), *repos]
-            await scheduler.admission.stop(records)
+            await scheduler.admission.stop([*files.values()])
+            left: dict[str, RepoRecord] = {}
             try:
                 await self._remove(list(files.values()), delete_file=delete_file)
                 async for record in by_turns(records):
-                    if scheduler.index.get(record.id) is record:
-                        scheduler.forget(record)
+                    if scheduler.index.get(record.id) is not record:
+                        continue
+                    if isinstance(record, FileRecord):
+                        left |= self._drop(record, gone)
+                    else:
+                        async for child in by_turns(scheduler.index.children(record)):
+                            scheduler.leave(child, record)
+                    scheduler.forget(record)
             finally:
-                scheduler.admission.freed(records)
+                for repo in left.values():
+                    scheduler.store.put(repo)
+                await self._freed(records)
             await scheduler.store.flush()
             return answer
 
-    def _matched(self, selector: Selector) -> list[Record]:
-        matched = self._scheduler.index.match(selector)
+    def _drop(self, record: FileRecord, gone: set[str]) -> dict[str, RepoRecord]:
+        """Let the repo downloads that stay remember that it was deleted: their listing would name it again."""
+        repos = self._scheduler.index.repos
+        left = {key: repos[key] for key in record.repo_ids if key in repos and key not in gone}
+        for repo in left.values():
+            repo.dropped.add(record.spec.file_path)
+        return left
+
+    async def _matched(self, selector: Selector) -> list[Record]:
+        found = self._scheduler.index.found(selector)
+        matched = in_order([record async for record in by_turns(found) if matches(record, selector)])
         if not matched:
             raise UnknownDownload("no download matches; `GET /api/progress` lists what there is")
         return matched
@@ -156,7 +178,7 @@ class Actions:
         if not any(record.state in already for record in matched):
             raise NotAllowedNow(f"cannot {stimulus}: {_standing(matched)}")
 
-    def _files_of(self, fitting: list[Record], stimulus: Stimulus) -> list[FileRecord]:
+    async def _files_of(self, fitting: list[Record], stimulus: Stimulus) -> list[FileRecord]:
         """The files that the action is for: those matched, and those of the matched repos that are theirs alone.
 
         A file that another request which is not paused wants stays as it is, when it is paused or cancelled only by
@@ -166,7 +188,7 @@ class Actions:
         files = {record.id: record for record in fitting if isinstance(record, FileRecord)}
         acting = {record.id for record in fitting if isinstance(record, RepoRecord)}
         for repo_id in acting:
-            for child in scheduler.index.children(scheduler.index.repos[repo_id]):
+            async for child in by_turns(scheduler.index.children(scheduler.index.repos[repo_id])):
                 if child.state not in _ACTS_ON[stimulus]:
                     continue
                 if stimulus in (Stimulus.PAUSE, Stimulus.CANCEL) and self._wanted_elsewhere(child, acting):
@@ -229,11 +251,16 @@ class Actions:
             for repo in repos:
                 each_repo(repo)
         finally:
-            scheduler.admission.freed(records)
+            await self._freed(records)
+
+    async def _freed(self, records: list[Record]) -> None:
+        async for record in by_turns(records):
+            self._scheduler.admission.freed([record])
 
     def _apply(self, record: FileRecord, stimulus: Stimulus, *, reason: Reason | None = None) -> None:
-        """Change it, unless it came to its end while it was being stopped."""
-        if lifecycle.allows(record.state, stimulus):
+        """Change it, unless it came to its end, or was let go, while it was being stopped."""
+        known = self._scheduler.index.files.get(record.id) is record
+        if known and lifecycle.allows(record.state, stimulus):
             self._scheduler.change(record, stimulus, reason=reason)
 
     def _hold(self, repo: RepoRecord, status: Status, reason: Reason | None) -> None:
@@ -270,7 +297,7 @@ class Actions:
                 scheduler.derive(repo, Q)
             elif repo.state is C:
                 repo.held = False
-                for child in scheduler.index.children(repo):
+                async for child in by_turns(scheduler.index.children(repo)):
                     if child.state is C:
                         scheduler.change(child, Stimulus.RETRY)
                 scheduler.store.put(repo)

@@ -115,6 +115,10 @@ class Admission:
         for unit in [unit for unit, running in self._units.items() if not running and unit not in self.listings]:
             if unit not in scheduler.index.repos or self.queue.next_file(unit) is None:
                 del self._units[unit]
+        for unit in self._units:  # one that has a slot and is to be listed again has no place in the queue to wait for
+            repo = scheduler.index.repos.get(unit)
+            if repo is not None and not repo.listed and repo.state is Status.QUEUED and self.may_start(repo):
+                self._start_listing(repo)
         limit = scheduler.config.values.max_active_downloads
         while len(self._units) < limit and (record := self.queue.next_unit(self._units)) is not None:
             self._units[record.id] = set()

@@ -287,14 +287,13 @@ class Scheduler:
         self.events.publish(lambda: state_event(self.view(record)), is_status=is_status)
 
     def forget(self, record: Record) -> None:
-        """Drop a record whose work has stopped; its tracker goes too."""
+        """Drop a record whose work has stopped; its tracker goes too. A repo download has no files any more."""
         if isinstance(record, FileRecord):
             self._untracked.discard(record.id)
         else:
             self.admission.queue.drop_repo(record.id)
             self.sampler.drop(record)
         parents = record.repo_ids if isinstance(record, FileRecord) else []
-        children = list(self.index.children(record)) if isinstance(record, RepoRecord) else []
         self.index.remove(record)
         self.status_log.forget(record.id)
         self.store.forget(record)
@@ -306,14 +305,20 @@ class Scheduler:
             repo = self.index.repos.get(repo_id)
             if repo is not None:
                 self.refresh(repo)
-        for child in children:
-            self.touch(child)
 
-    def touch(self, record: FileRecord) -> None:
+    def leave(self, child: FileRecord, repo: RepoRecord) -> None:
+        """The repo download does not want the file any more."""
+        child.repo_ids = [repo_id for repo_id in child.repo_ids if repo_id != repo.id]
+        self.index.update(child)
+        self.touch(child)
+
+    def touch(self, record: Record) -> None:
         """Something but its status changed: a new version, for the tracker and for listeners."""
         record.updated_at = self.now()
         record.version = self.next_version()
-        if self.is_tracked(record):
+        if isinstance(record, RepoRecord):
+            self.store.put(record)
+        elif self.is_tracked(record):
             self.persist(record)
         self.publish(record)
 

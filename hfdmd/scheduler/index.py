@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+import msgspec
+
 from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord
 from hfdmd.wire.types import Reason, Selector, Status
 
@@ -24,8 +26,7 @@ class Sums:
     waiting: dict[str, None] = field(default_factory=dict)
 
 
-@dataclass(slots=True, frozen=True)
-class _Share:
+class _Share(msgspec.Struct, frozen=True, gc=False):
     """What one file adds to the sums of its repos."""
 
     status: Status
@@ -80,10 +81,7 @@ class Index:
                 if not self._owners[place]:
                     del self._owners[place]
         else:
-            for child in self.children(record):
-                child.repo_ids = [repo for repo in child.repo_ids if repo != record.id]
-                self.update(child)
-            del self.sums[record.id]  # not before: what its files took out of it would come to stand below zero
+            del self.sums[record.id]
             del self.repos[record.id]
         siblings = self._by_repo[record.spec.model_repo]
         del siblings[record.id]
@@ -172,17 +170,21 @@ class Index:
 
     def match(self, selector: Selector) -> list[Record]:
         """What the selector means, in order of `createdAt`, id."""
-        found: Iterable[Record]
+        return in_order([record for record in self.found(selector) if matches(record, selector)])
+
+    def found(self, selector: Selector) -> list[Record]:
+        """Where to look for what the selector means."""
         if isinstance(selector.id, str):
             record = self.get(selector.id)
-            found = [] if record is None else [record]
-        elif isinstance(selector.model_repo, str):
-            found = self.of_repo(selector.model_repo)
-        else:
-            found = (*self.files.values(), *self.repos.values())
-        matched = [record for record in found if matches(record, selector)]
-        matched.sort(key=lambda record: (record.created_at, record.id))
-        return matched
+            return [] if record is None else [record]
+        if isinstance(selector.model_repo, str):
+            return list(self.of_repo(selector.model_repo))
+        return [*self.files.values(), *self.repos.values()]
+
+
+def in_order(records: list[Record]) -> list[Record]:
+    """The records in order of `createdAt`, id."""
+    return sorted(records, key=lambda record: (record.created_at, record.id))
 
 
 def target_path(spec: FileSpec) -> str:

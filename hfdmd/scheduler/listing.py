@@ -15,14 +15,13 @@ from hfdmd.hub.shelf import Placed
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, RepoRecord, rfc3339
 from hfdmd.scheduler.threads import in_thread
+from hfdmd.scheduler.turns import by_turns
 from hfdmd.wire.types import Reason, Status
 
 if TYPE_CHECKING:
     from hfdmd.scheduler.core import Scheduler
 
 log = logging.getLogger("hfdmd.listing")
-
-_SLICE = 250  # files taken in before others get their turn
 
 
 @dataclass(slots=True)
@@ -90,12 +89,15 @@ class RepoListing:
         # With the tree in place an incomplete snapshot is known to be incomplete by whoever reads the cache.
         await in_thread(scheduler.shelf.write_tree, repo.spec, listing.commit, entries)
         before = set(scheduler.index.sums[repo.id].files)
+        dropped = set(repo.dropped)
         now = time.time()
-        for start in range(0, len(wanted), _SLICE):
-            self._take_in(wanted[start : start + _SLICE], now, start)
-            await asyncio.sleep(0)
+        async for number, entry in by_turns(enumerate(wanted)):
+            self._take_in(entry, now, number)
+        for entry in wanted:
+            if entry.path in dropped:  # if somebody asked for the repo again meanwhile
+                self._take_in(entry, now, len(wanted))
         if before:
-            self._let_go(before - {repo.spec.file(entry.path).id for entry in wanted})
+            self._let_go(before, {entry.path for entry in wanted})
         repo.revive = repo.moving = False
         repo.listed = True
         repo.attempt = 0
@@ -106,33 +108,35 @@ class RepoListing:
             log.warning("%s: %s", repo.spec.model_repo, repo.note)
         scheduler.reports.listed(repo)
 
-    def _take_in(self, entries: list[Entry], now: float, start: int) -> None:
+    def _take_in(self, entry: Entry, now: float, number: int) -> None:
         repo, scheduler = self.repo, self.scheduler
-        for number, entry in enumerate(entries, start):
-            spec = repo.spec.file(entry.path)
-            record = scheduler.index.files.get(spec.id)
-            if record is not None:
-                self._join(record, entry)
-                continue
-            created = rfc3339(now + number * 1e-6)
-            record = FileRecord(
-                id=spec.id,
-                spec=spec,
-                source=entry.source,
-                repo_ids=[repo.id],
-                priority=repo.priority,
-                order=repo.order + number * 1e-6,
-                created_at=created,
-                updated_at=created,
-                version=scheduler.next_version(),
-            )
-            scheduler.take_in(record)
-            scheduler.is_new_child(record)
-            scheduler.publish(record)
-            if repo.held:
-                scheduler.change(record, Stimulus.PAUSE, reason=Reason.REQUESTED)
-            else:
-                scheduler.admission.queue.offer(record)
+        if entry.path in repo.dropped:
+            return
+        spec = repo.spec.file(entry.path)
+        key = spec.id
+        record = scheduler.index.files.get(key)
+        if record is not None:
+            self._join(record, entry)
+            return
+        created = rfc3339(now + number * 1e-6)
+        record = FileRecord(
+            id=key,
+            spec=spec,
+            source=entry.source,
+            repo_ids=[repo.id],
+            priority=repo.priority,
+            order=repo.order + number * 1e-6,
+            created_at=created,
+            updated_at=created,
+            version=scheduler.next_version(),
+        )
+        scheduler.take_in(record)
+        scheduler.is_new_child(record)
+        scheduler.publish(record)
+        if repo.held:
+            scheduler.change(record, Stimulus.PAUSE, reason=Reason.REQUESTED)
+        else:
+            scheduler.admission.queue.offer(record)
 
     def _join(self, record: FileRecord, entry: Entry) -> None:
         """A file that is known already is wanted by this repo download too."""
@@ -163,11 +167,13 @@ class RepoListing:
         placed: Placed | None = self.scheduler.reports.previous(record)
         return record.state is Status.DONE and (placed is None or not self.scheduler.shelf.stands(placed))
 
-    def _let_go(self, file_ids: set[str]) -> None:
+    def _let_go(self, file_ids: set[str], paths: set[str]) -> None:
         """Files that the repo no longer has: those that nobody else wants and that are not done are forgotten."""
         scheduler = self.scheduler
         for file_id in file_ids:
-            record = scheduler.index.files[file_id]
+            record = scheduler.index.files.get(file_id)
+            if record is None or record.spec.file_path in paths:
+                continue  # deleted while the files were taken in, or still there
             record.repo_ids = [repo_id for repo_id in record.repo_ids if repo_id != self.repo.id]
             scheduler.index.update(record)
             if not record.repo_ids and not record.asked_singly and record.state in (Status.QUEUED, Status.PAUSED):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,12 +21,12 @@ class Ordering:
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
 
-    def prioritise(self, record: Record, priority: int) -> None:
+    async def prioritise(self, record: Record, priority: int) -> None:
         """Give a record, and the queued files of a repo, another priority."""
         record.priority = priority
         self._reordered(record)
         if isinstance(record, RepoRecord):
-            for child in self._scheduler.index.children(record):
+            async for child in by_turns(self._scheduler.index.children(record)):
                 if child.state is Status.QUEUED and child.priority != priority:
                     child.priority = priority
                     self._reordered(child)
@@ -45,7 +46,9 @@ class Ordering:
             else [index.files[file_id] for file_id in index.queued]
         )
         others = sorted((other for other in pool if other.id not in moving), key=key)
+        await asyncio.sleep(0)
         records = sorted(records, key=key)
+        await asyncio.sleep(0)
         place = min(position - 1, len(others))
         after = others[place - 1] if place > 0 else None
         before = others[place] if place < len(others) else None
@@ -74,6 +77,8 @@ class Ordering:
 
     def _reordered(self, record: Record) -> None:
         scheduler = self._scheduler
+        if scheduler.index.get(record.id) is not record:
+            return  # somebody deleted it meanwhile
         record.updated_at = scheduler.now()
         record.version = scheduler.next_version()
         if isinstance(record, RepoRecord):

@@ -13,6 +13,7 @@ from hfdmd.wire.types import QUEUE_POSITIONS_SHOWN, Status
 
 Key = tuple[int, float, str]
 
+_FEW = 32
 _COUNT_EVERY_S = 50e-6  # per queued download, some fifty times what counting it costs
 
 
@@ -32,25 +33,37 @@ class Heap:
     def __init__(self, current: Callable[[str], Key | None]) -> None:
         self._current = current
         self._items: list[Key] = []
-        self._inside: set[Key] = set()
+        self._newest: dict[str, Key] = {}
 
     def push(self, item: Key) -> None:
-        if item not in self._inside:
-            self._inside.add(item)
+        if self._newest.get(item[2]) != item:
+            self._newest[item[2]] = item
             heapq.heappush(self._items, item)
 
     def peek(self) -> Key | None:
         """The first entry that still holds, or None."""
+        gone = 0
         while self._items:
             item = self._items[0]
             if self._current(item[2]) == item:
                 return item
             self.pop()
+            gone += 1
+            if gone > _FEW + len(self._newest) // _FEW:  # whole repos are paused and cancelled
+                self._sift()
+                gone = 0
         return None
+
+    def _sift(self) -> None:
+        """Keep what still holds: for many, far cheaper than one by one."""
+        self._newest = {key: item for key, item in self._newest.items() if self._current(key) == item}
+        self._items = list(self._newest.values())
+        heapq.heapify(self._items)
 
     def pop(self) -> Key:
         item = heapq.heappop(self._items)
-        self._inside.discard(item)
+        if self._newest.get(item[2]) == item:
+            del self._newest[item[2]]
         return item
 
 

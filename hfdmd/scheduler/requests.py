@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, RepoSpec, rfc3339
 from hfdmd.scheduler.threads import in_thread
+from hfdmd.scheduler.turns import by_turns
 from hfdmd.wire.errors import QueueFull
-from hfdmd.wire.types import Status
+from hfdmd.wire.types import Reason, Status
 
 if TYPE_CHECKING:
     from hfdmd.scheduler.core import Scheduler
@@ -73,9 +74,11 @@ class Requests:
             if record.state is Status.QUEUED:
                 scheduler.admission.queue.offer(record)
                 scheduler.admission.kick()
+        # The request that made it a moment ago may still wait for the disk.
+        if changed or not scheduler.store.has_written(record.id):
             await scheduler.store.flush()
         if ask.update and not queued:
-            scheduler.errand(scheduler.updates.file(record), f"update {record.id}")
+            scheduler.updates.start(record)
         return record, queued
 
     async def repo(self, spec: RepoSpec, ask: Ask) -> tuple[RepoRecord, bool]:
@@ -102,13 +105,13 @@ class Requests:
             await self._enter(record)
             return record, True
         if ask.priority is not None and ask.priority != record.priority:
-            scheduler.ordering.prioritise(record, ask.priority)
-        queued = await self._repo_again(record, ask)
+            await scheduler.ordering.prioritise(record, ask.priority)
+        queued = scheduler.index.repos.get(record.id) is record and await self._repo_again(record, ask)
         if scheduler.index.repos.get(record.id) is not record:
             return await self._repo(spec, ask)
         await scheduler.store.flush()
         if ask.update and not queued:
-            scheduler.errand(scheduler.updates.repo(record), f"update {record.id}")
+            scheduler.updates.start(record)
         return record, queued
 
     async def _enter(self, record: Record) -> None:
@@ -158,7 +161,10 @@ class Requests:
 
     async def _repo_again(self, repo: RepoRecord, ask: Ask) -> bool:
         scheduler = self._scheduler
+        dropped, repo.dropped = repo.dropped, set()
         if not repo.listed:
+            if dropped:
+                scheduler.store.put(repo)
             if repo.state is Status.CANCELLED or (repo.state is Status.FAILED and ask.retry):
                 repo.held = False
                 repo.revive = True
@@ -169,20 +175,34 @@ class Requests:
         done = [record for record in files if record.state is Status.DONE]
         gone = await in_thread(lambda: [record for record in done if self._is_gone(record)])
         queued = False
-        for record in [*gone, *(record for record in files if record.state is Status.CANCELLED)]:
+        async for record in by_turns([*gone, *(record for record in files if record.state is Status.CANCELLED)]):
             if record.state in (Status.DONE, Status.CANCELLED) and self._is_known(record):
                 record.downloaded_bytes = 0
                 scheduler.change(record, Stimulus.ASK)
                 queued = True
         if ask.retry:
-            for record in files:
+            async for record in by_turns(files):
                 if record.state is Status.FAILED and self._is_known(record):
                     scheduler.change(record, Stimulus.RETRY)
                     queued = True
         if queued and repo.held:
             repo.held = False
             scheduler.store.put(repo)
+        if dropped and repo.listed and scheduler.index.repos.get(repo.id) is repo:
+            queued |= self._list_again(repo, ask)
         return queued
+
+    def _list_again(self, repo: RepoRecord, ask: Ask) -> bool:
+        """List it again, for what was deleted out of it to come back; whether that queues it."""
+        repo.listed = False
+        if ask.update:
+            repo.commit, repo.path, repo.moving = None, None, True
+        paused = repo.state is Status.PAUSED
+        if paused:
+            self._scheduler.derive(repo, Status.PAUSED, reason=Reason.REQUESTED)
+        else:
+            self._scheduler.derive(repo, Status.QUEUED)
+        return not paused
 
     def _is_known(self, record: FileRecord) -> bool:
         """Whether it is still there: it may have been deleted while a thread looked for its file."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from hfdmd.failure import Failure
 from hfdmd.lifecycle import Stimulus
-from hfdmd.record import FileRecord, RepoRecord, Source, is_commit
+from hfdmd.record import FileRecord, Record, RepoRecord, Source, is_commit
 from hfdmd.wire.types import Status
 
 if TYPE_CHECKING:
@@ -19,6 +20,30 @@ log = logging.getLogger("hfdmd.updates")
 class Updates:
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
+        self._under_way: Counter[str] = Counter()
+
+    def start(self, record: Record) -> None:
+        """Ask the Hub soon whether there is a newer commit, and move to it.
+
+        When it has been asked, the record has a new version, for who waits to hear that nothing newer was found.
+        """
+        if is_commit(record.spec.revision):
+            return
+        self._under_way[record.id] += 1
+        self._scheduler.errand(self._look(record), f"update {record.id}")
+
+    def is_under_way(self, key: str) -> bool:
+        """Whether the Hub is being asked for this download, so that it may move though it is done."""
+        return key in self._under_way
+
+    async def _look(self, record: Record) -> None:
+        try:
+            await (self.file(record) if isinstance(record, FileRecord) else self.repo(record))
+        finally:
+            self._under_way[record.id] -= 1
+            self._under_way = +self._under_way
+            if self._scheduler.index.get(record.id) is record:
+                self._scheduler.touch(record)
 
     async def file(self, record: FileRecord) -> None:
         """Queue the download again at a newer commit. A Hub that does not answer leaves everything as it is."""

@@ -93,7 +93,7 @@ class _Asked(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields
     """Base of what a client asks: an unknown field is an error that names it."""
 
 
-class Download(_Wire):
+class Download(_Wire, gc=False):  # tens of thousands at once, of which none is part of a cycle
     """One file of one repo at one revision, as the API shows it."""
 
     id: str

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hfdmd.record import FileSpec
+from hfdmd.wire.types import RepoType
 from tests.api.daemon import Daemon, new_folder, until
 from tests.hub import Fault, HubServer, seeded
 
@@ -251,6 +255,21 @@ def test_only_the_first_hundred_know_their_position(make_daemon: Callable[..., D
     assert [view["queuePosition"] for view in views] == [None, *range(1, 101), None, None, None]
 
 
+@pytest.mark.parametrize("number", [99, 100, 700])
+def test_the_answer_of_an_action_tells_of_all_however_many(daemon: Daemon, hub: HubServer, number: int) -> None:
+    hub.add_repo("own/many", {f"{number:03}.txt": b"%d" % number for number in range(number)})
+    hub.fault("own/many", None, Fault.delay(100).at("head"))
+    hub.fault("own/many", None, Fault.delay(100).at("body"))
+    key = daemon.ask("own/many")["id"]
+    until(lambda: daemon.view(key)["filesTotal"] == number)
+    answer = daemon.post("/api/pause", {"all": True})
+    page = daemon.get("/api/progress")
+    assert answer.headers["content-type"] == page.headers["content-type"]
+    assert answer.json == {"downloads": page.json["downloads"], "repos": page.json["repos"]}
+    assert {view["status"] for view in answer.json["downloads"]} == {"paused"}
+    assert len(answer.json["downloads"]) == number
+
+
 def test_the_same_request_from_many_at_once_is_one_download(daemon: Daemon) -> None:
     answers: list[int] = []
 
@@ -265,6 +284,44 @@ def test_the_same_request_from_many_at_once_is_one_download(daemon: Daemon) -> N
     assert sorted(answers) == [200] * 19 + [202]
     assert len(daemon.trackers()) == 1
     assert len(daemon.get("/api/progress").json["downloads"]) == 1
+
+
+@pytest.mark.parametrize("file", ["b.txt", None])
+def test_the_second_answer_too_waits_for_the_tracker(daemon: Daemon, hub: HubServer, file: str | None) -> None:
+    hub.fault(None, None, Fault.delay(100).at("any"))
+    daemon.ask("own/small", "first")
+    fifo = next((daemon.state_dir / "trackers").iterdir()) / f"held.{_id_of('held')}.json.tmp"
+    os.mkfifo(fifo)  # the writer of trackers is held here until somebody reads
+    body = {"modelRepo": "own/small", **({} if file is None else {"filePath": file})}
+    on_disk: list[bool] = []
+
+    def ask() -> None:
+        key = daemon.post("/api/download", body).json["id"]
+        on_disk.append(any(tracker["id"] == key for tracker in daemon.trackers().values()))
+
+    with ThreadPoolExecutor(3) as clients:
+        jobs = [clients.submit(daemon.post, "/api/download", {"modelRepo": "own/small", "filePath": "held"})]
+        until(lambda: _count(daemon) == 2, "it is being written")
+        jobs.append(clients.submit(ask))
+        until(lambda: _count(daemon) == 3, "the first request is known")
+        jobs.append(clients.submit(ask))
+        for _ in range(20):  # an answer that did not wait would be here by now
+            daemon.get("/api/health")
+        reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+        fifo.unlink()
+        for job in jobs:
+            job.result()
+        os.close(reader)
+    assert on_disk == [True, True]
+
+
+def _id_of(file: str) -> str:
+    return FileSpec(repo_type=RepoType.MODEL, model_repo="own/small", revision="main", file_path=file).id
+
+
+def _count(daemon: Daemon) -> int:
+    page = daemon.get("/api/progress").json
+    return len(page["downloads"]) + len(page["repos"])
 
 
 def test_a_new_request_is_on_disk_when_answered(daemon: Daemon, hub: HubServer) -> None:

@@ -76,6 +76,46 @@ def test_a_reconnect_after_the_end_is_told_to_stop(daemon: Daemon) -> None:
         assert again.status == 200, "it has changed"
 
 
+@pytest.mark.parametrize("file", ["b.txt", None])
+@pytest.mark.parametrize("hub_is", ["there", "down"])
+def test_an_update_that_finds_nothing_newer_is_heard_of(
+    daemon: Daemon, hub: HubServer, file: str | None, hub_is: str
+) -> None:
+    done = daemon.until_status(daemon.ask("own/small", file)["id"], "done")
+    hub.freeze()
+    asked = daemon.ask("own/small", file, update=True)
+    assert asked["status"] == "done"
+    with Stream(daemon, {"id": done["id"]}) as live:
+        events = iter(live)
+        until_ready(events)
+        if hub_is == "down":
+            hub.down()
+        hub.thaw()
+        rest = list(events)
+    assert names(rest) == ["repo" if file is None else "progress", "end"]
+    told = rest[0].data
+    assert told["version"] > asked["version"]
+    assert {**told, "version": 0, "updatedAt": ""} == {**asked, "version": 0, "updatedAt": ""}
+    assert told == daemon.view(done["id"])
+    until(lambda: told["version"] in {tracker["version"] for tracker in daemon.trackers().values()}, "it is on disk")
+
+
+@pytest.mark.parametrize("file", ["b.txt", None])
+def test_an_update_that_finds_something_newer_is_heard_of_to_its_end(
+    daemon: Daemon, hub: HubServer, file: str | None
+) -> None:
+    done = daemon.until_status(daemon.ask("own/small", file)["id"], "done")
+    commit = hub.commit("own/small", {"b.txt": b"newer"})
+    hub.freeze()
+    daemon.ask("own/small", file, update=True)
+    with Stream(daemon, {"id": done["id"]}) as live:
+        events = iter(live)
+        until_ready(events)
+        hub.thaw()
+        last = [event.data for event in events if event.data.get("id") == done["id"]][-1]
+    assert (last["status"], last["commit"]) == ("done", commit)
+
+
 def test_what_nobody_asked_for_is_no_stream(daemon: Daemon) -> None:
     for query in ({"id": "0" * 32}, {"modelRepo": "own/small", "filePath": "b.txt"}):
         with Stream(daemon, query) as live:

@@ -209,7 +209,10 @@ def test_a_repo_that_is_paused_is_waited_out(client: Client, hub: HubServer) -> 
 def test_an_update_moves_to_the_newest_commit_and_waits_for_it(client: Client, hub: HubServer) -> None:
     first = client.download(REPO, "config.json")
     whole = client.download(REPO)
-    assert client.download(REPO, "config.json", update=True).commit == first.commit
+    hub.clear_log()
+    same = client.download(REPO, "config.json", update=True)
+    assert (same.commit, same.path) == (first.commit, first.path)
+    assert len(hub.log) == 1, "the daemon asks once, and the client hears of it"
     commit = hub.commit(REPO, {"config.json": b"{}"})
     assert client.download(REPO, "config.json").commit == first.commit  # pinned, unless an update is asked for
     moved = client.download(REPO, "config.json", update=True)

@@ -19,3 +19,10 @@ def hub() -> Iterator[HubServer]:
 def daemon(hub: HubServer, tmp_path: Path) -> Iterator[Daemon]:
     with Daemon(tmp_path / "h", hub.endpoint) as running:
         yield running
+
+
+@pytest.fixture
+def narrow(hub: HubServer, tmp_path: Path) -> Iterator[Daemon]:
+    """A daemon with one connection: of a repo one file is at work, the others wait without a tracker file."""
+    with Daemon(tmp_path / "n", hub.endpoint, HFDMD_MAX_CONNECTIONS="1") as running:
+        yield running

@@ -96,6 +96,37 @@ def test_the_request_survives_a_kill_in_the_listing_and_after(hub: HubServer, da
     assert hub.sent_bytes() < 5_100_000 * 1.2
 
 
+def test_a_listing_that_waits_is_done_while_a_file_of_the_repo_is_at_work(hub: HubServer, narrow: Daemon) -> None:
+    daemon = narrow
+    hub.add_repo(REPO, FILES)
+    hub.rate_bytes_per_s = 200_000
+    key = daemon.download(REPO).json["id"]
+    until(lambda: daemon.one(key)["downloadedBytes"] > 100_000, "it is at work")
+    daemon.kill()
+    hub.fault(REPO, "@tree", Fault.status(503, retry_after=1, times=5))
+    daemon.start()
+    until(lambda: daemon.one(key)["reason"] == "hub_unavailable", "the listing waits")
+    hub.clear_faults()
+    until(lambda: daemon.one(key)["phase"] == "transferring", "it is listed")
+    assert daemon.one(key)["filesDone"] < 5
+    hub.rate_bytes_per_s = 0
+    assert daemon.wait(key, "done")["filesDone"] == 5
+
+
+def test_an_update_of_a_repo_at_work_moves_it(hub: HubServer, narrow: Daemon) -> None:
+    daemon = narrow
+    hub.add_repo(REPO, FILES)
+    hub.rate_bytes_per_s = 200_000
+    key = daemon.download(REPO).json["id"]
+    until(lambda: daemon.one(key)["downloadedBytes"] > 100_000, "it is at work")
+    new = hub.commit(REPO, {"config.json": b'{"a": 2}'})
+    daemon.download(REPO, update=True)
+    until(lambda: daemon.one(key)["commit"] == new, "it has moved")
+    hub.rate_bytes_per_s = 0
+    done = daemon.wait(key, "done")
+    assert (done["filesDone"], Path(done["path"]).name) == (5, new)
+
+
 def test_failed_files_name_themselves_and_retry_mends_only_those(hub: HubServer, daemon: Daemon) -> None:
     hub.add_repo(REPO, FILES)
     hub.fault(REPO, "config.json", Fault.corrupt(times=None))

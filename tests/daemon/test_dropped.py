@@ -1,0 +1,134 @@
+"""A file deleted out of a repo download stays deleted until somebody asks for it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.daemon.test_main_job import REPO
+from tests.daemon.test_repos import FILES, children
+from tests.hub import Fault, HubServer
+from tests.running import Daemon, until
+
+LAST = "tokenizer/vocab.txt"
+
+
+@pytest.fixture
+def daemon(narrow: Daemon) -> Daemon:
+    return narrow
+
+
+def begun(hub: HubServer, daemon: Daemon) -> str:
+    """A repo download that is listed and on its way."""
+    hub.add_repo(REPO, FILES)
+    hub.rate_bytes_per_s = 200_000
+    key: str = daemon.download(REPO).json["id"]
+    until(lambda: len(children(daemon, key)) == 5, "it is listed")
+    return key
+
+
+def delete(daemon: Daemon, **selector: Any) -> None:
+    assert daemon.ask("DELETE", "/api/download", selector).status == 200
+
+
+def again(daemon: Daemon) -> None:
+    daemon.kill()
+    daemon.start()
+
+
+@pytest.mark.parametrize("by", ["id", "filePath"])
+def test_it_stays_deleted_over_a_restart_and_comes_when_the_repo_is_asked_for(
+    hub: HubServer, daemon: Daemon, by: str
+) -> None:
+    key = begun(hub, daemon)
+    file = children(daemon, key)[LAST]
+    delete(daemon, **({"id": file["id"]} if by == "id" else {"modelRepo": REPO, "filePath": LAST}))
+    again(daemon)
+    until(lambda: daemon.one(key)["phase"] == "transferring", "it is listed again")
+    assert set(children(daemon, key)) == set(FILES) - {LAST}
+    hub.rate_bytes_per_s = 0
+    done = daemon.wait(key, "done")
+    assert (done["filesTotal"], done["filesDone"]) == (4, 4)
+    again(daemon)
+    assert set(children(daemon, key)) == set(FILES) - {LAST}
+    assert not Path(done["path"], LAST).exists()
+    assert daemon.download(REPO).status == 202
+    assert daemon.wait(key, "done")["filesTotal"] == 5
+    assert Path(done["path"], LAST).exists()
+    assert daemon.download(REPO).status == 200
+
+
+def test_it_stays_deleted_when_the_listing_fails_and_is_tried_again(hub: HubServer, daemon: Daemon) -> None:
+    key = begun(hub, daemon)
+    delete(daemon, id=children(daemon, key)[LAST]["id"])
+    daemon.kill()
+    hub.fault(REPO, "@tree", Fault.gated())
+    hub.rate_bytes_per_s = 0
+    daemon.start()
+    daemon.wait(key, "failed")
+    hub.clear_faults()
+    assert daemon.post("/api/retry", id=key).status == 200
+    assert daemon.wait(key, "done")["filesTotal"] == 4
+    assert LAST not in children(daemon, key)
+
+
+def test_all_that_a_wide_selector_deletes_stays_deleted(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, {f"{number}.json": b"{}%d" % number for number in range(300)})
+    hub.latency_s = 0.5
+    key = daemon.download(REPO).json["id"]
+    until(lambda: daemon.one(key)["filesTotal"] == 300, "it is listed")
+    delete(daemon, modelRepo=REPO, status="queued")
+    left = set(children(daemon, key))
+    assert 0 < len(left) < 300
+    hub.latency_s = 0
+    again(daemon)
+    daemon.wait(key, "done")
+    assert set(children(daemon, key)) == left
+
+
+def test_asked_for_singly_it_comes(hub: HubServer, daemon: Daemon) -> None:
+    key = begun(hub, daemon)
+    file = children(daemon, key)[LAST]["id"]
+    delete(daemon, id=file)
+    assert daemon.download(REPO, LAST).status == 202
+    again(daemon)
+    hub.rate_bytes_per_s = 0
+    daemon.wait(file, "done")
+    daemon.wait(key, "done")
+
+
+def test_a_repo_at_work_that_is_asked_for_again_takes_it_in_again(hub: HubServer, daemon: Daemon) -> None:
+    key = begun(hub, daemon)
+    until(lambda: daemon.one(key)["status"] == "downloading", "it is at work")
+    delete(daemon, id=children(daemon, key)[LAST]["id"])
+    assert daemon.download(REPO).status == 202
+    until(lambda: LAST in children(daemon, key), "it is listed again while the others are at work")
+    assert any(view["status"] == "downloading" for view in children(daemon, key).values())
+    hub.rate_bytes_per_s = 0
+    assert daemon.wait(key, "done")["filesDone"] == 5
+
+
+def test_a_paused_repo_that_is_asked_for_again_stays_paused(hub: HubServer, daemon: Daemon) -> None:
+    key = begun(hub, daemon)
+    daemon.post("/api/pause", id=key)
+    delete(daemon, id=children(daemon, key)[LAST]["id"])
+    asked = daemon.download(REPO)
+    assert (asked.status, asked.json["status"]) == (200, "paused")
+    hub.rate_bytes_per_s = 0
+    daemon.post("/api/resume", id=key)
+    assert daemon.wait(key, "done")["filesDone"] == 5
+
+
+def test_an_update_brings_it_at_the_newer_commit(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, FILES)
+    key = daemon.download(REPO).json["id"]
+    daemon.wait(key, "done")
+    delete(daemon, id=children(daemon, key)[LAST]["id"])
+    new = hub.commit(REPO, {"config.json": b'{"a": 2}'})
+    assert daemon.download(REPO, update=True).status == 202
+    done = daemon.wait(key, "done")
+    assert (done["commit"], done["filesTotal"], Path(done["path"]).name) == (new, 5, new)
+    assert Path(done["path"], "config.json").read_bytes() == b'{"a": 2}'
+    assert Path(done["path"], LAST).exists()
