@@ -16,6 +16,9 @@ MAX_SEGMENT_BYTES = 16 * MiB
 MIDDLE_SEGMENT_BYTES = 8 * MiB  # for files under 1 GiB: the hash follows only the slowest segment
 MIN_SEGMENT_BYTES = MiB
 MIDDLE_FILE_BYTES = 1 << 30
+LEAST_STEALABLE_BYTES = MiB // 2
+STEALABLE = 1 / 32
+"""What share of a file may be taken from connections that have asked for it: it may be on its way, and come twice."""
 _GRAIN_BYTES = 64 * 1024  # segments begin and end at multiples of it, so that writes stay aligned
 
 
@@ -46,6 +49,7 @@ class Plan:
         known = Spans((max(0, start), min(end, size_bytes)) for start, end in have)
         self._todo = Spans(known.missing(size_bytes))
         self._leases: list[Lease] = []
+        self._stealable_bytes = max(LEAST_STEALABLE_BYTES, int(size_bytes * STEALABLE))
 
     @property
     def left_bytes(self) -> int:
@@ -105,14 +109,15 @@ class Plan:
     def steal(self, victim: Lease, share: float) -> Lease | None:
         """A lease on the end of the victim's rest, which keeps `share` (0 to 1) of it and at least one grain.
 
-        None when there is nothing worth taking. Who loses it stops at his new, nearer end.
+        None when there is nothing worth taking, or `STEALABLE` is used up. Who loses it stops at his new, nearer end.
         """
-        kept = max(int(victim.left_bytes * share), 1)
+        kept = max(int(victim.left_bytes * share), victim.left_bytes - self._stealable_bytes, 1)
         middle = -(-(victim.at + kept) // _GRAIN_BYTES) * _GRAIN_BYTES
         end = victim.end
         if not victim.at < middle < end:
             return None
         victim.end = middle
+        self._stealable_bytes -= end - middle
         return self._lease(middle, end)
 
     def give_back(self, lease: Lease) -> None:

@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from hfdmd.transfer.plan import MIN_SEGMENT_BYTES, Lease, Plan, segment_bytes
+from hfdmd.transfer.plan import LEAST_STEALABLE_BYTES, MIN_SEGMENT_BYTES, STEALABLE, Lease, Plan, segment_bytes
 from hfdmd.transfer.spans import Spans
 
 MiB = 1 << 20
@@ -25,6 +25,7 @@ class Histories(RuleBasedStateMachine):
         self.plan = Plan(size, have)
         self.leases: list[Lease] = []
         self.asked = 0
+        self.stolen = 0
         self.first_missing = size - self.received.total_bytes
 
     @rule(connections=st.integers(1, 64))
@@ -51,6 +52,8 @@ class Histories(RuleBasedStateMachine):
             assert victim.left_bytes > 0
             assert victim.end == stolen.start
             assert victim.left_bytes + stolen.left_bytes == before
+            self.stolen += stolen.left_bytes
+            assert self.stolen <= max(LEAST_STEALABLE_BYTES, self.size * STEALABLE)
             self.leases.append(stolen)
 
     @precondition(lambda self: self.leases)
@@ -75,6 +78,7 @@ class Histories(RuleBasedStateMachine):
     def restart(self) -> None:
         """As after a kill: nothing is known but what was received (and claimed)."""
         self.plan = Plan(self.size, list(self.received))
+        self.stolen = 0
         self.leases = []
 
     @invariant()
