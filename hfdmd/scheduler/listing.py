@@ -92,10 +92,12 @@ class RepoListing:
         before = set(scheduler.index.sums[repo.id].files)
         now = time.time()
         for start in range(0, len(wanted), _SLICE):
-            self._take_in(wanted[start : start + _SLICE], now, start)
+            await self._take_in(wanted[start : start + _SLICE], now, start)
             await asyncio.sleep(0)
         if before:
             self._let_go(before - {repo.spec.file(entry.path).id for entry in wanted})
+        if self._chooses:
+            await scheduler.updates.take_along(repo)
         repo.revive = repo.moving = False
         repo.listed = True
         repo.attempt = 0
@@ -106,13 +108,18 @@ class RepoListing:
             log.warning("%s: %s", repo.spec.model_repo, repo.note)
         scheduler.reports.listed(repo)
 
-    def _take_in(self, entries: list[Entry], now: float, start: int) -> None:
+    @property
+    def _chooses(self) -> bool:
+        """Whether files that are known already follow this listing: not when it only mends what a crash left."""
+        return self.repo.revive or self.repo.moving
+
+    async def _take_in(self, entries: list[Entry], now: float, start: int) -> None:
         repo, scheduler = self.repo, self.scheduler
         for number, entry in enumerate(entries, start):
             spec = repo.spec.file(entry.path)
             record = scheduler.index.files.get(spec.id)
             if record is not None:
-                self._join(record, entry)
+                await self._join(record, entry)
                 continue
             created = rfc3339(now + number * 1e-6)
             record = FileRecord(
@@ -134,26 +141,26 @@ class RepoListing:
             else:
                 scheduler.admission.queue.offer(record)
 
-    def _join(self, record: FileRecord, entry: Entry) -> None:
-        """A file that is known already is wanted by this repo download too."""
+    async def _join(self, record: FileRecord, entry: Entry) -> None:
+        """A file that is known already is wanted by this repo download too, and of its commit: a snapshot is of one."""
         repo, scheduler = self.repo, self.scheduler
         if repo.id not in record.repo_ids:
             record.repo_ids = [*record.repo_ids, repo.id]
         if record.source is None and record.state is not Status.DOWNLOADING:
             record.source = entry.source
-        newer = repo.moving and record.source != entry.source
-        if newer and record.state is Status.DOWNLOADING:  # another request set it going meanwhile
-            scheduler.errand(scheduler.updates.file(record), f"update {record.id}")
-        moved = newer and record.state is not Status.DOWNLOADING
-        if moved:
-            if record.source is not None and not record.source.same_content(entry.source):
-                record.synced = []
-                record.downloaded_bytes = 0
-            record.source = entry.source
         scheduler.index.update(record)
         scheduler.touch(record)
+        moves = self._chooses and record.source is not None and record.source.commit != entry.source.commit
+        if moves and (record.synced or record.state is Status.DOWNLOADING):
+            await scheduler.actions.alone(scheduler.updates.move_file(record, entry.source))
+            if scheduler.index.files.get(record.id) is not record:
+                return
+        elif moves:
+            record.source = entry.source
+            scheduler.index.update(record)
+            scheduler.touch(record)
         again = repo.revive and (record.state is Status.CANCELLED or self._is_gone_from_disk(record))
-        if again or (moved and record.state is Status.DONE):
+        if again or (moves and record.state is Status.DONE):
             record.downloaded_bytes = 0
             scheduler.change(record, Stimulus.ASK)
         elif record.state is Status.QUEUED:

@@ -5,15 +5,22 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from hfdmd.failure import Failure
 from hfdmd.lifecycle import Stimulus
-from hfdmd.record import FileRecord, RepoRecord, Source, is_commit
+from hfdmd.record import FileRecord, RepoRecord, RepoSpec, Source, is_commit
 from hfdmd.wire.types import Status
 
 if TYPE_CHECKING:
     from hfdmd.scheduler.core import Scheduler
 
 log = logging.getLogger("hfdmd.updates")
+
+
+def _place(repo: RepoRecord) -> RepoSpec:
+    """Where its files come from and go to, whichever they are."""
+    return replace(repo.spec, include=(), exclude=())
 
 
 class Updates:
@@ -30,9 +37,10 @@ class Updates:
         except Failure as failure:
             log.warning("no update of %s of %s: %s", record.spec.file_path, record.spec.model_repo, failure.detail)
             return
-        await scheduler.actions.alone(self._move_file(record, source))
+        await scheduler.actions.alone(self.move_file(record, source))
 
-    async def _move_file(self, record: FileRecord, source: Source) -> None:
+    async def move_file(self, record: FileRecord, source: Source) -> None:
+        """Let the download be of `source` from now on. Only while no action is under way (`Actions.alone`)."""
         scheduler = self._scheduler
         old = record.source
         if old is None or source == old or scheduler.index.files.get(record.id) is not record:
@@ -85,3 +93,17 @@ class Updates:
             scheduler.derive(repo, Status.QUEUED, detail=f"moves to commit {commit[:12]}")
         finally:
             scheduler.admission.freed(list(running))
+
+    async def take_along(self, repo: RepoRecord) -> None:
+        """Let requests of the same revision that share files with `repo` move to its commit.
+
+        A download is of one commit: theirs would come to lie in two snapshots, and neither would be whole.
+        """
+        scheduler = self._scheduler
+        place = _place(repo)
+        for other in [*scheduler.index.of_repo(repo.spec.model_repo)]:
+            if not isinstance(other, RepoRecord) or other is repo or _place(other) != place:
+                continue
+            shared = any(repo.id in child.repo_ids for child in scheduler.index.children(other))
+            if shared and other.state is not Status.CANCELLED and repo.commit is not None:
+                await scheduler.actions.alone(self._move_repo(other, repo.commit))

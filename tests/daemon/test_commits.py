@@ -1,0 +1,68 @@
+"""Which commit a download is of, when the branch moves between the requests for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.test_main_job import REPO, official
+from tests.daemon.test_repos import FILES
+from tests.hub import HubServer, seeded
+from tests.running import Daemon, until
+
+
+def offline_snapshot(daemon: Daemon) -> str:
+    """Where an app without network finds the whole repo; it would refuse an incomplete one."""
+    code = f"from huggingface_hub import snapshot_download\nprint(snapshot_download({REPO!r}, local_files_only=True))"
+    return official(daemon, code).strip()
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_repo_is_whole_although_a_file_of_it_came_with_an_older_commit(
+    hub: HubServer, daemon: Daemon, changed: bool
+) -> None:
+    hub.add_repo(REPO, FILES)
+    single = daemon.download(REPO, "config.json").json["id"]
+    before = Path(daemon.wait(single, "done")["path"])
+    new = hub.commit(REPO, {"README.md": b"# new", **({"config.json": b"[]"} if changed else {})})
+    hub.clear_log()
+    done = daemon.wait(daemon.download(REPO).json["id"], "done")
+    assert done["commit"] == daemon.one(single)["commit"] == new
+    assert offline_snapshot(daemon) == done["path"]
+    assert Path(done["path"], "config.json").read_bytes() == (b"[]" if changed else FILES["config.json"])
+    assert hub.sent_bytes("config.json") == (2 if changed else 0)
+    assert before.read_bytes() == FILES["config.json"]
+
+
+def test_wider_globs_at_a_newer_commit_make_a_whole_snapshot(hub: HubServer, daemon: Daemon) -> None:
+    old = hub.add_repo(REPO, FILES)
+    part = daemon.download(REPO, include=["*.json", "*.md"]).json["id"]
+    first = daemon.wait(part, "done")
+    new = hub.commit(REPO, {"other.txt": b"other"})
+    hub.clear_log()
+    done = daemon.wait(daemon.download(REPO).json["id"], "done")
+    assert done["path"] == offline_snapshot(daemon)
+    assert Path(done["path"]).name == new
+    assert hub.sent_bytes("config.json") == 0
+    assert daemon.wait(part, "done")["commit"] == new
+    assert first["commit"] == old
+    assert Path(first["path"], "config.json").read_bytes() == FILES["config.json"]
+
+
+def test_a_request_under_way_follows_one_that_shares_its_files(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, FILES)
+    hub.rate_bytes_per_s = 500_000
+    weights = daemon.download(REPO, include=["*.safetensors"]).json["id"]
+    until(lambda: daemon.one(weights)["downloadedBytes"] > 500_000, "some is there")
+    content = seeded(2_000_000, seed=3)
+    new = hub.commit(REPO, {"model-00002.safetensors": content})
+    one = daemon.download(REPO, include=["model-00002*"]).json["id"]
+    until(lambda: daemon.one(one)["commit"] == daemon.one(weights)["commit"] == new, "both are of one commit")
+    hub.rate_bytes_per_s = 0
+    done = daemon.wait(weights, "done")
+    assert daemon.wait(one, "done")["path"] == done["path"]
+    assert {path.name for path in Path(done["path"]).iterdir()} == {
+        "model-00001.safetensors", "model-00002.safetensors",
+    }  # fmt: skip
+    assert hub.sent_bytes("model-00001.safetensors") <= 3_000_000 * 1.05
