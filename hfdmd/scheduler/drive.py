@@ -177,6 +177,9 @@ class Drive:
             self.record, f"the Hub no longer serves commit {source.commit[:12]}; resolved anew"
         )
         self.meter.downloaded_bytes = 0
+        if self.record.repo_ids:
+            updates = self.scheduler.updates
+            self.scheduler.errand(updates.commit_is_gone(self.record, source.commit), f"list anew {self.record.id}")
 
 
 @dataclass(slots=True)

@@ -26,6 +26,7 @@ def _place(repo: RepoRecord) -> RepoSpec:
 class Updates:
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
+        self._asking: set[str] = set()
 
     async def file(self, record: FileRecord) -> None:
         """Queue the download again at a newer commit. A Hub that does not answer leaves everything as it is."""
@@ -107,3 +108,14 @@ class Updates:
             shared = any(repo.id in child.repo_ids for child in scheduler.index.children(other))
             if shared and other.state is not Status.CANCELLED and repo.commit is not None:
                 await scheduler.actions.alone(self._move_repo(other, repo.commit))
+
+    async def commit_is_gone(self, record: FileRecord, commit: str) -> None:
+        """The Hub no longer serves the commit: let the repo downloads that are of it list anew."""
+        for repo_id in record.repo_ids:
+            repo = self._scheduler.index.repos.get(repo_id)
+            if repo is not None and repo.commit == commit and repo_id not in self._asking:
+                self._asking.add(repo_id)
+                try:
+                    await self.repo(repo)
+                finally:
+                    self._asking.discard(repo_id)

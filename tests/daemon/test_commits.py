@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.test_main_job import REPO, official
-from tests.daemon.test_repos import FILES
+from tests.daemon.test_main_job import BIG, REPO, official
+from tests.daemon.test_repos import FILES, children
 from tests.hub import HubServer, seeded
 from tests.running import Daemon, until
 
@@ -66,3 +66,20 @@ def test_a_request_under_way_follows_one_that_shares_its_files(hub: HubServer, d
         "model-00001.safetensors", "model-00002.safetensors",
     }  # fmt: skip
     assert hub.sent_bytes("model-00001.safetensors") <= 3_000_000 * 1.05
+
+
+def test_a_commit_that_goes_away_half_way_moves_the_whole_repo(hub: HubServer, daemon: Daemon) -> None:
+    small = {f"{number}.json": b"{%d}" % number for number in range(5)}
+    old = hub.add_repo(REPO, {**small, BIG: seeded(6_000_000, seed=1)})
+    hub.rate_bytes_per_s = 2_000_000
+    key = daemon.download(REPO).json["id"]
+    until(lambda: daemon.one(key)["downloadedBytes"] > 1_000_000, "some is there")
+    daemon.post("/api/pause", id=key)
+    new = hub.commit(REPO, {BIG: seeded(6_000_000, seed=2), "0.json": b"new"})
+    hub.forget_commit(REPO, old)
+    hub.rate_bytes_per_s = 0
+    daemon.post("/api/resume", id=key)
+    until(lambda: daemon.one(key)["commit"] == new and daemon.one(key)["status"] == "done", "it has moved")
+    assert {view["commit"] for view in children(daemon, key).values()} == {new}
+    assert offline_snapshot(daemon) == daemon.one(key)["path"]
+    assert old in daemon.log.read_text()
