@@ -129,7 +129,9 @@ class Admission:
         while progressed:
             progressed = False
             for unit, running in self._units.items():
-                if unit not in scheduler.index.repos or (running and capacity <= 0):
+                repo = scheduler.index.repos.get(unit)
+                # one that moves to another commit: the listing tells which files are still wanted, and of what content
+                if repo is None or repo.moving or (running and capacity <= 0):
                     continue
                 record = self.queue.next_file(unit)
                 if record is not None:

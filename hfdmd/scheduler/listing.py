@@ -13,7 +13,7 @@ from hfdmd.hub.client import Entry
 from hfdmd.hub.globs import matches
 from hfdmd.hub.shelf import Placed
 from hfdmd.lifecycle import Stimulus
-from hfdmd.record import FileRecord, RepoRecord, rfc3339
+from hfdmd.record import FileRecord, Record, RepoRecord, rfc3339
 from hfdmd.scheduler.threads import in_thread
 from hfdmd.wire.types import Reason, Status
 
@@ -95,7 +95,7 @@ class RepoListing:
             await self._take_in(wanted[start : start + _SLICE], now, start)
             await asyncio.sleep(0)
         if before:
-            self._let_go(before - {repo.spec.file(entry.path).id for entry in wanted})
+            await self._let_go(before - {repo.spec.file(entry.path).id for entry in wanted})
         if self._chooses:
             await scheduler.updates.take_along(repo)
         repo.revive = repo.moving = False
@@ -170,14 +170,36 @@ class RepoListing:
         placed: Placed | None = self.scheduler.reports.previous(record)
         return record.state is Status.DONE and (placed is None or not self.scheduler.shelf.stands(placed))
 
-    def _let_go(self, file_ids: set[str]) -> None:
+    async def _let_go(self, file_ids: set[str]) -> None:
         """Files that the repo no longer has: those that nobody else wants and that are not done are forgotten."""
         scheduler = self.scheduler
+        unwanted: list[Record] = []
         for file_id in file_ids:
-            record = scheduler.index.files[file_id]
+            record = scheduler.index.files.get(file_id)
+            if record is None:  # deleted while the list was read
+                continue
             record.repo_ids = [repo_id for repo_id in record.repo_ids if repo_id != self.repo.id]
             scheduler.index.update(record)
-            if not record.repo_ids and not record.asked_singly and record.state in (Status.QUEUED, Status.PAUSED):
-                scheduler.forget(record)
+            if not record.repo_ids and not record.asked_singly and record.state is not Status.DONE:
+                unwanted.append(record)
             else:
                 scheduler.persist(record)
+        if unwanted:
+            await scheduler.actions.alone(self._forget(unwanted))
+
+    async def _forget(self, records: list[Record]) -> None:
+        """Their trackers go, and their part files. Some may have been taken up again while others were listed."""
+        scheduler = self.scheduler
+        await scheduler.admission.stop(records)
+        try:
+            for record in records:
+                if not isinstance(record, FileRecord) or scheduler.index.files.get(record.id) is not record:
+                    continue
+                if record.repo_ids or record.asked_singly or record.state is Status.DONE:
+                    scheduler.persist(record)
+                    continue
+                if record.source is not None and record.synced:
+                    await scheduler.shelving.discard(record.spec, record.source)
+                scheduler.forget(record)
+        finally:
+            scheduler.admission.freed(records)

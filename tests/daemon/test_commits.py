@@ -9,6 +9,7 @@ import pytest
 from tests.daemon.test_main_job import BIG, REPO, official
 from tests.daemon.test_repos import FILES, children
 from tests.hub import HubServer, seeded
+from tests.hub.content import Source
 from tests.running import Daemon, until
 
 
@@ -83,3 +84,24 @@ def test_a_commit_that_goes_away_half_way_moves_the_whole_repo(hub: HubServer, d
     assert {view["commit"] for view in children(daemon, key).values()} == {new}
     assert offline_snapshot(daemon) == daemon.one(key)["path"]
     assert old in daemon.log.read_text()
+
+
+@pytest.mark.parametrize("becomes", [None, b"tiny", seeded(2_000_000, seed=5)], ids=["removed", "tiny", "other"])
+@pytest.mark.parametrize("into_folder", [False, True])
+def test_an_update_leaves_no_part_file_of_the_old_commit(
+    hub: HubServer, daemon: Daemon, tmp_path: Path, becomes: Source | None, into_folder: bool
+) -> None:
+    hub.add_repo(REPO, {BIG: seeded(6_000_000, seed=1), "a.json": b"{}"})
+    hub.rate_bytes_per_s = 2_000_000
+    folder = tmp_path / "mine"
+    more = {"localDir": str(folder)} if into_folder else {}
+    key = daemon.download(REPO, **more).json["id"]
+    until(lambda: daemon.one(key)["downloadedBytes"] > 1_000_000, "some is there")
+    new = hub.commit(REPO, {BIG: becomes})
+    daemon.download(REPO, update=True, **more)
+    until(lambda: daemon.one(key)["commit"] == new, "it moves")
+    hub.rate_bytes_per_s = 0
+    until(lambda: daemon.one(key)["status"] == "done", "it has moved")
+    assert daemon.one(key)["filesTotal"] == len(children(daemon, key)) == (1 if becomes is None else 2)
+    assert len(daemon.trackers()) == daemon.one(key)["filesTotal"] + 1
+    assert daemon.parts() == list(folder.rglob("hfdmd-*")) == []
