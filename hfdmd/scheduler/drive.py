@@ -130,10 +130,15 @@ class Drive:
             meter=self.meter,
         )
         if small:
-            data = await scheduler.engine.fetch_small(job)
-            self.meter.downloaded_bytes = len(data)
-            self.meter.received_bytes += len(data)
-            return await scheduler.shelving.place_small((record.spec, source, data, previous))
+            folder = scheduler.shelf.part_place(record.spec).parent
+            scheduler.reports.reserve(record.id, folder, source.size_bytes or 0)
+            try:
+                data = await scheduler.engine.fetch_small(job)
+                self.meter.downloaded_bytes = len(data)
+                self.meter.received_bytes += len(data)
+                return await scheduler.shelving.place_small((record.spec, source, data, previous))
+            finally:
+                scheduler.reports.space.release(record.id)
         still_to_come = (source.size_bytes or 0) - sum(end - start for start, end in record.synced)
         scheduler.reports.reserve(record.id, part, still_to_come)
         try:

@@ -109,6 +109,18 @@ def test_a_full_disk_says_the_numbers_and_goes_on_when_there_is_room(hub: HubSer
         daemon.wait(key, "done")
 
 
+def test_small_files_leave_the_room_that_is_to_stay_free(hub: HubServer, tmp_path: Path) -> None:
+    hub.add_repo(REPO, {f"{number}.json": b"{}" for number in range(3)})
+    with Daemon(tmp_path / "h", hub.endpoint, HFDMD_MIN_FREE_BYTES=str(2**52)) as daemon:
+        key = daemon.download(REPO).json["id"]
+        until(lambda: daemon.one(key)["reason"] == "disk_full", "it says why", tell=lambda: str(daemon.one(key)))
+        assert "are to stay free" in daemon.one(key)["detail"]
+        assert hub.sent_bytes() == 0
+        assert daemon.ask("PATCH", "/api/settings", {"minFreeBytes": 0}).status == 200
+        daemon.post("/api/retry", id=key)
+        daemon.wait(key, "done")
+
+
 def test_the_pinned_commit_stays_even_if_the_branch_moves(hub: HubServer, daemon: Daemon) -> None:
     size = 6_000_000
     content = seeded(size, seed=6)
