@@ -231,13 +231,10 @@ class Shelf:
         taken = folder.take(spec, source, previous, stopped)
         if taken is not None:
             return taken
-        try:
-            blob = os.open(self._cache.blob_path(spec, source), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError:
+        blob = self._cache.open_content(spec, source)
+        if blob is None:
             return None
         try:
-            if source.size_bytes not in (None, os.fstat(blob).st_size):
-                return None
             return folder.copy_new(blob, spec, source, stopped)
         finally:
             os.close(blob)
