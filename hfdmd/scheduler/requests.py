@@ -74,7 +74,7 @@ class Requests:
                 scheduler.admission.queue.offer(record)
                 scheduler.admission.kick()
             await scheduler.store.flush()
-        if ask.update and not queued:
+        if ask.update:
             scheduler.errand(scheduler.updates.file(record), f"update {record.id}")
         return record, queued
 
@@ -107,7 +107,7 @@ class Requests:
         if scheduler.index.repos.get(record.id) is not record:
             return await self._repo(spec, ask)
         await scheduler.store.flush()
-        if ask.update and not queued:
+        if ask.update:
             scheduler.errand(scheduler.updates.repo(record), f"update {record.id}")
         return record, queued
 

@@ -105,3 +105,20 @@ def test_an_update_leaves_no_part_file_of_the_old_commit(
     assert daemon.one(key)["filesTotal"] == len(children(daemon, key)) == (1 if becomes is None else 2)
     assert len(daemon.trackers()) == daemon.one(key)["filesTotal"] + 1
     assert daemon.parts() == list(folder.rglob("hfdmd-*")) == []
+
+
+def test_an_update_moves_also_what_has_to_be_fetched_again_anyway(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, FILES)
+    key = daemon.download(REPO).json["id"]
+    single = daemon.download(REPO, "config.json").json["id"]
+    here = Path(daemon.wait(key, "done")["path"])
+    new = hub.commit(REPO, {"config.json": b"[]"})
+    (here / "README.md").unlink()
+    assert daemon.download(REPO, update=True).status == 202
+    until(lambda: daemon.one(key)["commit"] == new and daemon.one(key)["status"] == "done", "it has moved")
+    assert offline_snapshot(daemon) == daemon.one(key)["path"]
+    newest = hub.commit(REPO, {"config.json": b"[1]"})
+    Path(daemon.one(single)["path"]).unlink()
+    assert daemon.download(REPO, "config.json", update=True).status == 202
+    until(lambda: daemon.one(single)["commit"] == newest and daemon.one(single)["status"] == "done", "it has moved")
+    assert Path(daemon.one(single)["path"]).read_bytes() == b"[1]"
