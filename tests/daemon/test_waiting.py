@@ -171,3 +171,26 @@ def test_leftover_part_files_of_nobody_are_removed_and_nothing_else(hub: HubServ
     until(lambda: not part.exists(), "the orphan is gone")
     assert other.exists()
     assert daemon.get("/api/progress").json["downloads"] == []
+
+
+def test_leftovers_of_a_crash_in_a_folder_are_removed_and_nothing_else(
+    hub: HubServer, daemon: Daemon, tmp_path: Path
+) -> None:
+    hub.add_repo(REPO, {f"deep/{BIG}": seeded(1_000_000, seed=11), "a.json": b"{}"})
+    folder = tmp_path / "mine"
+    big = daemon.download(REPO, f"deep/{BIG}", localDir=str(folder)).json["id"]
+    small = daemon.download(REPO, "a.json", localDir=str(folder)).json["id"]
+    daemon.wait(big, "done")
+    daemon.wait(small, "done")
+    daemon.kill()
+    books = folder / ".cache/huggingface/download"
+    ours = [books / f"hfdmd-{big}.part", books / f"hfdmd-{small}.new", books / "deep" / f"hfdmd-{big}.book"]
+    others = [books / f"hfdmd-{'0' * 32}.part", books / f"{BIG}.0123.incomplete"]
+    for path in (*ours, *others):
+        path.write_bytes(b"left behind")
+    daemon.start()
+    until(
+        lambda: not any(path.exists() for path in ours), "what is ours is gone", tell=lambda: str(list(books.iterdir()))
+    )
+    assert all(path.exists() for path in others)
+    assert (folder / "deep" / BIG).stat().st_size == 1_000_000
