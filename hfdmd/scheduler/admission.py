@@ -113,8 +113,11 @@ class Admission:
         if scheduler.closing:
             return
         for unit in [unit for unit, running in self._units.items() if not running and unit not in self.listings]:
-            if unit not in scheduler.index.repos or self.queue.next_file(unit) is None:
+            repo = scheduler.index.repos.get(unit)
+            if repo is None or not repo.listed or self.queue.next_file(unit) is None:
                 del self._units[unit]
+                if repo is not None and not repo.listed:  # an update came: it is to be listed before it goes on
+                    self.queue.offer(repo)
         limit = scheduler.config.values.max_active_downloads
         while len(self._units) < limit and (record := self.queue.next_unit(self._units)) is not None:
             self._units[record.id] = set()

@@ -122,3 +122,19 @@ def test_an_update_moves_also_what_has_to_be_fetched_again_anyway(hub: HubServer
     assert daemon.download(REPO, "config.json", update=True).status == 202
     until(lambda: daemon.one(single)["commit"] == newest and daemon.one(single)["status"] == "done", "it has moved")
     assert Path(daemon.one(single)["path"]).read_bytes() == b"[1]"
+
+
+def test_an_update_comes_before_the_files_that_still_wait(hub: HubServer, tmp_path: Path) -> None:
+    hub.add_repo(REPO, {f"{number}.bin": seeded(500_000, seed=number) for number in range(40)})
+    hub.rate_bytes_per_s = 1_000_000
+    with Daemon(tmp_path / "h", hub.endpoint, HFDMD_MAX_CONNECTIONS="2") as daemon:
+        key = daemon.download(REPO).json["id"]
+        until(lambda: daemon.one(key)["downloadedBytes"] > 0, "it has begun")
+        new = hub.commit(REPO, {"39.bin": b"new"})
+        daemon.download(REPO, update=True)
+        until(lambda: daemon.one(key)["commit"] == new and daemon.one(key)["phase"] == "transferring", "it has moved")
+        assert daemon.one(key)["filesDone"] < 20
+        hub.rate_bytes_per_s = 0
+        daemon.wait(key, "done")
+        assert offline_snapshot(daemon) == daemon.one(key)["path"]
+        assert hub.sent_bytes() <= 39 * 500_000 * 1.1
