@@ -78,9 +78,10 @@ class RepoListing:
         repo.commit = listing.commit
         scheduler.store.put(repo)
         entries: list[Entry] = []
+        wanted: list[Entry] = []
         async for page in listing.pages():
             entries.extend(page)
-        wanted = [entry for entry in entries if matches(entry.path, repo.spec.include, repo.spec.exclude)]
+            wanted.extend(entry for entry in page if matches(entry.path, repo.spec.include, repo.spec.exclude))
         if not wanted:
             globs = f" that match {list(repo.spec.include)}" if repo.spec.include else ""
             raise Failure(
@@ -92,10 +93,9 @@ class RepoListing:
         before = set(scheduler.index.sums[repo.id].files)
         now = time.time()
         for start in range(0, len(wanted), _SLICE):
-            await self._take_in(wanted[start : start + _SLICE], now, start)
+            before -= await self._take_in(wanted[start : start + _SLICE], now, start)
             await asyncio.sleep(0)
-        if before:
-            await self._let_go(before - {repo.spec.file(entry.path).id for entry in wanted})
+        await self._let_go(before)
         if self._chooses:
             await scheduler.updates.take_along(repo)
         repo.revive = repo.moving = False
@@ -113,17 +113,21 @@ class RepoListing:
         """Whether files that are known already follow this listing: not when it only mends what a crash left."""
         return self.repo.revive or self.repo.moving
 
-    async def _take_in(self, entries: list[Entry], now: float, start: int) -> None:
+    async def _take_in(self, entries: list[Entry], now: float, start: int) -> set[str]:
+        """The ids of their downloads, new or known."""
         repo, scheduler = self.repo, self.scheduler
+        ids: set[str] = set()
         for number, entry in enumerate(entries, start):
             spec = repo.spec.file(entry.path)
-            record = scheduler.index.files.get(spec.id)
+            key = spec.id
+            ids.add(key)
+            record = scheduler.index.files.get(key)
             if record is not None:
                 await self._join(record, entry)
                 continue
             created = rfc3339(now + number * 1e-6)
             record = FileRecord(
-                id=spec.id,
+                id=key,
                 spec=spec,
                 source=entry.source,
                 repo_ids=[repo.id],
@@ -140,6 +144,7 @@ class RepoListing:
                 scheduler.change(record, Stimulus.PAUSE, reason=Reason.REQUESTED)
             else:
                 scheduler.admission.queue.offer(record)
+        return ids
 
     async def _join(self, record: FileRecord, entry: Entry) -> None:
         """A file that is known already is wanted by this repo download too, and of its commit: a snapshot is of one."""

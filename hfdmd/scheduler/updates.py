@@ -81,7 +81,7 @@ class Updates:
         scheduler = self._scheduler
         if commit == repo.commit or scheduler.index.repos.get(repo.id) is not repo or not repo.listed:
             return
-        running = [record for record in scheduler.index.children(repo) if record.state is Status.DOWNLOADING]
+        running = [drive.record for drive in scheduler.admission.drives.values() if repo.id in drive.record.repo_ids]
         await scheduler.admission.stop(list(running))
         try:
             for record in running:
