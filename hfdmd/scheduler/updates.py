@@ -81,19 +81,19 @@ class Updates:
         scheduler = self._scheduler
         if commit == repo.commit or scheduler.index.repos.get(repo.id) is not repo or not repo.listed:
             return
-        repo.commit = commit
         repo.listed = False
         repo.moving = True  # before anything stops, so that nothing else of the old commit starts in its place
-        repo.path = None
         running = [drive.record for drive in scheduler.admission.drives.values() if repo.id in drive.record.repo_ids]
-        await scheduler.admission.stop(list(running))
+        await scheduler.admission.stop([*running, repo])
         try:
             for record in running:
                 if record.state is Status.DOWNLOADING:
                     scheduler.change(record, Stimulus.WAIT, detail=f"moves to commit {commit[:12]}")
+            repo.commit = commit
+            repo.path = None
             scheduler.derive(repo, Status.QUEUED, detail=f"moves to commit {commit[:12]}")
         finally:
-            scheduler.admission.freed(list(running))
+            scheduler.admission.freed([*running, repo])
 
     async def take_along(self, repo: RepoRecord) -> None:
         """Let requests of the same revision that share files with `repo` move to its commit.
