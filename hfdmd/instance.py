@@ -25,8 +25,21 @@ class InstanceLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Raises `AlreadyRunning`, and OSError when the file cannot be made."""
-        descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        """Raises `AlreadyRunning`, and OSError when the file cannot be made.
+
+        In a cache that several people share the file may be another's, who runs no daemon now: it is locked all the
+        same, but our pid cannot be written into it.
+        """
+        flags = os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | flags, 0o664)
+            writable = True
+        except PermissionError as refused:
+            try:
+                descriptor = os.open(self._file, os.O_RDONLY | flags)
+            except OSError:
+                raise refused from None
+            writable = False
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -36,8 +49,9 @@ class InstanceLock:
         except OSError:
             os.close(descriptor)
             raise
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, b"%d\n" % os.getpid())
+        if writable:
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, b"%d\n" % os.getpid())
         self._descriptor = descriptor
 
     def release(self) -> None:

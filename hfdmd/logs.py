@@ -12,7 +12,6 @@ from typing import Any, TextIO
 
 from hfdmd.journal import journal_handler
 
-GATHER_S = 0.02
 GATHER_LINES = 256
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -50,9 +49,9 @@ class _Json(logging.Formatter):
 
 
 class _Gathered(logging.StreamHandler[TextIO]):
-    """Writes what the event loop logs within a few milliseconds in one go: thousands of small files end at a time.
+    """Writes what the event loop logs in one turn in one go: thousands of small files end together.
 
-    Warnings and errors go out at once, with all that waits before them.
+    It is written before anybody can be told of what it says. Warnings and errors go out at once, with all that waits before them.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -63,7 +62,7 @@ class _Gathered(logging.StreamHandler[TextIO]):
         try:
             self._lines.append(self.format(record) + self.terminator)
             if len(self._lines) == 1 and record.levelno < logging.WARNING and (loop := _loop_here()) is not None:
-                loop.call_later(GATHER_S, self.flush)
+                loop.call_soon(self.flush)
             elif len(self._lines) == 1 or record.levelno >= logging.WARNING or len(self._lines) >= GATHER_LINES:
                 self.flush()
         except Exception:

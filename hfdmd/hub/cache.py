@@ -75,9 +75,21 @@ class Cache:
 
     def has_blob(self, spec: FileSpec, source: Source) -> bool:
         """Whether the file is in the cache as far as its size tells; without reading it."""
+        return any(_has_size(path, source) for path in self._places(spec, source))
+
+    def open_content(self, spec: FileSpec, source: Source) -> int | None:
+        """The descriptor of what `has_blob` means; not verified. None when there is nothing."""
+        for path in self._places(spec, source):
+            if _has_size(path, source):
+                with contextlib.suppress(OSError):
+                    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        return None
+
+    def _places(self, spec: FileSpec, source: Source) -> tuple[Path, Path]:
+        """Where the content may be: the blob, or in a cache without links the snapshot's entry."""
         layout.check_source(source)
-        pointer = self.repo_path(spec).joinpath("snapshots", source.commit, *layout.file_parts(spec.file_path))
-        return any(_has_size(path, source) for path in (self.blob_path(spec, source), pointer))
+        parts = layout.file_parts(spec.file_path)
+        return self.blob_path(spec, source), self.repo_path(spec).joinpath("snapshots", source.commit, *parts)
 
     def adopt(self, items: Sequence[Adoptable], stopped: Callable[[], bool] = never) -> list[Placed | Failure | None]:
         """Take what is in the cache already, all items of one repo; None for what must be fetched."""
@@ -208,10 +220,9 @@ class Cache:
         self, spec: FileSpec, source: Source, previous: Placed | None, stopped: Callable[[], bool], read: list[Read]
     ) -> bool:
         """Whether the content is at hand: as the blob, as the snapshot's entry, or from elsewhere in the cache."""
-        layout.check_source(source)
+        blob, pointer = self._places(spec, source)
         parts = layout.file_parts(spec.file_path)
         snapshots = self.repo_path(spec) / "snapshots"
-        blob, pointer = self.blob_path(spec, source), snapshots.joinpath(source.commit, *parts)
         if any(self._trust.is_good(path, source, previous, stopped, read) for path in (blob, pointer)):
             return True
         payload = find_shared(self.root, source, stopped)

@@ -25,7 +25,7 @@ CACHEDIR_TAG = (
 BOOKS = (".cache", "huggingface")
 """Where a local folder keeps the Hub client's books."""
 
-_OURS = re.compile(r"hfdmd-(?:[0-9a-f]{32}\.(?:part|new)|[0-9a-f]{16}\.tmp)")
+_OURS = re.compile(r"hfdmd-(?:[0-9a-f]{32}\.(?:part|new|book)|[0-9a-f]{16}\.tmp)")
 
 
 def part_name(download_id: str) -> str:
@@ -36,6 +36,11 @@ def part_name(download_id: str) -> str:
 def new_name(download_id: str) -> str:
     """A small file's name before it is renamed; lives for moments only."""
     return f"hfdmd-{download_id}.new"
+
+
+def book_name(download_id: str) -> str:
+    """The name of a file's entry in a local folder's books before it is renamed. The next try overwrites it."""
+    return f"hfdmd-{download_id}.book"
 
 
 def temporary_name() -> str:

@@ -127,6 +127,14 @@ class LocalDir:
             os.close(fd)
         return name
 
+    def discard(self, spec: FileSpec) -> None:
+        """Delete what is there of a file that is not complete: the part file, and what a crash left."""
+        *above, _ = layout.file_parts(spec.file_path)
+        names = ((), layout.part_name(spec.id)), ((), layout.new_name(spec.id)), (above, layout.book_name(spec.id))
+        for folder, name in names:
+            with contextlib.suppress(FileNotFoundError):
+                durable.unlink_quietly(name, self.inside.open((*_DOWNLOAD, *folder)))
+
     def remove(self, spec: FileSpec, placed: Placed) -> bool:
         """Delete the file if it is the one that was placed, with its entry in the books and folders left empty."""
         with self._busy:
@@ -193,18 +201,20 @@ class LocalDir:
         *above, last = layout.file_parts(spec.file_path)
         if self._books(spec) != [source.commit, source.etag]:
             with self._busy:
-                self._write_books(above, last, source)
+                self._write_books(spec, source)
         found = os.lstat(last, dir_fd=self.inside.open(above))
         return Placed(self.root / spec.file_path, found.st_size, found.st_mtime_ns)
 
-    def _write_books(self, above: Sequence[str], last: str, source: Source) -> None:
+    def _write_books(self, spec: FileSpec, source: Source) -> None:
         """The books are for the Hub's client: a file whose name leaves no room for the ending has none."""
+        *above, last = layout.file_parts(spec.file_path)
         name = f"{last}.metadata"
         if len(os.fsencode(name)) > 255:
             _log.info("no metadata for a file whose name is too long for it")
             return
-        temporary = layout.temporary_name()
+        temporary = layout.book_name(spec.id)
         folder = self.books(above)
+        durable.unlink_quietly(temporary, folder)
         fd = os.open(temporary, _NEW, 0o666, dir_fd=folder)
         try:
             durable.write_all(fd, f"{source.commit}\n{source.etag}\n{time.time()}\n".encode())

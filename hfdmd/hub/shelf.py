@@ -154,10 +154,24 @@ class Shelf:
         if spec.local_dir is None:
             with durable.disk_trouble(str(self._cache.repo_path(spec))):
                 self._cache.discard_part(spec)
-        else:
+        elif Path(spec.local_dir).is_dir():
+            with durable.disk_trouble(spec.local_dir), self._local.open(spec.local_dir, make=False) as folder:
+                folder.discard(spec)
+
+    def discard_leftovers(self, specs: Iterable[FileSpec]) -> None:
+        """Delete what a crash left in local folders of these files, which have nothing that counts. Raises `Failure`.
+
+        Other files there are not looked at: the folder may be another daemon's as well.
+        """
+        for spec in specs:
             part = _local_part(spec)
-            with durable.disk_trouble(str(part)):
-                durable.unlink_quietly(part)
+            book = part.parent.joinpath(*layout.file_parts(spec.file_path)[:-1], layout.book_name(spec.id))
+            if any(os.path.lexists(path) for path in (part, part.with_name(layout.new_name(spec.id)), book)):
+                with (
+                    durable.disk_trouble(str(part.parent)),
+                    self._local.open(spec.local_dir or "", make=False) as folder,
+                ):
+                    folder.discard(spec)
 
     def read_tree(self, spec: RepoSpec, commit: str) -> list[Entry] | None:
         """The list of all files of a commit, when the Hub's client or `write_tree` left it here; None when not."""
@@ -231,13 +245,10 @@ class Shelf:
         taken = folder.take(spec, source, previous, stopped)
         if taken is not None:
             return taken
-        try:
-            blob = os.open(self._cache.blob_path(spec, source), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError:
+        blob = self._cache.open_content(spec, source)
+        if blob is None:
             return None
         try:
-            if source.size_bytes not in (None, os.fstat(blob).st_size):
-                return None
             return folder.copy_new(blob, spec, source, stopped)
         finally:
             os.close(blob)

@@ -113,8 +113,11 @@ class Admission:
         if scheduler.closing:
             return
         for unit in [unit for unit, running in self._units.items() if not running and unit not in self.listings]:
-            if unit not in scheduler.index.repos or self.queue.next_file(unit) is None:
+            repo = scheduler.index.repos.get(unit)
+            if repo is None or not repo.listed or self.queue.next_file(unit) is None:
                 del self._units[unit]
+                if repo is not None and not repo.listed:  # an update came: it is to be listed before it goes on
+                    self.queue.offer(repo)
         for unit in self._units:  # one that has a slot and is to be listed again has no place in the queue to wait for
             repo = scheduler.index.repos.get(unit)
             if repo is not None and not repo.listed and repo.state is Status.QUEUED and self.may_start(repo):
@@ -133,7 +136,9 @@ class Admission:
         while progressed:
             progressed = False
             for unit, running in self._units.items():
-                if unit not in scheduler.index.repos or (running and capacity <= 0):
+                repo = scheduler.index.repos.get(unit)
+                # one that moves to another commit: the listing tells which files are still wanted, and of what content
+                if repo is None or repo.moving or (running and capacity <= 0):
                     continue
                 record = self.queue.next_file(unit)
                 if record is not None:

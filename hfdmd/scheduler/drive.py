@@ -130,10 +130,15 @@ class Drive:
             meter=self.meter,
         )
         if small:
-            data = await scheduler.engine.fetch_small(job)
-            self.meter.downloaded_bytes = len(data)
-            self.meter.received_bytes += len(data)
-            return await scheduler.shelving.place_small((hold, data))
+            folder = scheduler.shelf.part_place(record.spec).parent
+            scheduler.reports.reserve(record.id, folder, source.size_bytes or 0)
+            try:
+                data = await scheduler.engine.fetch_small(job)
+                self.meter.downloaded_bytes = len(data)
+                self.meter.received_bytes += len(data)
+                return await scheduler.shelving.place_small((hold, data))
+            finally:
+                scheduler.reports.space.release(record.id)
         still_to_come = (source.size_bytes or 0) - sum(end - start for start, end in record.synced)
         scheduler.reports.reserve(record.id, part, still_to_come)
         try:
@@ -177,6 +182,9 @@ class Drive:
             self.record, f"the Hub no longer serves commit {source.commit[:12]}; resolved anew"
         )
         self.meter.downloaded_bytes = 0
+        if self.record.repo_ids:
+            updates = self.scheduler.updates
+            self.scheduler.errand(updates.commit_is_gone(self.record, source.commit), f"list anew {self.record.id}")
 
 
 @dataclass(slots=True)

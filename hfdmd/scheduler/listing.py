@@ -13,7 +13,7 @@ from hfdmd.hub.client import Entry
 from hfdmd.hub.globs import matches
 from hfdmd.hub.shelf import Placed
 from hfdmd.lifecycle import Stimulus
-from hfdmd.record import FileRecord, RepoRecord, rfc3339
+from hfdmd.record import FileRecord, Record, RepoRecord, rfc3339
 from hfdmd.scheduler.threads import in_thread
 from hfdmd.scheduler.turns import by_turns
 from hfdmd.wire.types import Reason, Status
@@ -77,9 +77,10 @@ class RepoListing:
         repo.commit = listing.commit
         scheduler.store.put(repo)
         entries: list[Entry] = []
+        wanted: list[Entry] = []
         async for page in listing.pages():
             entries.extend(page)
-        wanted = [entry for entry in entries if matches(entry.path, repo.spec.include, repo.spec.exclude)]
+            wanted.extend(entry for entry in page if matches(entry.path, repo.spec.include, repo.spec.exclude))
         if not wanted:
             globs = f" that match {list(repo.spec.include)}" if repo.spec.include else ""
             raise Failure(
@@ -92,12 +93,13 @@ class RepoListing:
         dropped = set(repo.dropped)
         now = time.time()
         async for number, entry in by_turns(enumerate(wanted)):
-            self._take_in(entry, now, number)
+            before.discard(await self._take_in(entry, now, number))
         for entry in wanted:
             if entry.path in dropped:  # if somebody asked for the repo again meanwhile
-                self._take_in(entry, now, len(wanted))
-        if before:
-            self._let_go(before, {entry.path for entry in wanted})
+                before.discard(await self._take_in(entry, now, len(wanted)))
+        await self._let_go(before)
+        if self._chooses:
+            await scheduler.updates.take_along(repo)
         repo.revive = repo.moving = False
         repo.listed = True
         repo.attempt = 0
@@ -108,16 +110,22 @@ class RepoListing:
             log.warning("%s: %s", repo.spec.model_repo, repo.note)
         scheduler.reports.listed(repo)
 
-    def _take_in(self, entry: Entry, now: float, number: int) -> None:
+    @property
+    def _chooses(self) -> bool:
+        """Whether files that are known already follow this listing: not when it only mends what a crash left."""
+        return self.repo.revive or self.repo.moving
+
+    async def _take_in(self, entry: Entry, now: float, number: int) -> str:
+        """The id of its download, new or known."""
         repo, scheduler = self.repo, self.scheduler
-        if entry.path in repo.dropped:
-            return
         spec = repo.spec.file(entry.path)
         key = spec.id
+        if entry.path in repo.dropped:
+            return key
         record = scheduler.index.files.get(key)
         if record is not None:
-            self._join(record, entry)
-            return
+            await self._join(record, entry)
+            return key
         created = rfc3339(now + number * 1e-6)
         record = FileRecord(
             id=key,
@@ -137,27 +145,28 @@ class RepoListing:
             scheduler.change(record, Stimulus.PAUSE, reason=Reason.REQUESTED)
         else:
             scheduler.admission.queue.offer(record)
+        return key
 
-    def _join(self, record: FileRecord, entry: Entry) -> None:
-        """A file that is known already is wanted by this repo download too."""
+    async def _join(self, record: FileRecord, entry: Entry) -> None:
+        """A file that is known already is wanted by this repo download too, and of its commit: a snapshot is of one."""
         repo, scheduler = self.repo, self.scheduler
         if repo.id not in record.repo_ids:
             record.repo_ids = [*record.repo_ids, repo.id]
         if record.source is None and record.state is not Status.DOWNLOADING:
             record.source = entry.source
-        newer = repo.moving and record.source != entry.source
-        if newer and record.state is Status.DOWNLOADING:  # another request set it going meanwhile
-            scheduler.errand(scheduler.updates.file(record), f"update {record.id}")
-        moved = newer and record.state is not Status.DOWNLOADING
-        if moved:
-            if record.source is not None and not record.source.same_content(entry.source):
-                record.synced = []
-                record.downloaded_bytes = 0
-            record.source = entry.source
         scheduler.index.update(record)
         scheduler.touch(record)
+        moves = self._chooses and record.source is not None and record.source.commit != entry.source.commit
+        if moves and (record.synced or record.state is Status.DOWNLOADING):
+            await scheduler.actions.alone(scheduler.updates.move_file(record, entry.source))
+            if scheduler.index.files.get(record.id) is not record:
+                return
+        elif moves:
+            record.source = entry.source
+            scheduler.index.update(record)
+            scheduler.touch(record)
         again = repo.revive and (record.state is Status.CANCELLED or self._is_gone_from_disk(record))
-        if again or (moved and record.state is Status.DONE):
+        if again or (moves and record.state is Status.DONE):
             record.downloaded_bytes = 0
             scheduler.change(record, Stimulus.ASK)
         elif record.state is Status.QUEUED:
@@ -167,16 +176,36 @@ class RepoListing:
         placed: Placed | None = self.scheduler.reports.previous(record)
         return record.state is Status.DONE and (placed is None or not self.scheduler.shelf.stands(placed))
 
-    def _let_go(self, file_ids: set[str], paths: set[str]) -> None:
+    async def _let_go(self, file_ids: set[str]) -> None:
         """Files that the repo no longer has: those that nobody else wants and that are not done are forgotten."""
         scheduler = self.scheduler
+        unwanted: list[Record] = []
         for file_id in file_ids:
             record = scheduler.index.files.get(file_id)
-            if record is None or record.spec.file_path in paths:
-                continue  # deleted while the files were taken in, or still there
+            if record is None:  # deleted while the list was read
+                continue
             record.repo_ids = [repo_id for repo_id in record.repo_ids if repo_id != self.repo.id]
             scheduler.index.update(record)
-            if not record.repo_ids and not record.asked_singly and record.state in (Status.QUEUED, Status.PAUSED):
-                scheduler.forget(record)
+            if not record.repo_ids and not record.asked_singly and record.state is not Status.DONE:
+                unwanted.append(record)
             else:
                 scheduler.persist(record)
+        if unwanted:
+            await scheduler.actions.alone(self._forget(unwanted))
+
+    async def _forget(self, records: list[Record]) -> None:
+        """Their trackers go, and their part files. Some may have been taken up again while others were listed."""
+        scheduler = self.scheduler
+        await scheduler.admission.stop(records)
+        try:
+            for record in records:
+                if not isinstance(record, FileRecord) or scheduler.index.files.get(record.id) is not record:
+                    continue
+                if record.repo_ids or record.asked_singly or record.state is Status.DONE:
+                    scheduler.persist(record)
+                    continue
+                if record.source is not None and record.synced:
+                    await scheduler.shelving.discard(record.spec, record.source)
+                scheduler.forget(record)
+        finally:
+            scheduler.admission.freed(records)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hfdmd import lifecycle
 from hfdmd.failure import Failure
 from hfdmd.lifecycle import Stimulus
-from hfdmd.record import FileRecord, Record, RepoRecord
+from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord
 from hfdmd.scheduler.threads import in_thread
 from hfdmd.wire.types import Reason, Status
 
@@ -95,13 +95,17 @@ class Loading:
         """Part files that no tracker names are removed: only what hfdmd itself wrote, by their names."""
         scheduler = self._scheduler
         known: set[Path] = set()
+        loose: list[FileSpec] = []
         try:
             for record in scheduler.index.files.values():
                 if record.synced and record.source is not None and record.state is not Status.DONE:
                     known.add(scheduler.shelf.part_place(record.spec))
+                elif record.spec.local_dir is not None:
+                    loose.append(record.spec)
             orphans = await in_thread(scheduler.shelf.orphan_parts, known)
             for orphan in orphans:
                 log.info("removing %s: no tracker names it", orphan)
                 await in_thread(orphan.unlink, missing_ok=True)
+            await in_thread(scheduler.shelf.discard_leftovers, loose)
         except (Failure, OSError) as error:
             log.warning("cannot look for leftover part files: %s", error)

@@ -77,7 +77,7 @@ class Requests:
         # The request that made it a moment ago may still wait for the disk.
         if changed or not scheduler.store.has_written(record.id):
             await scheduler.store.flush()
-        if ask.update and not queued:
+        if ask.update:
             scheduler.updates.start(record)
         return record, queued
 
@@ -110,7 +110,7 @@ class Requests:
         if scheduler.index.repos.get(record.id) is not record:
             return await self._repo(spec, ask)
         await scheduler.store.flush()
-        if ask.update and not queued:
+        if ask.update:
             scheduler.updates.start(record)
         return record, queued
 

@@ -6,9 +6,11 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from hfdmd.failure import Failure
 from hfdmd.lifecycle import Stimulus
-from hfdmd.record import FileRecord, Record, RepoRecord, Source, is_commit
+from hfdmd.record import FileRecord, Record, RepoRecord, RepoSpec, Source, is_commit
 from hfdmd.wire.types import Status
 
 if TYPE_CHECKING:
@@ -17,10 +19,16 @@ if TYPE_CHECKING:
 log = logging.getLogger("hfdmd.updates")
 
 
+def _place(repo: RepoRecord) -> RepoSpec:
+    """Where its files come from and go to, whichever they are."""
+    return replace(repo.spec, include=(), exclude=())
+
+
 class Updates:
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
         self._under_way: Counter[str] = Counter()
+        self._asking: set[str] = set()
 
     def start(self, record: Record) -> None:
         """Ask the Hub soon whether there is a newer commit, and move to it.
@@ -55,9 +63,10 @@ class Updates:
         except Failure as failure:
             log.warning("no update of %s of %s: %s", record.spec.file_path, record.spec.model_repo, failure.detail)
             return
-        await scheduler.actions.alone(self._move_file(record, source))
+        await scheduler.actions.alone(self.move_file(record, source))
 
-    async def _move_file(self, record: FileRecord, source: Source) -> None:
+    async def move_file(self, record: FileRecord, source: Source) -> None:
+        """Let the download be of `source` from now on. Only while no action is under way (`Actions.alone`)."""
         scheduler = self._scheduler
         old = record.source
         if old is None or source == old or scheduler.index.files.get(record.id) is not record:
@@ -97,16 +106,41 @@ class Updates:
         scheduler = self._scheduler
         if commit == repo.commit or scheduler.index.repos.get(repo.id) is not repo or not repo.listed:
             return
-        running = [record for record in scheduler.index.children(repo) if record.state is Status.DOWNLOADING]
-        await scheduler.admission.stop(list(running))
+        repo.listed = False
+        repo.moving = True  # before anything stops, so that nothing else of the old commit starts in its place
+        running = [drive.record for drive in scheduler.admission.drives.values() if repo.id in drive.record.repo_ids]
+        await scheduler.admission.stop([*running, repo])
         try:
             for record in running:
                 if record.state is Status.DOWNLOADING:
                     scheduler.change(record, Stimulus.WAIT, detail=f"moves to commit {commit[:12]}")
             repo.commit = commit
-            repo.listed = False
-            repo.moving = True
             repo.path = None
             scheduler.derive(repo, Status.QUEUED, detail=f"moves to commit {commit[:12]}")
         finally:
-            scheduler.admission.freed(list(running))
+            scheduler.admission.freed([*running, repo])
+
+    async def take_along(self, repo: RepoRecord) -> None:
+        """Let requests of the same revision that share files with `repo` move to its commit.
+
+        A download is of one commit: theirs would come to lie in two snapshots, and neither would be whole.
+        """
+        scheduler = self._scheduler
+        place = _place(repo)
+        for other in [*scheduler.index.of_repo(repo.spec.model_repo)]:
+            if not isinstance(other, RepoRecord) or other is repo or _place(other) != place:
+                continue
+            shared = any(repo.id in child.repo_ids for child in scheduler.index.children(other))
+            if shared and other.state is not Status.CANCELLED and repo.commit is not None:
+                await scheduler.actions.alone(self._move_repo(other, repo.commit))
+
+    async def commit_is_gone(self, record: FileRecord, commit: str) -> None:
+        """The Hub no longer serves the commit: let the repo downloads that are of it list anew."""
+        for repo_id in record.repo_ids:
+            repo = self._scheduler.index.repos.get(repo_id)
+            if repo is not None and repo.commit == commit and repo_id not in self._asking:
+                self._asking.add(repo_id)
+                try:
+                    await self.repo(repo)
+                finally:
+                    self._asking.discard(repo_id)

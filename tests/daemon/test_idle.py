@@ -99,3 +99,14 @@ def test_a_cache_without_links(hub: HubServer, tmp_path: Path) -> None:
         daemon.start()
         assert daemon.download(REPO).json["status"] == "done"
         assert hub.sent_bytes() == 0
+
+
+def test_from_a_cache_without_links_into_a_folder(hub: HubServer, tmp_path: Path) -> None:
+    hub.add_repo(REPO, {BIG: seeded(2_000_000, seed=5), "a.json": b"{}"})
+    with Daemon(tmp_path / "h", hub.endpoint, HF_HUB_DISABLE_SYMLINKS="1") as daemon:
+        cached = Path(daemon.wait(daemon.download(REPO).json["id"], "done")["path"])
+        hub.clear_log()
+        mine = Path(daemon.wait(daemon.download(REPO, localDir=str(tmp_path / "mine")).json["id"], "done")["path"])
+        assert hub.sent_bytes() == 0
+        (mine / BIG).write_bytes(b"edited")
+        assert (cached / BIG).stat().st_size == 2_000_000

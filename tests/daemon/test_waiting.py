@@ -109,6 +109,18 @@ def test_a_full_disk_says_the_numbers_and_goes_on_when_there_is_room(hub: HubSer
         daemon.wait(key, "done")
 
 
+def test_small_files_leave_the_room_that_is_to_stay_free(hub: HubServer, tmp_path: Path) -> None:
+    hub.add_repo(REPO, {f"{number}.json": b"{}" for number in range(3)})
+    with Daemon(tmp_path / "h", hub.endpoint, HFDMD_MIN_FREE_BYTES=str(2**52)) as daemon:
+        key = daemon.download(REPO).json["id"]
+        until(lambda: daemon.one(key)["reason"] == "disk_full", "it says why", tell=lambda: str(daemon.one(key)))
+        assert "are to stay free" in daemon.one(key)["detail"]
+        assert hub.sent_bytes() == 0
+        assert daemon.ask("PATCH", "/api/settings", {"minFreeBytes": 0}).status == 200
+        daemon.post("/api/retry", id=key)
+        daemon.wait(key, "done")
+
+
 def test_the_pinned_commit_stays_even_if_the_branch_moves(hub: HubServer, daemon: Daemon) -> None:
     size = 6_000_000
     content = seeded(size, seed=6)
@@ -159,3 +171,26 @@ def test_leftover_part_files_of_nobody_are_removed_and_nothing_else(hub: HubServ
     until(lambda: not part.exists(), "the orphan is gone")
     assert other.exists()
     assert daemon.get("/api/progress").json["downloads"] == []
+
+
+def test_leftovers_of_a_crash_in_a_folder_are_removed_and_nothing_else(
+    hub: HubServer, daemon: Daemon, tmp_path: Path
+) -> None:
+    hub.add_repo(REPO, {f"deep/{BIG}": seeded(1_000_000, seed=11), "a.json": b"{}"})
+    folder = tmp_path / "mine"
+    big = daemon.download(REPO, f"deep/{BIG}", localDir=str(folder)).json["id"]
+    small = daemon.download(REPO, "a.json", localDir=str(folder)).json["id"]
+    daemon.wait(big, "done")
+    daemon.wait(small, "done")
+    daemon.kill()
+    books = folder / ".cache/huggingface/download"
+    ours = [books / f"hfdmd-{big}.part", books / f"hfdmd-{small}.new", books / "deep" / f"hfdmd-{big}.book"]
+    others = [books / f"hfdmd-{'0' * 32}.part", books / f"{BIG}.0123.incomplete"]
+    for path in (*ours, *others):
+        path.write_bytes(b"left behind")
+    daemon.start()
+    until(
+        lambda: not any(path.exists() for path in ours), "what is ours is gone", tell=lambda: str(list(books.iterdir()))
+    )
+    assert all(path.exists() for path in others)
+    assert (folder / "deep" / BIG).stat().st_size == 1_000_000

@@ -1,0 +1,142 @@
+"""Which commit a download is of, when the branch moves between the requests for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.test_main_job import BIG, REPO, official
+from tests.daemon.test_repos import FILES, children
+from tests.hub import Fault, HubServer, seeded
+from tests.hub.content import Source
+from tests.running import Daemon, until
+
+
+def offline_snapshot(daemon: Daemon) -> str:
+    """Where an app without network finds the whole repo; it would refuse an incomplete one."""
+    code = f"from huggingface_hub import snapshot_download\nprint(snapshot_download({REPO!r}, local_files_only=True))"
+    return official(daemon, code).strip()
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_repo_is_whole_although_a_file_of_it_came_with_an_older_commit(
+    hub: HubServer, daemon: Daemon, changed: bool
+) -> None:
+    hub.add_repo(REPO, FILES)
+    single = daemon.download(REPO, "config.json").json["id"]
+    before = Path(daemon.wait(single, "done")["path"])
+    new = hub.commit(REPO, {"README.md": b"# new", **({"config.json": b"[]"} if changed else {})})
+    hub.clear_log()
+    done = daemon.wait(daemon.download(REPO).json["id"], "done")
+    assert done["commit"] == daemon.one(single)["commit"] == new
+    assert offline_snapshot(daemon) == done["path"]
+    assert Path(done["path"], "config.json").read_bytes() == (b"[]" if changed else FILES["config.json"])
+    assert hub.sent_bytes("config.json") == (2 if changed else 0)
+    assert before.read_bytes() == FILES["config.json"]
+
+
+def test_wider_globs_at_a_newer_commit_make_a_whole_snapshot(hub: HubServer, daemon: Daemon) -> None:
+    old = hub.add_repo(REPO, FILES)
+    part = daemon.download(REPO, include=["*.json", "*.md"]).json["id"]
+    first = daemon.wait(part, "done")
+    new = hub.commit(REPO, {"other.txt": b"other"})
+    hub.clear_log()
+    done = daemon.wait(daemon.download(REPO).json["id"], "done")
+    assert done["path"] == offline_snapshot(daemon)
+    assert Path(done["path"]).name == new
+    assert hub.sent_bytes("config.json") == 0
+    assert daemon.wait(part, "done")["commit"] == new
+    assert first["commit"] == old
+    assert Path(first["path"], "config.json").read_bytes() == FILES["config.json"]
+
+
+def test_a_request_under_way_follows_one_that_shares_its_files(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, FILES)
+    hub.rate_bytes_per_s = 500_000
+    weights = daemon.download(REPO, include=["*.safetensors"]).json["id"]
+    until(lambda: daemon.one(weights)["downloadedBytes"] > 500_000, "some is there")
+    content = seeded(2_000_000, seed=3)
+    new = hub.commit(REPO, {"model-00002.safetensors": content})
+    one = daemon.download(REPO, include=["model-00002*"]).json["id"]
+    until(lambda: daemon.one(one)["commit"] == daemon.one(weights)["commit"] == new, "both are of one commit")
+    hub.rate_bytes_per_s = 0
+    done = daemon.wait(weights, "done")
+    assert daemon.wait(one, "done")["path"] == done["path"]
+    assert {path.name for path in Path(done["path"]).iterdir()} == {
+        "model-00001.safetensors", "model-00002.safetensors",
+    }  # fmt: skip
+    assert hub.sent_bytes("model-00001.safetensors") <= 3_000_000 * 1.05
+
+
+def test_a_commit_that_goes_away_half_way_moves_the_whole_repo(hub: HubServer, daemon: Daemon) -> None:
+    small = {f"{number}.json": b"{%d}" % number for number in range(5)}
+    old = hub.add_repo(REPO, {**small, BIG: seeded(6_000_000, seed=1)})
+    hub.rate_bytes_per_s = 2_000_000
+    key = daemon.download(REPO).json["id"]
+    until(lambda: daemon.one(key)["downloadedBytes"] > 1_000_000, "some is there")
+    daemon.post("/api/pause", id=key)
+    new = hub.commit(REPO, {BIG: seeded(6_000_000, seed=2), "0.json": b"new"})
+    hub.forget_commit(REPO, old)
+    hub.rate_bytes_per_s = 0
+    daemon.post("/api/resume", id=key)
+    until(lambda: daemon.one(key)["commit"] == new and daemon.one(key)["status"] == "done", "it has moved")
+    assert {view["commit"] for view in children(daemon, key).values()} == {new}
+    assert offline_snapshot(daemon) == daemon.one(key)["path"]
+    assert old in daemon.log.read_text()
+
+
+@pytest.mark.parametrize("becomes", [None, b"tiny", seeded(2_000_000, seed=5)], ids=["removed", "tiny", "other"])
+@pytest.mark.parametrize("into_folder", [False, True])
+def test_an_update_leaves_no_part_file_of_the_old_commit(
+    hub: HubServer, daemon: Daemon, tmp_path: Path, becomes: Source | None, into_folder: bool
+) -> None:
+    hub.add_repo(REPO, {BIG: seeded(6_000_000, seed=1), "a.json": b"{}"})
+    hub.rate_bytes_per_s = 2_000_000
+    folder = tmp_path / "mine"
+    more = {"localDir": str(folder)} if into_folder else {}
+    key = daemon.download(REPO, **more).json["id"]
+    until(lambda: daemon.one(key)["downloadedBytes"] > 1_000_000, "some is there")
+    new = hub.commit(REPO, {BIG: becomes})
+    daemon.download(REPO, update=True, **more)
+    until(lambda: daemon.one(key)["commit"] == new, "it moves")
+    hub.rate_bytes_per_s = 0
+    until(lambda: daemon.one(key)["status"] == "done", "it has moved")
+    assert daemon.one(key)["filesTotal"] == len(children(daemon, key)) == (1 if becomes is None else 2)
+    assert len(daemon.trackers()) == daemon.one(key)["filesTotal"] + 1
+    assert daemon.parts() == list(folder.rglob("hfdmd-*")) == []
+
+
+def test_an_update_moves_also_what_has_to_be_fetched_again_anyway(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, FILES)
+    key = daemon.download(REPO).json["id"]
+    single = daemon.download(REPO, "config.json").json["id"]
+    here = Path(daemon.wait(key, "done")["path"])
+    new = hub.commit(REPO, {"config.json": b"[]"})
+    (here / "README.md").unlink()
+    assert daemon.download(REPO, update=True).status == 202
+    until(lambda: daemon.one(key)["commit"] == new and daemon.one(key)["status"] == "done", "it has moved")
+    assert offline_snapshot(daemon) == daemon.one(key)["path"]
+    newest = hub.commit(REPO, {"config.json": b"[1]"})
+    Path(daemon.one(single)["path"]).unlink()
+    assert daemon.download(REPO, "config.json", update=True).status == 202
+    until(lambda: daemon.one(single)["commit"] == newest and daemon.one(single)["status"] == "done", "it has moved")
+    assert Path(daemon.one(single)["path"]).read_bytes() == b"[1]"
+
+
+def test_an_update_comes_before_the_files_that_still_wait(hub: HubServer, tmp_path: Path) -> None:
+    hub.add_repo(REPO, {f"{number}.bin": seeded(500_000, seed=number) for number in range(40)})
+    hub.rate_bytes_per_s = 1_000_000
+    with Daemon(tmp_path / "h", hub.endpoint, HFDMD_MAX_CONNECTIONS="2") as daemon:
+        key = daemon.download(REPO).json["id"]
+        until(lambda: daemon.one(key)["downloadedBytes"] > 0, "it has begun")
+        hub.fault(REPO, None, Fault.delay(60, times=None).at("resolve"))
+        new = hub.commit(REPO, {"39.bin": b"new"})
+        daemon.download(REPO, update=True)
+        until(lambda: daemon.one(key)["commit"] == new and daemon.one(key)["phase"] == "transferring", "it has moved")
+        assert daemon.one(key)["filesDone"] < 20
+        hub.clear_faults()
+        hub.break_connections()
+        hub.rate_bytes_per_s = 0
+        daemon.wait(key, "done")
+        assert offline_snapshot(daemon) == daemon.one(key)["path"]

@@ -1,0 +1,88 @@
+"""One daemon per folder, also where several people share it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hfdmd.instance import AlreadyRunning, InstanceLock
+
+root = pytest.mark.skipif(os.geteuid() != 0, reason="becomes somebody else, which takes root")
+NOBODY = 65534
+
+
+def outcome_as_nobody(work: Callable[[], None]) -> str:
+    """The name of what `work` raises in a process of another user; empty when it raises nothing."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        told = "?"
+        try:
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            work()
+            told = ""
+        except BaseException as error:
+            told = f"{type(error).__name__} {getattr(error, 'pid', '')}"
+        finally:
+            os.write(writing, told.encode())
+            os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    with os.fdopen(reading) as told_by_child:
+        return told_by_child.read()
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Path:
+    """A folder where everybody may make files."""
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(folder.stat().st_mode | 0o011)
+    folder = tmp_path / "locks"
+    folder.mkdir()
+    folder.chmod(0o777)
+    return folder
+
+
+def test_a_second_one_is_told_of_the_first(tmp_path: Path) -> None:
+    first, second = InstanceLock(tmp_path / "lock", tmp_path), InstanceLock(tmp_path / "lock", tmp_path)
+    first.acquire()
+    with pytest.raises(AlreadyRunning) as told:
+        second.acquire()
+    assert told.value.pid == os.getpid()
+    first.release()
+    second.acquire()
+    second.release()
+
+
+@root
+def test_the_lock_of_another_user_is_waited_for_and_taken_over(shared: Path) -> None:
+    file = shared / "lock"
+    first = InstanceLock(file, shared)
+    first.acquire()
+    assert stat.S_IMODE(file.stat().st_mode) & 0o002 == 0
+    assert outcome_as_nobody(InstanceLock(file, shared).acquire) == f"AlreadyRunning {os.getpid()}"
+    first.release()
+    assert outcome_as_nobody(InstanceLock(file, shared).acquire) == ""
+
+
+@root
+def test_a_folder_that_may_not_be_written_is_called_so(shared: Path) -> None:
+    shared.chmod(0o755)
+    assert outcome_as_nobody(InstanceLock(shared / "lock", shared).acquire).startswith("PermissionError")
+
+
+def test_the_locks_mode_follows_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        lock = InstanceLock(tmp_path / "lock", tmp_path)
+        lock.acquire()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "lock").stat().st_mode) == 0o664
+    lock.release()
