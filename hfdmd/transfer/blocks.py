@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 KiB = 1 << 10
-LARGEST_BLOCK_BYTES = 512 * KiB
+LARGEST_BLOCK_BYTES = 1024 * KiB
 SMALLEST_BLOCK_BYTES = 64 * KiB
 TOTAL_BYTES = 48 << 20
 BLOCKS_IN_FLIGHT = 8
@@ -26,7 +26,7 @@ def aligned_buffer(size_bytes: int) -> memoryview:
 
 
 class Blocks:
-    """Buffers of up to 512 KiB, `TOTAL_BYTES` in all; smaller and fewer ones when many share them.
+    """Buffers of up to 1 MiB, `TOTAL_BYTES` in all; smaller and fewer ones when many share them.
 
     Whoever holds none can always get one of the smallest, so nobody waits for ever.
     """

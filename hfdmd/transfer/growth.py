@@ -64,6 +64,7 @@ class Growth:
         if took_s < self._window_s:
             return
         if holds != self._holds or is_held:
+            self._window_s = WINDOW_S  # it was faster than this machine for a while: one slow window is not the line's
             self._give_up(now)
             self._began(now, received_bytes, holds)
             return
