@@ -51,7 +51,8 @@ class _Json(logging.Formatter):
 class _Gathered(logging.StreamHandler[TextIO]):
     """Writes what the event loop logs in one turn in one go: thousands of small files end together.
 
-    It is written before anybody can be told of what it says. Warnings and errors go out at once, with all that waits before them.
+    It is written before anybody can be told of what it says. Warnings and errors go out at once, with all that waits
+    before them.
     """
 
     def __init__(self, stream: TextIO) -> None:

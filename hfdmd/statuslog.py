@@ -20,9 +20,14 @@ class StatusLog:
     def __init__(self) -> None:
         self._since: dict[str, float] = {}
 
-    def tell(self, record: Record, before: Status) -> None:
-        """Say that `record`, which was `before`, has a new status. A change of phase alone is said at debug level."""
-        _tell(record, before, None if record.state is before else self._took_s(record))
+    def tell(self, record: Record, before: Status, *, is_brief: bool = False) -> None:
+        """Say that `record`, which was `before`, has a new status.
+
+        Said at debug level: a change of phase alone, and a status that is over in a moment (`is_brief`), as when one of
+        a repo's thousands of small files begins: the line of its end says all.
+        """
+        is_same = record.state is before
+        _tell(record, before, None if is_same else self._took_s(record), is_minor=is_same or is_brief)
 
     def forget(self, key: str) -> None:
         self._since.pop(key, None)
@@ -36,14 +41,14 @@ class StatusLog:
         return None if since is None else now - since
 
 
-def _tell(record: Record, before: Status, took_s: float | None) -> None:
+def _tell(record: Record, before: Status, took_s: float | None, *, is_minor: bool) -> None:
     status = record.state
     name = (
         f"{record.spec.model_repo}/{record.spec.file_path}"
         if isinstance(record, FileRecord)
         else record.spec.model_repo
     )
-    level = logging.DEBUG if status is before else logging.INFO
+    level = logging.DEBUG if is_minor else logging.INFO
     if status is Status.FAILED:
         level = logging.ERROR
     elif status is Status.QUEUED and record.reason is not None:

@@ -194,7 +194,8 @@ class Scheduler:
             self.admission.requeue(record)
         elif before is Status.QUEUED:
             self.admission.queue.changed()
-        self.status_log.tell(record, before)
+        is_brief = not keep and stamp is None and not record.asked_singly
+        self.status_log.tell(record, before, is_brief=is_brief)
         self.publish(record)
         for repo_id in record.repo_ids:
             repo = self.index.repos.get(repo_id)

@@ -130,8 +130,10 @@ class Drive:
             meter=self.meter,
         )
         if small:
-            folder = scheduler.shelf.part_place(record.spec).parent
-            scheduler.reports.reserve(record.id, folder, source.size_bytes or 0)
+            local_dir = record.spec.local_dir
+            scheduler.reports.reserve(
+                record.id, scheduler.places.cache_dir if local_dir is None else Path(local_dir), source.size_bytes or 0
+            )
             try:
                 data = await scheduler.engine.fetch_small(job)
                 self.meter.downloaded_bytes = len(data)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from hfdmd.failure import Failure
 from hfdmd.transfer.disk import disk_failure
 from hfdmd.wire.types import Reason
+
+RECENT_S = 0.1
+"""What a disk said is believed for so long: thousands of small files ask it all at once."""
 
 
 @dataclass(slots=True)
@@ -24,6 +28,7 @@ class Space:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._claims: dict[str, _Claim] = {}
+        self._said: tuple[Path, float, tuple[int, int]] | None = None
 
     def reserve(self, key: str, path: Path, need_bytes: int, min_free_bytes: int) -> None:
         """Set `need_bytes` aside for `key` on the file system of `path` (it need not exist), replacing what it had.
@@ -32,7 +37,7 @@ class Space:
         flight still need would leave less than `min_free_bytes`. Failure(DISK_ERROR) when the disk cannot be asked.
         """
         try:
-            device, free_bytes = _free(path)
+            device, free_bytes = self._free(path)
         except OSError as error:
             raise disk_failure(error, f"asking for the free room at {path}") from None
         with self._lock:
@@ -45,6 +50,13 @@ class Space:
                     f"are to stay free, but the disk has only {free_bytes} bytes free",
                 )
             self._claims[key] = _Claim(device, need_bytes)
+
+    def _free(self, path: Path) -> tuple[int, int]:
+        now = time.monotonic()
+        said = self._said
+        if said is None or said[0] != path or now - said[1] > RECENT_S:
+            said = self._said = (path, now, _free(path))
+        return said[2]
 
     def update(self, key: str, still_to_come_bytes: int) -> None:
         """So much is still to come for `key`; of no effect when nothing is set aside for it."""
