@@ -26,6 +26,8 @@ ENDLESS = 1 << 50
 FAR_S = 0.02
 """A server whose answers begin later than this is far away."""
 
+PROXY_KEPT_S = 1.0
+
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _DENIED = frozenset({401, 403, 404, 410})
 _SKIPPED_BODY_BYTES = 64 * 1024
@@ -44,6 +46,17 @@ class HttpShared:
         """Origins that have answered 206, so that several connections may ask them at once; and after how many seconds
         that answer began."""
         self.stall_timeout_s = 30.0
+        self._proxies: dict[str, tuple[float, Proxy | None]] = {}
+
+    def proxy_for(self, url: str) -> Proxy | None:
+        """`net.proxy.proxy_for`, asked once a second for each origin: thousands of small files come from one."""
+        key, now = origin(url), time.monotonic()
+        known = self._proxies.get(key)
+        if known is None or now - known[0] > PROXY_KEPT_S:
+            if len(self._proxies) > 1000:
+                self._proxies.clear()
+            known = self._proxies[key] = (now, proxy_for(url))
+        return known[1]
 
     @property
     def window_s(self) -> float:
@@ -136,7 +149,7 @@ class HttpTransport:
         """Send a GET and wait for the head of the answer; a reused connection that had died is replaced in silence."""
         shared = self._shared
         await shared.courtesy.wait(url, shared.stall_timeout_s)
-        proxy = proxy_for(url)
+        proxy = shared.proxy_for(url)
         full, path = self._request_head(url, proxy)
         full += [*headers, *secret.items()]
         fresh = False
