@@ -87,6 +87,6 @@ class Blocks:
 
     def _size(self) -> int:
         size = LARGEST_BLOCK_BYTES
-        while size > SMALLEST_BLOCK_BYTES and 4 * size * self.users > self._total_bytes:
+        while size > SMALLEST_BLOCK_BYTES and BLOCKS_IN_FLIGHT * size * self.users > self._total_bytes:
             size //= 2
         return size

@@ -108,7 +108,7 @@ class Round:
                 try:
                     await asyncio.wait(
                         {*self._team.tasks, keeper, nudge},
-                        timeout=self._growth.window_s or TICK_S,
+                        timeout=(self._growth.window_s if self._proven else None) or TICK_S,
                         return_when=asyncio.FIRST_COMPLETED,
                     )
                 finally:
