@@ -92,7 +92,8 @@ class RepoSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fal
 class Source(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """What the Hub said a file is, pinned at the first resolve and checked by `hfdmd.hub` before it got here.
 
-    `etag` names the blob in the Hub's cache. `size_bytes` is None only when the Hub tells no length.
+    `etag` names the blob in the Hub's cache. `size_bytes` is None only when the Hub tells no length. `told_at` is when
+    the Hub told that the revision points at the commit, in seconds since the epoch; 0 where nobody remembers.
     """
 
     commit: str
@@ -100,6 +101,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False
     size_bytes: int | None
     digest: Digest | None
     xet_hash: str | None = None
+    told_at: float = 0.0
 
     def same_content(self, other: Source) -> bool:
         """Whether bytes fetched for one may be continued with bytes of the other."""
@@ -194,6 +196,7 @@ class RepoRecord(_Tracked, kw_only=True, rename="camel"):
     `moving`: an update found a newer commit, so the listing moves the files to it.
     `dropped`: paths of files that a person deleted out of it, for the listing to leave out until it is asked for again.
     `note`: what the listing left out, for whoever wonders later.
+    `told_at`: when the Hub told the commit, as in `Source`.
     """
 
     kind: Literal["repo"] = "repo"
@@ -205,6 +208,7 @@ class RepoRecord(_Tracked, kw_only=True, rename="camel"):
     dropped: set[str] = set()
     note: str | None = None
     commit: str | None = None
+    told_at: float = 0.0
     files_total: int | None = None
     files_done: int = 0
     files_failed: int = 0

@@ -54,8 +54,9 @@ _NODES = msgspec.json.Decoder(list[_Node])
 class Listing:
     """All files of one commit. Read `pages()` once; what was refused is known when it has ended."""
 
-    def __init__(self, line: Line, spec: RepoSpec, commit: str) -> None:
+    def __init__(self, line: Line, spec: RepoSpec, commit: str, told_at: float = 0.0) -> None:
         self.commit = commit
+        self.told_at = told_at
         self.refused: list[tuple[str, str]] = []
         """Paths that are not to be had, and why; at most the first 1000 of `refused_total`."""
         self.refused_total = 0
@@ -99,7 +100,7 @@ class Listing:
                 return None
             path = node.path
             problem = self._guard.problem(path)
-            entry = entry_of(node, self.commit) if problem is None else problem
+            entry = entry_of(node, self.commit, self.told_at) if problem is None else problem
         except (msgspec.DecodeError, UnicodeDecodeError):
             entry = "is not described as the Hub does"
         if isinstance(entry, Entry):
@@ -110,7 +111,7 @@ class Listing:
         return None
 
 
-def entry_of(node: _Node, commit: str) -> Entry | str:
+def entry_of(node: _Node, commit: str, told_at: float = 0.0) -> Entry | str:
     """The file that a tree entry describes, or what is wrong with its hashes or size."""
     etag, size_bytes = (node.oid, node.size) if node.lfs is None else (node.lfs.oid, node.lfs.size)
     if not names.is_sha1(node.oid):
@@ -120,7 +121,14 @@ def entry_of(node: _Node, commit: str) -> Entry | str:
     if not 0 <= size_bytes <= names.MAX_SIZE_BYTES:
         return "has no size"
     xet_hash = node.xet_hash if node.xet_hash is not None and names.is_sha256(node.xet_hash) else None
-    source = Source(commit=commit, etag=etag, size_bytes=size_bytes, digest=names.digest_of(etag), xet_hash=xet_hash)
+    source = Source(
+        commit=commit,
+        etag=etag,
+        size_bytes=size_bytes,
+        digest=names.digest_of(etag),
+        xet_hash=xet_hash,
+        told_at=told_at,
+    )
     return Entry(node.path, source, node.oid)
 
 

@@ -73,8 +73,8 @@ class RepoListing:
 
     async def _list(self) -> None:
         repo, scheduler = self.repo, self.scheduler
-        listing = await scheduler.hub.list_repo(repo.spec, commit=repo.commit)
-        repo.commit = listing.commit
+        listing = await scheduler.hub.list_repo(repo.spec, commit=repo.commit, told_at=repo.told_at)
+        repo.commit, repo.told_at = listing.commit, listing.told_at
         scheduler.store.put(repo)
         entries: list[Entry] = []
         wanted: list[Entry] = []

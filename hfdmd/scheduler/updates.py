@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,11 @@ class Updates:
         """Let the download be of `source` from now on. Only while no action is under way (`Actions.alone`)."""
         scheduler = self._scheduler
         old = record.source
-        if old is None or source == old or scheduler.index.files.get(record.id) is not record:
+        if (
+            old is None
+            or (source.commit == old.commit and old.same_content(source))
+            or scheduler.index.files.get(record.id) is not record
+        ):
             return
         await scheduler.admission.stop([record])
         try:
@@ -100,9 +105,9 @@ class Updates:
         except Failure as failure:
             log.warning("no update of %s: %s", repo.spec.model_repo, failure.detail)
             return
-        await scheduler.actions.alone(self._move_repo(repo, commit))
+        await scheduler.actions.alone(self._move_repo(repo, commit, time.time()))
 
-    async def _move_repo(self, repo: RepoRecord, commit: str) -> None:
+    async def _move_repo(self, repo: RepoRecord, commit: str, told_at: float) -> None:
         scheduler = self._scheduler
         if commit == repo.commit or scheduler.index.repos.get(repo.id) is not repo or not repo.listed:
             return
@@ -114,7 +119,7 @@ class Updates:
             for record in running:
                 if record.state is Status.DOWNLOADING:
                     scheduler.change(record, Stimulus.WAIT, detail=f"moves to commit {commit[:12]}")
-            repo.commit = commit
+            repo.commit, repo.told_at = commit, told_at
             repo.path = None
             scheduler.derive(repo, Status.QUEUED, detail=f"moves to commit {commit[:12]}")
         finally:
@@ -132,7 +137,7 @@ class Updates:
                 continue
             shared = any(repo.id in child.repo_ids for child in scheduler.index.children(other))
             if shared and other.state is not Status.CANCELLED and repo.commit is not None:
-                await scheduler.actions.alone(self._move_repo(other, repo.commit))
+                await scheduler.actions.alone(self._move_repo(other, repo.commit, repo.told_at))
 
     async def commit_is_gone(self, record: FileRecord, commit: str) -> None:
         """The Hub no longer serves the commit: let the repo downloads that are of it list anew."""

@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,46 @@ def test_revisions_and_kinds(shelf: Shelf, cache: Path, kind: RepoType, revision
     else:
         assert (refs / revision).read_text() == COMMIT
     assert_clean(cache)
+
+
+@pytest.mark.parametrize("revision", ["main", "refs/pr/12"])
+def test_a_ref_follows_what_the_hub_told_last_not_what_ended_last(shelf: Shelf, cache: Path, revision: str) -> None:
+    ref = cache / "models--owner--name" / "refs" / revision
+    put(shelf, spec_of("a", revision=revision), b"a", commit="a" * 40, told_at=200.0)
+    put(shelf, spec_of("b", revision=revision), b"b", commit="b" * 40, told_at=100.5)
+    [small] = shelf.place_small([(spec_of("c", revision=revision), source_of(b"c", commit="c" * 40), b"c", None)])
+    assert isinstance(small, Placed)
+    assert ref.read_text() == "a" * 40
+    assert offline(cache, "a", revision=revision) == b"a"
+    assert offline(cache, "b", revision="b" * 40) == b"b"
+    put(shelf, spec_of("d", revision=revision), b"d", commit="d" * 40, told_at=200.5)
+    assert ref.read_text() == "d" * 40
+    [taken] = shelf.adopt([(spec_of("b", revision=revision), source_of(b"b", lfs=True, told_at=200.0), None)])
+    assert isinstance(taken, Placed)
+    assert ref.read_text() == "d" * 40
+    assert_clean(cache)
+
+
+def test_a_ref_that_an_app_wrote_is_not_moved_back(server: HubServer, shelf: Shelf, cache: Path) -> None:
+    old = server.add_repo(REPO, {"a": b"a", "b": b"b"})
+    before = time.time()
+    new = server.commit(REPO, {"b": b"newer"})
+    hf_hub_download(REPO, "b", cache_dir=cache, endpoint=server.endpoint)
+    put(shelf, spec_of("a"), b"a", commit=old, told_at=before)
+    assert offline(cache, "b") == b"newer"
+    newest = server.commit(REPO, {"b": b"newest"})
+    put(shelf, spec_of("b"), b"newest", commit=newest, told_at=time.time())
+    assert offline(cache, "b") == b"newest"
+    assert offline(cache, "b", revision=new) == b"newer"
+
+
+def test_a_ref_from_the_future_or_without_a_commit_moves(shelf: Shelf, cache: Path) -> None:
+    put(shelf, spec_of("a"), b"a", commit="a" * 40, told_at=time.time() + 3600)  # before the clock was set back
+    put(shelf, spec_of("b"), b"b", commit="b" * 40, told_at=time.time())
+    assert offline(cache, "b") == b"b"
+    (cache / "models--owner--name" / "refs" / "main").write_text("")
+    put(shelf, spec_of("c"), b"c", commit="c" * 40, told_at=1.0)
+    assert offline(cache, "c") == b"c"
 
 
 def test_the_same_as_the_client_writes(server: HubServer, shelf: Shelf, cache: Path, tmp_path: Path) -> None:
