@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -57,6 +58,8 @@ class Listing:
     def __init__(self, line: Line, spec: RepoSpec, commit: str, told_at: float = 0.0) -> None:
         self.commit = commit
         self.told_at = told_at
+        self.page = urls.FIRST_PAGE
+        """The Hub's page that the entries given last are on, by the query that gets it."""
         self.refused: list[tuple[str, str]] = []
         """Paths that are not to be had, and why; at most the first 1000 of `refused_total`."""
         self.refused_total = 0
@@ -69,14 +72,15 @@ class Listing:
         """Pairs of paths that a file system which ignores case cannot keep apart."""
         return self._guard.clashes
 
-    async def pages(self) -> AsyncIterator[list[Entry]]:
-        """The files, a page at a time and in the Hub's order. Raises `Failure`."""
+    async def pages(self, first: str = urls.FIRST_PAGE) -> AsyncIterator[list[Entry]]:
+        """The files, some at a time and in the Hub's order, from the page `first` on (a `page`). Raises `Failure`."""
         asked = Asked(self._line.endpoint, self._spec, self.commit, pinned=self._spec.revision != self.commit)
-        url: str | None = urls.tree_url(self._line.endpoint, self._spec, self.commit)
+        url: str | None = urls.tree_url(self._line.endpoint, self._spec, self.commit, first)
         seen: set[str] = set()
         total = 0
         while url is not None:
             seen.add(url)
+            self.page = urlsplit(url).query
             body, links = await self._line.body("GET", url, asked)
             nodes = _decoded(body, asked)
             total += len(nodes)

@@ -16,7 +16,7 @@ from hfdmd.hub.content import Placed, never
 from hfdmd.hub.listing import Entry
 from hfdmd.hub.localdir import LocalDir, LocalDirs
 from hfdmd.hub.locks import Lock
-from hfdmd.hub.trees import read_tree, write_tree
+from hfdmd.hub.trees import write_tree
 from hfdmd.record import FileSpec, RepoSpec, Source
 from hfdmd.wire.types import Reason
 
@@ -172,12 +172,6 @@ class Shelf:
                     self._local.open(spec.local_dir or "", make=False) as folder,
                 ):
                     folder.discard(spec)
-
-    def read_tree(self, spec: RepoSpec, commit: str) -> list[Entry] | None:
-        """The list of all files of a commit, when the Hub's client or `write_tree` left it here; None when not."""
-        if spec.local_dir is None:
-            return read_tree(self._cache.repo_path(spec), commit)
-        return read_tree(Path(spec.local_dir, *layout.BOOKS), commit)
 
     def write_tree(self, spec: RepoSpec, commit: str, entries: Iterable[Entry]) -> None:
         """The list of all files of a commit, for the Hub's client. To be written before the files."""
