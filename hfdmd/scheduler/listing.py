@@ -126,7 +126,7 @@ class RepoListing:
         if record is not None:
             await self._join(record, entry)
             return key
-        created = rfc3339(now + number * 1e-6)
+        created = rfc3339(now + number * 2e-6)  # 1e-6 now and then rounds to the same time
         record = FileRecord(
             id=key,
             spec=spec,
