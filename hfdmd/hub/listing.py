@@ -67,11 +67,6 @@ class Listing:
         self._line = line
         self._spec = spec
 
-    @property
-    def clashes(self) -> list[tuple[str, str]]:
-        """Pairs of paths that a file system which ignores case cannot keep apart."""
-        return self._guard.clashes
-
     async def pages(self, first: str = urls.FIRST_PAGE) -> AsyncIterator[list[Entry]]:
         """The files, some at a time and in the Hub's order, from the page `first` on (a `page`). Raises `Failure`."""
         asked = Asked(self._line.endpoint, self._spec, self.commit, pinned=self._spec.revision != self.commit)
