@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from hfdmd.failure import Failure
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, Record, RepoRecord, RepoSpec, Source, is_commit
-from hfdmd.wire.types import Status
+from hfdmd.scheduler.index import matches
+from hfdmd.wire.types import Selector, Status
 
 if TYPE_CHECKING:
     from hfdmd.scheduler.core import Scheduler
@@ -44,6 +45,11 @@ class Updates:
     def is_under_way(self, key: str) -> bool:
         """Whether the Hub is being asked for this download, so that it may move though it is done."""
         return key in self._under_way
+
+    def any_under_way(self, selector: Selector) -> bool:
+        """Whether that is so for any of these."""
+        asked = (self._scheduler.index.get(key) for key in self._under_way)
+        return any(record is not None and matches(record, selector) for record in asked)
 
     async def _look(self, record: Record) -> None:
         try:
