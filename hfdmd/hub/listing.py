@@ -19,6 +19,7 @@ from hfdmd.wire.types import Reason
 MAX_ENTRIES = 2_000_000
 """More than this is no repo but an attack on our memory."""
 
+_LEAST_OF_A_PAGE = 1000  # what a page counts for, however empty, so that a list has an end
 MAX_REFUSED_KEPT = 1000
 _SLICE = 500  # entries checked before others get their turn
 
@@ -78,7 +79,7 @@ class Listing:
             self.page = urlsplit(url).query
             body, links = await self._line.body("GET", url, asked)
             nodes = _decoded(body, asked)
-            total += len(nodes)
+            total += max(len(nodes), _LEAST_OF_A_PAGE)
             if total > MAX_ENTRIES:
                 raise Failure(Reason.INTERNAL, f"{asked.at} has more than {MAX_ENTRIES} files and folders.")
             url = urls.next_page(self._line.endpoint, url, links["next"]) if "next" in links else None

@@ -191,6 +191,21 @@ async def test_pages_in_circles(make_hub: MakeHub) -> None:
         assert len(hostile.asked) == 2
 
 
+async def test_empty_pages_without_end(make_hub: MakeHub) -> None:
+    class Endless(HostileHub):
+        async def tree(self, request: web.Request) -> web.Response:
+            self.asked.append((request.path_qs, None))
+            number = len(self.asked)
+            return web.json_response([], headers={"Link": f'<{request.path}?cursor={number}>; rel="next"'})
+
+    async with Endless() as hostile:
+        listing = await make_hub(hostile.endpoint).list_repo(SPEC, commit=COMMIT)
+        async with asyncio.timeout(30):
+            with pytest.raises(Failure, match=Reason.INTERNAL):
+                await all_of(listing)
+    assert len(hostile.asked) <= 2001
+
+
 async def test_a_long_list_lets_others_have_their_turn(make_hub: MakeHub) -> None:
     """20,000 entries in one page. The bounds are generous: they tell a blocked loop from a busy one."""
     page = json.dumps([node(f"folder{i % 100}/file-{i}.parquet") for i in range(20_000)]).encode()
