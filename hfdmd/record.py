@@ -34,13 +34,17 @@ def is_etag(value: str) -> bool:
 
 
 class FileSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
-    """What identifies a download: one file of one repo at one revision, and the folder it goes to."""
+    """What identifies a download: one file of one repo at one revision, and the folder it goes to.
+
+    `confined` is no part of that: whoever asked first may only have folders below `allowed_dirs`.
+    """
 
     repo_type: RepoType
     model_repo: str
     revision: str
     file_path: str
     local_dir: str | None = None
+    confined: bool = False
 
     @property
     def id(self) -> str:
@@ -54,11 +58,12 @@ class FileSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fal
             model_repo=self.model_repo,
             revision=self.revision,
             local_dir=self.local_dir,
+            confined=self.confined,
         )
 
 
 class RepoSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
-    """What identifies a repo download; globs are sorted and without doubles."""
+    """What identifies a repo download; globs are sorted and without doubles. `confined` as in `FileSpec`."""
 
     repo_type: RepoType
     model_repo: str
@@ -66,6 +71,7 @@ class RepoSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fal
     local_dir: str | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    confined: bool = False
 
     @property
     def id(self) -> str:
@@ -86,6 +92,7 @@ class RepoSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fal
             revision=self.revision,
             file_path=path,
             local_dir=self.local_dir,
+            confined=self.confined,
         )
 
 

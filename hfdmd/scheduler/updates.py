@@ -23,7 +23,7 @@ log = logging.getLogger("hfdmd.updates")
 
 def _place(repo: RepoRecord) -> RepoSpec:
     """Where its files come from and go to, whichever they are."""
-    return replace(repo.spec, include=(), exclude=())
+    return replace(repo.spec, include=(), exclude=(), confined=False)
 
 
 class Updates:
