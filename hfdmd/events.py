@@ -94,7 +94,7 @@ class Listener:
         return not self._waiting and not self.lagging
 
     async def wait(self) -> None:
-        """Return when there is something to take, or the listener lags."""
+        """Return when there is something to take, the listener lags, or was woken."""
         await self._wake.wait()
 
     def take(self) -> list[Event]:
@@ -105,8 +105,8 @@ class Listener:
         self._wake.clear()
         return events
 
-    def close(self) -> None:
-        """Wake whoever waits, for the last time."""
+    def wake(self) -> None:
+        """Let whoever waits look again, though there may be nothing to take."""
         self._wake.set()
 
 
@@ -145,4 +145,4 @@ class Events:
         """Wake all streams, so that each can say its `end`."""
         self.closing = True
         for listener in self._listeners:
-            listener.close()
+            listener.wake()

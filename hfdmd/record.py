@@ -34,13 +34,17 @@ def is_etag(value: str) -> bool:
 
 
 class FileSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
-    """What identifies a download: one file of one repo at one revision, and the folder it goes to."""
+    """What identifies a download: one file of one repo at one revision, and the folder it goes to.
+
+    `confined` is no part of that: whoever asked first may only have folders below `allowed_dirs`.
+    """
 
     repo_type: RepoType
     model_repo: str
     revision: str
     file_path: str
     local_dir: str | None = None
+    confined: bool = False
 
     @property
     def id(self) -> str:
@@ -54,11 +58,12 @@ class FileSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fal
             model_repo=self.model_repo,
             revision=self.revision,
             local_dir=self.local_dir,
+            confined=self.confined,
         )
 
 
 class RepoSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
-    """What identifies a repo download; globs are sorted and without doubles."""
+    """What identifies a repo download; globs are sorted and without doubles. `confined` as in `FileSpec`."""
 
     repo_type: RepoType
     model_repo: str
@@ -66,6 +71,7 @@ class RepoSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fal
     local_dir: str | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    confined: bool = False
 
     @property
     def id(self) -> str:
@@ -86,13 +92,15 @@ class RepoSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fal
             revision=self.revision,
             file_path=path,
             local_dir=self.local_dir,
+            confined=self.confined,
         )
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """What the Hub said a file is, pinned at the first resolve and checked by `hfdmd.hub` before it got here.
 
-    `etag` names the blob in the Hub's cache. `size_bytes` is None only when the Hub tells no length.
+    `etag` names the blob in the Hub's cache. `size_bytes` is None only when the Hub tells no length. `told_at` is when
+    the Hub told that the revision points at the commit, in seconds since the epoch; 0 where nobody remembers.
     """
 
     commit: str
@@ -100,6 +108,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False
     size_bytes: int | None
     digest: Digest | None
     xet_hash: str | None = None
+    told_at: float = 0.0
 
     def same_content(self, other: Source) -> bool:
         """Whether bytes fetched for one may be continued with bytes of the other."""
@@ -194,6 +203,7 @@ class RepoRecord(_Tracked, kw_only=True, rename="camel"):
     `moving`: an update found a newer commit, so the listing moves the files to it.
     `dropped`: paths of files that a person deleted out of it, for the listing to leave out until it is asked for again.
     `note`: what the listing left out, for whoever wonders later.
+    `told_at`: when the Hub told the commit, as in `Source`.
     """
 
     kind: Literal["repo"] = "repo"
@@ -205,6 +215,7 @@ class RepoRecord(_Tracked, kw_only=True, rename="camel"):
     dropped: set[str] = set()
     note: str | None = None
     commit: str | None = None
+    told_at: float = 0.0
     files_total: int | None = None
     files_done: int = 0
     files_failed: int = 0

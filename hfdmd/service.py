@@ -128,7 +128,7 @@ class _Daemon:
         events = Events()
         courtesy = Courtesy()
         policy = RedirectPolicy(places.hub_endpoint)
-        shelf = Shelf(places.cache_dir)
+        shelf = Shelf(places.cache_dir, lambda: self._config.values.allowed_dirs)
         store = Store(places.state_dir / "trackers")
         versions = Versions(places.state_dir / "version")
         try:

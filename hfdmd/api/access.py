@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from hfdmd.api.peer import Peer, peer_of
+from hfdmd.hub.folders import is_below
 from hfdmd.wire.errors import ForbiddenHost, ForbiddenOrigin, ForbiddenPath, Unauthorized
 
 log = logging.getLogger("hfdmd.access")
@@ -109,13 +110,14 @@ def load_token(file: Path) -> str:
     return token
 
 
+def is_confined(peer: Peer) -> bool:
+    """Whether the peer may only have folders below `allowed_dirs`: everybody but the daemon's own user."""
+    return not peer.is_unix or peer.uid != os.getuid()
+
+
 def check_local_dir(local_dir: str, peer: Peer, allowed_dirs: Iterable[str]) -> None:
     """Anywhere for the daemon's own user; for others below `allowed_dirs`, links resolved. Raises `ForbiddenPath`."""
-    if peer.is_unix and peer.uid == os.getuid():
+    if not is_confined(peer):
         return
-    real = os.path.realpath(local_dir)
-    for folder in allowed_dirs:
-        root = os.path.realpath(folder)
-        if real == root or real.startswith(root.rstrip("/") + "/"):
-            return
-    raise ForbiddenPath("localDir must lie below one of the daemon's allowed_dirs")
+    if not is_below(os.path.realpath(local_dir), allowed_dirs):
+        raise ForbiddenPath("localDir must lie below one of the daemon's allowed_dirs")

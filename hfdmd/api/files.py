@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import re
+
 from hfdmd.failure import Failure
 from hfdmd.hub.client import Entry
+from hfdmd.hub.urls import FIRST_PAGE
 from hfdmd.net.courtesy import MAX_WAIT_S
-from hfdmd.record import RepoSpec, is_commit
+from hfdmd.record import RepoSpec
 from hfdmd.scheduler.core import Scheduler
 from hfdmd.scheduler.threads import in_thread
 from hfdmd.wire import errors
 from hfdmd.wire.errors import ApiError, HubUnavailable, InvalidField
 from hfdmd.wire.types import Reason, RepoFile, RepoFiles
 
+_CURSOR = re.compile(r"(?P<commit>[0-9a-f]{40})\.(?P<skip>[0-9]{1,9})\.(?P<page>[0-9A-Za-z_-]+={0,2})")
+_QUERY = re.compile(r"[!-~]+")  # what a request's line may have
 _ERRORS: dict[Reason, type[ApiError]] = {
     Reason.REPO_NOT_FOUND: errors.RepoNotFound,
     Reason.REVISION_NOT_FOUND: errors.RevisionNotFound,
@@ -23,26 +29,31 @@ _ERRORS: dict[Reason, type[ApiError]] = {
 
 
 async def repo_files(scheduler: Scheduler, spec: RepoSpec, limit: int, cursor: str | None) -> RepoFiles:
-    """One page of a repo's files. The cursor names the commit, so that a page fits the one before it.
+    """One page of a repo's files.
 
-    Raises `ApiError` with the reason that a download of the repo would fail with.
+    The cursor names the commit, so that a page fits the one before it, and the Hub's page on which to go on, so that
+    those before it are not asked for again. Raises `ApiError` with the reason that a download of the repo would fail
+    with.
     """
-    commit, start = _position(cursor)
+    commit, skip, page = _position(cursor)
     entries: list[Entry] = []
-    seen = 0
+    next_cursor: str | None = None
+    number = 0  # of files on the Hub's page
     try:
         listing = await scheduler.hub.list_repo(spec, commit=commit)
-        async for page in listing.pages():
-            for entry in page:
-                if start <= seen <= start + limit:
-                    entries.append(entry)
-                seen += 1
-            if seen > start + limit:
+        async for some in listing.pages(page):
+            if listing.page != page:
+                page, skip, number = listing.page, 0, 0
+            wanted = some[max(0, skip - number) :]
+            room = limit - len(entries)
+            entries += wanted[:room]
+            if len(wanted) > room:
+                coded = base64.urlsafe_b64encode(page.encode()).decode()
+                next_cursor = f"{listing.commit}.{number + len(some) - len(wanted) + room}.{coded}"
                 break
+            number += len(some)
     except Failure as failure:
         raise _api_error(failure) from None
-    more = len(entries) > limit
-    entries = entries[:limit]
 
     def look() -> list[bool]:
         return [scheduler.shelf.cached(spec.file(entry.path), entry.source) for entry in entries]
@@ -60,17 +71,21 @@ async def repo_files(scheduler: Scheduler, spec: RepoSpec, limit: int, cursor: s
                 cached=here,
             )
         )
-    next_cursor = f"{listing.commit}.{start + limit}" if more else None
     return RepoFiles(commit=listing.commit, files=files, next_cursor=next_cursor)
 
 
-def _position(cursor: str | None) -> tuple[str | None, int]:
+def _position(cursor: str | None) -> tuple[str | None, int, str]:
+    """The commit, the files to skip, and the Hub's page that they are on. Raises `InvalidField`."""
     if cursor is None:
-        return None, 0
-    commit, _, start = cursor.partition(".")
-    if not is_commit(commit) or not start.isdecimal() or not start.isascii() or len(start) > 9:
+        return None, 0, FIRST_PAGE
+    found = _CURSOR.fullmatch(cursor)
+    try:
+        page = base64.urlsafe_b64decode(found["page"]).decode() if found else ""
+    except ValueError:
+        page = ""
+    if found is None or not _QUERY.fullmatch(page):
         raise InvalidField("cursor must be the nextCursor of the page before", field="cursor")
-    return commit, int(start)
+    return found["commit"], int(found["skip"]), page
 
 
 def _api_error(failure: Failure) -> ApiError:

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from hfdmd import __version__
 from hfdmd.api import decode, stream
-from hfdmd.api.access import PEER, check_local_dir
+from hfdmd.api.access import PEER, check_local_dir, is_confined
 from hfdmd.api.affected import affected_response
 from hfdmd.api.files import repo_files
 from hfdmd.api.metrics import Metrics
@@ -79,6 +79,7 @@ class Handlers:
                 revision=body.revision,
                 file_path=body.file_path,
                 local_dir=body.local_dir,
+                confined=is_confined(request[PEER]),
             )
             record, queued = await self._scheduler.requests.file(spec, ask)
         else:
@@ -89,6 +90,7 @@ class Handlers:
                 local_dir=body.local_dir,
                 include=_globs(body.include, "include"),
                 exclude=_globs(body.exclude, "exclude"),
+                confined=is_confined(request[PEER]),
             )
             await self._loaded()  # its files decide what asking again means
             record, queued = await self._scheduler.requests.repo(repo, ask)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Literal
+
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from hfdmd.events import Event
 from hfdmd.record import FileRecord, Record, RepoRecord
@@ -30,6 +34,8 @@ class Scope:
         self._history = history
         self._status = selector.status if isinstance(selector.status, Status) else None
         self._told: set[str] = set()
+        self.wake: Callable[[], None] = lambda: None
+        """For an event that is not wanted, but after which the stream may be over."""
 
     def begin(self) -> list[Record]:
         """The records that the stream begins with; from now on `wants` is to hear of every change."""
@@ -120,16 +126,11 @@ class RepoScope(Scope):
 
     def __init__(self, scheduler: Scheduler, selector: Selector) -> None:
         super().__init__(scheduler, selector)
+        self._any_status = replace(selector, status=UNSET)
         self._moving: set[str] = set()
 
     def begin(self) -> list[Record]:
-        any_status = Selector(
-            model_repo=self._selector.model_repo,
-            revision=self._selector.revision,
-            repo_type=self._selector.repo_type,
-            local_dir=self._selector.local_dir,
-        )
-        for record in self.scheduler.index.match(any_status):
+        for record in self.scheduler.index.match(self._any_status):
             if record.state in _MOVES_BY_ITSELF:
                 self._moving.add(record.id)
         return super().begin()
@@ -148,10 +149,15 @@ class RepoScope(Scope):
             self._moving.add(state.id)
         else:
             self._moving.discard(state.id)
-        return self._status is None or self._has_or_had_status(state)
+        if self._status is None or self._has_or_had_status(state):
+            return True
+        if not self._moving:
+            self.wake()
+        return False
 
     def over(self) -> EndReason | None:
-        return None if self._moving else "idle"
+        may_move = self._moving or self.scheduler.updates.any_under_way(self._any_status)
+        return None if may_move else "idle"
 
     def _is_meant(self, state: Download | RepoDownload) -> bool:
         if state.model_repo != self._selector.model_repo:

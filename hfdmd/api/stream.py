@@ -72,6 +72,7 @@ async def serve(request: web.Request, scope: Scope) -> web.StreamResponse:
     """
     events = scope.scheduler.events
     listener = events.subscribe(scope.wants)
+    scope.wake = listener.wake
     stream = Stream()
     try:
         records = scope.begin()

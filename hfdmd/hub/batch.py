@@ -28,11 +28,11 @@ def by_folder(items: Sequence[I], handle: Callable[[list[I]], Sequence[T]]) -> l
 
     Results are in the order of the items. What stops a whole group is each of its items' failure.
     """
-    groups: dict[str, list[int]] = {}
+    groups: dict[tuple[str, bool], list[int]] = {}
     for index, item in enumerate(items):
         spec: FileSpec = item[0]
         where = spec.local_dir or f"{spec.repo_type.value} {spec.model_repo}"
-        groups.setdefault(where, []).append(index)
+        groups.setdefault((where, spec.confined), []).append(index)
     results: dict[int, T | Failure] = {}
     for indices in groups.values():
         group = [items[index] for index in indices]

@@ -126,7 +126,7 @@ class Cache:
                 repo.point(spec, source, previous)
             else:
                 repo.move_in(name, spec, source, previous)
-            repo.set_ref(spec.revision, source.commit)
+            repo.set_ref(spec.revision, source)
             repo.inside.sync()
             placed = repo.placed(spec, source)
             self._expected.get(repo.path.name, set()).discard(name)
@@ -260,7 +260,7 @@ def _enter(repo: RepoFolder, spec: FileSpec, source: Source, previous: Placed | 
     """Pointer and ref for a blob that is in place."""
     if os.path.lexists(repo.path / "blobs" / source.etag):
         repo.point(spec, source, previous)
-    repo.set_ref(spec.revision, source.commit)
+    repo.set_ref(spec.revision, source)
     return repo.placed(spec, source)
 
 
@@ -274,7 +274,7 @@ def _enter_found(repo: RepoFolder, spec: FileSpec, source: Source, previous: Pla
 
 def _move_in(repo: RepoFolder, name: str, spec: FileSpec, source: Source, previous: Placed | None) -> Placed:
     repo.move_in(name, spec, source, previous)
-    repo.set_ref(spec.revision, source.commit)
+    repo.set_ref(spec.revision, source)
     return repo.placed(spec, source)
 
 

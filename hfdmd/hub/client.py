@@ -54,13 +54,13 @@ class Hub:
         self._auth: dict[str, str] = {}
         self._auth_read_at = -math.inf
 
-    async def resolve(self, spec: FileSpec, *, commit: str | None = None) -> tuple[Source, Target]:
-        """What the file is at `commit`, or where its revision points now; and where its bytes are.
+    async def resolve(self, spec: FileSpec) -> tuple[Source, Target]:
+        """What the file is where its revision points now, and where its bytes are.
 
         One request as a rule; one more where the headers carry no usable digest or size. Raises `Failure`.
         """
-        head, told, asked = await self._head(spec, commit)
-        source = await self._complete(spec, told, asked)
+        head, told, asked = await self._head(spec, None)
+        source = await self._complete(spec, told, asked, told_at=time.time())
         return source, self._target(head)
 
     async def locate(self, spec: FileSpec, source: Source) -> Target:
@@ -83,9 +83,15 @@ class Hub:
             self._auth_read_at = now
         return self._auth
 
-    async def list_repo(self, spec: RepoSpec, *, commit: str | None = None) -> Listing:
-        """All files of `commit`, or of what the revision points at now (one more request). Globs are not applied."""
-        return Listing(self._line, spec, commit or await self.head_commit(spec))
+    async def list_repo(self, spec: RepoSpec, *, commit: str | None = None, told_at: float = 0.0) -> Listing:
+        """All files of `commit`, told at `told_at`, or of what the revision points at now (one more request).
+
+        Globs are not applied.
+        """
+        if commit is None:
+            commit = await self.head_commit(spec)
+            told_at = time.time()
+        return Listing(self._line, spec, commit, told_at)
 
     async def head_commit(self, spec: RepoSpec) -> str:
         """What the revision points at now; no request when it is a commit already. Raises `Failure`."""
@@ -110,7 +116,7 @@ class Hub:
         head = await self._line.head(urls.file_url(self.endpoint, spec, revision), asked)
         return head, read_metadata(head, asked), asked
 
-    async def _complete(self, spec: FileSpec, told: Metadata, asked: Asked) -> Source:
+    async def _complete(self, spec: FileSpec, told: Metadata, asked: Asked, *, told_at: float) -> Source:
         """The source, with what the headers left out looked up in the listing."""
         etag, size_bytes, digest = told.etag, told.size_bytes, told.digest
         if digest is None or size_bytes is None:
@@ -132,7 +138,14 @@ class Hub:
             )
         if etag is None:
             etag = "unverified-" + hashlib.sha256(f"{told.commit}/{spec.file_path}".encode()).hexdigest()
-        return Source(commit=told.commit, etag=etag, size_bytes=size_bytes, digest=digest, xet_hash=told.xet_hash)
+        return Source(
+            commit=told.commit,
+            etag=etag,
+            size_bytes=size_bytes,
+            digest=digest,
+            xet_hash=told.xet_hash,
+            told_at=told_at,
+        )
 
     async def _look_up(self, spec: FileSpec, commit: str, asked: Asked) -> Entry | None:
         """What the listing says of the file: asked for by path, or from the whole list where a mirror has only that."""

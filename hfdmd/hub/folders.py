@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -32,6 +34,12 @@ def make_folders(path: Path) -> None:
             os.close(fd)
 
 
+def is_below(path: str, folders: Iterable[str]) -> bool:
+    """Whether `path`, which has no links in it, is one of the folders or below one; their links are followed."""
+    roots = (os.path.realpath(folder).rstrip("/") for folder in folders)
+    return any(f"{path}/".startswith(f"{root}/") for root in roots)
+
+
 class Folders:
     """Open descriptors of folders below `root`, and which of them have changed and want a sync.
 
@@ -52,6 +60,12 @@ class Folders:
         for fd in self._fds.values():
             os.close(fd)
         self._fds.clear()
+
+    def real_path(self) -> str:
+        """Where the root that is open really is, whatever became of the path that led there. Raises OSError."""
+        if sys.platform == "darwin":
+            return os.fsdecode(fcntl.fcntl(self._fds[()], fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0"))
+        return os.readlink(f"/proc/self/fd/{self._fds[()]}")
 
     def open(self, parts: Sequence[str], *, make: bool = False) -> int:
         """The folder's descriptor, which stays ours and good for the next few calls at least."""

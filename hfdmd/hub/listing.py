@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -18,6 +19,7 @@ from hfdmd.wire.types import Reason
 MAX_ENTRIES = 2_000_000
 """More than this is no repo but an attack on our memory."""
 
+_LEAST_OF_A_PAGE = 1000  # what a page counts for, however empty, so that a list has an end
 MAX_REFUSED_KEPT = 1000
 _SLICE = 500  # entries checked before others get their turn
 
@@ -54,8 +56,11 @@ _NODES = msgspec.json.Decoder(list[_Node])
 class Listing:
     """All files of one commit. Read `pages()` once; what was refused is known when it has ended."""
 
-    def __init__(self, line: Line, spec: RepoSpec, commit: str) -> None:
+    def __init__(self, line: Line, spec: RepoSpec, commit: str, told_at: float = 0.0) -> None:
         self.commit = commit
+        self.told_at = told_at
+        self.page = urls.FIRST_PAGE
+        """The Hub's page that the entries given last are on, by the query that gets it."""
         self.refused: list[tuple[str, str]] = []
         """Paths that are not to be had, and why; at most the first 1000 of `refused_total`."""
         self.refused_total = 0
@@ -63,22 +68,18 @@ class Listing:
         self._line = line
         self._spec = spec
 
-    @property
-    def clashes(self) -> list[tuple[str, str]]:
-        """Pairs of paths that a file system which ignores case cannot keep apart."""
-        return self._guard.clashes
-
-    async def pages(self) -> AsyncIterator[list[Entry]]:
-        """The files, a page at a time and in the Hub's order. Raises `Failure`."""
+    async def pages(self, first: str = urls.FIRST_PAGE) -> AsyncIterator[list[Entry]]:
+        """The files, some at a time and in the Hub's order, from the page `first` on (a `page`). Raises `Failure`."""
         asked = Asked(self._line.endpoint, self._spec, self.commit, pinned=self._spec.revision != self.commit)
-        url: str | None = urls.tree_url(self._line.endpoint, self._spec, self.commit)
+        url: str | None = urls.tree_url(self._line.endpoint, self._spec, self.commit, first)
         seen: set[str] = set()
         total = 0
         while url is not None:
             seen.add(url)
+            self.page = urlsplit(url).query
             body, links = await self._line.body("GET", url, asked)
             nodes = _decoded(body, asked)
-            total += len(nodes)
+            total += max(len(nodes), _LEAST_OF_A_PAGE)
             if total > MAX_ENTRIES:
                 raise Failure(Reason.INTERNAL, f"{asked.at} has more than {MAX_ENTRIES} files and folders.")
             url = urls.next_page(self._line.endpoint, url, links["next"]) if "next" in links else None
@@ -99,7 +100,7 @@ class Listing:
                 return None
             path = node.path
             problem = self._guard.problem(path)
-            entry = entry_of(node, self.commit) if problem is None else problem
+            entry = entry_of(node, self.commit, self.told_at) if problem is None else problem
         except (msgspec.DecodeError, UnicodeDecodeError):
             entry = "is not described as the Hub does"
         if isinstance(entry, Entry):
@@ -110,7 +111,7 @@ class Listing:
         return None
 
 
-def entry_of(node: _Node, commit: str) -> Entry | str:
+def entry_of(node: _Node, commit: str, told_at: float = 0.0) -> Entry | str:
     """The file that a tree entry describes, or what is wrong with its hashes or size."""
     etag, size_bytes = (node.oid, node.size) if node.lfs is None else (node.lfs.oid, node.lfs.size)
     if not names.is_sha1(node.oid):
@@ -120,7 +121,14 @@ def entry_of(node: _Node, commit: str) -> Entry | str:
     if not 0 <= size_bytes <= names.MAX_SIZE_BYTES:
         return "has no size"
     xet_hash = node.xet_hash if node.xet_hash is not None and names.is_sha256(node.xet_hash) else None
-    source = Source(commit=commit, etag=etag, size_bytes=size_bytes, digest=names.digest_of(etag), xet_hash=xet_hash)
+    source = Source(
+        commit=commit,
+        etag=etag,
+        size_bytes=size_bytes,
+        digest=names.digest_of(etag),
+        xet_hash=xet_hash,
+        told_at=told_at,
+    )
     return Entry(node.path, source, node.oid)
 
 

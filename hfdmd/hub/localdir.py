@@ -13,15 +13,15 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from hfdmd.durable import sync_file
 from hfdmd.failure import Failure
 from hfdmd.hub import durable, layout
 from hfdmd.hub.content import Placed, has_content, never
-from hfdmd.hub.folders import Folders, make_folders
-from hfdmd.record import FileSpec, Source
+from hfdmd.hub.folders import Folders, is_below, make_folders
+from hfdmd.record import FileSpec, RepoSpec, Source
 from hfdmd.wire.types import Reason
 
 _log = logging.getLogger(__name__)
@@ -237,20 +237,33 @@ class LocalDir:
 class LocalDirs:
     """Opens local folders; changes to one are made one after the other, reading goes on meanwhile."""
 
-    def __init__(self) -> None:
+    def __init__(self, allowed: Callable[[], Iterable[str]]) -> None:
+        self._allowed = allowed
         self._guard = threading.Lock()
         self._busy: dict[str, threading.RLock] = {}
 
     @contextlib.contextmanager
-    def open(self, local_dir: str, *, make: bool = True) -> Iterator[LocalDir]:
-        """The folder, made with its books if need be. Raises OSError."""
+    def open(self, spec: FileSpec | RepoSpec, *, make: bool = True) -> Iterator[LocalDir]:
+        """The folder, made with its books if need be. Raises OSError, and `Failure` (path_taken) for where it leads.
+
+        Whoever asked may have swapped it for a link since: what counts is the folder that is open in the end.
+        """
+        local_dir = spec.local_dir or ""
         root = Path(local_dir)
         with self._guard:
             busy = self._busy.setdefault(local_dir, threading.RLock())
         if make:
+            if spec.confined:
+                self._check(local_dir, os.path.realpath(local_dir))
             make_folders(root)
         with Folders(root) as inside:
+            if spec.confined:
+                self._check(local_dir, inside.real_path())
             folder = LocalDir(root, inside, busy)
             if make:
                 folder.start_books()
             yield folder
+
+    def _check(self, local_dir: str, real_path: str) -> None:
+        if not is_below(real_path, self._allowed()):
+            raise Failure(Reason.PATH_TAKEN, f"{local_dir} leads out of the daemon's allowed_dirs.")

@@ -7,6 +7,7 @@ the same lock, at a twentieth of the cost, which counts for thousands of small f
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from filelock import SoftFileLock, Timeout
 
+_FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 _MODE = 0o664  # less the umask: a cache that only the daemon may write has no lock files that others may
 _HELD_BY_OTHERS = (errno.EAGAIN, errno.EACCES)
 _NO_FLOCK = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
@@ -36,12 +38,7 @@ class Lock:
 
 def take(path: Path) -> Lock | None:
     """The lock at `path` without waiting; None when somebody else holds it. Raises OSError."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    try:
-        descriptor = os.open(path, flags, _MODE)
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, flags, _MODE)
+    descriptor, is_new = _open(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -50,6 +47,8 @@ def take(path: Path) -> Lock | None:
             return None
         if error.errno not in _NO_FLOCK:
             raise
+        if is_new:
+            os.unlink(path)  # a soft lock is held by whoever made its file
         return _soft(path)
     return Lock(descriptor)
 
@@ -57,6 +56,18 @@ def take(path: Path) -> Lock | None:
 def name_fits(path: Path) -> bool:
     """Whether the file system takes the lock's name; the client cannot lock such a file either."""
     return len(os.fsencode(path.name)) <= 255
+
+
+def _open(path: Path) -> tuple[int, bool]:
+    """The lock file's descriptor, and whether the file was made for it. Raises OSError."""
+    while True:
+        try:
+            return os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, _MODE), True
+        except FileExistsError:
+            with contextlib.suppress(FileNotFoundError):  # soft locks go when they are let go
+                return os.open(path, _FLAGS), False
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _soft(path: Path) -> Lock | None:

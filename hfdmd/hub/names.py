@@ -7,7 +7,6 @@ Rules of paths: `hfdmd.wire.validate.path_problem` and Windows drives in any par
 from __future__ import annotations
 
 import re
-import unicodedata
 
 from hfdmd.record import Digest, is_commit
 from hfdmd.wire import validate
@@ -65,7 +64,7 @@ def normal_etag(value: str | None) -> str | None:
 
 
 class PathGuard:
-    """Checks a repo's paths one by one against each other: doubles, files that are folders too, clashes of case.
+    """Checks a repo's paths one by one against each other: doubles, and files that are folders too.
 
     Holds one set of the paths and one of the folders; both share the strings of whoever keeps the listing.
     """
@@ -73,9 +72,6 @@ class PathGuard:
     def __init__(self) -> None:
         self._files: set[str] = set()
         self._folders: set[str] = set()
-        self._folded: dict[str, str] = {}
-        self.clashes: list[tuple[str, str]] = []
-        """Pairs of paths that are one on a file system that ignores case or Unicode forms."""
 
     def problem(self, path: str) -> str | None:
         """Why `path` is refused; None when it is good, and from now on known."""
@@ -97,17 +93,9 @@ class PathGuard:
             end = folder.rfind("/")
         self._files.add(path)
         self._folders.update(folders)
-        self._note_clash(path)
         return None
 
     def forget(self) -> None:
         """Let go of the paths, when there are no more to come."""
         self._files.clear()
         self._folders.clear()
-        self._folded.clear()
-
-    def _note_clash(self, path: str) -> None:
-        folded = path.lower() if path.isascii() else unicodedata.normalize("NFC", path).casefold()
-        other = self._folded.setdefault(folded if folded != path else path, path)
-        if other is not path:
-            self.clashes.append((other, path))

@@ -16,7 +16,7 @@ from hfdmd.hub.content import Placed, never
 from hfdmd.hub.listing import Entry
 from hfdmd.hub.localdir import LocalDir, LocalDirs
 from hfdmd.hub.locks import Lock
-from hfdmd.hub.trees import read_tree, write_tree
+from hfdmd.hub.trees import write_tree
 from hfdmd.record import FileSpec, RepoSpec, Source
 from hfdmd.wire.types import Reason
 
@@ -26,11 +26,14 @@ _log = logging.getLogger(__name__)
 
 
 class Shelf:
-    """Thread-safe. Methods raise `Failure` for expected trouble (disk_full, disk_error, path_taken, restarted)."""
+    """Thread-safe. Methods raise `Failure` for expected trouble (disk_full, disk_error, path_taken, restarted).
 
-    def __init__(self, cache_dir: Path) -> None:
+    `allowed_dirs` is asked where the local folders of confined requests may be.
+    """
+
+    def __init__(self, cache_dir: Path, allowed_dirs: Callable[[], Iterable[str]] = tuple) -> None:
         self._cache = Cache(Path(os.path.abspath(cache_dir)))
-        self._local = LocalDirs()
+        self._local = LocalDirs(allowed_dirs)
 
     def prepare(self) -> None:
         """The cache folder with its CACHEDIR.TAG. Raises OSError when it cannot be written."""
@@ -51,7 +54,7 @@ class Shelf:
             with durable.disk_trouble(str(self._cache.repo_path(spec))):
                 return self._cache.part_path(spec)
         layout.check_local(spec)
-        with durable.disk_trouble(spec.local_dir), self._local.open(spec.local_dir) as folder:
+        with durable.disk_trouble(spec.local_dir), self._local.open(spec) as folder:
             folder.books()
             folder.inside.sync()
         return _local_part(spec)
@@ -71,7 +74,7 @@ class Shelf:
                 return self._cache.place(spec, source, part, previous)
             layout.check_source(source)
             layout.check_local(spec)
-            with self._local.open(spec.local_dir) as folder:
+            with self._local.open(spec) as folder:
                 books = folder.books()
                 check_part(books, part.name, source)
                 os.chmod(part.name, durable.natural_mode(books), dir_fd=books)
@@ -94,7 +97,7 @@ class Shelf:
         try:
             if not twin.is_stat(os.fstat(fd)):
                 return None
-            with durable.disk_trouble(spec.local_dir), self._local.open(spec.local_dir) as folder:
+            with durable.disk_trouble(spec.local_dir), self._local.open(spec) as folder:
                 name = folder.copy_new(fd, spec, source, stopped)
                 if name is None:
                     return None
@@ -116,7 +119,7 @@ class Shelf:
             return Lock(None)
         with durable.disk_trouble(str(path)):
             if spec.local_dir is not None:
-                with self._local.open(spec.local_dir) as folder:
+                with self._local.open(spec) as folder:
                     folder.books(layout.file_parts(spec.file_path)[:-1])
             try:
                 return locks.take(path)
@@ -155,7 +158,7 @@ class Shelf:
             with durable.disk_trouble(str(self._cache.repo_path(spec))):
                 self._cache.discard_part(spec)
         elif Path(spec.local_dir).is_dir():
-            with durable.disk_trouble(spec.local_dir), self._local.open(spec.local_dir, make=False) as folder:
+            with durable.disk_trouble(spec.local_dir), self._local.open(spec, make=False) as folder:
                 folder.discard(spec)
 
     def discard_leftovers(self, specs: Iterable[FileSpec]) -> None:
@@ -169,15 +172,9 @@ class Shelf:
             if any(os.path.lexists(path) for path in (part, part.with_name(layout.new_name(spec.id)), book)):
                 with (
                     durable.disk_trouble(str(part.parent)),
-                    self._local.open(spec.local_dir or "", make=False) as folder,
+                    self._local.open(spec, make=False) as folder,
                 ):
                     folder.discard(spec)
-
-    def read_tree(self, spec: RepoSpec, commit: str) -> list[Entry] | None:
-        """The list of all files of a commit, when the Hub's client or `write_tree` left it here; None when not."""
-        if spec.local_dir is None:
-            return read_tree(self._cache.repo_path(spec), commit)
-        return read_tree(Path(spec.local_dir, *layout.BOOKS), commit)
 
     def write_tree(self, spec: RepoSpec, commit: str, entries: Iterable[Entry]) -> None:
         """The list of all files of a commit, for the Hub's client. To be written before the files."""
@@ -185,7 +182,7 @@ class Shelf:
             with durable.disk_trouble(str(self._cache.repo_path(spec))), self._cache.open_repo(spec) as repo:
                 write_tree(repo.inside, (), commit, entries)
         else:
-            with durable.disk_trouble(spec.local_dir), self._local.open(spec.local_dir) as folder:
+            with durable.disk_trouble(spec.local_dir), self._local.open(spec) as folder:
                 write_tree(folder.inside, layout.BOOKS, commit, entries)
 
     def orphan_parts(self, known: Collection[Path]) -> list[Path]:
@@ -211,7 +208,7 @@ class Shelf:
             return self._cache.remove(group)
         if not Path(local_dir).is_dir():
             return [False] * len(group)
-        with self._local.open(local_dir, make=False) as folder:
+        with self._local.open(group[0][0], make=False) as folder:
             removed = [attempt(partial(folder.remove, spec, placed), spec) for spec, _, placed in group]
             folder.inside.sync()
         return removed
@@ -222,7 +219,7 @@ class Shelf:
             return self._cache.adopt(group, stopped)
         if not Path(local_dir).is_dir() and not any(self._cache.has_blob(spec, source) for spec, source, _ in group):
             return [None] * len(group)
-        with self._local.open(local_dir) as folder:
+        with self._local.open(group[0][0]) as folder:
             found = [
                 attempt(partial(self._find_local, folder, spec, source, previous, stopped), spec)
                 for spec, source, previous in group
@@ -257,7 +254,7 @@ class Shelf:
         local_dir = group[0][0].local_dir
         if local_dir is None:
             return self._cache.place_small(group)
-        with self._local.open(local_dir) as folder:
+        with self._local.open(group[0][0]) as folder:
             written = [attempt(partial(_write_local, folder, *item[:3]), item[0]) for item in group]
             durable.sync_files(folder.books(), [name for name in written if isinstance(name, str)])
             results = [

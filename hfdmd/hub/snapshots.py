@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import stat
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -125,19 +126,26 @@ class RepoFolder:
             os.close(content)
         self.inside.note_change(folder)
 
-    def set_ref(self, revision: str, commit: str) -> None:
-        """Let the revision point at the commit, as soon as the commit's snapshot folder is there. Raises OSError."""
+    def set_ref(self, revision: str, source: Source) -> None:
+        """Let the revision point at the commit, as soon as the commit's snapshot folder is there. Raises OSError.
+
+        A ref that the Hub told later stays. Its file's time says when that was: apps write a ref once they are told,
+        and what is written here bears the time at which the Hub told it.
+        """
         if is_commit(revision):
             return
         *above, name = layout.ref_parts(revision)
         folder = ("refs", *above)
         parent = self.inside.open(folder, make=True)
-        if _read_small(parent, name) == commit.encode():
+        told_ns = round(source.told_at * 1e9)
+        commit, since_ns = _read_ref(parent, name)
+        if commit == source.commit or told_ns < since_ns <= time.time_ns():
             return
         with self._temporary() as temporary:
             fd = os.open(temporary, _NEW, 0o666, dir_fd=self.blobs())
             try:
-                durable.write_all(fd, commit.encode())
+                durable.write_all(fd, source.commit.encode())
+                os.utime(fd, ns=(told_ns, told_ns))
                 os.fsync(fd)
             finally:
                 os.close(fd)
@@ -217,7 +225,7 @@ class RepoFolder:
             above = ("refs", *Path(top).relative_to(self.path / "refs").parts)
             for name in files:
                 parent = self.inside.open(above)
-                if _read_small(parent, name) == commit.encode():
+                if _read_ref(parent, name)[0] == commit:
                     os.unlink(name, dir_fd=parent)
                     self.inside.note_change(above)
             self.inside.tidy(above, keep=1)
@@ -289,14 +297,15 @@ class RepoFolder:
             durable.unlink_quietly(name, self.blobs())
 
 
-def _read_small(parent: int, name: str) -> bytes | None:
-    """A ref's content, or None when there is none."""
+def _read_ref(parent: int, name: str) -> tuple[str | None, int]:
+    """The commit that a ref points at and the file's time in nanoseconds; None and 0 when it points at none."""
     try:
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=parent)
     except FileNotFoundError:
-        return None
+        return None, 0
     try:
-        return os.read(fd, 4096)
+        commit = os.read(fd, 4096).decode("ascii", "replace")
+        return (commit, os.fstat(fd).st_mtime_ns) if is_commit(commit) else (None, 0)
     finally:
         os.close(fd)
 

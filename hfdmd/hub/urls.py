@@ -37,9 +37,12 @@ def revision_url(endpoint: str, spec: RepoSpec) -> str:
     return f"{_api(endpoint, spec)}/revision/{quote(spec.revision, safe='')}?expand=sha"
 
 
-def tree_url(endpoint: str, spec: RepoSpec, commit: str) -> str:
-    """The first page of all files of a commit."""
-    return f"{_api(endpoint, spec)}/tree/{commit}?recursive=true&expand=false"
+FIRST_PAGE = "recursive=true&expand=false"
+
+
+def tree_url(endpoint: str, spec: RepoSpec, commit: str, query: str = FIRST_PAGE) -> str:
+    """A page of all files of a commit; which one, the query says."""
+    return f"{_api(endpoint, spec)}/tree/{commit}?{query}"
 
 
 def paths_info_url(endpoint: str, spec: RepoSpec, commit: str) -> str:

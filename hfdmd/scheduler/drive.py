@@ -101,14 +101,13 @@ class Drive:
             hold = Hold(record.spec, source, scheduler.reports.previous(record))
             try:
                 placed = await scheduler.shelving.prepare(hold)
-                found = placed is not None
                 if placed is None:
                     placed = await scheduler.twins.copy(hold)
+                has_part = placed is not None and bool(record.synced)
                 if placed is None:
                     placed = await self._fetch(source, target, hold)
             finally:
                 hold.release()
-            has_part = found and bool(record.synced)
             await scheduler.reports.finish(record, placed)
             if has_part:  # the content came by another way
                 await scheduler.shelving.discard(record.spec, source)

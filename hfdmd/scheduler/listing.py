@@ -73,8 +73,8 @@ class RepoListing:
 
     async def _list(self) -> None:
         repo, scheduler = self.repo, self.scheduler
-        listing = await scheduler.hub.list_repo(repo.spec, commit=repo.commit)
-        repo.commit = listing.commit
+        listing = await scheduler.hub.list_repo(repo.spec, commit=repo.commit, told_at=repo.told_at)
+        repo.commit, repo.told_at = listing.commit, listing.told_at
         scheduler.store.put(repo)
         entries: list[Entry] = []
         wanted: list[Entry] = []
@@ -126,7 +126,7 @@ class RepoListing:
         if record is not None:
             await self._join(record, entry)
             return key
-        created = rfc3339(now + number * 1e-6)
+        created = rfc3339(now + number * 2e-6)  # 1e-6 now and then rounds to the same time
         record = FileRecord(
             id=key,
             spec=spec,

@@ -69,6 +69,8 @@ class Loading:
                 record.version = scheduler.next_version()  # byte progress was shown with versions that no tracker has
             record.version = max(record.version, scheduler.versions.floor)
             scheduler.take_in(record)
+            if isinstance(record, FileRecord) and record.state is Status.DONE:
+                scheduler.twins.note(record)
 
     def _revive(self, record: FileRecord) -> None:
         if record.state is Status.DOWNLOADING:

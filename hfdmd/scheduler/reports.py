@@ -76,13 +76,7 @@ class Reports:
         source = record.source
         if source is None:
             raise RuntimeError("measured before it was resolved")
-        record.source = Source(
-            commit=source.commit,
-            etag=source.etag,
-            size_bytes=size_bytes,
-            digest=source.digest,
-            xet_hash=source.xet_hash,
-        )
+        record.source = msgspec.structs.replace(source, size_bytes=size_bytes)
         self._scheduler.index.update(record)
         return record.source
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Twins:
-    """Remembers, for as long as the daemon runs, which download brought a content into a folder."""
+    """Remembers which download brought a content into a folder."""
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler

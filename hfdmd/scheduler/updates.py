@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,8 @@ from msgspec.structs import replace
 from hfdmd.failure import Failure
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, Record, RepoRecord, RepoSpec, Source, is_commit
-from hfdmd.wire.types import Status
+from hfdmd.scheduler.index import matches
+from hfdmd.wire.types import Selector, Status
 
 if TYPE_CHECKING:
     from hfdmd.scheduler.core import Scheduler
@@ -21,7 +23,7 @@ log = logging.getLogger("hfdmd.updates")
 
 def _place(repo: RepoRecord) -> RepoSpec:
     """Where its files come from and go to, whichever they are."""
-    return replace(repo.spec, include=(), exclude=())
+    return replace(repo.spec, include=(), exclude=(), confined=False)
 
 
 class Updates:
@@ -43,6 +45,11 @@ class Updates:
     def is_under_way(self, key: str) -> bool:
         """Whether the Hub is being asked for this download, so that it may move though it is done."""
         return key in self._under_way
+
+    def any_under_way(self, selector: Selector) -> bool:
+        """Whether that is so for any of these."""
+        asked = (self._scheduler.index.get(key) for key in self._under_way)
+        return any(record is not None and matches(record, selector) for record in asked)
 
     async def _look(self, record: Record) -> None:
         try:
@@ -69,7 +76,11 @@ class Updates:
         """Let the download be of `source` from now on. Only while no action is under way (`Actions.alone`)."""
         scheduler = self._scheduler
         old = record.source
-        if old is None or source == old or scheduler.index.files.get(record.id) is not record:
+        if (
+            old is None
+            or (source.commit == old.commit and old.same_content(source))
+            or scheduler.index.files.get(record.id) is not record
+        ):
             return
         await scheduler.admission.stop([record])
         try:
@@ -100,9 +111,9 @@ class Updates:
         except Failure as failure:
             log.warning("no update of %s: %s", repo.spec.model_repo, failure.detail)
             return
-        await scheduler.actions.alone(self._move_repo(repo, commit))
+        await scheduler.actions.alone(self._move_repo(repo, commit, time.time()))
 
-    async def _move_repo(self, repo: RepoRecord, commit: str) -> None:
+    async def _move_repo(self, repo: RepoRecord, commit: str, told_at: float) -> None:
         scheduler = self._scheduler
         if commit == repo.commit or scheduler.index.repos.get(repo.id) is not repo or not repo.listed:
             return
@@ -114,7 +125,7 @@ class Updates:
             for record in running:
                 if record.state is Status.DOWNLOADING:
                     scheduler.change(record, Stimulus.WAIT, detail=f"moves to commit {commit[:12]}")
-            repo.commit = commit
+            repo.commit, repo.told_at = commit, told_at
             repo.path = None
             scheduler.derive(repo, Status.QUEUED, detail=f"moves to commit {commit[:12]}")
         finally:
@@ -132,7 +143,7 @@ class Updates:
                 continue
             shared = any(repo.id in child.repo_ids for child in scheduler.index.children(other))
             if shared and other.state is not Status.CANCELLED and repo.commit is not None:
-                await scheduler.actions.alone(self._move_repo(other, repo.commit))
+                await scheduler.actions.alone(self._move_repo(other, repo.commit, repo.told_at))
 
     async def commit_is_gone(self, record: FileRecord, commit: str) -> None:
         """The Hub no longer serves the commit: let the repo downloads that are of it list anew."""

@@ -14,6 +14,7 @@ import pytest
 
 from hfdmd.wire.routes import ROUTES
 from tests.api.daemon import Daemon, until
+from tests.hub import HubServer
 
 EVERYWHERE = [
     *sorted({(route.method, route.path) for route in ROUTES}),
@@ -280,6 +281,43 @@ def test_a_link_inside_an_allowed_folder_leads_nowhere(make_daemon: Callable[...
     view = daemon.call("POST", "/api/download", body, tcp=True, token=daemon.token).json
     assert daemon.until_status(view["id"], "failed")["reason"] in ("path_taken", "disk_error")
     assert list(other.iterdir()) == []
+
+
+@pytest.mark.parametrize("file", ["config.json", None])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_folder_that_becomes_a_link_out_of_the_allowed_ones(
+    make_daemon: Callable[..., Daemon], hub: HubServer, file: str | None, restarted: bool
+) -> None:
+    """The folder itself swapped for a symlink while the download waits."""
+    daemon = make_daemon(tcp=True)
+    allowed, other = daemon.folder / "allowed", daemon.folder / "other"
+    for folder in (allowed / "deep", other):
+        folder.mkdir(parents=True)
+    daemon.env["HFDMD_ALLOWED_DIRS"] = str(allowed)
+    daemon.start()
+    hub.freeze()
+    body = {"modelRepo": "own/small", **({} if file is None else {"filePath": file})}
+    views = []
+    for name in ("late", "inner", "plain"):
+        asked = {**body, "localDir": str(allowed / name)}
+        views.append(daemon.call("POST", "/api/download", asked, tcp=True, token=daemon.token).json)
+    if restarted:
+        daemon.stop()
+    (allowed / "late").symlink_to(other)
+    (allowed / "inner").symlink_to(allowed / "deep")
+    if restarted:
+        daemon.start()
+    hub.thaw()
+    late, inner, plain = views
+    failed = daemon.until_status(late["id"], "failed")
+    assert failed["reason"] == "path_taken"
+    assert "allowed_dirs" in failed["detail"]
+    assert list(other.iterdir()) == []
+    for view in (inner, plain):
+        assert daemon.until_status(view["id"], "done")["localDir"] == view["localDir"]
+    assert (allowed / "deep" / "config.json").read_bytes() == b"{}"
+    again = {**body, "localDir": str(allowed / "late"), "retry": True}
+    assert daemon.call("POST", "/api/download", again, tcp=True, token=daemon.token).code == "forbidden_path"
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")

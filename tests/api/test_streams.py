@@ -116,6 +116,42 @@ def test_an_update_that_finds_something_newer_is_heard_of_to_its_end(
     assert (last["status"], last["commit"]) == ("done", commit)
 
 
+@pytest.mark.parametrize("file", ["b.txt", None])
+@pytest.mark.parametrize("newer", [False, True])
+@pytest.mark.parametrize("status", [{}, {"status": "failed"}])
+def test_a_repos_stream_waits_for_an_update_of_it(
+    daemon: Daemon, hub: HubServer, file: str | None, newer: bool, status: dict[str, str]
+) -> None:
+    done = daemon.until_status(daemon.ask("own/small", file)["id"], "done")
+    commit = hub.commit("own/small", {"b.txt": b"newer"}) if newer else done["commit"]
+    hub.freeze()
+    daemon.ask("own/small", file, update=True)
+    with Stream(daemon, {"modelRepo": "own/small", "revision": "other"}) as other:
+        assert names(list(other)) == ["ready", "end"]
+    with Stream(daemon, {"modelRepo": "own/small", **status}) as live:
+        events = iter(live)
+        until_ready(events)
+        hub.thaw()
+        rest = list(events)
+    assert rest[-1].data == {"reason": "idle"}
+    assert (daemon.view(done["id"])["status"], daemon.view(done["id"])["commit"]) == ("done", commit)
+    if status:
+        assert names(rest) == ["end"]
+    else:
+        last = [event.data for event in rest if event.data.get("id") == done["id"]][-1]
+        assert (last["status"], last["commit"], last["version"] > done["version"]) == ("done", commit, True)
+
+
+def test_a_repos_stream_of_one_status_ends_when_nothing_moves(daemon: Daemon, hub: HubServer) -> None:
+    hub.freeze()
+    daemon.ask("own/small", "b.txt")
+    with Stream(daemon, {"modelRepo": "own/small", "status": "failed"}) as live:
+        events = iter(live)
+        assert until_ready(events) == []
+        hub.thaw()
+        assert [event.data for event in events] == [{"reason": "idle"}]
+
+
 def test_what_nobody_asked_for_is_no_stream(daemon: Daemon) -> None:
     for query in ({"id": "0" * 32}, {"modelRepo": "own/small", "filePath": "b.txt"}):
         with Stream(daemon, query) as live:

@@ -86,6 +86,30 @@ def test_a_commit_that_goes_away_half_way_moves_the_whole_repo(hub: HubServer, d
     assert old in daemon.log.read_text()
 
 
+@pytest.mark.parametrize("whole_repo", [False, True])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_ends_late_does_not_move_the_branch_back(
+    hub: HubServer, daemon: Daemon, whole_repo: bool, restarted: bool
+) -> None:
+    old = hub.add_repo(REPO, {BIG: seeded(6_000_000, seed=1), "config.json": b"{}"})
+    hub.rate_bytes_per_s = 2_000_000
+    key = daemon.download(REPO, **({"include": [BIG]} if whole_repo else {"filePath": BIG})).json["id"]
+    until(lambda: daemon.one(key)["downloadedBytes"] > 1_000_000, "some is there")
+    new = hub.commit(REPO, {"config.json": b"[]"})
+    daemon.wait(daemon.download(REPO, "config.json").json["id"], "done")
+    if restarted:
+        daemon.kill()
+        daemon.start()
+    hub.rate_bytes_per_s = 0
+    assert daemon.wait(key, "done")["commit"] == old
+    ref = daemon.cache / "models--org--model" / "refs" / "main"
+    assert ref.read_text() == new
+    newest = hub.commit(REPO, {BIG: seeded(2_000_000, seed=2)})
+    daemon.download(REPO, update=True, **({"include": [BIG]} if whole_repo else {"filePath": BIG}))
+    until(lambda: daemon.one(key)["commit"] == newest and daemon.one(key)["status"] == "done", "it has moved")
+    assert ref.read_text() == newest
+
+
 @pytest.mark.parametrize("becomes", [None, b"tiny", seeded(2_000_000, seed=5)], ids=["removed", "tiny", "other"])
 @pytest.mark.parametrize("into_folder", [False, True])
 def test_an_update_leaves_no_part_file_of_the_old_commit(

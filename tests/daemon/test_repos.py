@@ -208,6 +208,15 @@ def test_update_moves_to_a_newer_commit_and_fetches_only_what_changed(hub: HubSe
     assert out == str(moved)
 
 
+def test_a_repos_files_come_in_the_order_of_its_list(hub: HubServer, daemon: Daemon) -> None:
+    paths = [f"{number:03}.json" for number in range(400)]
+    hub.add_repo(REPO, dict.fromkeys(paths, b"{}"))
+    daemon.wait(daemon.download(REPO).json["id"], "done")
+    downloads = daemon.get("/api/progress", modelRepo=REPO).json["downloads"]
+    assert [view["filePath"] for view in downloads] == paths
+    assert len({view["createdAt"] for view in downloads}) == len(paths)
+
+
 def test_what_a_repo_has_and_what_of_it_is_here(hub: HubServer, daemon: Daemon) -> None:
     commit = hub.add_repo(REPO, FILES)
     daemon.wait(daemon.download(REPO, "config.json").json["id"], "done")

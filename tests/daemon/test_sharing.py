@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.daemon.test_main_job import BIG, REPO
 from tests.hub import Fault, HubServer, seeded
 from tests.running import Daemon, until
@@ -129,3 +131,40 @@ def test_a_part_file_goes_when_another_revision_brought_the_content(hub: HubServ
     daemon.post("/api/resume", id=key)
     daemon.wait(key, "done")
     assert daemon.parts() == []
+
+
+@pytest.mark.parametrize("size_bytes", [100, 2_000_000])
+@pytest.mark.parametrize("whole_repo", [False, True])
+def test_a_folders_files_of_one_content_are_fetched_once_over_restarts_too(
+    hub: HubServer, daemon: Daemon, tmp_path: Path, size_bytes: int, whole_repo: bool
+) -> None:
+    content = seeded(size_bytes, seed=5)
+    hub.add_repo(REPO, {"a.bin": content, "sub/b.bin": content})
+    folder = tmp_path / "mine"
+    daemon.wait(daemon.download(REPO, "a.bin", localDir=str(folder)).json["id"], "done")
+    daemon.kill()
+    daemon.start()
+    path = {} if whole_repo else {"file_path": "sub/b.bin"}
+    daemon.wait(daemon.download(REPO, localDir=str(folder), **path).json["id"], "done")
+    assert (folder / "sub/b.bin").read_bytes() == content.read(0, size_bytes)
+    assert hub.sent_bytes("sub/b.bin") == 0
+    assert not (folder / "sub/b.bin").samefile(folder / "a.bin")
+
+
+def test_what_was_fetched_of_a_file_goes_when_a_copy_takes_its_place(
+    hub: HubServer, daemon: Daemon, tmp_path: Path
+) -> None:
+    content = seeded(4_000_000, seed=6)
+    hub.add_repo(REPO, {"a.bin": content, "b.bin": content})
+    hub.rate_bytes_per_s = 2_000_000
+    folder = tmp_path / "mine"
+    late = daemon.download(REPO, "b.bin", localDir=str(folder)).json["id"]
+    until(lambda: daemon.one(late)["downloadedBytes"] > 500_000, "some is there")
+    daemon.post("/api/pause", id=late)
+    hub.rate_bytes_per_s = 0
+    daemon.wait(daemon.download(REPO, "a.bin", localDir=str(folder)).json["id"], "done")
+    hub.clear_log()
+    daemon.post("/api/resume", id=late)
+    daemon.wait(late, "done")
+    assert hub.sent_bytes("b.bin") == 0
+    until(lambda: not list(folder.rglob("hfdmd-*")), "no part file is left")

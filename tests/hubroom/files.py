@@ -30,7 +30,9 @@ def git_oid(data: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
-def source_of(data: bytes, *, lfs: bool = False, commit: str = COMMIT, xet_hash: str | None = None) -> Source:
+def source_of(
+    data: bytes, *, lfs: bool = False, commit: str = COMMIT, xet_hash: str | None = None, told_at: float = 0.0
+) -> Source:
     sha256 = hashlib.sha256(data).hexdigest()
     return Source(
         commit=commit,
@@ -38,14 +40,22 @@ def source_of(data: bytes, *, lfs: bool = False, commit: str = COMMIT, xet_hash:
         size_bytes=len(data),
         digest=f"sha256:{sha256}" if lfs else f"git-sha1:{git_oid(data)}",
         xet_hash=xet_hash,
+        told_at=told_at,
     )
 
 
 def put(
-    shelf: Shelf, spec: FileSpec, data: bytes, *, lfs: bool = True, commit: str = COMMIT, previous: Placed | None = None
+    shelf: Shelf,
+    spec: FileSpec,
+    data: bytes,
+    *,
+    lfs: bool = True,
+    commit: str = COMMIT,
+    told_at: float = 0.0,
+    previous: Placed | None = None,
 ) -> Placed:
     """Places a file as the scheduler does: part file, then its place."""
-    source = source_of(data, lfs=lfs, commit=commit)
+    source = source_of(data, lfs=lfs, commit=commit, told_at=told_at)
     part = shelf.part_path(spec, source)
     part.write_bytes(data)
     return shelf.place(spec, source, part, previous)

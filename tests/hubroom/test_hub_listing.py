@@ -68,9 +68,12 @@ async def test_sizes_and_digests_of_all_with_few_requests(server: HubServer, hub
     files: dict[str, Any] = {f"d{i % 7}/f{i}.json": b"%d" % i for i in range(2500)}
     commit = server.add_repo(REPO, {**files, "model.safetensors": big})
     server.clear_log()
+    before = time.time()
     listing = await hub.list_repo(SPEC)
     entries = {entry.path: entry for entry in await all_of(listing)}
     assert listing.commit == commit
+    assert before <= listing.told_at <= time.time()
+    assert {entry.source.told_at for entry in entries.values()} == {listing.told_at}
     assert listing.refused == []
     assert set(entries) == {*files, "model.safetensors"}
     assert entries["d3/f3.json"].source.digest == f"git-sha1:{git_oid(b'3')}"
@@ -84,8 +87,8 @@ async def test_a_commit_needs_no_request_to_be_known(server: HubServer, hub: Hub
     commit = server.add_repo(REPO, {"a": b"1"})
     server.commit(REPO, {"b": b"2"})
     server.clear_log()
-    listing = await hub.list_repo(SPEC, commit=commit)
-    assert [entry.path for entry in await all_of(listing)] == ["a"]
+    listing = await hub.list_repo(SPEC, commit=commit, told_at=1.5)
+    assert [(entry.path, entry.source.told_at) for entry in await all_of(listing)] == [("a", 1.5)]
     pinned = await hub.list_repo(spec_of("x", revision=commit).repo)
     assert pinned.commit == commit
     assert len(server.log) == 1
@@ -140,7 +143,6 @@ async def test_hostile_entries_are_refused_and_the_rest_is_had(make_hub: MakeHub
         assert [entry.path for entry in await all_of(listing)] == ["a/b", "ok", "OK"]
     assert listing.refused_total == len(bad)
     assert all(len(path) <= 200 for path, _ in listing.refused)
-    assert listing.clashes == [("ok", "OK")]
 
 
 @pytest.mark.parametrize("page", [b"<html>", b"{}", b"[1", b"\xff\xfe[]", b'[{"path": "\\ud800"}]', b""])
@@ -187,6 +189,21 @@ async def test_pages_in_circles(make_hub: MakeHub) -> None:
         with pytest.raises(Failure, match=Reason.HUB_UNAVAILABLE):
             await all_of(listing)
         assert len(hostile.asked) == 2
+
+
+async def test_empty_pages_without_end(make_hub: MakeHub) -> None:
+    class Endless(HostileHub):
+        async def tree(self, request: web.Request) -> web.Response:
+            self.asked.append((request.path_qs, None))
+            number = len(self.asked)
+            return web.json_response([], headers={"Link": f'<{request.path}?cursor={number}>; rel="next"'})
+
+    async with Endless() as hostile:
+        listing = await make_hub(hostile.endpoint).list_repo(SPEC, commit=COMMIT)
+        async with asyncio.timeout(30):
+            with pytest.raises(Failure, match=Reason.INTERNAL):
+                await all_of(listing)
+    assert len(hostile.asked) <= 2001
 
 
 async def test_a_long_list_lets_others_have_their_turn(make_hub: MakeHub) -> None:

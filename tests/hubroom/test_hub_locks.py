@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from huggingface_hub.utils import WeakFileLock
 
 from hfdmd.hub.shelf import Placed, Shelf
 from tests.hub import Fault, HubServer
+from tests.hubroom import no_flock
 from tests.hubroom.files import COMMIT, REPO, put, source_of, spec_of
 
 DATA = b"the content" * 1000
@@ -103,6 +105,15 @@ def test_the_lock_of_a_local_folder(shelf: Shelf, tmp_path: Path, path: str) -> 
         ):
             pass
     lock.release()
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() not in no_flock.FLOCK, reason="needs seccomp of a known machine"
+)
+def test_where_there_is_no_flock_the_clients_soft_lock_is_used(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.hubroom.no_flock", str(tmp_path / "new" / "x.lock")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_app_waits_for_us_and_then_finds_the_file(

@@ -50,14 +50,7 @@ def test_a_path_is_listed_once_and_is_a_file_or_a_folder() -> None:
     assert guard.problem("a/b/c/d") is not None
     assert guard.problem("a/b/c/d/e") is not None
     assert guard.problem("a/x") is None
-    assert guard.clashes == []
-
-
-def test_clashes_of_case_and_of_unicode_forms_are_reported_but_not_refused() -> None:
-    guard = PathGuard()
-    for path in ("README.md", "readme.md", "caf\u00e9", "cafe\u0301", "other"):
-        assert guard.problem(path) is None
-    assert guard.clashes == [("README.md", "readme.md"), ("caf\u00e9", "cafe\u0301")]
+    assert guard.problem("A/X") is None, "another file, unless the disk ignores case; then placing it says so"
 
 
 @pytest.mark.parametrize(
