@@ -13,6 +13,7 @@ from typing import TypeVar, TypeVarTuple, Unpack
 
 from hfdmd.durable import sync_file
 from hfdmd.failure import Failure
+from hfdmd.transfer.direct import DirectWrites
 from hfdmd.wire.types import Reason
 
 T = TypeVar("T")
@@ -37,6 +38,9 @@ class PartFile:
         if not stat.S_ISREG(os.fstat(self._fd).st_mode):
             os.close(self._fd)
             raise OSError(errno.EINVAL, "not a plain file", str(path))
+        self._direct = DirectWrites(self._fd)
+        self.direct_bytes = 0
+        """How many were written past the page cache."""
 
     def size_bytes(self) -> int:
         return os.fstat(self._fd).st_size
@@ -45,8 +49,18 @@ class PartFile:
         """Make it that long: cut off, or a hole at the end."""
         os.ftruncate(self._fd, size_bytes)
 
-    def write(self, data: memoryview, offset: int) -> None:
-        """Write all of `data` at `offset`."""
+    def write(self, data: memoryview, offset: int, *, is_read_back: bool = True) -> None:
+        """Write all of `data` at `offset`; past the page cache, where that is possible, unless it `is_read_back`."""
+        if not is_read_back:
+            at, end = self._direct.span(data, offset)
+            if at < end and self._direct.write(data[at - offset : end - offset], at):
+                self.direct_bytes += end - at
+                self._write(data[: at - offset], offset)
+                self._write(data[end - offset :], end)
+                return
+        self._write(data, offset)
+
+    def _write(self, data: memoryview, offset: int) -> None:
         while data:
             count = os.pwrite(self._fd, data, offset)
             data = data[count:]
@@ -61,6 +75,7 @@ class PartFile:
         sync_file(self._fd)
 
     def close(self) -> None:
+        self._direct.close()
         os.close(self._fd)
 
     def delete(self) -> None:

@@ -10,6 +10,8 @@ HOLD_S = 5.0
 """After a try that did not pay the next one comes so much later."""
 FAST_BYTES_PER_S = 100e6
 """A connection of this speed is limited by the machines at its ends rather than by distance or a server's share."""
+ENOUGH_BYTES_PER_S = 750e6
+"""Half of what one thread can hash: beyond this others bring little, and take the file out of order."""
 PAYS = 1.5
 """Twice as many connections must bring at least so many times the bytes."""
 SLOW_WINDOWS = 2
@@ -30,6 +32,7 @@ class Growth:
         self._began_at: float | None = None
         self._had_bytes = 0
         self._holds = 0
+        self._was_held = False
         self._slow_windows = 0
         self._window_s = LOOK_S
         self._hold_until = 0.0
@@ -58,18 +61,18 @@ class Growth:
         if self.wanted is None or not received_bytes:
             return
         if self._began_at is None:
-            self._began(now, received_bytes, holds)
+            self._began(now, received_bytes, holds, is_held)
             return
         took_s = now - self._began_at
         if took_s < self._window_s:
             return
-        if holds != self._holds or is_held:
+        if holds != self._holds or is_held or self._was_held:
             self._window_s = WINDOW_S  # it was faster than this machine for a while: one slow window is not the line's
             self._give_up(now)
-            self._began(now, received_bytes, holds)
+            self._began(now, received_bytes, holds, is_held)
             return
         bytes_per_s = (received_bytes - self._had_bytes) / took_s
-        self._began(now, received_bytes, holds)
+        self._began(now, received_bytes, holds, is_held)
         looked, self._window_s = self.has_looked, WINDOW_S
         if bytes_per_s < FAST_BYTES_PER_S:
             self._slow_windows += 1
@@ -79,11 +82,11 @@ class Growth:
         self._slow_windows = 0
         if self._before is not None and bytes_per_s < PAYS * self._before[1]:
             self._give_up(now)
-        elif looked and now >= self._hold_until:
+        elif looked and now >= self._hold_until and bytes_per_s < ENOUGH_BYTES_PER_S:
             self.wanted, self._before = 2 * self.wanted, (self.wanted, bytes_per_s)
 
-    def _began(self, now: float, received_bytes: int, holds: int) -> None:
-        self._began_at, self._had_bytes, self._holds = now, received_bytes, holds
+    def _began(self, now: float, received_bytes: int, holds: int, is_held: bool) -> None:
+        self._began_at, self._had_bytes, self._holds, self._was_held = now, received_bytes, holds, is_held
 
     def _give_up(self, now: float) -> None:
         """The present try, if there is one, does not pay."""

@@ -320,7 +320,9 @@ class Round:
         speed = float("inf")  # until it is measured
         while True:
             since, had = time.monotonic(), meter.received_bytes
-            await asyncio.sleep(pause_s(self.size_bytes, speed, self._writer.last_sync_s))
+            until = since + pause_s(self.size_bytes, speed, self._writer.last_sync_s)
+            while await self._writer.is_due(until - time.monotonic()):
+                await to_the_end(self._writer.sync())
             await self._shop.pace.turn()
             speed = (meter.received_bytes - had) / max(time.monotonic() - since, 0.001)
             self._team.flush()

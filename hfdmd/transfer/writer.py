@@ -9,13 +9,43 @@ from collections.abc import Callable
 from hfdmd.failure import Failure
 from hfdmd.record import Span
 from hfdmd.transfer.blocks import Blocks
+from hfdmd.transfer.direct import UNIT_BYTES
 from hfdmd.transfer.disk import Crew, PartFile, disk_failure
 from hfdmd.transfer.limiter import Limiter
 from hfdmd.transfer.plan import Lease
 from hfdmd.transfer.spans import Spans
 from hfdmd.transfer.verify import Follower
 
-_Write = tuple[memoryview, int, Callable[[], None]]
+SYNC_BYTES = 32 << 20
+"""A sync is due when so much has been written past the page cache since the last one began.
+
+A disk may take nothing while it empties its own cache. So much is emptied before the buffers are full (0012).
+"""
+
+
+class _Piece:
+    """Bytes on their way to the disk, and to the hash if that takes them from memory."""
+
+    __slots__ = ("_done", "_left", "data", "is_offered", "offset")
+
+    def __init__(self, data: memoryview, offset: int, done: Callable[[], None]) -> None:
+        self.data = data
+        self.offset = offset
+        self.is_offered = False
+        self._left = 1
+        self._done = done
+
+    def offer_to(self, follower: Follower) -> None:
+        """Have them hashed from memory, if they are the next."""
+        if not self.is_offered and follower.offer(self.data, self.offset, self.leave):
+            self.is_offered = True
+            self._left += 1
+
+    def leave(self) -> None:
+        """The disk, or the hash, needs them no more."""
+        self._left -= 1
+        if not self._left:
+            self._done()
 
 
 class Writer:
@@ -30,17 +60,23 @@ class Writer:
         """How often bytes that could have been received had to wait for a buffer, or for the limit."""
         self._crew = crew
         self._follower = follower
-        self._queue: list[_Write] = []
+        self._queue: list[_Piece] = []
         self._batch: asyncio.Future[OSError | None] | None = None
         self._handed = 0
         self._finished = 0
+        self._direct_bytes_at_sync = 0
+        self._much_is_unsynced = asyncio.Event()
 
     def write(self, data: memoryview, offset: int, done: Callable[[], None]) -> None:
         """Write `data`, which must stay as it is until `done` is called: written and hashed, or after an error.
 
-        One thread at a time writes to a file: more would only wait for its lock in the kernel.
+        It lies in memory as it will in the file: at the same distance from a page's beginning. One thread at a time
+        writes to a file: more would only wait for its lock in the kernel.
         """
-        self._queue.append((data, offset, done))
+        piece = _Piece(data, offset, done)
+        if self._follower is not None:
+            piece.offer_to(self._follower)
+        self._queue.append(piece)
         if self._batch is None:
             self._start()
 
@@ -61,28 +97,47 @@ class Writer:
         """Have all that is queued written, in one go."""
         batch, self._queue = self._queue, []
         self._handed += len(batch)
-        self._batch = self._crew.write(_write_all, self.part, [(data, offset) for data, offset, _ in batch])
+        pieces = [(piece.data, piece.offset, not piece.is_offered) for piece in batch]
+        self._batch = self._crew.write(_write_all, self.part, pieces)
         self._batch.add_done_callback(lambda future: self._ended(batch, future))
 
-    def _ended(self, batch: list[_Write], future: asyncio.Future[OSError | None]) -> None:
+    def _ended(self, batch: list[_Piece], future: asyncio.Future[OSError | None]) -> None:
         self._batch = None
         self._finished += len(batch)
         error = future.result()
-        if self._queue:
-            self._start()
         if error is not None:
             self.failure = self.failure or disk_failure(error, f"writing {self.part.path.name}")
-        for data, offset, done in batch:
-            if error is None:
-                self.written.add(offset, offset + len(data))
-            if error is not None or self._follower is None or not self._follower.offer(data, offset, done):
-                done()
+        else:
+            for piece in batch:
+                self.written.add(piece.offset, piece.offset + len(piece.data))
+        if self._follower is not None:
+            for piece in (*batch, *self._queue):
+                piece.offer_to(self._follower)
+        if self._queue:
+            self._start()
+        for piece in batch:
+            piece.leave()
         if self._follower is not None:
             self._follower.advance(self.written.frontier())
+        if self.part.direct_bytes - self._direct_bytes_at_sync >= SYNC_BYTES:
+            self._much_is_unsynced.set()
+
+    async def is_due(self, within_s: float) -> bool:
+        """Whether a sync is due for the bytes' sake; waits at most `within_s` for that."""
+        if within_s <= 0:
+            return False
+        try:
+            async with asyncio.timeout(within_s):
+                await self._much_is_unsynced.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def sync(self) -> list[Span]:
         """Sync what is written by now, and say what that is. Failure when the disk fails."""
         spans = list(self.written)
+        self._direct_bytes_at_sync = self.part.direct_bytes
+        self._much_is_unsynced.clear()
         began = time.monotonic()
         try:
             await self._crew.sync(self.part.sync)
@@ -92,26 +147,28 @@ class Writer:
         return spans
 
 
-def _write_all(part: PartFile, pieces: list[tuple[memoryview, int]]) -> OSError | None:
+def _write_all(part: PartFile, pieces: list[tuple[memoryview, int, bool]]) -> OSError | None:
     """In a thread. The error is returned: whoever gets it may have been cancelled, and must see it all the same."""
     try:
-        for data, offset in pieces:
-            part.write(data, offset)
+        for data, offset, is_read_back in pieces:
+            part.write(data, offset, is_read_back=is_read_back)
     except OSError as error:
         return error
     return None
 
 
 class _Block:
-    """A buffer that is filled from `offset` on and written piece by piece."""
+    """A buffer that is filled from the file's `offset` on and written piece by piece.
 
-    __slots__ = ("closed", "filled", "handed", "offset", "pending", "view")
+    A page of it holds what a page of the file will hold.
+    """
+
+    __slots__ = ("closed", "filled", "handed", "pending", "start", "view")
 
     def __init__(self, view: memoryview, offset: int) -> None:
         self.view = view
-        self.offset = offset
-        self.filled = 0
-        self.handed = 0
+        self.filled = self.handed = offset % UNIT_BYTES
+        self.start = offset - self.filled
         self.pending = 0
         self.closed = False
 
@@ -242,7 +299,7 @@ class LeaseSink:
                 self._blocks.give_back(block.view)
                 self._woken()
 
-        self._writer.write(block.view[start:end], block.offset + start, done)
+        self._writer.write(block.view[start:end], block.start + start, done)
 
     def _woken(self) -> None:
         if self._waiting and not self._closed:

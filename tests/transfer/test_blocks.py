@@ -60,6 +60,27 @@ def test_trim_lets_unused_memory_go() -> None:
     assert all(anew is not block for block in taken)
 
 
+def test_spare_ones_of_another_size_do_not_stay() -> None:
+    blocks = Blocks(48 * MiB)
+    blocks.users = 1
+    taken = [blocks.take(first=True) for _ in range(8)]
+    early, late = taken[:4], taken[4:]
+    for block in early:
+        assert block is not None
+        blocks.give_back(block)
+    assert blocks.has_spare
+    blocks.users = 16
+    small = blocks.take(first=True)
+    assert small is not None
+    assert not blocks.has_spare
+    for block in late:
+        assert block is not None
+        blocks.give_back(block)
+    assert not blocks.has_spare
+    blocks.give_back(small)
+    assert blocks.has_spare
+
+
 def test_buffers_begin_at_a_page() -> None:
     blocks = Blocks(48 * MiB)
     for users in (1, 16, 128):

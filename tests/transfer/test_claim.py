@@ -32,8 +32,8 @@ class ForgetfulPart(PartFile):
         with self._lock:
             self.durable.remove(size_bytes, 1 << 60)
 
-    def write(self, data: memoryview, offset: int) -> None:
-        super().write(data, offset)
+    def write(self, data: memoryview, offset: int, *, is_read_back: bool = True) -> None:
+        super().write(data, offset, is_read_back=is_read_back)
         with self._lock:
             self._written.append((offset, offset + len(data)))
 

@@ -23,10 +23,10 @@ class FullDisk(PartFile):
     room = 3 * MiB
     error = errno.ENOSPC
 
-    def write(self, data: memoryview, offset: int) -> None:
+    def write(self, data: memoryview, offset: int, *, is_read_back: bool = True) -> None:
         if offset + len(data) > self.room:
             raise OSError(self.error, os.strerror(self.error))
-        super().write(data, offset)
+        super().write(data, offset, is_read_back=is_read_back)
 
 
 class BrokenDisk(FullDisk):
@@ -43,9 +43,9 @@ class SlowDisk(PartFile):
 
     gate = threading.Event()
 
-    def write(self, data: memoryview, offset: int) -> None:
+    def write(self, data: memoryview, offset: int, *, is_read_back: bool = True) -> None:
         self.gate.wait()
-        super().write(data, offset)
+        super().write(data, offset, is_read_back=is_read_back)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from hfdmd.transfer.growth import FAST_BYTES_PER_S, HOLD_S, LOOK_S, WINDOW_S, Growth
+from hfdmd.transfer.growth import ENOUGH_BYTES_PER_S, FAST_BYTES_PER_S, HOLD_S, LOOK_S, WINDOW_S, Growth
 
 STEP_S = 0.005
 
@@ -49,18 +49,32 @@ def test_nothing_is_judged_before_the_first_byte() -> None:
     assert line.run(10) == 1
 
 
-@pytest.mark.parametrize(("alone", "limit", "least"), [(300e6, 1.2e9, 4), (150e6, 10e9, 16)])
+@pytest.mark.parametrize(("alone", "limit", "least"), [(300e6, 1.2e9, 4), (150e6, 10e9, 8)])
 def test_a_fast_line_gets_as_many_as_make_it_faster(alone: float, limit: float, least: int) -> None:
     line = Line(lambda connections: min(limit, alone * connections))
     assert line.run(1.0) >= least
 
 
 def test_what_does_not_pay_is_given_up_and_tried_again_much_later() -> None:
-    line = Line(lambda _: 1e9)
+    line = Line(lambda _: 0.9 * ENOUGH_BYTES_PER_S)
     assert line.run(LOOK_S + WINDOW_S + 4 * STEP_S) == 2
     assert line.run(WINDOW_S + 2 * STEP_S) == 1
     assert line.run(HOLD_S - 2 * WINDOW_S) == 1
     assert line.run(3 * WINDOW_S) == 2
+
+
+def test_a_connection_as_fast_as_this_machine_stays_alone() -> None:
+    line = Line(lambda connections: 1.1 * ENOUGH_BYTES_PER_S * connections)
+    for _ in range(100):
+        assert line.run(WINDOW_S) == 1
+
+
+def test_a_wait_that_began_before_a_window_says_nothing_either() -> None:
+    line = Line(lambda _: 20e6)
+    line.is_held = True
+    line.run(2 * STEP_S)
+    line.is_held = False
+    assert line.run(WINDOW_S) == 1
 
 
 def test_a_fast_line_that_becomes_slow_gets_all() -> None:
@@ -81,7 +95,7 @@ def test_a_slow_disk_is_not_taken_for_a_slow_line(is_held: bool) -> None:
 
 
 def test_a_try_that_meets_the_disk_is_given_up() -> None:
-    line = Line(lambda _: 1e9)
+    line = Line(lambda _: 0.9 * ENOUGH_BYTES_PER_S)
     assert line.run(LOOK_S + WINDOW_S + 4 * STEP_S) == 2
     line.holds += 1
     assert line.run(WINDOW_S + 2 * STEP_S) == 1
