@@ -16,7 +16,7 @@ from hfdmd.transfer.plan import Lease
 from hfdmd.transfer.spans import Spans
 from hfdmd.transfer.verify import Follower
 
-SYNC_BYTES = 32 << 20
+SYNC_BYTES = 24 << 20
 """A sync is due when so much has been written past the page cache since the last one began.
 
 A disk may take nothing while it empties its own cache. So much is emptied before the buffers are full (0012).
