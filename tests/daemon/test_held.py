@@ -154,3 +154,20 @@ def test_a_cancelled_request_whose_files_live_on_wants_them_when_it_is_asked_for
     hub.rate_bytes_per_s = 0
     assert daemon.wait(part, "done")["filesDone"] == 11
     assert daemon.one(whole)["status"] == "paused"
+
+
+@pytest.mark.parametrize("listed", ["listed", "unlisted"])
+def test_a_paused_request_that_an_update_moves_stays_paused(hub: HubServer, daemon: Daemon, listed: str) -> None:
+    key = begun(hub, daemon)
+    daemon.post("/api/pause", id=key)
+    if listed == "unlisted":
+        again(daemon)
+    new = hub.commit(REPO, {"000.json": b"new"})
+    assert daemon.download(REPO, update=True).json["status"] == "paused"
+    until(lambda: daemon.one(key)["commit"] == new, "it has moved")
+    assert daemon.one(key)["status"] == "paused"
+    assert f"{REPO} paused -> " not in daemon.log.read_text()
+    hub.rate_bytes_per_s = 0
+    daemon.post("/api/resume", id=key)
+    assert daemon.wait(key, "done")["filesDone"] == len(FILES)
+    assert {view["commit"] for view in children(daemon, key).values()} == {new}
