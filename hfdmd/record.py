@@ -198,7 +198,7 @@ class FileRecord(_Tracked, kw_only=True, rename="camel", gc=False):  # tens of t
 class RepoRecord(_Tracked, kw_only=True, rename="camel"):
     """Tracker of one repo download.
 
-    `held`: a person paused it, so files not listed yet are not to start either.
+    `held`, `cancelled`: a person paused or cancelled it, so its files that have not begun are paused or cancelled.
     `revive`: it was asked for anew, so the listing queues again what was cancelled or is gone.
     `moving`: an update found a newer commit, so the listing moves the files to it.
     `dropped`: paths of files that a person deleted out of it, for the listing to leave out until it is asked for again.
@@ -210,6 +210,7 @@ class RepoRecord(_Tracked, kw_only=True, rename="camel"):
     spec: RepoSpec
     listed: bool = False
     held: bool = False
+    cancelled: bool = False
     revive: bool = True
     moving: bool = False
     dropped: set[str] = set()
@@ -222,6 +223,13 @@ class RepoRecord(_Tracked, kw_only=True, rename="camel"):
     total_bytes: int | None = None
     downloaded_bytes: int = 0
     path: str | None = None
+
+    @property
+    def unbegun(self) -> Status:
+        """The status that it gives to files of its own that have not begun."""
+        if self.cancelled:
+            return Status.CANCELLED
+        return Status.PAUSED if self.held else Status.QUEUED
 
 
 Record = FileRecord | RepoRecord

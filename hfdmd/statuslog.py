@@ -23,8 +23,9 @@ class StatusLog:
     def tell(self, record: Record, before: Status, *, is_brief: bool = False) -> None:
         """Say that `record`, which was `before`, has a new status.
 
-        Said at debug level: a change of phase alone, and a status that is over in a moment (`is_brief`), as when one of
-        a repo's thousands of small files begins: the line of its end says all.
+        Said at debug level: a change of phase alone, and what another line says for all (`is_brief`): of a repo's
+        thousands of small files that one begins, as the line of its end will, and that one which has not begun is
+        held or let go with the repo.
         """
         is_same = record.state is before
         _tell(record, before, None if is_same else self._took_s(record), is_minor=is_same or is_brief)

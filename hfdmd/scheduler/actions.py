@@ -203,8 +203,7 @@ class Actions:
             return True
         repos = self._scheduler.index.repos
         return any(
-            repo_id not in acting and repo_id in repos and not repos[repo_id].held and repos[repo_id].state is not C
-            for repo_id in child.repo_ids
+            repo_id not in acting and repo_id in repos and repos[repo_id].unbegun is Q for repo_id in child.repo_ids
         )
 
     async def _pause(self, files: list[FileRecord], repos: list[RepoRecord]) -> None:
@@ -219,7 +218,7 @@ class Actions:
 
     async def _cancel(self, files: list[FileRecord], repos: list[RepoRecord]) -> None:
         for repo in repos:
-            repo.held = True  # it wants nothing any more, not even what goes on for another request
+            repo.cancelled = True  # it wants nothing any more, not even what goes on for another request
         await self._stopped(
             files,
             repos,
@@ -287,16 +286,18 @@ class Actions:
 
     async def _retry(self, files: list[FileRecord], repos: list[RepoRecord]) -> None:
         scheduler = self._scheduler
+        cancelled = {repo.id for repo in repos if repo.state is C}
         async for record in by_turns(files):
             if record.state is not Q or record.retry_at is not None:
                 self._apply(record, Stimulus.RETRY)
         for repo in repos:
+            anew = repo.id in cancelled
+            if anew:
+                repo.held = repo.cancelled = False
             if not repo.listed and (repo.state is not Q or repo.retry_at is not None):
-                repo.held = False
-                repo.revive = True
+                repo.revive |= anew
                 scheduler.derive(repo, Q)
-            elif repo.state is C:
-                repo.held = False
+            elif anew:
                 async for child in by_turns(scheduler.index.children(repo)):
                     if child.state is C:
                         scheduler.change(child, Stimulus.RETRY)

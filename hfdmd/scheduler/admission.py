@@ -71,7 +71,17 @@ class Admission:
             else:
                 record.retry_at = None
         self.queue.offer(record)
+        self._list_for(record)
         self.kick()
+
+    def _list_for(self, record: Record) -> None:
+        """A held repo download that a restart left unlisted has no slot for a file that goes on: list it."""
+        if isinstance(record, RepoRecord) or self._scheduler.loading:
+            return
+        for repo_id in record.repo_ids:
+            repo = self._scheduler.index.repos.get(repo_id)
+            if repo is not None and not repo.listed and repo.state in (Status.PAUSED, Status.CANCELLED):
+                self._scheduler.derive(repo, Status.QUEUED)
 
     def _arm_retry_timer(self) -> None:
         if self._retry_timer is not None:

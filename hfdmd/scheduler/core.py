@@ -171,8 +171,8 @@ class Scheduler:
     ) -> None:
         """Change a download: the table decides, the tracker follows, listeners hear of it.
 
-        `keep=False` leaves the tracker file for the next change, soon to come. `stamp` is the time and version that
-        a tracker says already.
+        `keep=False` leaves the tracker file for the next change, soon to come; what is implied needs none. `stamp` is
+        the time and version that a tracker says already.
         """
         before = record.state
         now, version = stamp or (self.now(), self.next_version())
@@ -188,13 +188,14 @@ class Scheduler:
         )
         after = record.state
         self.index.update(record)
-        if keep:
+        is_implied = self.is_implied(record)
+        if keep and not is_implied:
             self.persist(record)
         if after is Status.QUEUED:
             self.admission.requeue(record)
         elif before is Status.QUEUED:
             self.admission.queue.changed()
-        is_brief = not keep and stamp is None and not record.asked_singly
+        is_brief = is_implied or (not keep and stamp is None and not record.asked_singly)
         self.status_log.tell(record, before, is_brief=is_brief)
         self.publish(record)
         for repo_id in record.repo_ids:
@@ -319,7 +320,7 @@ class Scheduler:
         record.version = self.next_version()
         if isinstance(record, RepoRecord):
             self.store.put(record)
-        elif self.is_tracked(record):
+        elif not self.is_implied(record):
             self.persist(record)
         self.publish(record)
 
@@ -363,7 +364,7 @@ class Scheduler:
         self.admission.kick()
 
     def is_new_child(self, record: FileRecord) -> None:
-        """A file that a listing named: it gets its tracker file when it first leaves the queue."""
+        """A file that a listing named: it gets its tracker file when it is first more than that (`is_implied`)."""
         self._untracked.add(record.id)
 
     def tracked(self, record: FileRecord) -> None:
@@ -372,6 +373,13 @@ class Scheduler:
 
     def is_tracked(self, record: FileRecord) -> bool:
         return record.id not in self._untracked
+
+    def is_implied(self, record: FileRecord) -> bool:
+        """Whether the trackers of its repo downloads say all there is to remember of it: it needs none of its own."""
+        if self.is_tracked(record) or record.asked_singly or record.retry_at is not None:
+            return False
+        repos = self.index.repos
+        return record.state is views.unbegun(repos[repo_id] for repo_id in record.repo_ids if repo_id in repos)
 
 
 async def _told(work: Coroutine[Any, Any, None], name: str) -> None:

@@ -140,12 +140,18 @@ class RepoListing:
         )
         scheduler.take_in(record)
         scheduler.is_new_child(record)
-        scheduler.publish(record)
-        if repo.held:
-            scheduler.change(record, Stimulus.PAUSE, reason=Reason.REQUESTED)
-        else:
+        if repo.unbegun is Status.QUEUED:
+            scheduler.publish(record)
             scheduler.admission.queue.offer(record)
+        else:
+            self._hold(record, repo.unbegun)
         return key
+
+    def _hold(self, record: FileRecord, status: Status) -> None:
+        if status is Status.PAUSED:
+            self.scheduler.change(record, Stimulus.PAUSE, reason=Reason.REQUESTED)
+        elif status is Status.CANCELLED:
+            self.scheduler.change(record, Stimulus.CANCEL)
 
     async def _join(self, record: FileRecord, entry: Entry) -> None:
         """A file that is known already is wanted by this repo download too, and of its commit: a snapshot is of one."""
@@ -155,6 +161,7 @@ class RepoListing:
         if record.source is None and record.state is not Status.DOWNLOADING:
             record.source = entry.source
         scheduler.index.update(record)
+        self._loosen(record)
         scheduler.touch(record)
         moves = self._chooses and record.source is not None and record.source.commit != entry.source.commit
         if moves and (record.synced or record.state is Status.DOWNLOADING):
@@ -171,6 +178,15 @@ class RepoListing:
             scheduler.change(record, Stimulus.ASK)
         elif record.state is Status.QUEUED:
             scheduler.admission.queue.offer(record)
+
+    def _loosen(self, record: FileRecord) -> None:
+        """A file that has not begun is held no more than by the request that wants it most."""
+        scheduler = self.scheduler
+        held = record.state in (Status.PAUSED, Status.CANCELLED)
+        if not held or scheduler.is_tracked(record) or scheduler.is_implied(record):
+            return
+        scheduler.change(record, Stimulus.RESUME if record.state is Status.PAUSED else Stimulus.ASK)
+        self._hold(record, self.repo.unbegun)
 
     def _is_gone_from_disk(self, record: FileRecord) -> bool:
         placed: Placed | None = self.scheduler.reports.previous(record)

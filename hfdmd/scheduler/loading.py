@@ -46,7 +46,8 @@ class Loading:
         for repo in list(scheduler.index.repos.values()):
             self._revive_repo(repo)
         for record in list(scheduler.index.files.values()):
-            self._revive(record)
+            if record.state is Status.QUEUED:
+                scheduler.admission.requeue(record)
         log.info(
             "loaded %d downloads and %d repo downloads",
             len(scheduler.index.files),
@@ -71,12 +72,18 @@ class Loading:
             scheduler.take_in(record)
             if isinstance(record, FileRecord) and record.state is Status.DONE:
                 scheduler.twins.note(record)
+            if record.state is Status.DOWNLOADING:  # it is not, and whoever asks meanwhile is not to be told so
+                self._restarted(record)
 
-    def _revive(self, record: FileRecord) -> None:
-        if record.state is Status.DOWNLOADING:
-            self._scheduler.change(record, Stimulus.RESTART, reason=Reason.RESTARTED, detail="the daemon was restarted")
-        elif record.state is Status.QUEUED:
-            self._scheduler.admission.requeue(record)
+    def _restarted(self, record: Record) -> None:
+        scheduler, detail = self._scheduler, "the daemon was restarted"
+        if isinstance(record, FileRecord):
+            scheduler.change(record, Stimulus.RESTART, reason=Reason.RESTARTED, detail=detail)
+        else:
+            lifecycle.derive(
+                record, Status.QUEUED, scheduler.now(), version=scheduler.next_version(), reason=Reason.RESTARTED,
+                detail=detail,
+            )  # fmt: skip
 
     def _revive_repo(self, repo: RepoRecord) -> None:
         scheduler = self._scheduler
@@ -86,11 +93,8 @@ class Loading:
                 scheduler.refresh(repo)
             return
         repo.listed = False  # files that never left the queue have no tracker: the listing names them again
-        if repo.state in (Status.DOWNLOADING, Status.QUEUED):
-            lifecycle.derive(
-                repo, Status.QUEUED, scheduler.now(), version=scheduler.next_version(), reason=Reason.RESTARTED,
-                detail="the daemon was restarted",
-            )  # fmt: skip
+        if repo.state is Status.QUEUED:
+            self._restarted(repo)
             scheduler.admission.queue.offer(repo)
 
     async def _drop_orphans(self) -> None:

@@ -113,12 +113,12 @@ class Reports:
         self._finishing[record.id] = False
         try:
             scheduler.store.put(done)
+            scheduler.tracked(record)
             await self._durable(record.id)
             written_meanwhile = self._finishing[record.id]
         finally:
             del self._finishing[record.id]
         record.downloaded_bytes = placed.size_bytes
-        scheduler.tracked(record)
         scheduler.twins.note(record)
         self._scheduler.admission.network_is_back()
         if written_meanwhile or record.version >= done.version:

@@ -162,15 +162,19 @@ class Requests:
     async def _repo_again(self, repo: RepoRecord, ask: Ask) -> bool:
         scheduler = self._scheduler
         dropped, repo.dropped = repo.dropped, set()
+        anew = repo.cancelled or repo.state is Status.CANCELLED
+        if anew:
+            repo.held = repo.cancelled = False
+            repo.revive |= not repo.listed
+        if anew or dropped:
+            scheduler.store.put(repo)
         if not repo.listed:
-            if dropped:
-                scheduler.store.put(repo)
             if repo.state is Status.CANCELLED or (repo.state is Status.FAILED and ask.retry):
-                repo.held = False
                 repo.revive = True
                 scheduler.derive(repo, Status.QUEUED)
                 return True
-            return False
+            if not anew:
+                return False
         files = list(scheduler.index.children(repo))
         done = [record for record in files if record.state is Status.DONE]
         gone = await in_thread(lambda: [record for record in done if self._is_gone(record)])
@@ -185,9 +189,6 @@ class Requests:
                 if record.state is Status.FAILED and self._is_known(record):
                     scheduler.change(record, Stimulus.RETRY)
                     queued = True
-        if queued and repo.held:
-            repo.held = False
-            scheduler.store.put(repo)
         if dropped and repo.listed and scheduler.index.repos.get(repo.id) is repo:
             queued |= self._list_again(repo, ask)
         return queued

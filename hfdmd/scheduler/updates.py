@@ -13,7 +13,7 @@ from hfdmd.failure import Failure
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, Record, RepoRecord, RepoSpec, Source, is_commit
 from hfdmd.scheduler.index import matches
-from hfdmd.wire.types import Selector, Status
+from hfdmd.wire.types import Reason, Selector, Status
 
 if TYPE_CHECKING:
     from hfdmd.scheduler.core import Scheduler
@@ -102,9 +102,9 @@ class Updates:
             scheduler.admission.freed([record])
 
     async def repo(self, repo: RepoRecord) -> None:
-        """List the repo again if its revision points at a newer commit."""
+        """List the repo again if its revision points at a newer commit. A first listing asks for the newest anyway."""
         scheduler = self._scheduler
-        if not repo.listed or repo.commit is None or is_commit(repo.spec.revision):
+        if repo.commit is None or is_commit(repo.spec.revision):
             return
         try:
             commit = await scheduler.hub.head_commit(repo.spec)
@@ -115,9 +115,9 @@ class Updates:
 
     async def _move_repo(self, repo: RepoRecord, commit: str, told_at: float) -> None:
         scheduler = self._scheduler
-        if commit == repo.commit or scheduler.index.repos.get(repo.id) is not repo or not repo.listed:
+        if repo.commit in (None, commit) or scheduler.index.repos.get(repo.id) is not repo:
             return
-        repo.listed = False
+        was_listed, repo.listed = repo.listed, False
         repo.moving = True  # before anything stops, so that nothing else of the old commit starts in its place
         running = [drive.record for drive in scheduler.admission.drives.values() if repo.id in drive.record.repo_ids]
         await scheduler.admission.stop([*running, repo])
@@ -127,7 +127,12 @@ class Updates:
                     scheduler.change(record, Stimulus.WAIT, detail=f"moves to commit {commit[:12]}")
             repo.commit, repo.told_at = commit, told_at
             repo.path = None
-            scheduler.derive(repo, Status.QUEUED, detail=f"moves to commit {commit[:12]}")
+            if repo.state is Status.PAUSED:  # it is listed when it goes on
+                scheduler.derive(repo, Status.PAUSED, reason=Reason.REQUESTED)
+            elif was_listed or repo.state in (Status.QUEUED, Status.DOWNLOADING):
+                scheduler.derive(repo, Status.QUEUED, detail=f"moves to commit {commit[:12]}")
+            else:
+                scheduler.touch(repo)
         finally:
             scheduler.admission.freed([*running, repo])
 
@@ -142,8 +147,13 @@ class Updates:
             if not isinstance(other, RepoRecord) or other is repo or _place(other) != place:
                 continue
             shared = any(repo.id in child.repo_ids for child in scheduler.index.children(other))
-            if shared and other.state is not Status.CANCELLED and repo.commit is not None:
-                await scheduler.actions.alone(self._move_repo(other, repo.commit, repo.told_at))
+            if shared and other.state is not Status.CANCELLED:
+                await scheduler.actions.alone(self._follow(other, repo))
+
+    async def _follow(self, other: RepoRecord, repo: RepoRecord) -> None:
+        """Move `other` to the commit of `repo`, unless its own listing is to choose one and take `repo` along."""
+        if repo.commit is not None and not other.revive and not other.moving:
+            await self._move_repo(other, repo.commit, repo.told_at)
 
     async def commit_is_gone(self, record: FileRecord, commit: str) -> None:
         """The Hub no longer serves the commit: let the repo downloads that are of it list anew."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from hfdmd.lifecycle import percent
@@ -111,6 +112,12 @@ def derived(sums: Sums) -> tuple[Status, Phase | None, Reason | None]:
     if count[Status.CANCELLED]:
         return Status.CANCELLED, None, None
     return Status.DONE, None, None
+
+
+def unbegun(repos: Iterable[RepoRecord]) -> Status | None:
+    """The status that repo downloads give to a file of theirs that has not begun: whoever wants it most decides."""
+    said = {repo.unbegun for repo in repos}
+    return next((status for status in (Status.QUEUED, Status.PAUSED, Status.CANCELLED) if status in said), None)
 
 
 def repo_path(child: FileRecord) -> str | None:

@@ -124,13 +124,13 @@ class Round:
                     raise self._writer.failure
                 self._watch()
         finally:
+            if self._waits_for_slot:  # first, or the slot that a worker gives back when it ends would start another
+                self._shop.budget.leave(self._slot_taken)
+                self._waits_for_slot = False
             await to_the_end(end({keeper}))
             await to_the_end(end(self._team.tasks))
             self._team.clear()
             self._job.meter.connections = 0
-            if self._waits_for_slot:
-                self._shop.budget.leave(self._slot_taken)
-                self._waits_for_slot = False
         await self._writer.drain()
         if self._writer.failure is not None:
             raise self._writer.failure

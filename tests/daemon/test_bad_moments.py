@@ -24,6 +24,19 @@ def test_a_stop_does_not_wait_for_a_hub_that_is_asked_for_news(hub: HubServer, d
     hub.thaw()
 
 
+def test_what_is_paused_asks_for_nothing_more_though_it_waited_for_a_connection(hub: HubServer, narrow: Daemon) -> None:
+    hub.add_repo(REPO, {BIG: seeded(4_000_000, seed=1), "x.json": b"{}"})
+    hub.rate_bytes_per_s = 200_000
+    key = narrow.download(REPO, BIG).json["id"]
+    until(lambda: narrow.one(key)["downloadedBytes"] > 0, "it moves and wants more connections than there may be")
+    assert narrow.post("/api/pause", id=key).status == 200
+    hub.clear_log()
+    hub.rate_bytes_per_s = 0
+    narrow.wait(narrow.download(REPO, "x.json").json["id"], "done")
+    assert hub.requests(file=BIG) == []
+    assert all(tracker.stat().st_size < 2_000 for tracker in narrow.state.glob("trackers/*/*"))
+
+
 def test_a_part_file_that_cannot_be_deleted_leaves_nothing_stuck(hub: HubServer, daemon: Daemon) -> None:
     hub.add_repo(REPO, {BIG: seeded(6_000_000, seed=2), "x.safetensors": seeded(6_000_000, seed=3)})
     hub.rate_bytes_per_s = 1_000_000

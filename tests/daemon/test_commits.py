@@ -69,6 +69,27 @@ def test_a_request_under_way_follows_one_that_shares_its_files(hub: HubServer, d
     assert hub.sent_bytes("model-00001.safetensors") <= 3_000_000 * 1.05
 
 
+def test_a_request_that_a_restart_left_unlisted_follows_too(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, FILES)
+    hub.rate_bytes_per_s = 500_000
+    weights = daemon.download(REPO, include=["*.safetensors"]).json["id"]
+    until(lambda: daemon.one(weights)["filesTotal"] == 2, "it is listed")
+    daemon.post("/api/pause", id=weights)
+    daemon.kill()
+    for tracker in daemon.state.glob("trackers/*/model-00001*"):
+        tracker.unlink()  # as if it had not begun
+    new = hub.commit(REPO, {"model-00002.safetensors": seeded(2_000_000, seed=3)})
+    hub.rate_bytes_per_s = 0
+    daemon.start()
+    one = daemon.download(REPO, include=["model-00002*"]).json["id"]
+    daemon.wait(one, "paused")
+    assert daemon.one(weights)["status"] == "paused"
+    daemon.post("/api/resume", id=weights)
+    done = daemon.wait(weights, "done")
+    assert (done["commit"], Path(done["path"]).name) == (new, new)
+    assert len(list(Path(done["path"]).iterdir())) == 2
+
+
 def test_a_commit_that_goes_away_half_way_moves_the_whole_repo(hub: HubServer, daemon: Daemon) -> None:
     small = {f"{number}.json": b"{%d}" % number for number in range(5)}
     old = hub.add_repo(REPO, {**small, BIG: seeded(6_000_000, seed=1)})
@@ -164,3 +185,28 @@ def test_an_update_comes_before_the_files_that_still_wait(hub: HubServer, tmp_pa
         hub.rate_bytes_per_s = 0
         daemon.wait(key, "done")
         assert offline_snapshot(daemon) == daemon.one(key)["path"]
+
+
+@pytest.mark.parametrize("fault", [Fault.status(503, times=None), Fault.delay(100)])
+def test_an_update_of_a_repo_that_is_not_listed_yet_lists_the_newest(
+    hub: HubServer, narrow: Daemon, fault: Fault
+) -> None:
+    daemon = narrow
+    hub.add_repo(REPO, FILES)
+    hub.rate_bytes_per_s = 200_000
+    key = daemon.download(REPO).json["id"]
+    until(lambda: daemon.one(key)["downloadedBytes"] > 0, "it is at work")
+    daemon.kill()
+    hub.clear_log()
+    hub.fault(REPO, "@tree", fault)
+    daemon.start()
+    until(lambda: hub.requests(file="@tree"), "it is being listed")
+    new = hub.commit(REPO, {"config.json": b'{"a": 2}'})
+    hub.clear_faults()
+    daemon.download(REPO, update=True)
+    until(lambda: daemon.one(key)["commit"] == new, "it has moved")
+    hub.rate_bytes_per_s = 0
+    done = daemon.wait(key, "done", deadline_s=10)
+    assert done["filesDone"] == len(FILES)
+    assert {view["commit"] for view in children(daemon, key).values()} == {new}
+    assert offline_snapshot(daemon) == done["path"]

@@ -16,8 +16,9 @@ from hfdmd.scheduler.limits import limits_of
 from hfdmd.store import Store
 from hfdmd.transfer.engine import Engine
 from hfdmd.versions import Versions
-from tests.daemon.test_main_job import REPO
-from tests.hub import HubServer
+from hfdmd.wire.types import Status
+from tests.daemon.test_main_job import BIG, REPO
+from tests.hub import HubServer, seeded
 from tests.running import Daemon, until
 
 
@@ -66,6 +67,25 @@ async def test_a_repo_looked_at_too_early_loses_no_file(hub: HubServer, daemon: 
         await scheduler.hub.close()
         await asyncio.to_thread(scheduler.store.close)
     assert scheduler.index.repos[key].files_done == 300
+
+
+async def test_what_was_at_work_is_queued_while_the_rest_is_read(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, {BIG: seeded(4_000_000, seed=1)})
+    hub.rate_bytes_per_s = 200_000
+    keys = [daemon.download(REPO, BIG).json["id"], daemon.download(REPO).json["id"]]
+    await asyncio.to_thread(until, lambda: daemon.one(keys[1])["downloadedBytes"] > 0, "it is at work")
+    daemon.kill()
+    assert {tracker["status"] for tracker in daemon.trackers()} == {"in-progress"}
+    scheduler = await opened(daemon)
+    try:
+        await scheduler.loader.first(lambda: scheduler.store.load_repo(REPO))
+        assert {scheduler.index.get(key).state for key in keys} == {Status.QUEUED}  # type: ignore[union-attr]
+        await scheduler.store.flush()
+        assert {tracker["status"] for tracker in daemon.trackers() if tracker["id"] == keys[0]} == {"queued"}
+    finally:
+        await scheduler.engine.close()
+        await scheduler.hub.close()
+        await asyncio.to_thread(scheduler.store.close)
 
 
 def test_a_tracker_with_an_impossible_time_is_set_aside(hub: HubServer, daemon: Daemon) -> None:

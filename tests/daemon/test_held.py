@@ -1,0 +1,173 @@
+"""A repo download that a person holds: what of it has not begun needs no tracker file, over restarts too."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tests.daemon.test_main_job import REPO
+from tests.daemon.test_repos import children
+from tests.hub import HubServer, seeded
+from tests.running import Daemon, until
+
+FIRST = "00-first.safetensors"
+SMALL = {f"{number:03}.json": b"{%d}" % number for number in range(300)}
+FILES: dict[str, Any] = {FIRST: seeded(4_000_000, seed=1), **SMALL}
+PART = ["00*"]
+
+
+@pytest.fixture
+def daemon(narrow: Daemon) -> Daemon:
+    return narrow
+
+
+def begun(hub: HubServer, daemon: Daemon) -> str:
+    """A repo download that is listed, its first file on its way."""
+    hub.add_repo(REPO, FILES)
+    hub.rate_bytes_per_s = 200_000
+    key: str = daemon.download(REPO).json["id"]
+    until(lambda: daemon.one(key)["downloadedBytes"] > 0, "it is at work")
+    assert daemon.one(key)["filesTotal"] == len(FILES)
+    return key
+
+
+def again(daemon: Daemon) -> None:
+    daemon.kill()
+    daemon.start()
+
+
+def statuses(daemon: Daemon, key: str) -> Counter[str]:
+    return Counter(view["status"] for view in children(daemon, key).values())
+
+
+@pytest.mark.parametrize("selector", ["id", "modelRepo", "all"])
+@pytest.mark.parametrize(("action", "status"), [("pause", "paused"), ("cancel", "cancelled")])
+def test_holding_many_files_writes_few_trackers(
+    hub: HubServer, daemon: Daemon, action: str, status: str, selector: str
+) -> None:
+    key = begun(hub, daemon)
+    by: dict[str, Any] = {"id": {"id": key}, "modelRepo": {"modelRepo": REPO}, "all": {"all": True}}[selector]
+    assert daemon.post(f"/api/{action}", **by).status == 200
+    held = statuses(daemon, key)
+    assert held == {status: len(FILES)}
+    few = len(FILES) // 10
+    assert len(daemon.trackers()) < few
+    again(daemon)
+    assert daemon.one(key)["status"] == status
+    assert daemon.one(key)["filesTotal"] == len(FILES)
+    assert len(daemon.trackers()) < few
+    hub.clear_log()
+    hub.rate_bytes_per_s = 0
+    assert (daemon.post("/api/resume", id=key) if action == "pause" else daemon.download(REPO)).status in (200, 202)
+    assert daemon.wait(key, "done")["filesDone"] == len(FILES)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_resuming_and_asking_again_write_few_trackers(hub: HubServer, daemon: Daemon, restart: bool) -> None:
+    key = begun(hub, daemon)
+    daemon.post("/api/pause", id=key)
+    daemon.post("/api/resume", id=key)
+    daemon.post("/api/cancel", id=key)
+    assert daemon.download(REPO).status == 202
+    daemon.post("/api/cancel", id=key)
+    daemon.post("/api/retry", id=key)
+    assert len(daemon.trackers()) < len(FILES) // 10
+    if restart:
+        again(daemon)
+    hub.rate_bytes_per_s = 0
+    assert daemon.wait(key, "done")["filesDone"] == len(FILES)
+
+
+def test_one_file_that_goes_on_leaves_the_others_held(hub: HubServer, daemon: Daemon) -> None:
+    key = begun(hub, daemon)
+    daemon.post("/api/pause", id=key)
+    hub.rate_bytes_per_s = 0
+    one = children(daemon, key)["150.json"]["id"]
+    assert daemon.post("/api/resume", id=one).status == 200
+    again(daemon)
+    daemon.wait(one, "done")
+    daemon.wait(key, "paused")
+    assert statuses(daemon, key)["paused"] == len(FILES) - statuses(daemon, key)["done"] > 250
+
+
+def test_a_file_resumed_alone_after_a_restart_goes_on(hub: HubServer, daemon: Daemon) -> None:
+    key = begun(hub, daemon)
+    one = children(daemon, key)[FIRST]["id"]
+    daemon.post("/api/pause", id=key)
+    again(daemon)
+    hub.rate_bytes_per_s = 0
+    assert daemon.post("/api/resume", id=one).status == 200
+    daemon.wait(one, "done")
+    daemon.wait(key, "paused")
+    assert statuses(daemon, key)["paused"] > 250
+    daemon.post("/api/cancel", id=key)
+    assert statuses(daemon, key)["cancelled"] > 250
+
+
+@pytest.mark.parametrize(("action", "left"), [("pause", "paused"), ("cancel", "cancelled")])
+def test_what_another_request_wants_goes_on_over_a_restart(
+    hub: HubServer, daemon: Daemon, action: str, left: str
+) -> None:
+    whole = begun(hub, daemon)
+    part = daemon.download(REPO, include=PART).json["id"]
+    until(lambda: daemon.one(part)["filesTotal"] == 11, "it is listed")
+    daemon.post(f"/api/{action}", id=whole)
+    assert statuses(daemon, whole)[left] > 250
+    assert left not in statuses(daemon, part)
+    again(daemon)
+    until(lambda: daemon.one(whole)["phase"] == "transferring", "it is listed")
+    hub.rate_bytes_per_s = 0
+    assert daemon.wait(part, "done")["filesDone"] == 11
+    daemon.wait(whole, left)
+    assert statuses(daemon, whole)[left] > 250
+
+
+def test_what_one_request_pauses_and_another_cancelled_is_cancelled_over_a_restart(
+    hub: HubServer, daemon: Daemon
+) -> None:
+    whole = begun(hub, daemon)
+    part = daemon.download(REPO, include=["29*"]).json["id"]
+    until(lambda: daemon.one(part)["filesTotal"] == 10, "it is listed")
+    daemon.post("/api/pause", id=whole)
+    daemon.post("/api/cancel", id=part)
+    before = {path: view["status"] for path, view in children(daemon, part).items()}
+    assert set(before.values()) == {"cancelled"}
+    again(daemon)
+    hub.rate_bytes_per_s = 0
+    daemon.post("/api/resume", id=whole)
+    daemon.wait(whole, "cancelled")
+    assert {path: view["status"] for path, view in children(daemon, part).items()} == before
+
+
+def test_a_cancelled_request_whose_files_live_on_wants_them_when_it_is_asked_for_again(
+    hub: HubServer, daemon: Daemon
+) -> None:
+    whole = begun(hub, daemon)
+    part = daemon.download(REPO, include=PART).json["id"]
+    until(lambda: daemon.one(part)["filesTotal"] == 11, "it is listed")
+    daemon.post("/api/cancel", id=part)
+    daemon.download(REPO, include=PART)
+    daemon.post("/api/pause", id=whole)
+    assert set(statuses(daemon, part)) <= {"queued", "downloading"}
+    hub.rate_bytes_per_s = 0
+    assert daemon.wait(part, "done")["filesDone"] == 11
+    assert daemon.one(whole)["status"] == "paused"
+
+
+@pytest.mark.parametrize("listed", ["listed", "unlisted"])
+def test_a_paused_request_that_an_update_moves_stays_paused(hub: HubServer, daemon: Daemon, listed: str) -> None:
+    key = begun(hub, daemon)
+    daemon.post("/api/pause", id=key)
+    if listed == "unlisted":
+        again(daemon)
+    new = hub.commit(REPO, {"000.json": b"new"})
+    assert daemon.download(REPO, update=True).json["status"] == "paused"
+    until(lambda: daemon.one(key)["commit"] == new, "it has moved")
+    assert daemon.one(key)["status"] == "paused"
+    assert f"{REPO} paused -> " not in daemon.log.read_text()
+    hub.rate_bytes_per_s = 0
+    daemon.post("/api/resume", id=key)
+    assert daemon.wait(key, "done")["filesDone"] == len(FILES)
+    assert {view["commit"] for view in children(daemon, key).values()} == {new}
