@@ -23,9 +23,9 @@ class StatusLog:
     def tell(self, record: Record, before: Status, *, is_brief: bool = False) -> None:
         """Say that `record`, which was `before`, has a new status.
 
-        Said at debug level: a change of phase alone, and what another line says for all (`is_brief`): of a repo's
-        thousands of small files that one begins, as the line of its end will, and that one which has not begun is
-        held or let go with the repo.
+        Said at debug level: a change of phase alone, and what the repo's own line says for all (`is_brief`): that one
+        of its thousands of small files begins and is done, and that one which has not begun is held or let go. The
+        journal drops what comes faster than 10,000 lines in 30 s, the line of a failure too.
         """
         is_same = record.state is before
         _tell(record, before, None if is_same else self._took_s(record), is_minor=is_same or is_brief)

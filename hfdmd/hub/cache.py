@@ -296,8 +296,7 @@ def _write_new(folder: int, spec: FileSpec, source: Source, data: bytes) -> str:
     if source.size_bytes not in (None, len(data)):
         raise Failure(Reason.INTERNAL, f"{spec.file_path} should have {source.size_bytes} bytes, not {len(data)}.")
     name = layout.new_name(spec.id)
-    durable.unlink_quietly(name, folder)
-    fd = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=folder)
+    fd = durable.open_new(name, folder)
     try:
         durable.write_all(fd, data)
     except OSError:

@@ -142,6 +142,16 @@ def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
+def open_new(name: str, folder_fd: int) -> int:
+    """A descriptor to write a new, empty file of ours; what a crash left under that name goes."""
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(name, flags, 0o666, dir_fd=folder_fd)
+    except FileExistsError:
+        os.unlink(name, dir_fd=folder_fd)
+        return os.open(name, flags, 0o666, dir_fd=folder_fd)
+
+
 def natural_mode(folder_fd: int) -> int:
     """The mode that a new file gets in this folder (umask, default ACL), found the only thread-safe way: by one."""
     name = f"hfdmd-{os.urandom(8).hex()}.tmp"

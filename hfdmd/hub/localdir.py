@@ -214,8 +214,7 @@ class LocalDir:
             return
         temporary = layout.book_name(spec.id)
         folder = self.books(above)
-        durable.unlink_quietly(temporary, folder)
-        fd = os.open(temporary, _NEW, 0o666, dir_fd=folder)
+        fd = durable.open_new(temporary, folder)
         try:
             durable.write_all(fd, f"{source.commit}\n{source.etag}\n{time.time()}\n".encode())
         finally:

@@ -16,7 +16,7 @@ from hfdmd.record import FileRecord, Record, RepoRecord
 from hfdmd.scheduler.drive import Drive
 from hfdmd.scheduler.listing import RepoListing
 from hfdmd.scheduler.queue import Queue
-from hfdmd.transfer.job import SMALL_FILE_BYTES
+from hfdmd.transfer.job import is_small
 from hfdmd.wire.types import Phase, Reason, Status
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class Admission:
         """Start the drive of a queued file; its weight in connections."""
         scheduler = self._scheduler
         size = record.source.size_bytes if record.source is not None else None
-        small = size is not None and size <= SMALL_FILE_BYTES
+        small = is_small(size)
         weight = 1 if size is None else min(scheduler.config.values.max_connections_per_file, 1 + size // _WEIGHT_BYTES)
         self._units[unit].add(record.id)
         drive = Drive(self._scheduler, record, unit, weight)

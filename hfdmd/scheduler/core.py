@@ -34,6 +34,7 @@ from hfdmd.scheduler.updates import Updates
 from hfdmd.statuslog import StatusLog
 from hfdmd.store import Store
 from hfdmd.transfer.engine import Engine
+from hfdmd.transfer.job import is_small
 from hfdmd.versions import Versions
 from hfdmd.wire.errors import Loading as StillLoading
 from hfdmd.wire.types import Download, Phase, Reason, Removed, RepoDownload, Status
@@ -195,7 +196,8 @@ class Scheduler:
             self.admission.requeue(record)
         elif before is Status.QUEUED:
             self.admission.queue.changed()
-        is_brief = is_implied or (not keep and stamp is None and not record.asked_singly)
+        is_of_many = not record.asked_singly and record.source is not None and is_small(record.source.size_bytes)
+        is_brief = is_implied or (not keep and is_of_many)
         self.status_log.tell(record, before, is_brief=is_brief)
         self.publish(record)
         for repo_id in record.repo_ids:

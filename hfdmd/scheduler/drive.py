@@ -15,7 +15,7 @@ from hfdmd.net.target import Target
 from hfdmd.record import FileRecord, FileSpec, Source, Span
 from hfdmd.scheduler.speed import Speed
 from hfdmd.scheduler.threads import in_thread
-from hfdmd.transfer.job import SMALL_FILE_BYTES, Job, Meter
+from hfdmd.transfer.job import Job, Meter, is_small
 from hfdmd.wire.types import Phase, Reason
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Drive:
     def is_small(self) -> bool:
         """Whether it goes through memory, in one request."""
         source = self.record.source
-        return source is not None and source.size_bytes is not None and source.size_bytes <= SMALL_FILE_BYTES
+        return source is not None and is_small(source.size_bytes)
 
     async def run(self) -> None:
         """Until the file is done, failed or waits. Raises nothing but CancelledError."""

@@ -10,7 +10,7 @@ from hfdmd.record import FileSpec, Source
 from hfdmd.scheduler.batch import Batcher
 from hfdmd.scheduler.drive import LOCKED_RETRY_S, Hold
 from hfdmd.scheduler.threads import in_thread
-from hfdmd.transfer.job import SMALL_FILE_BYTES
+from hfdmd.transfer.job import is_small
 from hfdmd.wire.types import Reason
 
 log = logging.getLogger("hfdmd.shelving")
@@ -29,8 +29,7 @@ class Shelving:
 
         Small files go in batches. A large one goes alone, since its content may take long to read.
         """
-        size = hold.source.size_bytes
-        if size is not None and size <= SMALL_FILE_BYTES:
+        if is_small(hold.source.size_bytes):
             return await self._small(hold)
         return await Batcher(self._prepare_all, abandon=Hold.abandon)(hold)
 

@@ -14,6 +14,11 @@ SMALL_FILE_BYTES = 256 * 1024
 """Files up to this size are fetched into memory (`Engine.fetch_small`)."""
 
 
+def is_small(size_bytes: int | None) -> bool:
+    """Whether a file of that size is fetched into memory; None is a size that nobody knows."""
+    return size_bytes is not None and size_bytes <= SMALL_FILE_BYTES
+
+
 @dataclass(slots=True)
 class Meter:
     """Plain counters of a transfer, written by the engine and sampled by whoever shows them.

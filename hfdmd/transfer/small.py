@@ -10,7 +10,7 @@ from contextlib import suppress
 from hfdmd.failure import Failure
 from hfdmd.transfer.budget import Budget
 from hfdmd.transfer.http import HttpShared, HttpTransport
-from hfdmd.transfer.job import SMALL_FILE_BYTES, Job
+from hfdmd.transfer.job import SMALL_FILE_BYTES, Job, is_small
 from hfdmd.transfer.limiter import Limiter
 from hfdmd.transfer.recovery import Recovery, StartOver
 from hfdmd.transfer.trouble import Trouble
@@ -65,7 +65,7 @@ class MemorySink:
 
 async def fetch_small(job: Job, http: HttpShared, budget: Budget, limiter: Limiter) -> bytes:
     """See `Engine.fetch_small`."""
-    if job.size_bytes is not None and job.size_bytes > SMALL_FILE_BYTES:
+    if job.size_bytes is not None and not is_small(job.size_bytes):
         raise ValueError(f"{job.size_bytes} bytes are too many for fetch_small")
     transport = HttpTransport(http, job.locate, job.size_bytes)
     transport.ranged = False

@@ -43,6 +43,23 @@ def test_as_text_too(daemon: Daemon) -> None:
     assert re.search(pattern, told[-1])
 
 
+def test_a_repo_tells_of_its_small_files_only_what_went_wrong(
+    make_daemon: Callable[..., Daemon], hub: HubServer
+) -> None:
+    """Thousands of lines would make the journal drop those that matter."""
+    hub.add_repo("own/many", {f"{number}.json": b"%d" % number for number in range(20)} | {"big.bin": b"x" * 600_000})
+    hub.fault("own/many", "7.json", Fault.corrupt(times=None))
+    daemon = make_daemon(env={"HFDMD_LOG": "json"}).start()
+    repo = daemon.ask("own/many")["id"]
+    daemon.until_status(repo, "failed")
+    assert daemon.stop() == 0
+    told = [(line["file"], line["status"]) for line in lines(daemon) if line.get("event") == "status"]
+    assert ("", "failed") in told
+    assert ("7.json", "failed") in told
+    assert ("big.bin", "done") in told
+    assert not [entry for entry in told if entry[0] not in ("", "7.json", "big.bin")]
+
+
 def test_the_level_says_how_much(make_daemon: Callable[..., Daemon]) -> None:
     debug = make_daemon(env={"HFDMD_LOG_LEVEL": "debug"}).start()
     quiet = make_daemon(env={"HFDMD_LOG_LEVEL": "error"}).start()
