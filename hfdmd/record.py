@@ -194,6 +194,11 @@ class FileRecord(_Tracked, kw_only=True, rename="camel", gc=False):  # tens of t
     placed_bytes: int | None = None
     placed_mtime_ns: int | None = None
 
+    @property
+    def size_bytes(self) -> int | None:
+        """None while it is not resolved, and where the Hub tells no length."""
+        return None if self.source is None else self.source.size_bytes
+
 
 class RepoRecord(_Tracked, kw_only=True, rename="camel"):
     """Tracker of one repo download.

@@ -103,6 +103,10 @@ class Daemon:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
+    def kill_and_start(self) -> None:
+        self.kill()
+        self.start()
+
     def stop(self, timeout_s: float = DEADLINE_S) -> int:
         if self.process is None:
             return 0

@@ -296,14 +296,7 @@ def _write_new(folder: int, spec: FileSpec, source: Source, data: bytes) -> str:
     if source.size_bytes not in (None, len(data)):
         raise Failure(Reason.INTERNAL, f"{spec.file_path} should have {source.size_bytes} bytes, not {len(data)}.")
     name = layout.new_name(spec.id)
-    fd = durable.open_new(name, folder)
-    try:
-        durable.write_all(fd, data)
-    except OSError:
-        os.unlink(name, dir_fd=folder)
-        raise
-    finally:
-        os.close(fd)
+    durable.write_new(name, data, folder)
     return name
 
 

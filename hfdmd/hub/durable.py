@@ -143,13 +143,25 @@ def write_all(fd: int, data: bytes) -> None:
 
 
 def open_new(name: str, folder_fd: int) -> int:
-    """A descriptor to write a new, empty file of ours; what a crash left under that name goes."""
-    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    """A descriptor to a new, empty file of ours; what a crash left under that name goes."""
+    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         return os.open(name, flags, 0o666, dir_fd=folder_fd)
     except FileExistsError:
         os.unlink(name, dir_fd=folder_fd)
         return os.open(name, flags, 0o666, dir_fd=folder_fd)
+
+
+def write_new(name: str, data: bytes, folder_fd: int) -> None:
+    """A new file of ours with all of `data`, not synced; none when that fails."""
+    fd = open_new(name, folder_fd)
+    try:
+        write_all(fd, data)
+    except OSError:
+        os.unlink(name, dir_fd=folder_fd)
+        raise
+    finally:
+        os.close(fd)
 
 
 def natural_mode(folder_fd: int) -> int:

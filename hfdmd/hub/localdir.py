@@ -102,8 +102,7 @@ class LocalDir:
         What is verified is the copy. None when it is not the content.
         """
         name = layout.new_name(spec.id)
-        self._discard(name)
-        fd = os.open(name, _NEW, 0o666, dir_fd=self.books())
+        fd = durable.open_new(name, self.books())
         good = False
         try:
             good = durable.copy_file(blob, fd, stopped) and has_content(fd, source, stopped)
@@ -116,15 +115,7 @@ class LocalDir:
     def write_new(self, spec: FileSpec, data: bytes) -> str:
         """A small file among the books, not synced yet; its name."""
         name = layout.new_name(spec.id)
-        self._discard(name)
-        fd = os.open(name, _NEW, 0o666, dir_fd=self.books())
-        try:
-            durable.write_all(fd, data)
-        except OSError:
-            self._discard(name)
-            raise
-        finally:
-            os.close(fd)
+        durable.write_new(name, data, self.books())
         return name
 
     def discard(self, spec: FileSpec) -> None:
@@ -214,11 +205,7 @@ class LocalDir:
             return
         temporary = layout.book_name(spec.id)
         folder = self.books(above)
-        fd = durable.open_new(temporary, folder)
-        try:
-            durable.write_all(fd, f"{source.commit}\n{source.etag}\n{time.time()}\n".encode())
-        finally:
-            os.close(fd)
+        durable.write_new(temporary, f"{source.commit}\n{source.etag}\n{time.time()}\n".encode(), folder)
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
         self.inside.note_change((*_DOWNLOAD, *above))
 

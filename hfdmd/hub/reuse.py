@@ -31,7 +31,6 @@ class Trust:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._verified: OrderedDict[_Key, None] = OrderedDict()
-        self._listed: tuple[Path, int, list[str]] = (Path(), 0, [])  # a folder of snapshots, its time, what is in it
 
     def is_good(
         self, path: Path, source: Source, previous: Placed | None, stopped: Callable[[], bool], read: list[Read]
@@ -74,21 +73,15 @@ class Trust:
         self, snapshots: Path, parts: tuple[str, ...], source: Source, stopped: Callable[[], bool]
     ) -> str | None:
         """In a cache without links: another commit whose file of this path has the content."""
-        for commit in self._commits(snapshots):
+        try:
+            commits = os.listdir(snapshots)
+        except OSError:
+            return None
+        for commit in commits:
             path = snapshots.joinpath(commit, *parts)
             if commit != source.commit and not path.is_symlink() and self.is_good(path, source, None, stopped, []):
                 return commit
         return None
-
-    def _commits(self, snapshots: Path) -> list[str]:
-        """Listed once for the thousands of files of a repo, as long as no snapshot comes or goes."""
-        try:
-            mtime_ns = snapshots.stat().st_mtime_ns
-            if self._listed[:2] != (snapshots, mtime_ns):
-                self._listed = (snapshots, mtime_ns, os.listdir(snapshots))
-        except OSError:
-            return []
-        return self._listed[2]
 
     def _note(self, key: _Key) -> None:
         with self._guard:

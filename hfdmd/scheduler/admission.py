@@ -158,7 +158,7 @@ class Admission:
     def _start(self, record: FileRecord, unit: str) -> int:
         """Start the drive of a queued file; its weight in connections."""
         scheduler = self._scheduler
-        size = record.source.size_bytes if record.source is not None else None
+        size = record.size_bytes
         small = is_small(size)
         weight = 1 if size is None else min(scheduler.config.values.max_connections_per_file, 1 + size // _WEIGHT_BYTES)
         self._units[unit].add(record.id)

@@ -196,8 +196,7 @@ class Scheduler:
             self.admission.requeue(record)
         elif before is Status.QUEUED:
             self.admission.queue.changed()
-        is_of_many = not record.asked_singly and record.source is not None and is_small(record.source.size_bytes)
-        is_brief = is_implied or (not keep and is_of_many)
+        is_brief = is_implied or (not keep and not record.asked_singly and is_small(record.size_bytes))
         self.status_log.tell(record, before, is_brief=is_brief)
         self.publish(record)
         for repo_id in record.repo_ids:

@@ -65,8 +65,7 @@ class Drive:
     @property
     def is_small(self) -> bool:
         """Whether it goes through memory, in one request."""
-        source = self.record.source
-        return source is not None and is_small(source.size_bytes)
+        return is_small(self.record.size_bytes)
 
     async def run(self) -> None:
         """Until the file is done, failed or waits. Raises nothing but CancelledError."""

@@ -92,9 +92,8 @@ class Index:
     def update(self, record: FileRecord) -> None:
         """The record changed: bring the sums of its repos up to date."""
         old = self._shares.get(record.id)
-        size = record.source.size_bytes if record.source else None
         waits = record.state is Status.QUEUED and record.reason is not None
-        new = _Share(record.state, size, record.downloaded_bytes, waits, tuple(record.repo_ids))
+        new = _Share(record.state, record.size_bytes, record.downloaded_bytes, waits, tuple(record.repo_ids))
         if old == new:
             return
         if old is not None:

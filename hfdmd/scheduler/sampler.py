@@ -87,8 +87,8 @@ class Sampler:
         record.version = scheduler.next_version()
         lifecycle.settle(record)
         scheduler.index.update(record)
-        if record.source is not None and record.source.size_bytes is not None:
-            scheduler.reports.space.update(record.id, record.source.size_bytes - record.downloaded_bytes)
+        if record.size_bytes is not None:
+            scheduler.reports.space.update(record.id, record.size_bytes - record.downloaded_bytes)
         scheduler.publish(record, is_status=False)
         self._dirty.update(record.repo_ids)
 

@@ -14,7 +14,7 @@ from hfdmd.wire.types import Download, Phase, Reason, RepoDownload, Status
 
 def file_view(record: FileRecord, *, bytes_per_second: int | None, queue_position: int | None) -> Download:
     source = record.source
-    total = source.size_bytes if source else None
+    total = record.size_bytes
     remaining = None if total is None else total - record.downloaded_bytes
     status = record.state
     at_work = status is Status.DOWNLOADING

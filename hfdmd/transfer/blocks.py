@@ -37,7 +37,7 @@ def aligned_buffer(size_bytes: int) -> memoryview:
 
 
 class Blocks:
-    """Buffers of up to 1 MiB, `TOTAL_BYTES` in all; smaller and fewer ones when many share them.
+    """Buffers of up to 2 MiB, `TOTAL_BYTES` in all; smaller and fewer ones when many share them.
 
     Whoever holds none can always get one of the smallest, so nobody waits for ever.
     """

@@ -119,8 +119,7 @@ def test_what_ends_late_does_not_move_the_branch_back(
     new = hub.commit(REPO, {"config.json": b"[]"})
     daemon.wait(daemon.download(REPO, "config.json").json["id"], "done")
     if restarted:
-        daemon.kill()
-        daemon.start()
+        daemon.kill_and_start()
     hub.rate_bytes_per_s = 0
     assert daemon.wait(key, "done")["commit"] == old
     ref = daemon.cache / "models--org--model" / "refs" / "main"

@@ -33,11 +33,6 @@ def delete(daemon: Daemon, **selector: Any) -> None:
     assert daemon.ask("DELETE", "/api/download", selector).status == 200
 
 
-def again(daemon: Daemon) -> None:
-    daemon.kill()
-    daemon.start()
-
-
 @pytest.mark.parametrize("by", ["id", "filePath"])
 def test_it_stays_deleted_over_a_restart_and_comes_when_the_repo_is_asked_for(
     hub: HubServer, daemon: Daemon, by: str
@@ -45,13 +40,13 @@ def test_it_stays_deleted_over_a_restart_and_comes_when_the_repo_is_asked_for(
     key = begun(hub, daemon)
     file = children(daemon, key)[LAST]
     delete(daemon, **({"id": file["id"]} if by == "id" else {"modelRepo": REPO, "filePath": LAST}))
-    again(daemon)
+    daemon.kill_and_start()
     until(lambda: daemon.one(key)["phase"] == "transferring", "it is listed again")
     assert set(children(daemon, key)) == set(FILES) - {LAST}
     hub.rate_bytes_per_s = 0
     done = daemon.wait(key, "done")
     assert (done["filesTotal"], done["filesDone"]) == (4, 4)
-    again(daemon)
+    daemon.kill_and_start()
     assert set(children(daemon, key)) == set(FILES) - {LAST}
     assert not Path(done["path"], LAST).exists()
     assert daemon.download(REPO).status == 202
@@ -83,7 +78,7 @@ def test_all_that_a_wide_selector_deletes_stays_deleted(hub: HubServer, daemon: 
     left = set(children(daemon, key))
     assert 0 < len(left) < 300
     hub.latency_s = 0
-    again(daemon)
+    daemon.kill_and_start()
     daemon.wait(key, "done")
     assert set(children(daemon, key)) == left
 
@@ -93,7 +88,7 @@ def test_asked_for_singly_it_comes(hub: HubServer, daemon: Daemon) -> None:
     file = children(daemon, key)[LAST]["id"]
     delete(daemon, id=file)
     assert daemon.download(REPO, LAST).status == 202
-    again(daemon)
+    daemon.kill_and_start()
     hub.rate_bytes_per_s = 0
     daemon.wait(file, "done")
     daemon.wait(key, "done")

@@ -33,11 +33,6 @@ def begun(hub: HubServer, daemon: Daemon) -> str:
     return key
 
 
-def again(daemon: Daemon) -> None:
-    daemon.kill()
-    daemon.start()
-
-
 def statuses(daemon: Daemon, key: str) -> Counter[str]:
     return Counter(view["status"] for view in children(daemon, key).values())
 
@@ -54,7 +49,7 @@ def test_holding_many_files_writes_few_trackers(
     assert held == {status: len(FILES)}
     few = len(FILES) // 10
     assert len(daemon.trackers()) < few
-    again(daemon)
+    daemon.kill_and_start()
     assert daemon.one(key)["status"] == status
     assert daemon.one(key)["filesTotal"] == len(FILES)
     assert len(daemon.trackers()) < few
@@ -75,7 +70,7 @@ def test_resuming_and_asking_again_write_few_trackers(hub: HubServer, daemon: Da
     daemon.post("/api/retry", id=key)
     assert len(daemon.trackers()) < len(FILES) // 10
     if restart:
-        again(daemon)
+        daemon.kill_and_start()
     hub.rate_bytes_per_s = 0
     assert daemon.wait(key, "done")["filesDone"] == len(FILES)
 
@@ -86,7 +81,7 @@ def test_one_file_that_goes_on_leaves_the_others_held(hub: HubServer, daemon: Da
     hub.rate_bytes_per_s = 0
     one = children(daemon, key)["150.json"]["id"]
     assert daemon.post("/api/resume", id=one).status == 200
-    again(daemon)
+    daemon.kill_and_start()
     daemon.wait(one, "done")
     daemon.wait(key, "paused")
     assert statuses(daemon, key)["paused"] == len(FILES) - statuses(daemon, key)["done"] > 250
@@ -96,7 +91,7 @@ def test_a_file_resumed_alone_after_a_restart_goes_on(hub: HubServer, daemon: Da
     key = begun(hub, daemon)
     one = children(daemon, key)[FIRST]["id"]
     daemon.post("/api/pause", id=key)
-    again(daemon)
+    daemon.kill_and_start()
     hub.rate_bytes_per_s = 0
     assert daemon.post("/api/resume", id=one).status == 200
     daemon.wait(one, "done")
@@ -116,7 +111,7 @@ def test_what_another_request_wants_goes_on_over_a_restart(
     daemon.post(f"/api/{action}", id=whole)
     assert statuses(daemon, whole)[left] > 250
     assert left not in statuses(daemon, part)
-    again(daemon)
+    daemon.kill_and_start()
     until(lambda: daemon.one(whole)["phase"] == "transferring", "it is listed")
     hub.rate_bytes_per_s = 0
     assert daemon.wait(part, "done")["filesDone"] == 11
@@ -134,7 +129,7 @@ def test_what_one_request_pauses_and_another_cancelled_is_cancelled_over_a_resta
     daemon.post("/api/cancel", id=part)
     before = {path: view["status"] for path, view in children(daemon, part).items()}
     assert set(before.values()) == {"cancelled"}
-    again(daemon)
+    daemon.kill_and_start()
     hub.rate_bytes_per_s = 0
     daemon.post("/api/resume", id=whole)
     daemon.wait(whole, "cancelled")
@@ -161,7 +156,7 @@ def test_a_paused_request_that_an_update_moves_stays_paused(hub: HubServer, daem
     key = begun(hub, daemon)
     daemon.post("/api/pause", id=key)
     if listed == "unlisted":
-        again(daemon)
+        daemon.kill_and_start()
     new = hub.commit(REPO, {"000.json": b"new"})
     assert daemon.download(REPO, update=True).json["status"] == "paused"
     until(lambda: daemon.one(key)["commit"] == new, "it has moved")

@@ -24,8 +24,7 @@ def test_twenty_kills_of_a_256_mib_file(hub: HubServer, daemon: Daemon) -> None:
     key = daemon.download(REPO, BIG).json["id"]
     for moment in sorted(chance.uniform(0.01, 0.97) for _ in range(KILLS)):
         until(lambda at=moment * size: daemon.one(key)["downloadedBytes"] >= at, "it has come so far")  # type: ignore[misc]
-        daemon.kill()
-        daemon.start()
+        daemon.kill_and_start()
     hub.rate_bytes_per_s = 0
     done = daemon.wait(key, "done")
     assert hashlib.sha256(Path(done["path"]).read_bytes()).hexdigest() == content.sha256

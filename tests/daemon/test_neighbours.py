@@ -131,8 +131,7 @@ def test_kills_at_any_moment_of_a_repo(hub: HubServer, daemon: Daemon, tmp_path:
     chance = random.Random(5)
     for _ in range(12):
         time.sleep(chance.uniform(0.02, 0.4))  # the moment is what is random, nothing is waited for
-        daemon.kill()
-        daemon.start()
+        daemon.kill_and_start()
     hub.rate_bytes_per_s = 0
     done = daemon.wait(key, "done")
     assert done["filesDone"] == len(files) == len(daemon.trackers()) - 1

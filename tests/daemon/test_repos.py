@@ -87,8 +87,7 @@ def test_the_request_survives_a_kill_in_the_listing_and_after(hub: HubServer, da
     hub.rate_bytes_per_s = 3_000_000
     daemon.start()
     until(lambda: daemon.one(key)["downloadedBytes"] > 1_000_000, "some is there")
-    daemon.kill()
-    daemon.start()
+    daemon.kill_and_start()
     assert daemon.one(key)["status"] in ("queued", "downloading")
     hub.rate_bytes_per_s = 0
     done = daemon.wait(key, "done")

@@ -142,8 +142,7 @@ def test_a_folders_files_of_one_content_are_fetched_once_over_restarts_too(
     hub.add_repo(REPO, {"a.bin": content, "sub/b.bin": content})
     folder = tmp_path / "mine"
     daemon.wait(daemon.download(REPO, "a.bin", localDir=str(folder)).json["id"], "done")
-    daemon.kill()
-    daemon.start()
+    daemon.kill_and_start()
     path = {} if whole_repo else {"file_path": "sub/b.bin"}
     daemon.wait(daemon.download(REPO, localDir=str(folder), **path).json["id"], "done")
     assert (folder / "sub/b.bin").read_bytes() == content.read(0, size_bytes)
