@@ -30,7 +30,7 @@ _NO_SYMLINKS = errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP
 
 Adoptable = tuple[FileSpec, Source, Placed | None]
 Removable = tuple[FileSpec, Source, Placed]
-Small = tuple[FileSpec, Source, bytes, Placed | None]
+Small = tuple[FileSpec, Source, bytes | bytearray, Placed | None]
 
 
 class Cache:
@@ -42,6 +42,7 @@ class Cache:
         self._busy: dict[str, threading.Lock] = {}
         self._expected: dict[str, set[str]] = {}
         self._symlinks: bool | None = None
+        self._repo_paths: dict[str, Path] = {}
         self._trust = Trust()
 
     def prepare(self) -> None:
@@ -54,16 +55,16 @@ class Cache:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.root))
 
     def repo_path(self, spec: FileSpec | RepoSpec) -> Path:
-        return self.root / layout.repo_folder(spec.repo_type, spec.model_repo)
-
-    def blob_path(self, spec: FileSpec, source: Source) -> Path:
-        layout.check_source(source)
-        return self.repo_path(spec) / "blobs" / source.etag
+        folder = layout.repo_folder(spec.repo_type, spec.model_repo)
+        known = self._repo_paths.get(folder)  # thousands of small files are of one repo
+        if known is None:
+            self._repo_paths = {folder: (known := self.root / folder)}
+        return known
 
     def lock_path(self, spec: FileSpec, source: Source) -> Path:
         """The client's lock for this blob."""
         layout.check_source(source)
-        return self.root / ".locks" / layout.repo_folder(spec.repo_type, spec.model_repo) / f"{source.etag}.lock"
+        return self.root.joinpath(".locks", self.repo_path(spec).name, f"{source.etag}.lock")
 
     def part_path(self, spec: FileSpec) -> Path:
         """Beside the blobs, whose folder is made."""
@@ -88,16 +89,18 @@ class Cache:
     def _places(self, spec: FileSpec, source: Source) -> tuple[Path, Path]:
         """Where the content may be: the blob, or in a cache without links the snapshot's entry."""
         layout.check_source(source)
-        parts = layout.file_parts(spec.file_path)
-        return self.blob_path(spec, source), self.repo_path(spec).joinpath("snapshots", source.commit, *parts)
+        layout.file_parts(spec.file_path)
+        repo = self.repo_path(spec)
+        return repo.joinpath("blobs", source.etag), repo.joinpath("snapshots", source.commit, spec.file_path)
 
     def adopt(self, items: Sequence[Adoptable], stopped: Callable[[], bool] = never) -> list[Placed | Failure | None]:
         """Take what is in the cache already, all items of one repo; None for what must be fetched."""
         results: list[Placed | Failure | None] = [None] * len(items)
         good: list[int] = []
         read: list[Read] = []
+        commits = self._commits(items[0][0])
         for index, (spec, source, previous) in enumerate(items):
-            verified = attempt(partial(self._find, spec, source, previous, stopped, read), spec)
+            verified = attempt(partial(self._find, spec, source, previous, commits, stopped, read), spec)
             if isinstance(verified, Failure):
                 results[index] = verified
             elif verified:
@@ -158,7 +161,7 @@ class Cache:
             for index, name in written.items():
                 spec, source, _, previous = items[index]
                 enter = (
-                    partial(_enter, repo, spec, source, previous)
+                    partial(_point, repo, spec, source, previous)
                     if repo.symlinks
                     else partial(_move_in, repo, name, spec, source, previous)
                 )
@@ -217,16 +220,20 @@ class Cache:
             repo.tidy()
 
     def _find(
-        self, spec: FileSpec, source: Source, previous: Placed | None, stopped: Callable[[], bool], read: list[Read]
+        self,
+        spec: FileSpec,
+        source: Source,
+        previous: Placed | None,
+        commits: Sequence[str],
+        stopped: Callable[[], bool],
+        read: list[Read],
     ) -> bool:
         """Whether the content is at hand: as the blob, as the snapshot's entry, or from elsewhere in the cache."""
         blob, pointer = self._places(spec, source)
-        parts = layout.file_parts(spec.file_path)
-        snapshots = self.repo_path(spec) / "snapshots"
         if any(self._trust.is_good(path, source, previous, stopped, read) for path in (blob, pointer)):
             return True
         payload = find_shared(self.root, source, stopped)
-        twin = None if payload is not None else self._trust.find_twin(snapshots, parts, source, stopped)
+        twin = None if payload is not None else self._find_twin(spec, source, commits, stopped)
         if payload is None and twin is None:
             return False
         with self.open_repo(spec) as repo:
@@ -238,6 +245,26 @@ class Cache:
                 repo.copy_twin(twin, spec, source)
                 return True
         return False
+
+    def _commits(self, spec: FileSpec) -> list[str]:
+        """The commits that the repo has snapshots of."""
+        try:
+            return os.listdir(self.repo_path(spec) / "snapshots")
+        except OSError:
+            return []
+
+    def _find_twin(
+        self, spec: FileSpec, source: Source, commits: Sequence[str], stopped: Callable[[], bool]
+    ) -> str | None:
+        """In a cache without links: another commit whose file of this path has the content."""
+        parts = layout.file_parts(spec.file_path)
+        for commit in commits:
+            if commit == source.commit:
+                continue
+            path = self.repo_path(spec).joinpath("snapshots", commit, *parts)
+            if not path.is_symlink() and self._trust.is_good(path, source, None, stopped, []):
+                return commit
+        return None
 
     def _links_work(self, blobs: int) -> bool:
         """Whether snapshots may be made of links here; tried once."""
@@ -257,9 +284,16 @@ class Cache:
 
 
 def _enter(repo: RepoFolder, spec: FileSpec, source: Source, previous: Placed | None) -> Placed:
-    """Pointer and ref for a blob that is in place."""
+    """Pointer and ref for what is in the cache: a blob, or in a cache without links the entry itself."""
     if os.path.lexists(repo.path / "blobs" / source.etag):
-        repo.point(spec, source, previous)
+        return _point(repo, spec, source, previous)
+    repo.set_ref(spec.revision, source)
+    return repo.placed(spec, source)
+
+
+def _point(repo: RepoFolder, spec: FileSpec, source: Source, previous: Placed | None) -> Placed:
+    """Pointer and ref for a blob that is in place."""
+    repo.point(spec, source, previous)
     repo.set_ref(spec.revision, source)
     return repo.placed(spec, source)
 
@@ -290,7 +324,7 @@ def check_part(folder: int, name: str, source: Source) -> None:
         raise Failure(Reason.DISK_ERROR, f"The partial file {name} was changed by another program.")
 
 
-def _write_new(folder: int, spec: FileSpec, source: Source, data: bytes) -> str:
+def _write_new(folder: int, spec: FileSpec, source: Source, data: bytes | bytearray) -> str:
     layout.check_source(source)
     layout.file_parts(spec.file_path)
     if source.size_bytes not in (None, len(data)):

@@ -135,7 +135,7 @@ def copy_file(source_fd: int, target_fd: int, stopped: Callable[[], bool]) -> bo
     return False
 
 
-def write_all(fd: int, data: bytes) -> None:
+def write_all(fd: int, data: bytes | bytearray) -> None:
     """All of `data`, however many writes it takes."""
     view = memoryview(data)
     while view:
@@ -152,7 +152,7 @@ def open_new(name: str, folder_fd: int) -> int:
         return os.open(name, flags, 0o666, dir_fd=folder_fd)
 
 
-def write_new(name: str, data: bytes, folder_fd: int) -> None:
+def write_new(name: str, data: bytes | bytearray, folder_fd: int) -> None:
     """A new file of ours with all of `data`, not synced; none when that fails."""
     fd = open_new(name, folder_fd)
     try:

@@ -71,6 +71,7 @@ def ref_parts(revision: str) -> tuple[str, ...]:
         raise Failure(Reason.INTERNAL, str(error)) from None
 
 
+@lru_cache(maxsize=4096)  # asked for several times a file, of batches of files
 def file_parts(path: str) -> tuple[str, ...]:
     """The path of a file inside a snapshot or a local folder. Raises `Failure` (internal)."""
     if problem := names.path_problem(path):

@@ -112,7 +112,7 @@ class LocalDir:
                 self._discard(name)
         return name if good else None
 
-    def write_new(self, spec: FileSpec, data: bytes) -> str:
+    def write_new(self, spec: FileSpec, data: bytes | bytearray) -> str:
         """A small file among the books, not synced yet; its name."""
         name = layout.new_name(spec.id)
         durable.write_new(name, data, self.books())

@@ -69,20 +69,6 @@ class Trust:
         for _, key in read:
             self._note(key)
 
-    def find_twin(
-        self, snapshots: Path, parts: tuple[str, ...], source: Source, stopped: Callable[[], bool]
-    ) -> str | None:
-        """In a cache without links: another commit whose file of this path has the content."""
-        try:
-            commits = os.listdir(snapshots)
-        except OSError:
-            return None
-        for commit in commits:
-            path = snapshots.joinpath(commit, *parts)
-            if commit != source.commit and not path.is_symlink() and self.is_good(path, source, None, stopped, []):
-                return commit
-        return None
-
     def _note(self, key: _Key) -> None:
         with self._guard:
             self._verified[key] = None

@@ -278,7 +278,7 @@ def _local_part(spec: FileSpec) -> Path:
     return Path(spec.local_dir or "", *layout.BOOKS, "download", layout.part_name(spec.id))
 
 
-def _write_local(folder: LocalDir, spec: FileSpec, source: Source, data: bytes) -> str:
+def _write_local(folder: LocalDir, spec: FileSpec, source: Source, data: bytes | bytearray) -> str:
     layout.check_source(source)
     layout.check_local(spec)
     return folder.write_new(spec, data)

@@ -33,6 +33,7 @@ class RepoFolder:
         self.path = path
         self.symlinks = symlinks
         """False where links are impossible or unwanted: then snapshots hold the files themselves."""
+        self._refs_seen: set[tuple[str, str, float]] = set()
         make_folders(path)
         self.inside = Folders(path)
         try:
@@ -56,7 +57,7 @@ class RepoFolder:
         return self.inside.open(("blobs",))
 
     def pointer(self, spec: FileSpec, source: Source) -> Path:
-        return self.path / "snapshots" / source.commit / spec.file_path
+        return self.path.joinpath("snapshots", source.commit, spec.file_path)
 
     def placed(self, spec: FileSpec, source: Source) -> Placed:
         """The record of what now stands at the pointer. Raises OSError."""
@@ -71,6 +72,8 @@ class RepoFolder:
         (caches without links have those). Any other link is replaced. Raises OSError, and `Failure` (path_taken) for
         any other file.
         """
+        if self.symlinks and self._link_new(spec, source):
+            return
         folder, parent, name = self._entry(spec, source)
         wanted = layout.blob_link((*folder[2:], name), source.etag)
         try:
@@ -130,27 +133,14 @@ class RepoFolder:
         """Let the revision point at the commit, as soon as the commit's snapshot folder is there. Raises OSError.
 
         A ref that the Hub told later stays. Its file's time says when that was: apps write a ref once they are told,
-        and what is written here bears the time at which the Hub told it.
+        and what is written here bears the time at which the Hub told it. While the folder is open, each is seen to
+        once.
         """
-        if is_commit(revision):
+        told = (revision, source.commit, source.told_at)
+        if is_commit(revision) or told in self._refs_seen:
             return
-        *above, name = layout.ref_parts(revision)
-        folder = ("refs", *above)
-        parent = self.inside.open(folder, make=True)
-        told_ns = round(source.told_at * 1e9)
-        commit, since_ns = _read_ref(parent, name)
-        if commit == source.commit or told_ns < since_ns <= time.time_ns():
-            return
-        with self._temporary() as temporary:
-            fd = os.open(temporary, _NEW, 0o666, dir_fd=self.blobs())
-            try:
-                durable.write_all(fd, source.commit.encode())
-                os.utime(fd, ns=(told_ns, told_ns))
-                os.fsync(fd)
-            finally:
-                os.close(fd)
-            os.rename(temporary, name, src_dir_fd=self.blobs(), dst_dir_fd=self.inside.open(folder))
-        self.inside.note_change(folder)
+        self._write_ref(revision, source)
+        self._refs_seen.add(told)
 
     def remove_entry(self, spec: FileSpec, source: Source, placed: Placed) -> bool:
         """Take the snapshot's entry away if it still is what was placed. Its blob stays: see `remove_unused`."""
@@ -233,6 +223,25 @@ class RepoFolder:
             durable.unlink_quietly(f"{commit}.json", self.inside.open(("trees",)))
         self.inside.tidy(("snapshots", commit), keep=1)
 
+    def _write_ref(self, revision: str, source: Source) -> None:
+        *above, name = layout.ref_parts(revision)
+        folder = ("refs", *above)
+        parent = self.inside.open(folder, make=True)
+        told_ns = round(source.told_at * 1e9)
+        commit, since_ns = _read_ref(parent, name)
+        if commit == source.commit or told_ns < since_ns <= time.time_ns():
+            return
+        with self._temporary() as temporary:
+            fd = os.open(temporary, _NEW, 0o666, dir_fd=self.blobs())
+            try:
+                durable.write_all(fd, source.commit.encode())
+                os.utime(fd, ns=(told_ns, told_ns))
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+            os.rename(temporary, name, src_dir_fd=self.blobs(), dst_dir_fd=self.inside.open(folder))
+        self.inside.note_change(folder)
+
     def _entry(self, spec: FileSpec, source: Source) -> tuple[Sequence[str], int, str]:
         *above, name = layout.file_parts(spec.file_path)
         folder = ("snapshots", source.commit, *above)
@@ -260,6 +269,17 @@ class RepoFolder:
         if previous is not None and previous.is_stat(found):
             return True
         raise _taken(self.pointer(spec, source))
+
+    def _link_new(self, spec: FileSpec, source: Source) -> bool:
+        """The entry made in one step, as it is for nearly all files; False where it takes a closer look."""
+        *above, name = layout.file_parts(spec.file_path)
+        folder = ("snapshots", source.commit, *above)
+        try:
+            os.symlink(layout.blob_link((*above, name), source.etag), name, dir_fd=self.inside.open(folder))
+        except (FileExistsError, FileNotFoundError):
+            return False
+        self.inside.note_change(folder)
+        return True
 
     def _link(self, wanted: str, parent: int, name: str, *, replace: bool) -> None:
         if not replace:

@@ -26,14 +26,41 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 def origin(url: str) -> str:
     """`scheme://host:port` of an http(s) URL, lower case, the port always written. ValueError for anything else."""
-    scheme, host, port = split_origin(url)
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+    return _origin(_before_path(url))
 
 
 def split_origin(url: str) -> tuple[str, str, int]:
     """Scheme, host (an IPv6 address without brackets) and port of an http(s) URL; ValueError for anything else."""
-    before_path = _BEFORE_PATH.match(url)
-    return _split_origin(url if before_path is None else before_path[0])
+    return _split_origin(_before_path(url))
+
+
+def host_field(url: str) -> str:
+    """The `Host` header for an http(s) URL: the port only where it is not the scheme's own. Source: RFC 9110, 7.2."""
+    return _host_field(_before_path(url))
+
+
+def request_target(url: str) -> str:
+    """Path and query of an http(s) URL, as a request names them. Source: RFC 9112, 3.2.1."""
+    rest = url[len(_before_path(url)) :].partition("#")[0]
+    return rest if rest.startswith("/") else f"/{rest}"
+
+
+def _before_path(url: str) -> str:
+    found = _BEFORE_PATH.match(url)
+    return url if found is None else found[0]
+
+
+@lru_cache(maxsize=256)
+def _origin(url: str) -> str:
+    scheme, host, port = _split_origin(url)
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+@lru_cache(maxsize=256)
+def _host_field(url: str) -> str:
+    scheme, host, port = _split_origin(url)
+    name = f"[{host}]" if ":" in host else host
+    return name if port == DEFAULT_PORTS[scheme] else f"{name}:{port}"
 
 
 @lru_cache(maxsize=256)

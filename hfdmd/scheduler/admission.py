@@ -26,6 +26,11 @@ log = logging.getLogger("hfdmd.scheduler")
 
 _WEIGHT_BYTES = 8 << 20  # a file keeps about one connection busy for each of these, up to its limit
 
+# Of a repo's small files so many are at work at once. Most of them need no connection, but wait for their turn on the
+# disk, which takes them in batches: as few as there are connections would all go through it in lockstep.
+_SMALL_AT_ONCE = 512
+_SMALL_BYTES_AT_ONCE = 16 << 20
+
 
 class Admission:
     def __init__(self, scheduler: Scheduler) -> None:
@@ -141,22 +146,24 @@ class Admission:
                 self._start_listing(record)
             elif self.queue.next_file(record.id) is None:
                 del self._units[record.id]
-        capacity = scheduler.config.values.max_connections - sum(drive.weight for drive in self.drives.values())
+        room = _Room(scheduler.config.values.max_connections)
+        for drive in self.drives.values():
+            room.take(drive)
         progressed = True
         while progressed:
             progressed = False
             for unit, running in self._units.items():
                 repo = scheduler.index.repos.get(unit)
                 # one that moves to another commit: the listing tells which files are still wanted, and of what content
-                if repo is None or repo.moving or (running and capacity <= 0):
+                if repo is None or repo.moving:
                     continue
                 record = self.queue.next_file(unit)
-                if record is not None:
-                    capacity -= self._start(record, unit)
+                if record is not None and (not running or room.has(record)):
+                    room.take(self._start(record, unit))
                     progressed = True
 
-    def _start(self, record: FileRecord, unit: str) -> int:
-        """Start the drive of a queued file; its weight in connections."""
+    def _start(self, record: FileRecord, unit: str) -> Drive:
+        """Start the drive of a queued file."""
         scheduler = self._scheduler
         size = record.size_bytes
         small = is_small(size)
@@ -170,7 +177,7 @@ class Admission:
         # Not a `finally` in the task: one that is cancelled before its first step never gets there.
         drive.task.add_done_callback(lambda _: self._ended(drive))
         scheduler.sampler.wake()
-        return weight
+        return drive
 
     def _ended(self, drive: Drive) -> None:
         scheduler = self._scheduler
@@ -229,3 +236,24 @@ class Admission:
                 log.error("stopping %s was not seen through; it is queued again", record.id)
                 self._scheduler.change(record, Stimulus.WAIT, reason=Reason.RESTARTED, detail="its work was stopped")
         self.kick()
+
+
+class _Room:
+    """For how many more files of repo downloads there is something to do."""
+
+    def __init__(self, connections: int) -> None:
+        self._connections = connections
+        self._small_files = _SMALL_AT_ONCE
+        self._small_bytes = _SMALL_BYTES_AT_ONCE
+
+    def has(self, record: FileRecord) -> bool:
+        if is_small(record.size_bytes):
+            return self._small_files > 0 and self._small_bytes > 0
+        return self._connections > 0
+
+    def take(self, drive: Drive) -> None:
+        if drive.is_small:
+            self._small_files -= 1
+            self._small_bytes -= drive.record.size_bytes or 0
+        else:
+            self._connections -= drive.weight

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from hfdmd.scheduler.threads import settled
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+@dataclass(slots=True, eq=False)
+class _Entry(Generic[Item, Result]):
+    item: Item
+    result: asyncio.Future[Result]
+    finished: bool = False
+    left: asyncio.Future[None] | None = None
+    """What the caller waits for once it was cancelled while the item is at work."""
 
 
 class Batcher(Generic[Item, Result]):
@@ -28,25 +38,25 @@ class Batcher(Generic[Item, Result]):
         self._work = work
         self._abandon = abandon
         self._at_most = at_most
-        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._waiting: list[_Entry[Item, Result]] = []
         self._runner: asyncio.Task[None] | None = None
 
     async def __call__(self, item: Item) -> Result:
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, future))
+        loop = asyncio.get_running_loop()
+        entry: _Entry[Item, Result] = _Entry(item, loop.create_future())
+        self._waiting.append(entry)
         if self._runner is None:
-            self._runner = asyncio.create_task(self._run())
+            self._runner = loop.create_task(self._run())
         # Work that has begun in a thread cannot be taken back: its caller, even a cancelled one, waits for its end.
         try:
-            return await asyncio.shield(future)
+            return await entry.result
         except asyncio.CancelledError:
-            waiting = [entry for entry in self._waiting if entry[1] is future]
-            if waiting:
-                self._waiting.remove(waiting[0])
-                future.cancel()
-            else:
+            if entry in self._waiting:
+                self._waiting.remove(entry)
+            elif not entry.finished:
+                entry.left = loop.create_future()
                 self._abandon(item)
-                await settled(future)
+                await settled(entry.left)
             raise
 
     async def _run(self) -> None:
@@ -54,15 +64,23 @@ class Batcher(Generic[Item, Result]):
             while self._waiting:
                 batch, self._waiting = self._waiting[: self._at_most], self._waiting[self._at_most :]
                 try:
-                    results = await self._work([item for item, _ in batch])
+                    results = await self._work([entry.item for entry in batch])
                 except Exception as error:
                     results = [error] * len(batch)
-                for (_, future), result in zip(batch, results, strict=True):
-                    if isinstance(result, Exception):
-                        future.set_exception(result)
-                    else:
-                        future.set_result(result)
+                for entry, result in zip(batch, results, strict=True):
+                    entry.finished = True
+                    if entry.left is not None:
+                        entry.left.set_result(None)
+                    elif not entry.result.done():  # it is when the caller is being cancelled in this moment
+                        _tell(entry.result, result)
         finally:
             self._runner = None
             if self._waiting:
                 self._runner = asyncio.create_task(self._run())
+
+
+def _tell(waiting: asyncio.Future[Result], result: Result | Exception) -> None:
+    if isinstance(result, Exception):
+        waiting.set_exception(result)
+    else:
+        waiting.set_result(result)

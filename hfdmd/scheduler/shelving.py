@@ -69,10 +69,10 @@ class Shelving:
         except (Failure, OSError) as error:
             log.error("a part file of %s could not be deleted: %s", spec.file_path, error)
 
-    async def _place_all(self, items: list[tuple[Hold, bytes]]) -> list[Placed | Exception]:
+    async def _place_all(self, items: list[tuple[Hold, bytes | bytearray]]) -> list[Placed | Exception]:
         return await in_thread(self._place_in_thread, items)
 
-    def _place_in_thread(self, items: list[tuple[Hold, bytes]]) -> list[Placed | Exception]:
+    def _place_in_thread(self, items: list[tuple[Hold, bytes | bytearray]]) -> list[Placed | Exception]:
         small = [(hold.spec, hold.source, data, hold.previous) for hold, data in items]
         placed: list[Placed | Exception] = list(self._shelf.place_small(small))
         for hold, _ in items:

@@ -45,6 +45,8 @@ class Connection(asyncio.BufferedProtocol):
         self._answer: Answer | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._listened: asyncio.Future[None] | None = None
+        self._window_s = 0.0
         self._lost: Trouble | None = None
         self._paused = False
         self._sink: Sink | None = None
@@ -100,6 +102,9 @@ class Connection(asyncio.BufferedProtocol):
             self._lost = Broken(f"the connection broke: {exc}" if exc else "the server closed the connection")
         self._sink = None
         self.reusable = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._finish()
         if not self.closed.done():
             self.closed.set_result(None)
@@ -260,24 +265,32 @@ class Connection(asyncio.BufferedProtocol):
 
     async def _wait_quietly(self, waiter: asyncio.Future[None], window_s: float) -> None:
         """Wait, at most `window_s` in a row without a byte while we do read."""
-        self._listen(waiter, window_s)
+        if self._timer is not None and window_s < self._window_s:
+            self._timer.cancel()
+            self._timer = None
+        self._listened, self._window_s = waiter, window_s
+        if self._timer is None:
+            self._listen()
         try:
             await waiter
         finally:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            self._listened = None
 
-    def _listen(self, waiter: asyncio.Future[None], window_s: float) -> None:
-        """End the wait when nothing was heard for too long, else listen on."""
+    def _listen(self) -> None:
+        """End the wait when nothing was heard for too long, else listen on.
+
+        The timer outlives the waits, since nearly all are short: it finds nobody waiting, or a later end, and costs
+        nothing before.
+        """
         self._timer = None
-        if waiter.done():
+        waiter = self._listened
+        if waiter is None or waiter.done():
             return
-        patience_s = window_s if self._paused else self._progress_at + window_s - time.monotonic()
+        patience_s = self._window_s if self._paused else self._progress_at + self._window_s - time.monotonic()
         if patience_s <= 0:
-            waiter.set_exception(Quiet(f"not a byte came for {window_s:.0f} s"))
+            waiter.set_exception(Quiet(f"not a byte came for {self._window_s:.0f} s"))
         else:
-            self._timer = self._loop.call_later(patience_s, self._listen, waiter, window_s)
+            self._timer = self._loop.call_later(patience_s, self._listen)
 
     def _pause(self) -> None:
         if not self._paused and self._transport is not None and not self._transport.is_closing():

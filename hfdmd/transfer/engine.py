@@ -73,7 +73,7 @@ class Engine:
         with self._working():
             return await fetch_file(job, self._http, self._shop, self._open_part)
 
-    async def fetch_small(self, job: Job) -> bytes:
+    async def fetch_small(self, job: Job) -> bytearray:
         """A file of at most `SMALL_FILE_BYTES` in memory, verified; touches no disk. Failure as in `fetch`."""
         with self._working():
             return await fetch_small(job, self._http, self._shop.budget, self._limiter)

@@ -7,11 +7,10 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from urllib.parse import urlsplit
 
 from hfdmd.failure import Failure
 from hfdmd.net.courtesy import Courtesy
-from hfdmd.net.origin import MAX_REDIRECTS, RedirectPolicy, origin, split_origin
+from hfdmd.net.origin import MAX_REDIRECTS, RedirectPolicy, host_field, origin, request_target, split_origin
 from hfdmd.net.proxy import Proxy, proxy_for
 from hfdmd.net.target import Target
 from hfdmd.transfer.answer import Head
@@ -166,19 +165,14 @@ class HttpTransport:
                 fresh = True
 
     def _request_head(self, url: str, proxy: Proxy | None) -> tuple[list[tuple[str, str]], str]:
-        scheme, host, port = split_origin(url)
-        parts = urlsplit(url)
-        name = f"[{host}]" if ":" in host else host
-        if parts.port is not None and origin(f"{scheme}://{name}") != origin(url):
-            name = f"{name}:{port}"
-        path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+        name, path = host_field(url), request_target(url)
         headers = [
             ("Host", name),
             ("User-Agent", self._shared.user_agent),
             ("Accept", "*/*"),
             ("Accept-Encoding", "identity"),
         ]
-        if proxy is not None and scheme == "http":
+        if proxy is not None and split_origin(url)[0] == "http":
             path = f"http://{name}{path}"
             if proxy.authorization:
                 headers.append(("Proxy-Authorization", proxy.authorization))
@@ -219,7 +213,11 @@ class HttpTransport:
 
     def _refuse(self, url: str, head: Head) -> None:
         """Trouble for every answer that carries no content we can use."""
-        host, status = _host(url), head.status
+        status = head.status
+        coding = head.headers.get("content-encoding", "identity").strip().lower()
+        if status in (200, 206) and coding in ("", "identity"):
+            return
+        host = _host(url)
         if status == 416:
             raise RangeRefused(f"{host} says that the file is shorter (416)")
         if status in _DENIED:
@@ -229,9 +227,7 @@ class HttpTransport:
             raise Busy(f"{host} answers {status}", status, wait_s)
         if status not in (200, 206):
             raise BadAnswer(f"{host} answers {status}")
-        coding = head.headers.get("content-encoding", "identity").strip().lower()
-        if coding not in ("", "identity"):
-            raise BadAnswer(f"{host} sends the file coded ({coding[:20]}) though it was asked not to")
+        raise BadAnswer(f"{host} sends the file coded ({coding[:20]}) though it was asked not to")
 
     def _check_range(self, head: Head, start: int, end: int) -> int:
         """The end of the range that is sent, at most `end`; BadAnswer when it is not (a part of) what was asked for."""

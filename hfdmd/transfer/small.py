@@ -51,6 +51,10 @@ class MemorySink:
     def accept_whole(self, size_bytes: int | None) -> bool:
         return True
 
+    def content(self) -> bytearray:
+        """What has come, not copied where that is all: nothing may be received any more."""
+        return self.data if self.got == len(self.data) else self.data[: self.got]
+
     def close(self) -> None:
         if self._asked:
             self._limiter.leave(self._flow, self._granted)
@@ -63,7 +67,7 @@ class MemorySink:
             self.wake()
 
 
-async def fetch_small(job: Job, http: HttpShared, budget: Budget, limiter: Limiter) -> bytes:
+async def fetch_small(job: Job, http: HttpShared, budget: Budget, limiter: Limiter) -> bytearray:
     """See `Engine.fetch_small`."""
     if job.size_bytes is not None and not is_small(job.size_bytes):
         raise ValueError(f"{job.size_bytes} bytes are too many for fetch_small")
@@ -100,9 +104,9 @@ async def fetch_small(job: Job, http: HttpShared, budget: Budget, limiter: Limit
         transport.forget_target()
 
 
-async def _once(job: Job, transport: HttpTransport, budget: Budget, limiter: Limiter) -> bytes:
+async def _once(job: Job, transport: HttpTransport, budget: Budget, limiter: Limiter) -> bytearray:
     if job.size_bytes == 0:
-        return b""
+        return bytearray()
     await budget.take()
     sink = MemorySink(job.size_bytes, limiter, job.id)
     job.meter.connections = 1
@@ -111,7 +115,7 @@ async def _once(job: Job, transport: HttpTransport, budget: Budget, limiter: Lim
         budget.went_well()
         job.meter.downloaded_bytes = sink.got
         job.meter.trouble = None
-        return bytes(sink.data[: sink.got])
+        return sink.content()
     finally:
         sink.close()
         job.meter.connections = 0

@@ -16,7 +16,7 @@ RECENT_S = 0.1
 """What a disk said is believed for so long: thousands of small files ask it all at once."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Claim:
     device: int
     bytes: int
@@ -28,6 +28,7 @@ class Space:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._claims: dict[str, _Claim] = {}
+        self._claimed_bytes: dict[int, int] = {}  # by device
         self._said: tuple[Path, float, tuple[int, int]] | None = None
 
     def reserve(self, key: str, path: Path, need_bytes: int, min_free_bytes: int) -> None:
@@ -41,15 +42,15 @@ class Space:
         except OSError as error:
             raise disk_failure(error, f"asking for the free room at {path}") from None
         with self._lock:
-            self._claims.pop(key, None)
-            others = sum(claim.bytes for claim in self._claims.values() if claim.device == device)
+            self._set(key, None)
+            others = self._claimed_bytes.get(device, 0)
             if need_bytes > 0 and need_bytes + others + min_free_bytes > free_bytes:
                 raise Failure(
                     Reason.DISK_FULL,
                     f"{need_bytes} bytes are still to come, {others} more for other downloads, and {min_free_bytes} "
                     f"are to stay free, but the disk has only {free_bytes} bytes free",
                 )
-            self._claims[key] = _Claim(device, need_bytes)
+            self._set(key, _Claim(device, need_bytes))
 
     def _free(self, path: Path) -> tuple[int, int]:
         now = time.monotonic()
@@ -63,12 +64,22 @@ class Space:
         with self._lock:
             claim = self._claims.get(key)
             if claim is not None:
-                claim.bytes = max(0, still_to_come_bytes)
+                self._set(key, _Claim(claim.device, max(0, still_to_come_bytes)))
 
     def release(self, key: str) -> None:
         """Nothing more will come for `key`."""
         with self._lock:
-            self._claims.pop(key, None)
+            self._set(key, None)
+
+    def _set(self, key: str, claim: _Claim | None) -> None:
+        old = self._claims.pop(key, None)
+        if old is not None:
+            left = self._claimed_bytes.pop(old.device) - old.bytes
+            if left:
+                self._claimed_bytes[old.device] = left
+        if claim is not None:
+            self._claims[key] = claim
+            self._claimed_bytes[claim.device] = self._claimed_bytes.get(claim.device, 0) + claim.bytes
 
 
 def _free(path: Path) -> tuple[int, int]:
