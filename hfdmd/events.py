@@ -55,13 +55,14 @@ class Listener:
     says whether it could: not while anything waits there. That spares a thousand listeners a thousand task switches.
     """
 
-    __slots__ = ("_bytes", "_waiting", "_wake", "direct", "lagging", "wants")
+    __slots__ = ("_bytes", "_slots", "_waiting", "_wake", "direct", "lagging", "wants")
 
     def __init__(self, wants: Callable[[Event], bool]) -> None:
         self.wants = wants
         self.direct: Callable[[bytes], bool] | None = None
         self.lagging = False
         self._waiting: dict[object, Event] = {}
+        self._slots: dict[str, dict[object, None]] = {}  # of `_waiting`, by what the event is about
         self._bytes = 0
         self._wake = asyncio.Event()
 
@@ -70,23 +71,29 @@ class Listener:
         if self.lagging:
             return
         if self._bytes > _COALESCE_BYTES:
-            for key in [key for key, old in self._waiting.items() if old.key == event.key and old.key is not None]:
-                self._drop(key)
+            for old in self._slots.pop(event.key or "", ()):
+                self._drop(old)
         else:
             self._drop(("progress", event.key))
         slot: object = object() if is_status or event.key is None else ("progress", event.key)
         self._waiting[slot] = event
+        if event.key is not None:
+            self._slots.setdefault(event.key, {})[slot] = None
         self._bytes += len(event.frame)
         if self._bytes > MAX_WAITING_BYTES:
             self.lagging = True
-            self._waiting.clear()
-            self._bytes = 0
+            self._forget()
         self._wake.set()
 
-    def _drop(self, key: object) -> None:
-        old = self._waiting.pop(key, None)
+    def _drop(self, slot: object) -> None:
+        old = self._waiting.pop(slot, None)
         if old is not None:
             self._bytes -= len(old.frame)
+
+    def _forget(self) -> None:
+        self._waiting.clear()
+        self._slots.clear()
+        self._bytes = 0
 
     @property
     def is_empty(self) -> bool:
@@ -100,8 +107,7 @@ class Listener:
     def take(self) -> list[Event]:
         """Everything that waits, oldest first."""
         events = list(self._waiting.values())
-        self._waiting.clear()
-        self._bytes = 0
+        self._forget()
         self._wake.clear()
         return events
 

@@ -48,7 +48,7 @@ class FileSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fal
 
     @property
     def id(self) -> str:
-        return _hash("file", self.repo_type, self.model_repo, self.revision, self.file_path, self.local_dir)
+        return _file_id(self)
 
     @property
     def repo(self) -> RepoSpec:
@@ -113,6 +113,11 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False
     def same_content(self, other: Source) -> bool:
         """Whether bytes fetched for one may be continued with bytes of the other."""
         return (self.etag, self.size_bytes, self.digest) == (other.etag, other.size_bytes, other.digest)
+
+
+@lru_cache(maxsize=4096)  # asked for several times a file, of batches of files
+def _file_id(spec: FileSpec) -> str:
+    return _hash("file", spec.repo_type, spec.model_repo, spec.revision, spec.file_path, spec.local_dir)
 
 
 def _hash(*parts: str | None) -> str:

@@ -61,10 +61,10 @@ class Cache:
             self._repo_paths = {folder: (known := self.root / folder)}
         return known
 
-    def lock_path(self, spec: FileSpec, source: Source) -> Path:
+    def lock_path(self, spec: FileSpec, source: Source) -> str:
         """The client's lock for this blob."""
         layout.check_source(source)
-        return self.root.joinpath(".locks", self.repo_path(spec).name, f"{source.etag}.lock")
+        return f"{self.root}/.locks/{layout.repo_folder(spec.repo_type, spec.model_repo)}/{source.etag}.lock"
 
     def part_path(self, spec: FileSpec) -> Path:
         """Beside the blobs, whose folder is made."""
@@ -86,12 +86,12 @@ class Cache:
                     return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         return None
 
-    def _places(self, spec: FileSpec, source: Source) -> tuple[Path, Path]:
+    def _places(self, spec: FileSpec, source: Source) -> tuple[str, str]:
         """Where the content may be: the blob, or in a cache without links the snapshot's entry."""
         layout.check_source(source)
         layout.file_parts(spec.file_path)
         repo = self.repo_path(spec)
-        return repo.joinpath("blobs", source.etag), repo.joinpath("snapshots", source.commit, spec.file_path)
+        return f"{repo}/blobs/{source.etag}", f"{repo}/snapshots/{source.commit}/{spec.file_path}"
 
     def adopt(self, items: Sequence[Adoptable], stopped: Callable[[], bool] = never) -> list[Placed | Failure | None]:
         """Take what is in the cache already, all items of one repo; None for what must be fetched."""
@@ -237,7 +237,7 @@ class Cache:
         if payload is None and twin is None:
             return False
         with self.open_repo(spec) as repo:
-            if payload is not None and repo.symlinks and link_shared(self.root, payload, blob):
+            if payload is not None and repo.symlinks and link_shared(self.root, payload, Path(blob)):
                 repo.inside.note_change(("blobs",))
                 repo.inside.sync()
                 return True
@@ -257,12 +257,12 @@ class Cache:
         self, spec: FileSpec, source: Source, commits: Sequence[str], stopped: Callable[[], bool]
     ) -> str | None:
         """In a cache without links: another commit whose file of this path has the content."""
-        parts = layout.file_parts(spec.file_path)
+        layout.file_parts(spec.file_path)
         for commit in commits:
             if commit == source.commit:
                 continue
-            path = self.repo_path(spec).joinpath("snapshots", commit, *parts)
-            if not path.is_symlink() and self._trust.is_good(path, source, None, stopped, []):
+            path = f"{self.repo_path(spec)}/snapshots/{commit}/{spec.file_path}"
+            if not os.path.islink(path) and self._trust.is_good(path, source, None, stopped, []):
                 return commit
         return None
 
@@ -334,9 +334,9 @@ def _write_new(folder: int, spec: FileSpec, source: Source, data: bytes | bytear
     return name
 
 
-def _has_size(path: Path, source: Source) -> bool:
+def _has_size(path: str, source: Source) -> bool:
     try:
-        found = path.stat()
+        found = os.stat(path)
     except OSError:
         return False
     return stat.S_ISREG(found.st_mode) and source.size_bytes in (None, found.st_size)

@@ -59,7 +59,7 @@ def sync_files(folder_fd: int, names: Sequence[str]) -> None:
         _sync_name(folder_fd, name, sync_file)
 
 
-def sync_paths(paths: Sequence[Path]) -> None:
+def sync_paths(paths: Sequence[str]) -> None:
     """Files anywhere on one file system, links followed: one sync of it all when they are many."""
     for path in paths:
         try:

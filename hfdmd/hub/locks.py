@@ -36,7 +36,7 @@ class Lock:
             held.release()
 
 
-def take(path: Path) -> Lock | None:
+def take(path: str) -> Lock | None:
     """The lock at `path` without waiting; None when somebody else holds it. Raises OSError."""
     descriptor, is_new = _open(path)
     try:
@@ -53,12 +53,12 @@ def take(path: Path) -> Lock | None:
     return Lock(descriptor)
 
 
-def name_fits(path: Path) -> bool:
+def name_fits(path: str) -> bool:
     """Whether the file system takes the lock's name; the client cannot lock such a file either."""
-    return len(os.fsencode(path.name)) <= 255
+    return len(os.fsencode(os.path.basename(path))) <= 255
 
 
-def _open(path: Path) -> tuple[int, bool]:
+def _open(path: str) -> tuple[int, bool]:
     """The lock file's descriptor, and whether the file was made for it. Raises OSError."""
     while True:
         try:
@@ -67,10 +67,10 @@ def _open(path: Path) -> tuple[int, bool]:
             with contextlib.suppress(FileNotFoundError):  # soft locks go when they are let go
                 return os.open(path, _FLAGS), False
         except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
 
 
-def _soft(path: Path) -> Lock | None:
+def _soft(path: str) -> Lock | None:
     lock = SoftFileLock(path, thread_local=False)
     try:
         lock.acquire(timeout=0)

@@ -21,7 +21,7 @@ from hfdmd.record import Source
 _MEMORY = 20_000  # files remembered as verified
 
 _Key = tuple[int, int, int, int, int, str]
-Read = tuple[Path, _Key]
+Read = tuple[str, _Key]
 """A file that was read and found good."""
 
 
@@ -33,7 +33,7 @@ class Trust:
         self._verified: OrderedDict[_Key, None] = OrderedDict()
 
     def is_good(
-        self, path: Path, source: Source, previous: Placed | None, stopped: Callable[[], bool], read: list[Read]
+        self, path: str, source: Source, previous: Placed | None, stopped: Callable[[], bool], read: list[Read]
     ) -> bool:
         """Whether the file at `path` (links are followed) is what hfdmd placed there, or reads as the content.
 

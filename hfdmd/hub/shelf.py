@@ -117,7 +117,7 @@ class Shelf:
         path = self._lock_path(spec, source)
         if not locks.name_fits(path):
             return Lock(None)
-        with durable.disk_trouble(str(path)):
+        with durable.disk_trouble(path):
             if spec.local_dir is not None:
                 with self._local.open(spec) as folder:
                     folder.books(layout.file_parts(spec.file_path)[:-1])
@@ -266,12 +266,12 @@ class Shelf:
             folder.inside.sync()
         return results
 
-    def _lock_path(self, spec: FileSpec, source: Source) -> Path:
+    def _lock_path(self, spec: FileSpec, source: Source) -> str:
         if spec.local_dir is None:
             return self._cache.lock_path(spec, source)
         layout.check_local(spec)
         *above, name = layout.file_parts(spec.file_path)
-        return Path(spec.local_dir, *layout.BOOKS, "download", *above, f"{name}.lock")
+        return os.path.join(spec.local_dir, *layout.BOOKS, "download", *above, f"{name}.lock")
 
 
 def _local_part(spec: FileSpec) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from urllib.parse import quote, urljoin, urlsplit
 
 from hfdmd.failure import Failure
@@ -15,10 +16,12 @@ _PREFIX = {RepoType.MODEL: "", RepoType.DATASET: "datasets/", RepoType.SPACE: "s
 
 def file_url(endpoint: str, spec: FileSpec, revision: str) -> str:
     """Where the Hub resolves one file."""
-    return (
-        f"{endpoint}/{_PREFIX[spec.repo_type]}{quote(spec.model_repo)}"
-        f"/resolve/{quote(revision, safe='')}/{quote(spec.file_path)}"
-    )
+    return _folder_url(endpoint, spec.repo_type, spec.model_repo, revision) + quote(spec.file_path)
+
+
+@lru_cache(maxsize=256)
+def _folder_url(endpoint: str, repo_type: RepoType, model_repo: str, revision: str) -> str:
+    return f"{endpoint}/{_PREFIX[repo_type]}{quote(model_repo)}/resolve/{quote(revision, safe='')}/"
 
 
 def without_user(endpoint: str) -> str:

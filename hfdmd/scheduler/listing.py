@@ -143,6 +143,7 @@ class RepoListing:
         if repo.unbegun is Status.QUEUED:
             scheduler.publish(record)
             scheduler.admission.queue.offer(record)
+            scheduler.admission.kick()
         else:
             self._hold(record, repo.unbegun)
         return key

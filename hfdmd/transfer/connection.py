@@ -38,10 +38,11 @@ class Connection(asyncio.BufferedProtocol):
     the body little is read, and while a sink has no room, nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, head_buffer: memoryview) -> None:
+        """`head_buffer`, of `HEAD_BUFFER_BYTES`, may be shared by all connections: what comes is used up at once."""
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._head_buffer = memoryview(bytearray(HEAD_BUFFER_BYTES))
+        self._head_buffer = head_buffer
         self._answer: Answer | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None

@@ -15,7 +15,7 @@ from hfdmd.net.origin import RedirectPolicy, literal_address, origin, split_orig
 from hfdmd.net.proxy import Proxy
 from hfdmd.net.trust import ssl_context
 from hfdmd.transfer.answer import Answer
-from hfdmd.transfer.connection import Connection, Key, request_head
+from hfdmd.transfer.connection import HEAD_BUFFER_BYTES, Connection, Key, request_head
 from hfdmd.transfer.trouble import BadAnswer, Broken
 from hfdmd.wire.types import Reason
 
@@ -37,6 +37,7 @@ class Pool:
         self._names: dict[tuple[str, int], tuple[float, asyncio.Task[list[AddrInfo]]]] = {}
         self._resolvers = ThreadPoolExecutor(4, thread_name_prefix="hfdmd-dns")
         self._closed = False
+        self._head_buffer = memoryview(bytearray(HEAD_BUFFER_BYTES))
         self._receive_buffer_bytes: int | None = None
 
     async def acquire(
@@ -135,7 +136,7 @@ class Pool:
         return connection
 
     def _made(self) -> Connection:
-        connection = Connection()
+        connection = Connection(self._head_buffer)
         connection.receive_buffer_bytes = self._receive_buffer_bytes
         return connection
 

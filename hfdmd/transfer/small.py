@@ -73,7 +73,7 @@ async def fetch_small(job: Job, http: HttpShared, budget: Budget, limiter: Limit
         raise ValueError(f"{job.size_bytes} bytes are too many for fetch_small")
     transport = HttpTransport(http, job.locate, job.size_bytes)
     transport.ranged = False
-    recovery = Recovery(transport, budget)
+    recovery: Recovery | None = None
     mismatched = False
     attempt = 0
     first_trouble_at: float | None = None
@@ -82,6 +82,7 @@ async def fetch_small(job: Job, http: HttpShared, budget: Budget, limiter: Limit
         try:
             data = await _once(job, transport, budget, limiter)
         except Trouble as trouble:
+            recovery = recovery or Recovery(transport, budget)
             job.meter.retries += 1
             job.meter.trouble = (trouble.reason, trouble.detail)
             first_trouble_at = first_trouble_at or time.monotonic()
