@@ -28,8 +28,9 @@ _WEIGHT_BYTES = 8 << 20  # a file keeps about one connection busy for each of th
 
 # Of a repo's small files so many are at work at once. Most of them need no connection, but wait for their turn on the
 # disk, which takes them in batches: as few as there are connections would all go through it in lockstep.
-_SMALL_AT_ONCE = 512
+_SMALL_PER_CONNECTION = 4
 _SMALL_BYTES_AT_ONCE = 16 << 20
+_STARTED_IN_A_TURN = 16  # then everybody else gets theirs
 
 
 class Admission:
@@ -39,6 +40,7 @@ class Admission:
         self.drives: dict[str, Drive] = {}
         self.listings: dict[str, RepoListing] = {}
         self.stopping: set[str] = set()
+        self._at_work = _Load()
         self._units: dict[str, set[str]] = {}
         self._retries: list[tuple[float, str, str]] = []
         self._offline: dict[str, None] = {}
@@ -146,9 +148,8 @@ class Admission:
                 self._start_listing(record)
             elif self.queue.next_file(record.id) is None:
                 del self._units[record.id]
-        room = _Room(scheduler.config.values.max_connections)
-        for drive in self.drives.values():
-            room.take(drive)
+        connections = scheduler.config.values.max_connections
+        started = 0
         progressed = True
         while progressed:
             progressed = False
@@ -158,11 +159,15 @@ class Admission:
                 if repo is None or repo.moving:
                     continue
                 record = self.queue.next_file(unit)
-                if record is not None and (not running or room.has(record)):
-                    room.take(self._start(record, unit))
+                if record is not None and (not running or self._at_work.has_room(record, connections)):
+                    if started == _STARTED_IN_A_TURN:
+                        self.kick()
+                        return
+                    self._start(record, unit)
+                    started += 1
                     progressed = True
 
-    def _start(self, record: FileRecord, unit: str) -> Drive:
+    def _start(self, record: FileRecord, unit: str) -> None:
         """Start the drive of a queued file."""
         scheduler = self._scheduler
         size = record.size_bytes
@@ -171,18 +176,19 @@ class Admission:
         self._units[unit].add(record.id)
         drive = Drive(self._scheduler, record, unit, weight)
         self.drives[record.id] = drive
+        self._at_work.add(drive)
         phase = Phase.TRANSFERRING if small else Phase.RESOLVING
         scheduler.change(record, Stimulus.START, phase=phase, keep=not small)
         drive.task = scheduler.spawn(drive.run(), f"drive {record.id}")
         # Not a `finally` in the task: one that is cancelled before its first step never gets there.
         drive.task.add_done_callback(lambda _: self._ended(drive))
         scheduler.sampler.wake()
-        return drive
 
     def _ended(self, drive: Drive) -> None:
         scheduler = self._scheduler
         record = drive.record
         del self.drives[record.id]
+        self._at_work.remove(drive)
         scheduler.received_bytes += drive.meter.received_bytes
         if record.state is Status.DOWNLOADING:  # stopped from outside: what is synced is what there is
             record.downloaded_bytes = sum(end - start for start, end in record.synced)
@@ -238,22 +244,32 @@ class Admission:
         self.kick()
 
 
-class _Room:
-    """For how many more files of repo downloads there is something to do."""
+class _Load:
+    """What is at work, to tell whether there is something to do for one more file of a repo download."""
 
-    def __init__(self, connections: int) -> None:
-        self._connections = connections
-        self._small_files = _SMALL_AT_ONCE
-        self._small_bytes = _SMALL_BYTES_AT_ONCE
+    def __init__(self) -> None:
+        self._connections = 0
+        self._small: dict[str, int] = {}
+        self._small_bytes = 0
 
-    def has(self, record: FileRecord) -> bool:
+    def has_room(self, record: FileRecord, connections: int) -> bool:
+        """`connections` is how many there may be in all."""
         if is_small(record.size_bytes):
-            return self._small_files > 0 and self._small_bytes > 0
-        return self._connections > 0
+            return len(self._small) < _SMALL_PER_CONNECTION * connections and self._small_bytes < _SMALL_BYTES_AT_ONCE
+        return self._connections < connections
 
-    def take(self, drive: Drive) -> None:
-        if drive.is_small:
-            self._small_files -= 1
-            self._small_bytes -= drive.record.size_bytes or 0
+    def add(self, drive: Drive) -> None:
+        size_bytes = drive.record.size_bytes
+        if size_bytes is not None and is_small(size_bytes):
+            self._small[drive.record.id] = size_bytes
+            self._small_bytes += size_bytes
         else:
+            self._connections += drive.weight
+
+    def remove(self, drive: Drive) -> None:
+        """As it was added, though its size may be known only since."""
+        size_bytes = self._small.pop(drive.record.id, None)
+        if size_bytes is None:
             self._connections -= drive.weight
+        else:
+            self._small_bytes -= size_bytes

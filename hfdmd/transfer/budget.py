@@ -86,13 +86,20 @@ class Budget:
         self._wake()
 
     def went_well(self) -> None:
-        """A request was answered in full. As many of them as there are slots, all slots in use: twice as many."""
+        """A request was answered in full. As many of them as there are slots, all slots in use: twice as many.
+
+        Where some wait for a slot, one more at once for each answer, which comes to the same and needs no round.
+        """
+        if self._waiting and self.size < self._most:
+            self.size += 1
+            self._good = 0
+            self._wake()
+            return
         self._good += 1
         if self._good >= self.size and self._wanted_more and self.size < self._most:
             self.size = min(self._most, 2 * self.size)
             self._good = 0
             self._wanted_more = False
-            self._wake()
 
     def objected(self) -> None:
         """A server said that it is too much (429, 503): half as many, slowly more again."""

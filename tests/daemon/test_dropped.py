@@ -70,10 +70,10 @@ def test_it_stays_deleted_when_the_listing_fails_and_is_tried_again(hub: HubServ
 
 
 def test_all_that_a_wide_selector_deletes_stays_deleted(hub: HubServer, daemon: Daemon) -> None:
-    hub.add_repo(REPO, {f"{number}.json": b"{}%d" % number for number in range(300)})
+    hub.add_repo(REPO, {f"{number}.json": b"{}%d" % number for number in range(900)})
     hub.latency_s = 0.5
     key = daemon.download(REPO).json["id"]
-    until(lambda: daemon.one(key)["filesTotal"] == 300, "it is listed")
+    until(lambda: daemon.one(key)["filesTotal"] == 900, "it is listed")
     delete(daemon, modelRepo=REPO, status="queued")
     left = set(children(daemon, key))
     assert 0 < len(left) < 300

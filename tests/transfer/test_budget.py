@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from hfdmd.transfer.budget import FIRST_CONNECTIONS, Budget
 from hfdmd.transfer.pace import LONGEST_S, SHORTEST_S, pause_s
@@ -23,6 +24,18 @@ def test_grows_by_doubling_when_all_is_used_and_goes_well() -> None:
             budget.went_well()
         sizes.append(budget.size)
     assert sizes == [FIRST_CONNECTIONS, 2 * FIRST_CONNECTIONS, 100, 100]
+
+
+def test_grows_by_one_for_each_answer_while_some_wait() -> None:
+    budget = Budget(100)
+    fill(budget)
+    woken: list[int] = []
+    for number in range(200):
+        budget.wait(partial(woken.append, number))
+    for count in range(1, 101):
+        budget.went_well()
+        assert budget.size == min(100, FIRST_CONNECTIONS + count)
+        assert len(woken) == budget.size - FIRST_CONNECTIONS == budget.used - FIRST_CONNECTIONS
 
 
 def test_does_not_grow_when_nobody_wants_more() -> None:
