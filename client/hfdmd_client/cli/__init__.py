@@ -9,9 +9,16 @@ from collections.abc import Sequence
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script. Exit codes: contract, section 7."""
-    from hfdmd_client.cli.app import run
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments in (["--version"], ["-V"]):  # scripts ask at every start: answered before anything is loaded
+        from hfdmd import __version__
 
-    code = run(list(sys.argv[1:] if arguments is None else arguments))
+        print(f"hfdm {__version__}")
+        code = 0
+    else:
+        from hfdmd_client.cli.app import run
+
+        code = run(arguments)
     try:
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output has read enough; not even the interpreter's own flush may fail

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from importlib import import_module
 
@@ -65,7 +64,9 @@ class _Verbs(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0] if args else ""
         if name and name not in _VERBS and not name.startswith("-"):
-            meant = [_OTHER_WORDS[name]] if name in _OTHER_WORDS else difflib.get_close_matches(name, _VERBS, 2, 0.5)
+            from difflib import get_close_matches
+
+            meant = [_OTHER_WORDS[name]] if name in _OTHER_WORDS else get_close_matches(name, _VERBS, 2, 0.5)
             if not meant and "/" in name:
                 raise click.UsageError(f"Which verb? To download it: hfdm download {name}", ctx)
             guess = f" Did you mean {' or '.join(repr(verb) for verb in meant)}?" if meant else ""
