@@ -44,7 +44,7 @@ class Index:
         self.counts: Counter[Status] = Counter()
         self.queued: dict[str, None] = {}
         self._shares: dict[str, _Share] = {}
-        self._by_repo: dict[str, dict[str, None]] = {}
+        self._by_path: dict[str, dict[str, tuple[str, ...]]] = {}  # ids by repo and path; "" for repo downloads
         self._order: list[tuple[str, str]] | None = []
         self._owners: dict[str, dict[str, None]] = {}
 
@@ -64,7 +64,9 @@ class Index:
         else:
             self.repos[record.id] = record
             self.sums.setdefault(record.id, Sums())
-        self._by_repo.setdefault(record.spec.model_repo, {})[record.id] = None
+        paths = self._by_path.setdefault(record.spec.model_repo, {})
+        path = _path_of(record)
+        paths[path] = (*paths.get(path, ()), record.id)
         key = (record.created_at, record.id)
         if self._order is not None and (not self._order or self._order[-1] < key):
             self._order.append(key)
@@ -83,10 +85,13 @@ class Index:
         else:
             del self.sums[record.id]
             del self.repos[record.id]
-        siblings = self._by_repo[record.spec.model_repo]
-        del siblings[record.id]
-        if not siblings:
-            del self._by_repo[record.spec.model_repo]
+        paths = self._by_path[record.spec.model_repo]
+        path = _path_of(record)
+        others = tuple(key for key in paths.pop(path) if key != record.id)
+        if others:
+            paths[path] = others
+        elif not paths:
+            del self._by_path[record.spec.model_repo]
         self._order = None
 
     def update(self, record: FileRecord) -> None:
@@ -157,8 +162,9 @@ class Index:
                 yield record
 
     def of_repo(self, model_repo: str) -> Iterator[Record]:
-        for key in self._by_repo.get(model_repo, ()):
-            yield self.files.get(key) or self.repos[key]
+        for keys in self._by_path.get(model_repo, {}).values():
+            for key in keys:
+                yield self.files.get(key) or self.repos[key]
 
     def ordered(self) -> list[tuple[str, str]]:
         """(`createdAt`, id) of everything, in that order."""
@@ -176,9 +182,16 @@ class Index:
         if isinstance(selector.id, str):
             record = self.get(selector.id)
             return [] if record is None else [record]
+        if isinstance(selector.model_repo, str) and isinstance(selector.file_path, str):
+            keys = self._by_path.get(selector.model_repo, {}).get(selector.file_path, ())
+            return [self.files[key] for key in keys]
         if isinstance(selector.model_repo, str):
             return list(self.of_repo(selector.model_repo))
         return [*self.files.values(), *self.repos.values()]
+
+
+def _path_of(record: Record) -> str:
+    return record.spec.file_path if isinstance(record, FileRecord) else ""
 
 
 def in_order(records: list[Record]) -> list[Record]:
