@@ -40,6 +40,8 @@ log = logging.getLogger("hfdmd")
 
 EXIT_FAULT, EXIT_USAGE, EXIT_ALREADY_RUNNING, EXIT_CONFIG = 1, 2, 75, 78
 USER_AGENT = f"hfdmd/{__version__}"
+_GARBAGE_AFTER = 20_000
+"""New objects between two looks for garbage. There is little: at the usual 700 a repo of small files pays for it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -164,6 +166,7 @@ class _Daemon:
             places.hub_endpoint,
         )
         gc.freeze()  # what start-up made stays: no collection needs to look at it again
+        gc.set_threshold(_GARBAGE_AFTER)
         watch = Watch(self._notifier, scheduler)
         try:
             async with asyncio.TaskGroup() as group:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"hfdm {__version__}")
         code = 0
     else:
+        gc.set_threshold(50_000)  # modules are no garbage: looking for it while they load is a tenth of the start
         from hfdmd_client.cli.app import run
 
         code = run(arguments)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 from hfdmd.wire.types import Download, RepoDownload, Status
 from hfdmd_client.units import format_duration, format_rate, format_size
 
@@ -19,6 +17,10 @@ _MARKS = {
 
 def clean(text: str) -> str:
     """`text` without anything that a terminal would obey: control codes and changes of writing direction."""
+    if text.isprintable():  # nearly always: then none of these is in it, and the tables need not be loaded
+        return text
+    import unicodedata
+
     return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in _UNSAFE else c for c in text)
 
 
