@@ -266,3 +266,30 @@ def test_trackers_of_a_repo_bear_no_secret(hub: HubServer, tmp_path: Path) -> No
     assert "hf_very" not in text
     assert "ignature" not in text
     assert all(not request.authorization for request in hub.requests("cdn"))
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "count", "most"),
+    [
+        (2_000, 200, 4 * 4),  # four times the connections
+        (250_000, 90, (16 << 20) // 250_000 + 1),  # so many bytes, and the one that goes beyond
+    ],
+    ids=["many", "large"],
+)
+def test_small_files_at_work_are_bounded(
+    hub: HubServer, tmp_path: Path, size_bytes: int, count: int, most: int
+) -> None:
+    hub.add_repo(REPO, {f"{number}.bin": seeded(size_bytes, seed=number) for number in range(count)})
+    hub.latency_s = 0.2
+    connections = "4" if most == 16 else "32"
+    with Daemon(tmp_path / "h", hub.endpoint, HFDMD_MAX_CONNECTIONS=connections) as daemon:
+        key = daemon.download(REPO).json["id"]
+        seen: list[int] = []
+
+        def done() -> bool:
+            views = children(daemon, key).values()
+            seen.append(sum(view["status"] == "downloading" for view in views))
+            return daemon.one(key)["status"] == "done"
+
+        until(done, "all are there", 60)
+    assert int(connections) < max(seen) <= most
