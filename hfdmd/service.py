@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from hfdmd import __version__, logs
+from hfdmd import __version__, descriptors, logs
 from hfdmd.api.access import Access, load_token, own_hosts
 from hfdmd.config import FIELDS, Config, ConfigError, Places, parse_text, split_listen
 from hfdmd.events import Events
@@ -52,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """The daemon from start to end; returns its exit code (contract, section 7)."""
     faulthandler.enable()
+    descriptors.raise_limit()
     options = _parser().parse_args(arguments)
     try:
         env = dict(os.environ)

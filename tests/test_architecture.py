@@ -16,6 +16,7 @@ FLOORS = {
     "failure": 1,
     "durable": 1,
     "notify": 1,
+    "descriptors": 1,
     "activation": 1,
     "journal": 1,
     "lifecycle": 2,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
 
 from aiohttp import web
+
+from hfdmd import descriptors
 
 REQUEST_S = 10.0
 """How long a request's head may take to come in, and then its body."""
@@ -93,8 +94,7 @@ class Doors:
     """
 
     def __init__(self, most: int | None = None) -> None:
-        descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self.most = most if most is not None else max(16, min(MAX_CONNECTIONS, descriptors // 2))
+        self.most = most if most is not None else max(16, min(MAX_CONNECTIONS, descriptors.share(2)))
         self._open: dict[asyncio.BaseTransport, Guard] = {}
         self._idle: dict[Guard, None] = {}
 

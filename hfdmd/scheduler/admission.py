@@ -9,11 +9,12 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from hfdmd import lifecycle
+from hfdmd import descriptors, lifecycle
 from hfdmd.lifecycle import Stimulus
 from hfdmd.net.courtesy import MAX_WAIT_S
 from hfdmd.record import FileRecord, Record, RepoRecord
 from hfdmd.scheduler.drive import Drive
+from hfdmd.scheduler.gate import Gate
 from hfdmd.scheduler.listing import RepoListing
 from hfdmd.scheduler.queue import Queue
 from hfdmd.transfer.job import is_small
@@ -41,6 +42,8 @@ class Admission:
         self.listings: dict[str, RepoListing] = {}
         self.stopping: set[str] = set()
         self._at_work = _Load()
+        self._served: str | None = None  # the repo download that a file was started of last
+        self.gate = Gate(self._room_for_small)
         self._units: dict[str, set[str]] = {}
         self._retries: list[tuple[float, str, str]] = []
         self._offline: dict[str, None] = {}
@@ -148,12 +151,19 @@ class Admission:
                 self._start_listing(record)
             elif self.queue.next_file(record.id) is None:
                 del self._units[record.id]
+        self._fill()
+        self.gate.look()
+
+    def _fill(self) -> None:
+        """Start files of the repo downloads that have a slot, one of each in turn, as far as there is room."""
+        scheduler = self._scheduler
         connections = scheduler.config.values.max_connections
         started = 0
         progressed = True
         while progressed:
             progressed = False
-            for unit, running in self._units.items():
+            for unit in self._units_in_turn():
+                running = self._units[unit]
                 repo = scheduler.index.repos.get(unit)
                 # one that moves to another commit: the listing tells which files are still wanted, and of what content
                 if repo is None or repo.moving:
@@ -164,8 +174,19 @@ class Admission:
                         self.kick()
                         return
                     self._start(record, unit)
+                    self._served = unit
                     started += 1
                     progressed = True
+
+    def _units_in_turn(self) -> list[str]:
+        """Those with a slot, beginning behind the one that was served last."""
+        units = list(self._units)
+        start = units.index(self._served) + 1 if self._served in self._units else 0
+        return units[start:] + units[:start]
+
+    def _room_for_small(self) -> int:
+        """How many small files may fetch at once: what large ones leave of the connections."""
+        return self._scheduler.config.values.max_connections - self._at_work.connections
 
     def _start(self, record: FileRecord, unit: str) -> None:
         """Start the drive of a queued file."""
@@ -248,15 +269,18 @@ class _Load:
     """What is at work, to tell whether there is something to do for one more file of a repo download."""
 
     def __init__(self) -> None:
-        self._connections = 0
+        self.connections = 0
+        """What large files may use."""
         self._small: dict[str, int] = {}
         self._small_bytes = 0
 
     def has_room(self, record: FileRecord, connections: int) -> bool:
         """`connections` is how many there may be in all."""
         if is_small(record.size_bytes):
-            return len(self._small) < _SMALL_PER_CONNECTION * connections and self._small_bytes < _SMALL_BYTES_AT_ONCE
-        return self._connections < connections
+            # each holds a lock, and so a descriptor
+            most = min(_SMALL_PER_CONNECTION * connections, max(1, descriptors.share(4)))
+            return len(self._small) < most and self._small_bytes < _SMALL_BYTES_AT_ONCE
+        return self.connections < connections
 
     def add(self, drive: Drive) -> None:
         size_bytes = drive.record.size_bytes
@@ -264,12 +288,12 @@ class _Load:
             self._small[drive.record.id] = size_bytes
             self._small_bytes += size_bytes
         else:
-            self._connections += drive.weight
+            self.connections += drive.weight
 
     def remove(self, drive: Drive) -> None:
         """As it was added, though its size may be known only since."""
         size_bytes = self._small.pop(drive.record.id, None)
         if size_bytes is None:
-            self._connections -= drive.weight
+            self.connections -= drive.weight
         else:
             self._small_bytes -= size_bytes

@@ -13,6 +13,7 @@ from hfdmd.failure import Failure
 from hfdmd.hub.shelf import Lock, Placed
 from hfdmd.net.target import Target
 from hfdmd.record import FileRecord, FileSpec, Source, Span
+from hfdmd.scheduler.queue import key
 from hfdmd.scheduler.speed import Speed
 from hfdmd.scheduler.threads import in_thread
 from hfdmd.transfer.job import Job, Meter, is_small
@@ -133,7 +134,8 @@ class Drive:
                 record.id, scheduler.places.cache_dir if local_dir is None else Path(local_dir), source.size_bytes or 0
             )
             try:
-                data = await scheduler.engine.fetch_small(job)
+                async with scheduler.admission.gate.turn(key(record)):
+                    data = await scheduler.engine.fetch_small(job)
                 self.meter.downloaded_bytes = len(data)
                 self.meter.received_bytes += len(data)
                 return await scheduler.shelving.place_small((hold, data))

@@ -44,7 +44,7 @@ class Index:
         self.counts: Counter[Status] = Counter()
         self.queued: dict[str, None] = {}
         self._shares: dict[str, _Share] = {}
-        self._by_path: dict[str, dict[str, tuple[str, ...]]] = {}  # ids by repo and path; "" for repo downloads
+        self._by_path: dict[str, dict[str, str | dict[str, None]]] = {}  # ids by repo and path; "" for repo downloads
         self._order: list[tuple[str, str]] | None = []
         self._owners: dict[str, dict[str, None]] = {}
 
@@ -66,7 +66,13 @@ class Index:
             self.sums.setdefault(record.id, Sums())
         paths = self._by_path.setdefault(record.spec.model_repo, {})
         path = _path_of(record)
-        paths[path] = (*paths.get(path, ()), record.id)
+        known = paths.get(path)
+        if known is None:
+            paths[path] = record.id  # nearly always the only one
+        elif isinstance(known, str):
+            paths[path] = {known: None, record.id: None}
+        else:
+            known[record.id] = None
         key = (record.created_at, record.id)
         if self._order is not None and (not self._order or self._order[-1] < key):
             self._order.append(key)
@@ -87,10 +93,12 @@ class Index:
             del self.repos[record.id]
         paths = self._by_path[record.spec.model_repo]
         path = _path_of(record)
-        others = tuple(key for key in paths.pop(path) if key != record.id)
-        if others:
-            paths[path] = others
-        elif not paths:
+        known = paths[path]
+        if not isinstance(known, str):
+            del known[record.id]
+        if isinstance(known, str) or not known:
+            del paths[path]
+        if not paths:
             del self._by_path[record.spec.model_repo]
         self._order = None
 
@@ -162,8 +170,8 @@ class Index:
                 yield record
 
     def of_repo(self, model_repo: str) -> Iterator[Record]:
-        for keys in self._by_path.get(model_repo, {}).values():
-            for key in keys:
+        for known in self._by_path.get(model_repo, {}).values():
+            for key in [known] if isinstance(known, str) else known:
                 yield self.files.get(key) or self.repos[key]
 
     def ordered(self) -> list[tuple[str, str]]:
@@ -183,8 +191,8 @@ class Index:
             record = self.get(selector.id)
             return [] if record is None else [record]
         if isinstance(selector.model_repo, str) and isinstance(selector.file_path, str):
-            keys = self._by_path.get(selector.model_repo, {}).get(selector.file_path, ())
-            return [self.files[key] for key in keys]
+            known = self._by_path.get(selector.model_repo, {}).get(selector.file_path, {})
+            return [self.files[key] for key in ([known] if isinstance(known, str) else known)]
         if isinstance(selector.model_repo, str):
             return list(self.of_repo(selector.model_repo))
         return [*self.files.values(), *self.repos.values()]

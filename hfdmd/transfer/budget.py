@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -11,6 +12,8 @@ FIRST_CONNECTIONS = 32
 FEWEST_CONNECTIONS = 4
 SHRINK_PAUSE_S = 1.0
 """A burst of refusals is one reason to shrink, not many."""
+CAUTION_S = 10.0
+"""So long after a refusal slots come back only in rounds of good answers."""
 
 
 class Budget:
@@ -23,7 +26,7 @@ class Budget:
         self._waiting: deque[Callable[[], None]] = deque()
         self._wanted_more = False
         self._good = 0
-        self._shrunk_at = -SHRINK_PAUSE_S
+        self._shrunk_at = -math.inf
 
     def set_most(self, most: int) -> None:
         """The upper bound, changed while running; who is above it finishes what he has begun."""
@@ -90,7 +93,7 @@ class Budget:
 
         Where some wait for a slot, one more at once for each answer, which comes to the same and needs no round.
         """
-        if self._waiting and self.size < self._most:
+        if self._waiting and self.size < self._most and time.monotonic() - self._shrunk_at > CAUTION_S:
             self.size += 1
             self._good = 0
             self._wake()

@@ -74,9 +74,7 @@ class Space:
     def _set(self, key: str, claim: _Claim | None) -> None:
         old = self._claims.pop(key, None)
         if old is not None:
-            left = self._claimed_bytes.pop(old.device) - old.bytes
-            if left:
-                self._claimed_bytes[old.device] = left
+            self._claimed_bytes[old.device] -= old.bytes
         if claim is not None:
             self._claims[key] = claim
             self._claimed_bytes[claim.device] = self._claimed_bytes.get(claim.device, 0) + claim.bytes

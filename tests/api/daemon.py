@@ -75,6 +75,8 @@ class Daemon:
     tcp: bool = False
     process: subprocess.Popen[bytes] | None = None
     arguments: tuple[str, ...] = ()
+    wrapper: tuple[str, ...] = ()
+    """A command that runs the daemon's."""
 
     @property
     def socket(self) -> Path:
@@ -129,7 +131,7 @@ class Daemon:
     def spawn(self) -> subprocess.Popen[bytes]:
         with open(self.log_file, "ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "hfdmd.service", *self.arguments],
+                [*self.wrapper, sys.executable, "-m", "hfdmd.service", *self.arguments],
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -167,3 +167,25 @@ def test_what_was_fetched_of_a_file_goes_when_a_copy_takes_its_place(
     daemon.wait(late, "done")
     assert hub.sent_bytes("b.bin") == 0
     until(lambda: not list(folder.rglob("hfdmd-*")), "no part file is left")
+
+
+def test_a_large_file_has_its_connections_beside_a_repo_of_small_ones(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo("org/small", {f"{number}.json": b"{}%d" % number for number in range(4_000)})
+    hub.add_repo(REPO, {BIG: seeded(24_000_000, seed=1)})
+    hub.fault("org/small", None, Fault.delay(0.4))
+    hub.fault(REPO, BIG, Fault.slow(1_000_000))  # of each connection: with one alone 24 s
+    small = daemon.download("org/small").json["id"]
+    until(lambda: daemon.one(small)["filesDone"] > 100, "small ones come in")
+    large = daemon.download(REPO, BIG).json["id"]
+    daemon.wait(large, "done")
+    assert daemon.one(small)["status"] == "downloading"
+
+
+def test_empty_and_small_files_asked_for_at_once_all_come(hub: HubServer, daemon: Daemon) -> None:
+    files: dict[str, Any] = {f"{number}.json": b"{}%d" % number for number in range(40)}
+    files |= {f"{number}.empty": b"" for number in range(40)}
+    hub.add_repo(REPO, files)
+    for path in files:
+        daemon.download(REPO, path)
+    until(lambda: all(view["status"] == "done" for view in views(daemon).values()), "all have come")
+    assert len(views(daemon)) == len(files)

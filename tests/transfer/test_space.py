@@ -47,3 +47,17 @@ def test_min_free_stays_free_but_what_needs_nothing_may_go_on(tmp_path: Path) ->
     with pytest.raises(Failure):
         space.reserve("a", tmp_path, 1, free(tmp_path) + GiB)
     space.reserve("a", tmp_path, 0, free(tmp_path) + GiB)
+
+
+def test_what_needs_nothing_more_leaves_nothing_behind(tmp_path: Path) -> None:
+    space = Space()
+    half = free(tmp_path) * 6 // 10
+    for first, second in ((half, 0), (0, half), (0, 0), (half // 2, half // 2)):
+        space.reserve("a", tmp_path, first, 0)
+        space.reserve("b", tmp_path, second, 0)
+        space.update("a", 0)
+        space.release("b")
+        space.reserve("c", tmp_path, half, 0)
+        space.release("a")
+        space.release("c")
+    space.reserve("all", tmp_path, half, 0)
