@@ -17,7 +17,7 @@ print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], descriptors.share(4))
 
 @pytest.mark.parametrize(
     ("limits", "soft"),
-    [("ulimit -Hn 900; ulimit -Sn 256", 900), ("ulimit -n 300", 300), ("ulimit -Sn 256", None)],
+    [("ulimit -Sn 256; ulimit -Hn 900", 900), ("ulimit -n 300", 300), ("ulimit -Sn 256", None)],
     ids=["to the hard one", "nothing to raise", "never less"],
 )
 def test_the_soft_limit_is_raised(limits: str, soft: int | None) -> None:
