@@ -277,8 +277,8 @@ class _Load:
     def has_room(self, record: FileRecord, connections: int) -> bool:
         """`connections` is how many there may be in all."""
         if is_small(record.size_bytes):
-            # each holds a lock, and so a descriptor
-            most = min(_SMALL_PER_CONNECTION * connections, max(1, descriptors.share(4)))
+            most = _SMALL_PER_CONNECTION * (connections - self.connections)  # what large ones leave
+            most = min(most, descriptors.share(4))  # each holds a lock
             return len(self._small) < most and self._small_bytes < _SMALL_BYTES_AT_ONCE
         return self.connections < connections
 
