@@ -164,6 +164,7 @@ http {{
   etag off; default_type application/octet-stream; server_tokens off;
   map_hash_max_size 262144; map_hash_bucket_size 256; variables_hash_max_size 4096;
   map $arg_cursor $page {{ "" ""; default ".$arg_cursor"; }}
+  map $arg_expand $brief {{ sha .sha; default ""; }}
   map $uri $next_page {{ include {folder}/links.map; }}
   {etags}
   server {{
@@ -173,7 +174,7 @@ http {{
     location /api/ {{
       default_type application/json;
       add_header Link $next_page;
-      try_files $uri.json$page =404;
+      try_files $uri.json$brief$page =404;
     }}
     {repos}
   }}

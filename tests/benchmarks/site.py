@@ -101,6 +101,7 @@ class Site:
         self._put(api.parent / f"{api.name}.json", info)
         for revision in ("main", commit):
             self._put(api / "revision" / f"{revision}.json", info)
+            self._put(api / "revision" / f"{revision}.json.sha", {"id": repo.name, "sha": commit})  # with ?expand=sha
             for page, start in enumerate(range(0, max(1, len(nodes)), PAGE)):
                 self._put(api / "tree" / f"{revision}.json{f'.{page}' if page else ''}", nodes[start : start + PAGE])
 
