@@ -10,8 +10,8 @@ HOLD_S = 5.0
 """After a try that did not pay the next one comes so much later."""
 FAST_BYTES_PER_S = 100e6
 """A connection of this speed is limited by the machines at its ends rather than by distance or a server's share."""
-ENOUGH_BYTES_PER_S = 750e6
-"""Half of what one thread can hash: beyond this others bring little, and take the file out of order."""
+ENOUGH_BYTES_PER_S = 500e6
+"""A third of what one thread can hash: beyond this others bring little, and take the file out of order."""
 PAYS = 1.5
 """Twice as many connections must bring at least so many times the bytes."""
 SLOW_WINDOWS = 2
