@@ -10,8 +10,10 @@ HOLD_S = 5.0
 """After a try that did not pay the next one comes so much later."""
 FAST_BYTES_PER_S = 100e6
 """A connection of this speed is limited by the machines at its ends rather than by distance or a server's share."""
-ENOUGH_BYTES_PER_S = 500e6
-"""A third of what one thread can hash: beyond this others bring little, and take the file out of order."""
+ALONE_BYTES_PER_S = 500e6
+"""A third of what one thread can hash. Who brings this alone stays alone: a try costs more than it is likely to bring."""
+ENOUGH_BYTES_PER_S = 750e6
+"""Half of what one thread can hash: beyond this others bring little, and take the file out of order."""
 PAYS = 1.5
 """Twice as many connections must bring at least so many times the bytes."""
 SLOW_WINDOWS = 2
@@ -82,8 +84,12 @@ class Growth:
         self._slow_windows = 0
         if self._before is not None and bytes_per_s < PAYS * self._before[1]:
             self._give_up(now)
-        elif looked and now >= self._hold_until and bytes_per_s < ENOUGH_BYTES_PER_S:
+        elif looked and now >= self._hold_until and bytes_per_s < self._enough_bytes_per_s:
             self.wanted, self._before = 2 * self.wanted, (self.wanted, bytes_per_s)
+
+    @property
+    def _enough_bytes_per_s(self) -> float:
+        return ALONE_BYTES_PER_S if self.wanted == 1 else ENOUGH_BYTES_PER_S
 
     def _began(self, now: float, received_bytes: int, holds: int, is_held: bool) -> None:
         self._began_at, self._had_bytes, self._holds, self._was_held = now, received_bytes, holds, is_held

@@ -6,7 +6,15 @@ from collections.abc import Callable
 
 import pytest
 
-from hfdmd.transfer.growth import ENOUGH_BYTES_PER_S, FAST_BYTES_PER_S, HOLD_S, LOOK_S, WINDOW_S, Growth
+from hfdmd.transfer.growth import (
+    ALONE_BYTES_PER_S,
+    ENOUGH_BYTES_PER_S,
+    FAST_BYTES_PER_S,
+    HOLD_S,
+    LOOK_S,
+    WINDOW_S,
+    Growth,
+)
 
 STEP_S = 0.005
 
@@ -56,7 +64,7 @@ def test_a_fast_line_gets_as_many_as_make_it_faster(alone: float, limit: float, 
 
 
 def test_what_does_not_pay_is_given_up_and_tried_again_much_later() -> None:
-    line = Line(lambda _: 0.9 * ENOUGH_BYTES_PER_S)
+    line = Line(lambda _: 0.9 * ALONE_BYTES_PER_S)
     assert line.run(LOOK_S + WINDOW_S + 4 * STEP_S) == 2
     assert line.run(WINDOW_S + 2 * STEP_S) == 1
     assert line.run(HOLD_S - 2 * WINDOW_S) == 1
@@ -64,9 +72,15 @@ def test_what_does_not_pay_is_given_up_and_tried_again_much_later() -> None:
 
 
 def test_a_connection_as_fast_as_this_machine_stays_alone() -> None:
-    line = Line(lambda connections: 1.1 * ENOUGH_BYTES_PER_S * connections)
+    line = Line(lambda connections: 1.1 * ALONE_BYTES_PER_S * connections)
     for _ in range(100):
         assert line.run(WINDOW_S) == 1
+
+
+def test_several_grow_until_they_bring_enough() -> None:
+    line = Line(lambda connections: 0.51 * ENOUGH_BYTES_PER_S * connections)
+    assert line.run(1.0) == 2
+    assert line.run(HOLD_S) == 2
 
 
 def test_a_wait_that_began_before_a_window_says_nothing_either() -> None:
@@ -95,7 +109,7 @@ def test_a_slow_disk_is_not_taken_for_a_slow_line(is_held: bool) -> None:
 
 
 def test_a_try_that_meets_the_disk_is_given_up() -> None:
-    line = Line(lambda _: 0.9 * ENOUGH_BYTES_PER_S)
+    line = Line(lambda _: 0.9 * ALONE_BYTES_PER_S)
     assert line.run(LOOK_S + WINDOW_S + 4 * STEP_S) == 2
     line.holds += 1
     assert line.run(WINDOW_S + 2 * STEP_S) == 1
