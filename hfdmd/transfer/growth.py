@@ -11,7 +11,7 @@ HOLD_S = 5.0
 FAST_BYTES_PER_S = 100e6
 """A connection of this speed is limited by the machines at its ends rather than by distance or a server's share."""
 ALONE_BYTES_PER_S = 500e6
-"""A third of what one thread can hash. Who brings this alone stays alone: a try costs more than it is likely to bring."""
+"""A third of what one thread can hash. Who brings this alone stays alone: a try costs more than it may bring."""
 ENOUGH_BYTES_PER_S = 750e6
 """Half of what one thread can hash: beyond this others bring little, and take the file out of order."""
 PAYS = 1.5
