@@ -103,6 +103,7 @@ class Budget:
             self.size = min(self._most, 2 * self.size)
             self._good = 0
             self._wanted_more = False
+            self._wake()
 
     def objected(self) -> None:
         """A server said that it is too much (429, 503): half as many, slowly more again."""

@@ -38,6 +38,20 @@ def test_grows_by_one_for_each_answer_while_some_wait() -> None:
         assert len(woken) == budget.size - FIRST_CONNECTIONS == budget.used - FIRST_CONNECTIONS
 
 
+def test_who_waits_is_woken_too_when_it_grows_after_a_refusal() -> None:
+    budget = Budget(100)
+    budget.objected()
+    size = budget.size
+    fill(budget)
+    woken: list[int] = []
+    for number in range(size):
+        budget.wait(partial(woken.append, number))
+    for _ in range(size):
+        budget.went_well()
+    assert budget.size == 2 * size
+    assert len(woken) == size
+
+
 def test_does_not_grow_when_nobody_wants_more() -> None:
     budget = Budget(100)
     assert budget.try_take()
