@@ -42,7 +42,6 @@ class Cache:
         self._busy: dict[str, threading.Lock] = {}
         self._expected: dict[str, set[str]] = {}
         self._symlinks: bool | None = None
-        self._repo_paths: dict[str, Path] = {}
         self._trust = Trust()
 
     def prepare(self) -> None:
@@ -55,11 +54,7 @@ class Cache:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.root))
 
     def repo_path(self, spec: FileSpec | RepoSpec) -> Path:
-        folder = layout.repo_folder(spec.repo_type, spec.model_repo)
-        known = self._repo_paths.get(folder)  # thousands of small files are of one repo
-        if known is None:
-            self._repo_paths = {folder: (known := self.root / folder)}
-        return known
+        return self.root / layout.repo_folder(spec.repo_type, spec.model_repo)
 
     def lock_path(self, spec: FileSpec, source: Source) -> str:
         """The client's lock for this blob."""
@@ -90,7 +85,7 @@ class Cache:
         """Where the content may be: the blob, or in a cache without links the snapshot's entry."""
         layout.check_source(source)
         layout.file_parts(spec.file_path)
-        repo = self.repo_path(spec)
+        repo = f"{self.root}/{layout.repo_folder(spec.repo_type, spec.model_repo)}"  # a Path costs five times as much
         return f"{repo}/blobs/{source.etag}", f"{repo}/snapshots/{source.commit}/{spec.file_path}"
 
     def adopt(self, items: Sequence[Adoptable], stopped: Callable[[], bool] = never) -> list[Placed | Failure | None]:
@@ -257,11 +252,11 @@ class Cache:
         self, spec: FileSpec, source: Source, commits: Sequence[str], stopped: Callable[[], bool]
     ) -> str | None:
         """In a cache without links: another commit whose file of this path has the content."""
-        layout.file_parts(spec.file_path)
+        snapshots = self.repo_path(spec) / "snapshots"
         for commit in commits:
             if commit == source.commit:
                 continue
-            path = f"{self.repo_path(spec)}/snapshots/{commit}/{spec.file_path}"
+            path = f"{snapshots}/{commit}/{spec.file_path}"
             if not os.path.islink(path) and self._trust.is_good(path, source, None, stopped, []):
                 return commit
         return None

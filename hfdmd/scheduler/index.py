@@ -171,7 +171,7 @@ class Index:
 
     def of_repo(self, model_repo: str) -> Iterator[Record]:
         for known in self._by_path.get(model_repo, {}).values():
-            for key in [known] if isinstance(known, str) else known:
+            for key in _ids(known):
                 yield self.files.get(key) or self.repos[key]
 
     def ordered(self) -> list[tuple[str, str]]:
@@ -192,10 +192,14 @@ class Index:
             return [] if record is None else [record]
         if isinstance(selector.model_repo, str) and isinstance(selector.file_path, str):
             known = self._by_path.get(selector.model_repo, {}).get(selector.file_path, {})
-            return [self.files[key] for key in ([known] if isinstance(known, str) else known)]
+            return [self.files[key] for key in _ids(known)]
         if isinstance(selector.model_repo, str):
             return list(self.of_repo(selector.model_repo))
         return [*self.files.values(), *self.repos.values()]
+
+
+def _ids(known: str | dict[str, None]) -> Iterable[str]:
+    return [known] if isinstance(known, str) else known
 
 
 def _path_of(record: Record) -> str:

@@ -269,20 +269,19 @@ def test_trackers_of_a_repo_bear_no_secret(hub: HubServer, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("size_bytes", "count", "most"),
+    ("connections", "size_bytes", "count", "most"),
     [
-        (2_000, 200, 4 * 4),  # four times the connections
-        (250_000, 90, (16 << 20) // 250_000 + 1),  # so many bytes, and the one that goes beyond
+        (4, 2_000, 200, 4 * 4),  # four times the connections
+        (32, 250_000, 90, (16 << 20) // 250_000 + 1),  # so many bytes, and the one that goes beyond
     ],
     ids=["many", "large"],
 )
 def test_small_files_at_work_are_bounded(
-    hub: HubServer, tmp_path: Path, size_bytes: int, count: int, most: int
+    hub: HubServer, tmp_path: Path, connections: int, size_bytes: int, count: int, most: int
 ) -> None:
     hub.add_repo(REPO, {f"{number}.bin": seeded(size_bytes, seed=number) for number in range(count)})
     hub.latency_s = 0.2
-    connections = "4" if most == 16 else "32"
-    with Daemon(tmp_path / "h", hub.endpoint, HFDMD_MAX_CONNECTIONS=connections) as daemon:
+    with Daemon(tmp_path / "h", hub.endpoint, HFDMD_MAX_CONNECTIONS=str(connections)) as daemon:
         key = daemon.download(REPO).json["id"]
         seen: list[int] = []
 
@@ -292,4 +291,4 @@ def test_small_files_at_work_are_bounded(
             return daemon.one(key)["status"] == "done"
 
         until(done, "all are there", 60)
-    assert int(connections) < max(seen) <= most
+    assert connections < max(seen) <= most
