@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 
 from hfdmd.failure import Failure
 from hfdmd.transfer.answer import Answer, Head
+from hfdmd.transfer.lowwater import LowWater
 from hfdmd.transfer.transport import Sink
 from hfdmd.transfer.trouble import BadAnswer, Broken, Quiet, Trouble
 from hfdmd.wire.types import Reason
@@ -42,6 +43,7 @@ class Connection(asyncio.BufferedProtocol):
         """`head_buffer`, of `HEAD_BUFFER_BYTES`, may be shared by all connections: what comes is used up at once."""
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self._low_water: LowWater | None = None
         self._head_buffer = head_buffer
         self._answer: Answer | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -67,6 +69,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_connection makes
         self._transport = transport
+        self._low_water = LowWater(transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         if self._sink is not None:
@@ -75,10 +78,12 @@ class Connection(asyncio.BufferedProtocol):
         return self._head_buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._progress_at = time.monotonic()
+        self._progress_at = now = time.monotonic()
         if self._sink is not None:
             self._sink.advance(nbytes)
             self._left -= nbytes
+            if self._low_water is not None:
+                self._low_water.left(self._left, now)
             self._go_on()
             return
         self.answered = True
@@ -106,6 +111,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._low_water is not None:
+            self._low_water.close()
         self._finish()
         if not self.closed.done():
             self.closed.set_result(None)
@@ -163,6 +170,8 @@ class Connection(asyncio.BufferedProtocol):
                     break
             if self._left and sink.wanted_bytes:
                 self._sink = sink
+                if self._low_water is not None:
+                    self._low_water.begin(self._left)
                 sink.wake = self._go_on
                 self._go_on()
                 await self._ended(window_s)
