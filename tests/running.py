@@ -107,6 +107,11 @@ class Daemon:
         self.kill()
         self.start()
 
+    def forget_lists(self) -> None:
+        """Let a start find no lists of files, as after a crash in a listing: the Hub is asked for them."""
+        for file in self.state.glob("lists/*"):
+            file.unlink()
+
     def stop(self, timeout_s: float = DEADLINE_S) -> int:
         if self.process is None:
             return 0

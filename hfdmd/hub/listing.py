@@ -32,25 +32,25 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     blob_id: str
 
 
-class _Lfs(msgspec.Struct):
+class Lfs(msgspec.Struct):
     oid: str
     size: int
 
 
-class _Node(msgspec.Struct, rename="camel"):
+class Node(msgspec.Struct, rename="camel", omit_defaults=True):
     """An entry of the Hub's tree API; folders have no size that matters."""
 
     type: str
     path: str
     oid: str = ""
     size: int = -1
-    lfs: _Lfs | None = None
+    lfs: Lfs | None = None
     xet_hash: str | None = None
 
 
 _PAGE = msgspec.json.Decoder(list[msgspec.Raw])
-_NODE = msgspec.json.Decoder(_Node)
-_NODES = msgspec.json.Decoder(list[_Node])
+_NODE = msgspec.json.Decoder(Node)
+_NODES = msgspec.json.Decoder(list[Node])
 
 
 class Listing:
@@ -111,7 +111,7 @@ class Listing:
         return None
 
 
-def entry_of(node: _Node, commit: str, told_at: float = 0.0) -> Entry | str:
+def entry_of(node: Node, commit: str, told_at: float = 0.0) -> Entry | str:
     """The file that a tree entry describes, or what is wrong with its hashes or size."""
     etag, size_bytes = (node.oid, node.size) if node.lfs is None else (node.lfs.oid, node.lfs.size)
     if not names.is_sha1(node.oid):
@@ -130,6 +130,14 @@ def entry_of(node: _Node, commit: str, told_at: float = 0.0) -> Entry | str:
         told_at=told_at,
     )
     return Entry(node.path, source, node.oid)
+
+
+def node_of(entry: Entry) -> Node:
+    """The tree entry that `entry_of` made it from."""
+    source = entry.source
+    size_bytes = -1 if source.size_bytes is None else source.size_bytes
+    lfs = None if source.etag == entry.blob_id else Lfs(source.etag, size_bytes)
+    return Node("file", entry.path, entry.blob_id, size_bytes, lfs, source.xet_hash)
 
 
 def find_entry(body: bytes, path: str, commit: str) -> Entry | None:

@@ -23,12 +23,14 @@ from hfdmd.scheduler.admission import Admission
 from hfdmd.scheduler.content import ContentLocks
 from hfdmd.scheduler.index import Index
 from hfdmd.scheduler.limits import limits_of
+from hfdmd.scheduler.lists import Lists
 from hfdmd.scheduler.loading import Loading
 from hfdmd.scheduler.ordering import Ordering
 from hfdmd.scheduler.reports import Reports
 from hfdmd.scheduler.requests import Requests
 from hfdmd.scheduler.sampler import Sampler
 from hfdmd.scheduler.shelving import Shelving
+from hfdmd.scheduler.threads import in_thread
 from hfdmd.scheduler.twins import Twins
 from hfdmd.scheduler.updates import Updates
 from hfdmd.statuslog import StatusLog
@@ -68,6 +70,7 @@ class Scheduler:
         self.engine = rooms.engine
         self.events = rooms.events
         self.versions = rooms.versions
+        self.lists = Lists(rooms.places.state_dir / "lists")
         self.index = Index()
         self.content = ContentLocks()
         self.loading = True
@@ -270,6 +273,12 @@ class Scheduler:
         self.publish(repo)
         if status is Status.QUEUED and not repo.listed:
             self.admission.requeue(repo)
+        elif status is Status.DONE and before is not Status.DONE:
+            self._forget_list(repo)
+
+    def _forget_list(self, repo: RepoRecord) -> None:
+        """All its files have trackers now, or none is wanted. What a stop of the daemon leaves is swept at its start."""
+        self.errand(in_thread(self.lists.forget, repo.id), f"forget the list of {repo.id}")
 
     def _absorb(self, repo: RepoRecord) -> None:
         """Sum up; not before all files are loaded: the number in the tracker tells whether any are missing."""
@@ -296,6 +305,7 @@ class Scheduler:
         else:
             self.admission.queue.drop_repo(record.id)
             self.sampler.drop(record)
+            self._forget_list(record)
         parents = record.repo_ids if isinstance(record, FileRecord) else []
         self.index.remove(record)
         self.status_log.forget(record.id)

@@ -94,6 +94,7 @@ class RepoListing:
         now = time.time()
         async for number, entry in by_turns(enumerate(wanted)):
             before.discard(await self._take_in(entry, now, number))
+        await in_thread(self._keep, listing.commit, listing.told_at, now, wanted)
         for entry in wanted:
             if entry.path in dropped:  # if somebody asked for the repo again meanwhile
                 before.discard(await self._take_in(entry, now, len(wanted)))
@@ -109,6 +110,25 @@ class RepoListing:
             repo.note = f"{listing.refused_total} files are left out for their unsafe names; {path!r} {why}"
             log.warning("%s: %s", repo.spec.model_repo, repo.note)
         scheduler.reports.listed(repo)
+
+    def _keep(self, commit: str, told_at: float, listed_at: float, wanted: list[Entry]) -> None:
+        try:
+            self.scheduler.lists.write(self.repo.id, commit, told_at, listed_at, wanted)
+        except OSError as error:  # nothing is lost: the Hub still has it
+            log.warning("cannot keep the list of %s, a restart will ask for it: %s", self.repo.spec.model_repo, error)
+
+    async def recall(self) -> None:
+        """Take in the files of a listing that ended before the daemon did. Asks nobody; only while trackers load."""
+        repo, scheduler = self.repo, self.scheduler
+        if not repo.listed or repo.commit is None:
+            return
+        remembered = await in_thread(scheduler.lists.read, repo.id, repo.commit)
+        if remembered is None:
+            return
+        known = scheduler.index.sums[repo.id].files
+        async for number, entry in by_turns(enumerate(remembered.entries)):
+            if repo.spec.file(entry.path).id not in known:
+                await self._take_in(entry, remembered.listed_at, number)
 
     @property
     def _chooses(self) -> bool:

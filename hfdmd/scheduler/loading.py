@@ -13,6 +13,7 @@ from hfdmd import lifecycle
 from hfdmd.failure import Failure
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord
+from hfdmd.scheduler.listing import RepoListing
 from hfdmd.scheduler.threads import in_thread
 from hfdmd.wire.types import Reason, Status
 
@@ -35,6 +36,7 @@ class Loading:
             batches = scheduler.store.load()
             while (batch := await asyncio.to_thread(next, batches, None)) is not None:
                 self.take_in(batch)
+            await self._recall_lists()
             gc.freeze()
         finally:
             gc.enable()
@@ -92,10 +94,22 @@ class Loading:
             if repo.listed:
                 scheduler.refresh(repo)
             return
-        repo.listed = False  # files that never left the queue have no tracker: the listing names them again
+        repo.listed = False  # some are not known any more: the Hub's listing names them again
         if repo.state is Status.QUEUED:
             self._restarted(repo)
             scheduler.admission.queue.offer(repo)
+
+    async def _recall_lists(self) -> None:
+        """Files that never left the queue have no tracker: what was listed names them again."""
+        scheduler = self._scheduler
+        unfinished = [repo for repo in scheduler.index.repos.values() if repo.state is not Status.DONE]
+        for repo in sorted(unfinished, key=lambda repo: repo.created_at):  # a file is as old as who named it first
+            if len(scheduler.index.sums[repo.id].files) != repo.files_total:
+                await RepoListing(scheduler, repo).recall()
+        try:
+            await in_thread(scheduler.lists.sweep, {repo.id for repo in unfinished})
+        except OSError as error:
+            log.warning("cannot look for leftover lists of files: %s", error)
 
     async def _drop_orphans(self) -> None:
         """Part files that no tracker names are removed: only what hfdmd itself wrote, by their names."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hfdmd.record import Record, RepoRecord
+from hfdmd.record import FileRecord, Record, RepoRecord
 from hfdmd.scheduler.queue import key
 from hfdmd.scheduler.turns import by_turns
 from hfdmd.wire.types import Status
@@ -83,7 +83,12 @@ class Ordering:
         record.version = scheduler.next_version()
         if isinstance(record, RepoRecord):
             scheduler.store.put(record)
-        elif scheduler.is_tracked(record):
+        elif scheduler.is_tracked(record) or not self._is_of_its_repos(record):
             scheduler.persist(record)
         scheduler.admission.queue.offer(record)
         scheduler.publish(record)
+
+    def _is_of_its_repos(self, record: FileRecord) -> bool:
+        """Whether it has the priority that a repo download gives it, and so needs no tracker to remember its own."""
+        repos = self._scheduler.index.repos
+        return any(record.priority == repos[repo_id].priority for repo_id in record.repo_ids if repo_id in repos)

@@ -78,6 +78,7 @@ def test_a_request_that_a_restart_left_unlisted_follows_too(hub: HubServer, daem
     daemon.kill()
     for tracker in daemon.state.glob("trackers/*/model-00001*"):
         tracker.unlink()  # as if it had not begun
+    daemon.forget_lists()
     new = hub.commit(REPO, {"model-00002.safetensors": seeded(2_000_000, seed=3)})
     hub.rate_bytes_per_s = 0
     daemon.start()
@@ -196,6 +197,7 @@ def test_an_update_of_a_repo_that_is_not_listed_yet_lists_the_newest(
     key = daemon.download(REPO).json["id"]
     until(lambda: daemon.one(key)["downloadedBytes"] > 0, "it is at work")
     daemon.kill()
+    daemon.forget_lists()
     hub.clear_log()
     hub.fault(REPO, "@tree", fault)
     daemon.start()

@@ -59,6 +59,7 @@ def test_it_stays_deleted_when_the_listing_fails_and_is_tried_again(hub: HubServ
     key = begun(hub, daemon)
     delete(daemon, id=children(daemon, key)[LAST]["id"])
     daemon.kill()
+    daemon.forget_lists()
     hub.fault(REPO, "@tree", Fault.gated())
     hub.rate_bytes_per_s = 0
     daemon.start()

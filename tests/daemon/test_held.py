@@ -156,7 +156,9 @@ def test_a_paused_request_that_an_update_moves_stays_paused(hub: HubServer, daem
     key = begun(hub, daemon)
     daemon.post("/api/pause", id=key)
     if listed == "unlisted":
-        daemon.kill_and_start()
+        daemon.kill()
+        daemon.forget_lists()
+        daemon.start()
     new = hub.commit(REPO, {"000.json": b"new"})
     assert daemon.download(REPO, update=True).json["status"] == "paused"
     until(lambda: daemon.one(key)["commit"] == new, "it has moved")
