@@ -121,6 +121,8 @@ def derive(
     """Give a repo download the status that its files add up to (contract, section 2): any may follow any."""
     if version <= record.version:
         raise ValueError(f"{record.id}: version {version} does not rise above {record.version}")
+    if status is F and reason is None:
+        raise ValueError(f"{record.id}: {status} needs a reason")
     record.set_state(status)
     record.phase = phase
     record.reason = reason

@@ -210,6 +210,7 @@ class RepoRecord(_Tracked, kw_only=True, rename="camel"):
 
     `held`, `cancelled`: a person paused or cancelled it, so its files that have not begun are paused or cancelled.
     `revive`: it was asked for anew, so the listing queues again what was cancelled or is gone.
+    `retry`: it was asked for with `retry`, so the listing queues again what has failed, too.
     `moving`: an update found a newer commit, so the listing moves the files to it.
     `dropped`: paths of files that a person deleted out of it, for the listing to leave out until it is asked for again.
     `note`: what the listing left out, for whoever wonders later.
@@ -222,6 +223,7 @@ class RepoRecord(_Tracked, kw_only=True, rename="camel"):
     held: bool = False
     cancelled: bool = False
     revive: bool = True
+    retry: bool = False
     moving: bool = False
     dropped: set[str] = set()
     note: str | None = None

@@ -116,3 +116,59 @@ def test_positions_count_the_first_hundred() -> None:
     assert len(positions) == 100
     assert positions[REPO.file("f0").id] == 1
     assert REPO.file("f120").id not in positions
+
+
+_FILE = st.tuples(st.integers(-2, 2), st.integers(0, 2), st.booleans())
+_CHANGE = st.tuples(st.integers(0, 11), st.sampled_from(["done", "pause", "back", "priority"]), st.integers(-3, 3))
+
+
+@given(st.lists(_FILE, min_size=1, max_size=12), st.lists(_CHANGE, max_size=25))
+def test_the_next_slot_goes_to_whom_the_plain_definition_says(
+    asked: list[tuple[int, int, bool]], changes: list[tuple[int, str, int]]
+) -> None:
+    index = Index()
+    queue = Queue(index, lambda record: True)
+    repos = [
+        RepoRecord(
+            id=f"r{number}",
+            spec=REPO,
+            order=number * 3.0,
+            listed=True,
+            created_at=f"r{number}",
+            updated_at="u",
+            version=1,
+        )
+        for number in range(3)
+    ]
+    for repo in repos:
+        index.add(repo)
+    files = [
+        file_record(number, priority, [f"r{repo}"], singly=singly)
+        for number, (priority, repo, singly) in enumerate(asked)
+    ]
+    for record in files:
+        index.add(record)
+        queue.offer(record)
+
+    def expected() -> Record | None:
+        """A repo is as urgent as itself, or as its first file."""
+        ready = sorted((key(record), record) for record in files if record.state is Status.QUEUED)
+        units = [(place, record) for place, record in ready if record.asked_singly]
+        for repo in repos:
+            first = next((record for _, record in ready if repo.id in record.repo_ids), None)
+            if first is not None:
+                units.append((min(key(repo), (*key(first)[:2], repo.id)), repo))  # type: ignore[arg-type]  # a repo among files
+        return min(units, key=lambda unit: unit[0])[1] if units else None
+
+    assert queue.next_unit(()) is expected()
+    for number, change, priority in changes:
+        record = files[number % len(files)]
+        if change == "priority":
+            record.priority = priority
+            queue.offer(record)
+        elif change == "back" and record.state is not Status.QUEUED:
+            record.set_state(Status.QUEUED)
+            queue.offer(record)
+        elif change in ("done", "pause"):
+            record.set_state(Status.DONE if change == "done" else Status.PAUSED)
+        assert queue.next_unit(()) is expected()

@@ -139,7 +139,7 @@ class Actions:
                     else:
                         async for child in by_turns(scheduler.index.children(record)):
                             scheduler.leave(child, record)
-                    scheduler.forget(record)
+                    scheduler.forget(record, gone=gone)
             finally:
                 for repo in left.values():
                     scheduler.store.put(repo)

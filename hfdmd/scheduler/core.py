@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Container, Coroutine
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
@@ -232,18 +232,21 @@ class Scheduler:
             if listing is None and sums.by_status[Status.DOWNLOADING] and repo.state is not Status.DOWNLOADING:
                 self.sampler.mark(repo)
             return
-        status, phase, reason = views.derived(sums)
+        status, phase, reason, detail = self.standing(repo)
+        if status is repo.state and reason is repo.reason and (status is not Status.FAILED or detail == repo.detail):
+            self.sampler.mark(repo)
+            return
+        self.derive(repo, status, phase=phase, reason=reason, detail=detail)
+
+    def standing(self, repo: RepoRecord) -> tuple[Status, Phase | None, Reason | None, str | None]:
+        """What the files of a listed repo download add up to: status, phase, reason and detail."""
+        status, phase, reason = views.derived(self.index.sums[repo.id])
         detail: str | None = None
         if status is Status.QUEUED:
             reason, detail = self.index.wait_of(repo.id)
-        if status is repo.state and status is not Status.FAILED and reason is repo.reason:
-            self.sampler.mark(repo)
-            return
-        if status is Status.FAILED:
+        elif status is Status.FAILED:
             reason, detail = self._failed_files(repo)
-            if repo.state is status and repo.detail == detail:
-                return
-        self.derive(repo, status, phase=phase, reason=reason, detail=detail)
+        return status, phase, reason, detail
 
     def derive(
         self,
@@ -277,7 +280,7 @@ class Scheduler:
             self._forget_list(repo)
 
     def _forget_list(self, repo: RepoRecord) -> None:
-        """All its files have trackers now, or none is wanted. What a stop of the daemon leaves is swept at its start."""
+        """All its files have trackers now, or none is wanted. What a stop of the daemon leaves, its start sweeps."""
         self.errand(in_thread(self.lists.forget, repo.id), f"forget the list of {repo.id}")
 
     def _absorb(self, repo: RepoRecord) -> None:
@@ -298,8 +301,11 @@ class Scheduler:
     def publish(self, record: Record, *, is_status: bool = True) -> None:
         self.events.publish(lambda: state_event(self.view(record)), is_status=is_status)
 
-    def forget(self, record: Record) -> None:
-        """Drop a record whose work has stopped; its tracker goes too. A repo download has no files any more."""
+    def forget(self, record: Record, *, gone: Container[str] = ()) -> None:
+        """Drop a record whose work has stopped; its tracker goes too. A repo download has no files any more.
+
+        `gone`: repo downloads that are about to be forgotten too, so that what is left of them says nothing any more.
+        """
         if isinstance(record, FileRecord):
             self._untracked.discard(record.id)
         else:
@@ -316,7 +322,7 @@ class Scheduler:
         self.events.publish(lambda: Event("removed", record.id, removed), is_status=True)
         for repo_id in parents:
             repo = self.index.repos.get(repo_id)
-            if repo is not None:
+            if repo is not None and repo_id not in gone:
                 self.refresh(repo)
 
     def leave(self, child: FileRecord, repo: RepoRecord) -> None:

@@ -14,6 +14,7 @@ from hfdmd.hub.globs import matches
 from hfdmd.hub.shelf import Placed
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, Record, RepoRecord, rfc3339
+from hfdmd.scheduler.ordering import CHILD_STEP
 from hfdmd.scheduler.threads import in_thread
 from hfdmd.scheduler.turns import by_turns
 from hfdmd.wire.types import Reason, Status
@@ -101,7 +102,7 @@ class RepoListing:
         await self._let_go(before)
         if self._chooses:
             await scheduler.updates.take_along(repo)
-        repo.revive = repo.moving = False
+        repo.revive = repo.retry = repo.moving = False
         repo.listed = True
         repo.attempt = 0
         repo.note = None
@@ -153,7 +154,7 @@ class RepoListing:
             source=entry.source,
             repo_ids=[repo.id],
             priority=repo.priority,
-            order=repo.order + number * 1e-6,
+            order=repo.order + number * CHILD_STEP,
             created_at=created,
             updated_at=created,
             version=scheduler.next_version(),
@@ -197,6 +198,8 @@ class RepoListing:
         if again or (moves and record.state is Status.DONE):
             record.downloaded_bytes = 0
             scheduler.change(record, Stimulus.ASK)
+        elif repo.retry and record.state is Status.FAILED:
+            scheduler.change(record, Stimulus.RETRY)
         elif record.state is Status.QUEUED:
             scheduler.admission.queue.offer(record)
 

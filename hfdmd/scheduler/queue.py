@@ -22,13 +22,13 @@ def key(record: Record) -> Key:
     return (-record.priority, record.order, record.id)
 
 
-def _stands_alone(record: FileRecord) -> bool:
+def stands_alone(record: FileRecord) -> bool:
     """Whether it may have a slot of its own: asked for singly, or left over by repo downloads that want it no more."""
     return record.asked_singly or not record.repo_ids
 
 
 class Heap:
-    """A priority queue of ids whose entries go stale instead of being removed."""
+    """A priority queue of ids whose entries go stale instead of being removed; one whose place changed moves there."""
 
     def __init__(self, current: Callable[[str], Key | None]) -> None:
         self._current = current
@@ -45,9 +45,12 @@ class Heap:
         gone = 0
         while self._items:
             item = self._items[0]
-            if self._current(item[2]) == item:
+            current = self._current(item[2])
+            if current == item:
                 return item
             self.pop()
+            if current is not None:
+                self.push(current)
             gone += 1
             if gone > _FEW + len(self._newest) // _FEW:  # whole repos are paused and cancelled
                 self._sift()
@@ -56,7 +59,7 @@ class Heap:
 
     def _sift(self) -> None:
         """Keep what still holds: for many, far cheaper than one by one."""
-        self._newest = {key: item for key, item in self._newest.items() if self._current(key) == item}
+        self._newest = {key: item for key in self._newest if (item := self._current(key)) is not None}
         self._items = list(self._newest.values())
         heapq.heapify(self._items)
 
@@ -84,15 +87,15 @@ class Queue:
         """The record may have become ready to start, or its place in the queue changed."""
         self._stale = True
         if isinstance(record, RepoRecord):
-            self._repos.push(key(record))
+            self._repos.push(self.place(record))
             return
-        if _stands_alone(record):
+        if stands_alone(record):
             self._singles.push(key(record))
         for repo_id in record.repo_ids:
             repo = self._index.repos.get(repo_id)
             if repo is not None:
                 self._heap_of(repo_id).push(key(record))
-                self._repos.push(key(repo))
+                self._repos.push(self.place(repo))
 
     def changed(self) -> None:
         """Something left the queue: positions are to be counted anew."""
@@ -102,6 +105,17 @@ class Queue:
         """A person changed the order: positions are to be right at once."""
         self._stale = True
         self._counted_at = -math.inf
+
+    def place(self, record: Record) -> Key:
+        """Where a file or a repo download stands among those that wait: a repo is as urgent as the first of its files.
+
+        When files leave, a repo only moves back, so that its entry in a heap is found stale in time.
+        """
+        own = key(record)
+        if isinstance(record, FileRecord) or not record.listed:
+            return own
+        first = self._heap_of(record.id).peek()
+        return own if first is None else min(own, (first[0], first[1], record.id))
 
     def next_unit(self, active: Iterable[str]) -> Record | None:
         """The file or repo download that gets the next free slot; one of `active` has one already."""
@@ -157,7 +171,7 @@ class Queue:
 
     def _single_key(self, file_id: str) -> Key | None:
         record = self._index.files.get(file_id)
-        return key(record) if record is not None and _stands_alone(record) and self._ready(record) else None
+        return key(record) if record is not None and stands_alone(record) and self._ready(record) else None
 
     def _repo_key(self, repo_id: str) -> Key | None:
         repo = self._index.repos.get(repo_id)
@@ -165,4 +179,4 @@ class Queue:
             return None
         if not repo.listed:
             return key(repo) if self._ready(repo) else None
-        return key(repo) if self._heap_of(repo_id).peek() is not None else None
+        return self.place(repo) if self._heap_of(repo_id).peek() is not None else None

@@ -145,10 +145,9 @@ class Reports:
     def listed(self, repo: RepoRecord) -> None:
         """The files of a repo download are known now."""
         scheduler = self._scheduler
-        sums = scheduler.index.sums[repo.id]
-        views.absorb(repo, sums)
-        status, phase, reason = views.derived(sums)
-        scheduler.derive(repo, status, phase=phase, reason=reason)
+        views.absorb(repo, scheduler.index.sums[repo.id])
+        status, phase, reason, detail = scheduler.standing(repo)
+        scheduler.derive(repo, status, phase=phase, reason=reason, detail=detail)
         scheduler.admission.network_is_back()
         scheduler.admission.queue.offer(repo)
         scheduler.admission.kick()

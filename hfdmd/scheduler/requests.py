@@ -67,7 +67,8 @@ class Requests:
         if queued:
             changed = True
         if ask.priority is not None and ask.priority != record.priority:
-            record.priority = ask.priority
+            await scheduler.ordering.prioritise(record, ask.priority)
+            scheduler.admission.queue.recount()
             changed = True
         if changed:
             scheduler.persist(record)
@@ -94,6 +95,7 @@ class Requests:
             record = RepoRecord(
                 id=spec.id,
                 spec=spec,
+                retry=ask.retry,
                 priority=ask.priority or 0,
                 order=now,
                 created_at=rfc3339(now),
@@ -106,6 +108,7 @@ class Requests:
             return record, True
         if ask.priority is not None and ask.priority != record.priority:
             await scheduler.ordering.prioritise(record, ask.priority)
+            scheduler.admission.queue.recount()
         queued = scheduler.index.repos.get(record.id) is record and await self._repo_again(record, ask)
         if scheduler.index.repos.get(record.id) is not record:
             return await self._repo(spec, ask)
@@ -166,7 +169,9 @@ class Requests:
         if anew:
             repo.held = repo.cancelled = False
             repo.revive |= not repo.listed
-        if anew or dropped:
+        retries = ask.retry and not repo.listed and not repo.retry
+        repo.retry |= retries
+        if anew or dropped or retries:
             scheduler.store.put(repo)
         if not repo.listed:
             if repo.state is Status.CANCELLED or (repo.state is Status.FAILED and ask.retry):

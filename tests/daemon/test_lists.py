@@ -101,7 +101,8 @@ def test_a_list_that_cannot_be_used_costs_one_request(hub: HubServer, daemon: Da
         node = json.loads(lines[-1])
         file.write_bytes(b"".join(lines[:-1]) + json.dumps({**node, "path": "../../escaped"}).encode() + b"\n")
     elif damage == "of another commit":
-        file.write_bytes(json.dumps({**json.loads(lines[0]), "commit": "0" * 40}).encode() + b"\n" + b"".join(lines[1:]))
+        head = {**json.loads(lines[0]), "commit": "0" * 40}
+        file.write_bytes(json.dumps(head).encode() + b"\n" + b"".join(lines[1:]))
     else:
         file.write_bytes(b"\xff\x00" * 1000)
     hub.clear_log()
