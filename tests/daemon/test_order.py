@@ -19,7 +19,7 @@ NAMES = ["a.bin", "b.bin", "c.bin"]
 
 @pytest.fixture
 def daemon(hub: HubServer, tmp_path: Path) -> Iterator[Daemon]:
-    with Daemon(tmp_path / "o", hub.endpoint, HFDMD_MAX_ACTIVE_DOWNLOADS="1") as running:
+    with Daemon(tmp_path / "o", hub.endpoint, HFDMD_MAX_ACTIVE_DOWNLOADS="1", HFDMD_MAX_CONNECTIONS="1") as running:
         yield running
 
 
@@ -45,7 +45,8 @@ def started(hub: HubServer, daemon: Daemon, repo: str) -> list[str]:
     """The files in the order in which they were fetched after the one that was at work."""
     hub.rate_bytes_per_s = 0
     daemon.wait(repo, "done")
-    until(lambda: not daemon.get("/api/progress", status="queued").json["downloads"], "all are through")
+    for name in NAMES:
+        daemon.wait(daemon.get("/api/progress", modelRepo=SINGLE, filePath=name).json["id"], "done")
     files = [request.file for request in hub.log if request.server == "cdn" and request.file != NAMES[0]]
     return [file for file in dict.fromkeys(files) if file is not None]
 
