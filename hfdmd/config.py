@@ -15,6 +15,7 @@ from msgspec import UNSET, Meta
 
 from hfdmd.wire import endpoint, validate
 from hfdmd.wire.errors import InvalidField
+from hfdmd.wire.malformed import MALFORMED
 from hfdmd.wire.types import ScheduleRule, Settings, SettingsPatch
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
@@ -223,7 +224,7 @@ class Config:
             stored = msgspec.json.decode(self._patched_file.read_bytes(), type=dict[str, Any])
         except FileNotFoundError:
             return {}
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, *MALFORMED) as error:
             raise ConfigError(f"cannot read {self._patched_file}: {error}; mend or delete it") from error
         return {name: value for name, value in stored.items() if name in LIVE}
 
@@ -255,7 +256,7 @@ def parse_text(name: str, text: str, source: str) -> Any:
     if name == "schedule":
         try:
             return msgspec.json.decode(text.encode(), type=list[ScheduleRule])
-        except msgspec.DecodeError as error:
+        except MALFORMED as error:
             raise ConfigError(f'{source} must be JSON like [{{"days": ["mon"], …}}]: {error}') from error
     if name in _LISTS:
         return [item.strip() for item in text.split(",") if item.strip()]

@@ -17,6 +17,13 @@ NO_SUCH_CALL = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
+def write_all(fd: int, data: bytes | bytearray) -> None:
+    """All of `data`, however many writes it takes."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
 def sync_file(fd: int) -> None:
     """Sync the data of an open file and what is needed to read it back. Raises OSError.
 

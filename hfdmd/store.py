@@ -19,10 +19,11 @@ from pathlib import Path
 
 import msgspec
 
-from hfdmd.durable import sync_file, sync_file_system, sync_folder_at
+from hfdmd.durable import sync_file, sync_file_system, sync_folder_at, write_all
 from hfdmd.record import SCHEMA_VERSION, FileRecord, FileSpec, Record, RepoRecord, RepoSpec
 from hfdmd.wire import validate
 from hfdmd.wire.errors import InvalidField
+from hfdmd.wire.malformed import MALFORMED
 from hfdmd.wire.types import RepoType
 
 log = logging.getLogger("hfdmd.store")
@@ -57,7 +58,6 @@ class Store:
         self._waiting: list[Future[None]] = []
         self._closing = False
         self._thread: threading.Thread | None = None
-        self._folders: set[str] = set()
 
     def open(self) -> None:
         """Make the folder and start the writer. Raises OSError."""
@@ -189,7 +189,7 @@ class Store:
             expected = self._path(record.spec, record.id)
             if path != expected:
                 raise ValueError(f"it belongs at {os.path.basename(expected)}")
-        except (msgspec.DecodeError, InvalidField, ValueError) as error:
+        except (InvalidField, ValueError, *MALFORMED) as error:
             self._set_aside(Path(path), error)
             return None
         return record
@@ -256,13 +256,8 @@ class Store:
                         touched.add(folder)
                     continue
                 touched.add(folder)
-                if folder not in self._folders:
-                    Path(folder).mkdir(mode=0o700, exist_ok=True)
-                    sync_folder_at(self.folder)
-                    self._folders.add(folder)
-                descriptor = os.open(path + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-                descriptors.append(descriptor)
-                os.write(descriptor, data)
+                descriptors.append(self._open_new(path + ".tmp", folder))
+                write_all(descriptors[-1], data)
                 written.append(path)
                 if len(descriptors) >= _DESCRIPTORS:
                     _sync_all(descriptors)
@@ -273,6 +268,16 @@ class Store:
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
+
+    def _open_new(self, path: str, folder: str) -> int:
+        """A descriptor to write to, in the folder of a repo, which is made where it is missing."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        try:
+            return os.open(path, flags, 0o600)
+        except (FileNotFoundError, NotADirectoryError):
+            Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+            sync_folder_at(self.folder)
+            return os.open(path, flags, 0o600)
 
 
 def _sync_all(descriptors: list[int]) -> None:
@@ -309,7 +314,7 @@ def _content(path: str) -> bytes:
 
 
 def _parsed(data: bytes) -> Record | None:
-    """The record; None for one of a newer schema. Raises msgspec.DecodeError."""
+    """The record; None for one of a newer schema. Raises `MALFORMED`."""
     try:
         record: Record = _file.decode(data)  # nearly all are of files, so that is tried first
     except msgspec.ValidationError:

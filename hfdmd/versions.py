@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-from hfdmd.durable import sync_file
+from hfdmd.durable import sync_file, write_all
 
 _RESERVE = 600_000_000  # microseconds: how far ahead of the last version the file on disk is kept
 _TRY_AGAIN_S = 1.0
@@ -69,7 +69,7 @@ class Versions:
         temporary = self._file.with_suffix(".tmp")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            os.write(descriptor, f"{bound} {self.floor}{mark}\n".encode())
+            write_all(descriptor, f"{bound} {self.floor}{mark}\n".encode())
             sync_file(descriptor)
         finally:
             os.close(descriptor)

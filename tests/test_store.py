@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -98,6 +100,8 @@ async def test_a_file_named_like_a_repo_tracker_is_no_repo(store: Store) -> None
         lambda text: text.replace(b'"in-progress"', b'"sleeping"'),
         lambda text: text.replace(b'"version":1', b'"version":-1'),
         lambda text: text.replace(b'"main"', b'"dev"'),
+        lambda text: b'{"a":' * 100_000,
+        lambda text: b"\xff" + text,
     ],
 )
 async def test_damage_is_set_aside(store: Store, damage: object) -> None:
@@ -122,6 +126,35 @@ async def test_a_newer_schema_is_left_alone(store: Store) -> None:
     path.write_bytes(newer)
     assert loaded(store) == {}
     assert path.read_bytes() == newer
+
+
+async def test_a_disk_that_takes_only_half_of_a_tracker_leaves_the_old_one(store: Store) -> None:
+    record = file_record()
+    store.put(record)
+    await store.flush()
+    before = store.path(record.spec).read_bytes()
+    record.synced = [(number * 10, number * 10 + 5) for number in range(1000)]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))  # as a full disk does: a short write, then an error
+    try:
+        store.put(record)
+        with pytest.raises(OSError, match="File too large"):
+            await store.flush()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert store.path(record.spec).read_bytes() == before
+    await store.flush()
+    assert loaded(store) == {record.id: record}
+
+
+async def test_a_folder_that_somebody_removed_is_made_again(store: Store) -> None:
+    record = file_record()
+    store.put(record)
+    await store.flush()
+    shutil.rmtree(store.folder)
+    store.put(record)
+    await store.flush()
+    assert loaded(store) == {record.id: record}
 
 
 async def test_an_unwritable_folder_is_told_and_mended(store: Store, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from hfdmd.wire import types as t
 from hfdmd.wire.errors import ApiError, from_problem
+from hfdmd.wire.malformed import MALFORMED
 from hfdmd_client.errors import ProtocolError
 
 T = TypeVar("T")
@@ -188,7 +189,7 @@ def answer(call: Call[T], status: int, headers: Mapping[str, str], body: bytes) 
     if 200 <= status < 300:
         try:
             return call.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except MALFORMED as error:
             raise ProtocolError(
                 f"{call.method} {_path(call)} answered {status} with an unreadable body: {error}"
             ) from error
@@ -199,7 +200,7 @@ def failure(call: Call[Any], status: int, headers: Mapping[str, str], body: byte
     """The error that an answer stands for."""
     try:
         problem = msgspec.json.decode(body, type=t.Problem)
-    except msgspec.DecodeError:
+    except MALFORMED:
         return ProtocolError(f"{call.method} {_path(call)} answered {status} without saying why; is this hfdmd?")
     wait = headers.get("retry-after", "")
     return from_problem(problem, retry_after_s=int(wait) if wait.isdecimal() else None)

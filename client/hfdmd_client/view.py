@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from hfdmd.wire.malformed import MALFORMED
 from hfdmd.wire.types import Affected, Download, Downloads, End, Removed, RepoDownload, Status
 from hfdmd_client.errors import ProtocolError
 from hfdmd_client.sse import SseEvent
@@ -78,7 +79,7 @@ class View:
                     return [*self._gone(), Ready()]
                 case "end":
                     return self._end(msgspec.json.decode(sse.data, type=End))
-        except msgspec.DecodeError as error:
+        except MALFORMED as error:
             raise ProtocolError(f"the stream has an unreadable {sse.event!r} event: {error}") from error
         return []  # an event that a newer daemon knows
 

@@ -20,6 +20,7 @@ from hfdmd.net.courtesy import Courtesy
 from hfdmd.net.origin import RedirectPolicy
 from hfdmd.net.target import Target
 from hfdmd.record import FileSpec, RepoSpec, Source
+from hfdmd.wire.malformed import MALFORMED
 from hfdmd.wire.types import Reason
 
 __all__ = ["Entry", "Hub", "Listing", "Target", "current_token"]
@@ -101,7 +102,7 @@ class Hub:
         body, _ = await self._line.body("GET", urls.revision_url(self.endpoint, spec), asked)
         try:
             commit = names.commit_of(msgspec.json.decode(body, type=_Revision).sha)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except MALFORMED:
             commit = None
         if commit is None:
             raise Failure(Reason.HUB_UNAVAILABLE, f"The Hub at {asked.host} tells no commit for {asked.at}.")

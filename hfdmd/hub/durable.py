@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from hfdmd.durable import NO_SUCH_CALL, sync_file, sync_file_system
+from hfdmd.durable import NO_SUCH_CALL, sync_file, sync_file_system, write_all
 from hfdmd.failure import Failure
 from hfdmd.wire.types import Reason
 
@@ -133,13 +133,6 @@ def copy_file(source_fd: int, target_fd: int, stopped: Callable[[], bool]) -> bo
             return True
         offset += copied
     return False
-
-
-def write_all(fd: int, data: bytes | bytearray) -> None:
-    """All of `data`, however many writes it takes."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
 
 
 def open_new(name: str, folder_fd: int) -> int:

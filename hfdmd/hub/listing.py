@@ -14,6 +14,7 @@ from hfdmd.hub.answers import Asked
 from hfdmd.hub.line import Line
 from hfdmd.hub.names import PathGuard
 from hfdmd.record import RepoSpec, Source
+from hfdmd.wire.malformed import MALFORMED
 from hfdmd.wire.types import Reason
 
 MAX_ENTRIES = 2_000_000
@@ -101,7 +102,7 @@ class Listing:
             path = node.path
             problem = self._guard.problem(path)
             entry = entry_of(node, self.commit, self.told_at) if problem is None else problem
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except MALFORMED:
             entry = "is not described as the Hub does"
         if isinstance(entry, Entry):
             return entry
@@ -144,7 +145,7 @@ def find_entry(body: bytes, path: str, commit: str) -> Entry | None:
     """The entry of `path` in an answer of `paths-info`, if it is there and makes sense."""
     try:
         nodes = _NODES.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except MALFORMED:
         return None
     for node in nodes:
         if node.type == "file" and node.path == path:
@@ -156,7 +157,7 @@ def find_entry(body: bytes, path: str, commit: str) -> Entry | None:
 def _decoded(body: bytes, asked: Asked) -> list[msgspec.Raw]:
     try:
         return _PAGE.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except MALFORMED:
         raise Failure(
             Reason.HUB_UNAVAILABLE,
             f"The Hub at {asked.host} answers with something else than a list of files of {asked.at}.",

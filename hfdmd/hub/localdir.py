@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from hfdmd.durable import sync_file
+from hfdmd.durable import sync_file, write_all
 from hfdmd.failure import Failure
 from hfdmd.hub import durable, layout
 from hfdmd.hub.content import Placed, has_content, never
@@ -51,7 +51,7 @@ class LocalDir:
             except FileExistsError:
                 continue
             try:
-                durable.write_all(fd, text.encode())
+                write_all(fd, text.encode())
             finally:
                 os.close(fd)
 

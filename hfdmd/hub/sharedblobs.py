@@ -14,9 +14,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from hfdmd.durable import write_all
 from hfdmd.hub import layout
 from hfdmd.hub.content import has_content
-from hfdmd.hub.durable import write_all
 from hfdmd.record import Source
 
 _MARKER = ".huggingface-shared-blobs"

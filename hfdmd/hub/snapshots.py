@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from hfdmd.durable import sync_file
+from hfdmd.durable import sync_file, write_all
 from hfdmd.failure import Failure
 from hfdmd.hub import durable, layout
 from hfdmd.hub.content import Placed, has_content, never
@@ -234,7 +234,7 @@ class RepoFolder:
         with self._temporary() as temporary:
             fd = os.open(temporary, _NEW, 0o666, dir_fd=self.blobs())
             try:
-                durable.write_all(fd, source.commit.encode())
+                write_all(fd, source.commit.encode())
                 os.utime(fd, ns=(told_ns, told_ns))
                 os.fsync(fd)
             finally:

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from hfdmd.durable import sync_file
-from hfdmd.hub import durable, layout
+from hfdmd.durable import sync_file, write_all
+from hfdmd.hub import layout
 from hfdmd.hub.folders import Folders
 from hfdmd.hub.listing import Entry
 
@@ -48,9 +48,9 @@ def _write(fd: int, entries: list[Entry]) -> None:
         buffer += separator + msgspec.json.encode(entry.path) + b": " + msgspec.json.encode(_described(entry))
         separator = b",\n  "
         if len(buffer) > _WRITE_BYTES:
-            durable.write_all(fd, bytes(buffer))
+            write_all(fd, bytes(buffer))
             buffer.clear()
-    durable.write_all(fd, bytes(buffer) + b"\n }\n}")
+    write_all(fd, bytes(buffer) + b"\n }\n}")
 
 
 def _described(entry: Entry) -> dict[str, Any]:

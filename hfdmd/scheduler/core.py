@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Container, Coroutine
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, TypeVar
 
 from hfdmd import lifecycle
@@ -232,21 +231,11 @@ class Scheduler:
             if listing is None and sums.by_status[Status.DOWNLOADING] and repo.state is not Status.DOWNLOADING:
                 self.sampler.mark(repo)
             return
-        status, phase, reason, detail = self.standing(repo)
+        status, phase, reason, detail = views.standing(self.index, repo)
         if status is repo.state and reason is repo.reason and (status is not Status.FAILED or detail == repo.detail):
             self.sampler.mark(repo)
             return
         self.derive(repo, status, phase=phase, reason=reason, detail=detail)
-
-    def standing(self, repo: RepoRecord) -> tuple[Status, Phase | None, Reason | None, str | None]:
-        """What the files of a listed repo download add up to: status, phase, reason and detail."""
-        status, phase, reason = views.derived(self.index.sums[repo.id])
-        detail: str | None = None
-        if status is Status.QUEUED:
-            reason, detail = self.index.wait_of(repo.id)
-        elif status is Status.FAILED:
-            reason, detail = self._failed_files(repo)
-        return status, phase, reason, detail
 
     def derive(
         self,
@@ -287,16 +276,6 @@ class Scheduler:
         """Sum up; not before all files are loaded: the number in the tracker tells whether any are missing."""
         if not self.loading:
             views.absorb(repo, self.index.sums[repo.id])
-
-    def _failed_files(self, repo: RepoRecord) -> tuple[Reason, str]:
-        sums = self.index.sums[repo.id]
-        failed = [self.index.files[file_id] for file_id in islice(sums.failed, 5)]
-        named = ", ".join(f"{record.spec.file_path} ({record.reason})" for record in failed)
-        more = len(sums.failed) - len(failed)
-        detail = f"{len(sums.failed)} of {len(sums.files)} files failed: {named}. {failed[0].detail}" + (
-            f" and {more} more" if more else ""
-        )
-        return failed[0].reason or Reason.INTERNAL, detail
 
     def publish(self, record: Record, *, is_status: bool = True) -> None:
         self.events.publish(lambda: state_event(self.view(record)), is_status=is_status)

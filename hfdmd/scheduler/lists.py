@@ -18,6 +18,7 @@ from hfdmd.durable import sync_file, sync_folder_at
 from hfdmd.hub.client import Entry
 from hfdmd.hub.listing import Node, entry_of, node_of
 from hfdmd.hub.names import PathGuard
+from hfdmd.wire.malformed import MALFORMED
 
 log = logging.getLogger("hfdmd.lists")
 
@@ -82,7 +83,7 @@ class Lists:
                 raise ValueError(f"it has {len(entries)} files, not {head.files}")
         except FileNotFoundError:
             return None
-        except (OSError, msgspec.DecodeError, ValueError) as error:
+        except (OSError, ValueError, *MALFORMED) as error:
             log.warning("the list %s cannot be used (%s); the Hub is asked instead", self._path(key), error)
             return None
         return Remembered(head.listed_at, entries)
@@ -112,7 +113,7 @@ def _lines(head: _Head, entries: Iterable[Entry]) -> Iterator[bytes]:
 
 
 def _checked(lines: Iterable[bytes], head: _Head) -> Iterator[Entry]:
-    """Every line as if the Hub had sent it. Raises msgspec.DecodeError and ValueError."""
+    """Every line as if the Hub had sent it. Raises ValueError and `MALFORMED`."""
     guard = PathGuard()
     for line in lines:
         node = _node.decode(line)

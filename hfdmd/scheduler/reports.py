@@ -146,7 +146,7 @@ class Reports:
         """The files of a repo download are known now."""
         scheduler = self._scheduler
         views.absorb(repo, scheduler.index.sums[repo.id])
-        status, phase, reason, detail = scheduler.standing(repo)
+        status, phase, reason, detail = views.standing(scheduler.index, repo)
         scheduler.derive(repo, status, phase=phase, reason=reason, detail=detail)
         scheduler.admission.network_is_back()
         scheduler.admission.queue.offer(repo)

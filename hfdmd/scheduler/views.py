@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 from hfdmd.lifecycle import percent
 from hfdmd.record import FileRecord, RepoRecord
-from hfdmd.scheduler.index import Sums
+from hfdmd.scheduler.index import Index, Sums
 from hfdmd.scheduler.speed import eta_s
 from hfdmd.wire.types import Download, Phase, Reason, RepoDownload, Status
 
@@ -95,23 +96,32 @@ def absorb(record: RepoRecord, sums: Sums) -> None:
     record.progress = 100.0 if record.state is Status.DONE else percent(record.downloaded_bytes, record.total_bytes)
 
 
-def derived(sums: Sums) -> tuple[Status, Phase | None, Reason | None]:
-    """The status that the files of a listed repo add up to: the first that holds (contract, section 2).
+def standing(index: Index, repo: RepoRecord) -> tuple[Status, Phase | None, Reason | None, str | None]:
+    """What the files of a listed repo add up to: status, phase, reason and detail.
 
-    What those that are queued wait for, `Index.wait_of` tells.
+    The status is the first that holds (contract, section 2).
     """
+    sums = index.sums[repo.id]
     count = sums.by_status
     if count[Status.DOWNLOADING]:
-        return Status.DOWNLOADING, Phase.TRANSFERRING, None
+        return Status.DOWNLOADING, Phase.TRANSFERRING, None, None
     if count[Status.QUEUED]:
-        return Status.QUEUED, None, None
+        return Status.QUEUED, None, *index.wait_of(repo.id)
     if count[Status.PAUSED]:
-        return Status.PAUSED, None, Reason.REQUESTED
+        return Status.PAUSED, None, Reason.REQUESTED, None
     if count[Status.FAILED]:
-        return Status.FAILED, None, None
+        return Status.FAILED, None, *_failed_files(index, sums)
     if count[Status.CANCELLED]:
-        return Status.CANCELLED, None, None
-    return Status.DONE, None, None
+        return Status.CANCELLED, None, None, None
+    return Status.DONE, None, None, None
+
+
+def _failed_files(index: Index, sums: Sums) -> tuple[Reason, str]:
+    failed = [index.files[file_id] for file_id in islice(sums.failed, 5)]
+    named = ", ".join(f"{record.spec.file_path} ({record.reason})" for record in failed)
+    more = f" and {len(sums.failed) - len(failed)} more" if len(sums.failed) > len(failed) else ""
+    detail = f"{len(sums.failed)} of {len(sums.files)} files failed: {named}{more}. {failed[0].detail}"
+    return failed[0].reason or Reason.INTERNAL, detail
 
 
 def unbegun(repos: Iterable[RepoRecord]) -> Status | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from hfdmd.wire.malformed import MALFORMED
 from hfdmd.wire.types import Endpoint
 
 MAX_SOCKET_PATH_BYTES = 103 if sys.platform == "darwin" else 107  # sun_path less the closing NUL
@@ -48,7 +49,7 @@ def read_endpoint(folder: Path) -> Endpoint | None:
     """What the daemon of this state folder wrote of itself; None if there is nothing readable."""
     try:
         return msgspec.json.decode((folder / ENDPOINT_FILE).read_bytes(), type=Endpoint)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *MALFORMED):
         return None
 
 

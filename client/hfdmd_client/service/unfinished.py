@@ -6,6 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from hfdmd.wire.malformed import MALFORMED
+
 _UNFINISHED = ("queued", "in-progress", "paused")
 
 
@@ -19,7 +21,7 @@ def unfinished(state: Path) -> list[str]:
     for path in sorted((state / "trackers").rglob("*.json")):
         try:
             tracker = msgspec.json.decode(path.read_bytes(), type=_Tracker)
-        except (OSError, msgspec.DecodeError):  # gone meanwhile, or not one of the daemon's
+        except (OSError, *MALFORMED):  # gone meanwhile, or not one of the daemon's
             continue
         if tracker.status in _UNFINISHED:
             found.append(str(path.relative_to(state / "trackers").with_suffix("")))
