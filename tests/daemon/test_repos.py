@@ -102,6 +102,7 @@ def test_a_listing_that_waits_is_done_while_a_file_of_the_repo_is_at_work(hub: H
     key = daemon.download(REPO).json["id"]
     until(lambda: daemon.one(key)["downloadedBytes"] > 100_000, "it is at work")
     daemon.kill()
+    daemon.forget_lists()
     hub.fault(REPO, "@tree", Fault.status(503, retry_after=1, times=5))
     daemon.start()
     until(lambda: daemon.one(key)["reason"] == "hub_unavailable", "the listing waits")
