@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
+import fcntl
 import re
+import socket
+import termios
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -15,6 +19,9 @@ from hfdmd.transfer.trouble import BadAnswer, Broken, Quiet, Trouble
 from hfdmd.wire.types import Reason
 
 HEAD_BUFFER_BYTES = 64 * 1024
+DRAIN_S = 0.5
+"""Nobody who stops a transfer waits longer for what has come already: the disk may be slow."""
+DRAIN_STEP_S = 0.002
 
 Key = tuple[str, str | None]
 """Whom a connection leads to: origin, and the proxy's URL if there is one."""
@@ -151,7 +158,10 @@ class Connection(asyncio.BufferedProtocol):
         return answer.head
 
     async def receive(self, sink: Sink, length: int, window_s: float) -> None:
-        """A body of known length into `sink`. Returns early, the connection closed, when the sink wants no more."""
+        """A body of known length into `sink`. Returns early, the connection closed, when the sink wants no more.
+
+        When it is cancelled, what has come to this machine by then still reaches the sink, if that has a use for it.
+        """
         answer = self._take_answer()
         data = answer.take()
         self._left = length
@@ -181,8 +191,12 @@ class Connection(asyncio.BufferedProtocol):
                 self.abort()
             else:
                 self.reusable = self._can_be_reused(answer)
-        except BaseException:
-            self.abort()
+        except BaseException as error:
+            try:
+                if isinstance(error, asyncio.CancelledError):
+                    await self._drain(sink)
+            finally:
+                self.abort()
             raise
         finally:
             self._sink = None
@@ -216,6 +230,13 @@ class Connection(asyncio.BufferedProtocol):
             self.abort()
             return
         await self.receive(_Nowhere(head.length), head.length, window_s)
+
+    def limit_receive_buffer(self, size_bytes: int | None) -> None:
+        """Let the kernel keep less for us than it did; what it has is not lost."""
+        if size_bytes is None or (self.receive_buffer_bytes or size_bytes + 1) <= size_bytes or self._transport is None:
+            return
+        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size_bytes)
+        self.receive_buffer_bytes = size_bytes
 
     # inside
 
@@ -259,6 +280,37 @@ class Connection(asyncio.BufferedProtocol):
             self._resume()
         else:
             self._pause()
+
+    async def _drain(self, sink: Sink) -> None:
+        """Bring what lies in the kernel because we were not reading: up to several MiB, which would be sent again.
+
+        While we do read, little lies there, and a near server would send as much again meanwhile.
+        """
+        unread_bytes = self._unread_bytes() if self._paused and self._sink is sink else 0
+        if not unread_bytes or not sink.exempt(unread_bytes):
+            return
+        self._close_window()
+        self._go_on()
+        goal = self._left - unread_bytes
+        until = time.monotonic() + DRAIN_S
+        while self._sink is sink and self._left > goal and time.monotonic() < until:  # noqa: ASYNC110 - seldom, and short
+            await asyncio.sleep(DRAIN_STEP_S)
+
+    def _close_window(self) -> None:
+        """Have the kernel take nothing more than it has, and tell of every byte of that."""
+        if self._low_water is not None:
+            self._low_water.lower()
+        if self._transport is not None:
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+
+    def _unread_bytes(self) -> int:
+        """How many have come that we have not read; under TLS, in their coded form."""
+        of = None if self._transport is None else self._transport.get_extra_info("socket")
+        if of is None or of.fileno() < 0:
+            return 0
+        count = array.array("i", [0])
+        fcntl.ioctl(of.fileno(), termios.FIONREAD, count)
+        return count[0]
 
     async def _until_ready(self, sink: Sink) -> None:
         while not sink.ready():
@@ -330,6 +382,9 @@ class _Nowhere:
 
     def advance(self, count: int) -> None:
         self.wanted_bytes -= count
+
+    def exempt(self, count: int) -> bool:
+        return False
 
     def accept_whole(self, size_bytes: int | None) -> bool:
         return False

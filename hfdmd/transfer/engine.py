@@ -26,13 +26,13 @@ from hfdmd.transfer.tasks import to_the_end
 HOUSEKEEPING_S = 5.0
 
 
-SLOW_BYTES_PER_S = 32 << 20
-"""Under limits below this the kernel's receive buffers are kept small, so that it does not run ahead of the limit."""
-
-
 def _receive_buffer_bytes(limits: Limits) -> int | None:
+    """What the kernel may hold of each connection under a limit, so that it does not run far ahead of it.
+
+    A fifth of a second's worth for all sixteen of a file, enough for a server 100 ms away; more where that is little.
+    """
     rate = limits.bandwidth_bytes_per_s
-    return None if not rate or rate >= SLOW_BYTES_PER_S else max(16 << 10, min(256 << 10, rate // 8))
+    return None if not rate else max(16 << 10, min(256 << 10, rate // 8), rate // 80)
 
 
 class Engine:

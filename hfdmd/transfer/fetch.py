@@ -76,6 +76,8 @@ async def _prepared(job: Job, part: PartFile, shop: Shop) -> Spans:
     existing = await shop.crew.sync(part.size_bytes)
     limit = min(existing, job.size_bytes)
     have = Spans((max(0, start), min(end, limit)) for start, end in job.synced)
+    if existing < job.size_bytes and list(have) != job.synced:
+        await job.claim(list(have))  # before the file is made longer: what was claimed of the rest would be a hole
     if existing != job.size_bytes:
         await shop.crew.sync(part.resize, job.size_bytes)
     return have

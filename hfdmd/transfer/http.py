@@ -17,7 +17,17 @@ from hfdmd.transfer.answer import Head
 from hfdmd.transfer.connection import Connection
 from hfdmd.transfer.pool import Pool
 from hfdmd.transfer.transport import Sink
-from hfdmd.transfer.trouble import BadAnswer, BadRedirect, Broken, Busy, Denied, RangeIgnored, RangeRefused, Trouble
+from hfdmd.transfer.trouble import (
+    BadAnswer,
+    BadRange,
+    BadRedirect,
+    Broken,
+    Busy,
+    Denied,
+    RangeIgnored,
+    RangeRefused,
+    Trouble,
+)
 
 ENDLESS = 1 << 50
 """A sink that wants at least so much takes whatever there is: nobody knows the size."""
@@ -188,10 +198,10 @@ class HttpTransport:
         length = head.length
         if head.status == 206:
             if end is None:
-                raise BadAnswer("a part of the file where all of it was asked for")
+                raise BadRange("a part of the file where all of it was asked for")
             end = self._check_range(head, start, end)
             if length is not None and length != end - start:
-                raise BadAnswer(f"a body of {length} bytes for a range of {end - start}")
+                raise BadRange(f"a body of {length} bytes for a range of {end - start}")
             self._shared.ranging[origin(url)] = self.first_byte_s
             self.has_ranged = True
         else:
@@ -230,15 +240,15 @@ class HttpTransport:
         raise BadAnswer(f"{host} sends the file coded ({coding[:20]}) though it was asked not to")
 
     def _check_range(self, head: Head, start: int, end: int) -> int:
-        """The end of the range that is sent, at most `end`; BadAnswer when it is not (a part of) what was asked for."""
+        """The end of the range that is sent, at most `end`; BadRange when it is not (a part of) what was asked for."""
         match = _CONTENT_RANGE.fullmatch(head.headers.get("content-range", "").strip())
         if match is None:
-            raise BadAnswer("a part of the file without a proper Content-Range")
+            raise BadRange("a part of the file without a proper Content-Range")
         first, last, total = match.groups()
         if int(first) != start or not start < int(last) + 1 <= end:
-            raise BadAnswer(f"bytes {first}-{last} where {start}-{end - 1} were asked for")
+            raise BadRange(f"bytes {first}-{last} where {start}-{end - 1} were asked for")
         if total != "*" and self._size_bytes is not None and int(total) != self._size_bytes:
-            raise BadAnswer(f"a file of {total} bytes, not of {self._size_bytes}")
+            raise BadRange(f"a file of {total} bytes, not of {self._size_bytes}")
         return int(last) + 1
 
     async def _take_chunks(self, connection: Connection, sink: Sink) -> None:

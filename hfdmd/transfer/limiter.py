@@ -27,6 +27,8 @@ class Limiter:
         self._tokens = 0.0
         self._filled_at = clock()
         self._flows: OrderedDict[str, deque[tuple[int, Callable[[int], None]]]] = OrderedDict()
+        self.allowances: set[Allowance] = set()
+        """What readers have been granted and may not have read yet."""
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -34,11 +36,15 @@ class Limiter:
         return self._rate
 
     def set_rate(self, bytes_per_s: int) -> None:
-        """The new limit holds from now on; who waits is served by it."""
+        """The new limit holds from now on: who waits is served by it, and what a looser one granted is taken back."""
         self._fill()
+        is_stricter = bytes_per_s > 0 and not 0 < self._rate <= bytes_per_s
         self._rate = bytes_per_s
         self._tokens = min(self._tokens, self._depth)
         self.serve()
+        if is_stricter:
+            for allowance in list(self.allowances):
+                allowance.revoke()
 
     def take(self, flow: str, want_bytes: int, granted: Callable[[int], None]) -> int:
         """So many bytes may be read now, at most `want_bytes`. 0: wait, `granted` is called once, with a number."""
@@ -124,3 +130,54 @@ class Limiter:
             else:
                 del self._flows[flow]
             granted(grant)
+
+
+class Allowance:
+    """What one reader may read now. `wake` is called when there may be some again, after `ask` has said no."""
+
+    __slots__ = ("_flow", "_limiter", "_wake", "bytes", "waits")
+
+    def __init__(self, limiter: Limiter, flow: str, wake: Callable[[], None]) -> None:
+        self.bytes = 0
+        self.waits = False
+        """Whether the limit is what it waits for."""
+        self._limiter = limiter
+        self._flow = flow
+        self._wake = wake
+        limiter.allowances.add(self)
+
+    def ask(self, want_bytes: int) -> bool:
+        """Whether some may be read, at most `want_bytes`."""
+        if self.bytes <= 0 and not self.waits:
+            self.bytes = self._limiter.take(self._flow, want_bytes, self._granted)
+            self.waits = self.bytes == 0
+        return self.bytes > 0
+
+    def exempt(self, count: int) -> None:
+        """So many bytes may be read whatever the limit: they have come already."""
+        self._leave()
+        self.bytes = max(self.bytes, count)
+        self._wake()
+
+    def revoke(self) -> None:
+        """A stricter limit holds."""
+        if self.bytes > 0:
+            self.bytes = 0
+            self._wake()
+
+    def close(self) -> None:
+        """Nothing is read any more."""
+        self._limiter.allowances.discard(self)
+        self._leave()
+        self._limiter.give_back(self.bytes)
+        self.bytes = 0
+
+    def _leave(self) -> None:
+        if self.waits:
+            self._limiter.leave(self._flow, self._granted)
+            self.waits = False
+
+    def _granted(self, count: int) -> None:
+        self.waits = False
+        self.bytes += count
+        self._wake()

@@ -44,6 +44,10 @@ class LowWater:
                 self._set(LOW_WATER_BYTES)
             self.since, self._left_bytes = now, left_bytes
 
+    def lower(self) -> None:
+        """Every byte counts now."""
+        self._set(1)
+
     def close(self) -> None:
         """The socket is no more."""
         self._socket = None
@@ -61,4 +65,4 @@ class LowWater:
 
     def _lapse(self) -> None:
         self._timer = None
-        self._set(1)
+        self.lower()

@@ -86,10 +86,15 @@ class Pool:
                 del self._idle[key]
 
     def set_receive_buffer(self, size_bytes: int | None) -> None:
-        """SO_RCVBUF of new connections; None leaves it to the kernel. Others are used up and not kept."""
+        """SO_RCVBUF of all connections that may have more, and of new ones; None leaves it to the kernel.
+
+        Those that have less are used up and not kept: what was set can only be made smaller.
+        """
         if size_bytes == self._receive_buffer_bytes:
             return
         self._receive_buffer_bytes = size_bytes
+        for connection in self._open:
+            connection.limit_receive_buffer(size_bytes)
         for idle in self._idle.values():
             for connection, _ in idle:
                 connection.abort()

@@ -9,11 +9,13 @@ from hfdmd.failure import Failure
 from hfdmd.net.courtesy import backoff_s
 from hfdmd.transfer.budget import Budget
 from hfdmd.transfer.http import HttpTransport
-from hfdmd.transfer.trouble import BadAnswer, BadRedirect, Busy, Denied, RangeIgnored, RangeRefused, Trouble
+from hfdmd.transfer.trouble import BadAnswer, BadRange, BadRedirect, Busy, Denied, RangeIgnored, RangeRefused, Trouble
 from hfdmd.wire.types import Reason
 
 BACKOFF_BASE_S = 0.2
 BACKOFF_CAP_S = 8.0
+PATIENT_STRIKES = 3
+"""A server that served ranges before, and sends the whole file so often in a row, does not serve them any more."""
 
 
 class StartOver(Exception):
@@ -38,11 +40,14 @@ class Recovery:
         if self._strikes:
             self._strikes.clear()
 
-    async def after(self, trouble: Trouble, generation: int, attempt: int, *, others_progress: bool) -> None:
+    async def after(
+        self, trouble: Trouble, generation: int, attempt: int, *, others_progress: bool, has_bytes: bool = False
+    ) -> None:
         """Return when it is time to try again. Raises StartOver, or Failure when trying again is of no use.
 
         `generation` is the transport's when the attempt began: many connections that fail with the same old
-        address are one strike. `attempt` counts this worker's failures in a row.
+        address are one strike. `attempt` counts this worker's failures in a row. `has_bytes`: some of the file is
+        there, so starting over would fetch bytes twice; that is the last thing to try.
         """
         current = generation == self._transport.generation
         strike = 0
@@ -52,14 +57,14 @@ class Recovery:
         if isinstance(trouble, Busy) and trouble.status in (429, 503):
             self._budget.objected()
         if current:
-            self._judge(trouble, strike, others_progress)
-        if isinstance(trouble, Busy) and trouble.wait_s is not None:
+            self._judge(trouble, strike, others_progress, has_bytes)
+        if isinstance(trouble, Busy) and (trouble.wait_s or 0.0) >= BACKOFF_CAP_S:
             return  # the transport waits as long as was asked for
         if isinstance(trouble, Denied | RangeIgnored | RangeRefused | BadAnswer) and strike <= 1:
             return  # a new address is worth an immediate try
         await asyncio.sleep(backoff_s(attempt, base_s=BACKOFF_BASE_S, cap_s=BACKOFF_CAP_S))
 
-    def _judge(self, trouble: Trouble, strike: int, others_progress: bool) -> None:
+    def _judge(self, trouble: Trouble, strike: int, others_progress: bool, has_bytes: bool) -> None:
         transport = self._transport
         match trouble:
             case Denied():
@@ -70,20 +75,14 @@ class Recovery:
                 if strike > 1 and not others_progress:
                     raise Failure(Reason.HUB_UNAVAILABLE, trouble.detail)
                 transport.forget_target()
-            case RangeRefused():
-                if strike > 2:
-                    if self._started_over:
-                        raise Failure(Reason.HUB_UNAVAILABLE, trouble.detail)
-                    self._started_over = True
-                    raise StartOver(whole=True)
-                transport.forget_target()
             case RangeIgnored():
-                if strike > 1 or not transport.has_ranged:
+                if strike > (PATIENT_STRIKES if has_bytes else 1) or not (transport.has_ranged or has_bytes):
                     raise StartOver(whole=True)
                 transport.forget_target()
-            case BadAnswer():
+            case RangeRefused() | BadAnswer():
                 if strike > 2 and not others_progress:
-                    if not transport.ranged or self._started_over:
+                    ranges_are_at_fault = isinstance(trouble, BadRange) or not has_bytes
+                    if not transport.ranged or self._started_over or not ranges_are_at_fault:
                         raise Failure(Reason.HUB_UNAVAILABLE, trouble.detail)
                     self._started_over = True
                     raise StartOver(whole=True)

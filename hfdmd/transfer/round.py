@@ -295,7 +295,9 @@ class Round:
             if (trouble.retry_after_s or 0.0) > self._shop.stall_timeout_s and not others:
                 raise trouble
             trouble = Trouble(trouble.detail)
-        await self._recovery.after(trouble, generation, attempt, others_progress=others)
+        await self._recovery.after(
+            trouble, generation, attempt, others_progress=others, has_bytes=bool(self._writer.written)
+        )
 
     def _watch(self) -> None:
         """Give up when nothing moves; drop a connection that is silent while others are not."""

@@ -11,7 +11,7 @@ from hfdmd.failure import Failure
 from hfdmd.transfer.budget import Budget
 from hfdmd.transfer.http import HttpShared, HttpTransport
 from hfdmd.transfer.job import SMALL_FILE_BYTES, Job, is_small
-from hfdmd.transfer.limiter import Limiter
+from hfdmd.transfer.limiter import Allowance, Limiter
 from hfdmd.transfer.recovery import Recovery, StartOver
 from hfdmd.transfer.trouble import Trouble
 from hfdmd.transfer.verify import digest_of
@@ -25,10 +25,7 @@ class MemorySink:
         self.wake: Callable[[], None] | None = None
         self.data = bytearray(SMALL_FILE_BYTES if size_bytes is None else size_bytes)
         self._view = memoryview(self.data)
-        self._limiter = limiter
-        self._flow = flow
-        self._credit = 0
-        self._asked = False
+        self._allowance = Allowance(limiter, flow, self._wake_reader)
         self.got = 0
 
     @property
@@ -36,17 +33,14 @@ class MemorySink:
         return len(self.data) - self.got
 
     def ready(self) -> bool:
-        if self._credit <= 0 and not self._asked:
-            self._credit = self._limiter.take(self._flow, self.wanted_bytes, self._granted)
-            self._asked = self._credit == 0
-        return self._credit > 0
+        return self._allowance.ask(self.wanted_bytes)
 
     def buffer(self) -> memoryview:
-        return self._view[self.got : self.got + min(self._credit, self.wanted_bytes)]
+        return self._view[self.got : self.got + min(self._allowance.bytes, self.wanted_bytes)]
 
     def advance(self, count: int) -> None:
         self.got += count
-        self._credit -= count
+        self._allowance.bytes -= count
 
     def accept_whole(self, size_bytes: int | None) -> bool:
         return True
@@ -55,14 +49,13 @@ class MemorySink:
         """What has come, not copied where that is all: nothing may be received any more."""
         return self.data if self.got == len(self.data) else self.data[: self.got]
 
-    def close(self) -> None:
-        if self._asked:
-            self._limiter.leave(self._flow, self._granted)
-        self._limiter.give_back(self._credit)
+    def exempt(self, count: int) -> bool:
+        return False  # what is not all of the file is not kept
 
-    def _granted(self, count: int) -> None:
-        self._asked = False
-        self._credit += count
+    def close(self) -> None:
+        self._allowance.close()
+
+    def _wake_reader(self) -> None:
         if self.wake is not None:
             self.wake()
 

@@ -25,6 +25,12 @@ class Sink(Protocol):
     def advance(self, count: int) -> None:
         """So many bytes were put into `buffer`."""
 
+    def exempt(self, count: int) -> bool:
+        """So many bytes have come to this machine already: they may be put into `buffer` whatever limit there is.
+
+        False: they are of no use when the rest does not follow.
+        """
+
     def accept_whole(self, size_bytes: int | None) -> bool:
         """The other side sends the whole file (of that size, if it tells one) instead of a part: is that welcome?
 

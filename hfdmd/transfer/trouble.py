@@ -59,6 +59,10 @@ class BadAnswer(Trouble):
     reason = Reason.HUB_UNAVAILABLE
 
 
+class BadRange(BadAnswer):
+    """A part of the file, but not the one that was asked for: the server's ranges cannot be trusted."""
+
+
 class BadRedirect(Trouble):
     """A redirect that must not be followed, or one too many."""
 

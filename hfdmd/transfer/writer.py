@@ -11,7 +11,7 @@ from hfdmd.record import Span
 from hfdmd.transfer.blocks import Blocks
 from hfdmd.transfer.direct import UNIT_BYTES
 from hfdmd.transfer.disk import Crew, PartFile, disk_failure
-from hfdmd.transfer.limiter import Limiter
+from hfdmd.transfer.limiter import Allowance, Limiter
 from hfdmd.transfer.plan import Lease
 from hfdmd.transfer.spans import Spans
 from hfdmd.transfer.verify import Follower
@@ -190,14 +190,11 @@ class LeaseSink:
         self.wake: Callable[[], None] | None = None
         self._writer = writer
         self._blocks = blocks
-        self._limiter = limiter
-        self._flow = flow
+        self._allowance = Allowance(limiter, flow, self._wake_reader)
         self._on_bytes = on_bytes
         self._on_whole = on_whole
         self._block: _Block | None = None
         self._held = 0
-        self._credit = 0
-        self._asked = False
         self._waiting = False
         self._closed = False
         blocks.users += 1
@@ -209,22 +206,21 @@ class LeaseSink:
     @property
     def is_held(self) -> bool:
         """Whether the bytes wait for us (the disk, the limit), not we for them."""
-        return self._asked or self._waiting
+        return self._allowance.waits or self._waiting
 
     def ready(self) -> bool:
         if self._block is None and not self._open_block():
             return False
-        if self._credit <= 0 and not self._asked:
-            self._credit = self._limiter.take(self._flow, self._room(), self._granted)
-            self._asked = self._credit == 0
-            self._writer.holds += self._asked
-        return self._credit > 0
+        had_to_wait = self._allowance.waits
+        may_read = self._allowance.ask(self._room())
+        self._writer.holds += not may_read and not had_to_wait
+        return may_read
 
     def buffer(self) -> memoryview:
         block = self._block
         if block is None:
             raise RuntimeError("not ready")
-        return block.view[block.filled : block.filled + min(self._room(), self._credit)]
+        return block.view[block.filled : block.filled + min(self._room(), self._allowance.bytes)]
 
     def advance(self, count: int) -> None:
         block = self._block
@@ -232,7 +228,7 @@ class LeaseSink:
             raise RuntimeError("not ready")
         block.filled += count
         self.lease.at += count
-        self._credit -= count
+        self._allowance.bytes -= count
         self._on_bytes(count)
         if block.filled == len(block.view) or self.lease.at >= self.lease.end:
             self._hand(block)
@@ -241,6 +237,10 @@ class LeaseSink:
 
     def accept_whole(self, size_bytes: int | None) -> bool:
         return self._on_whole(self.lease, size_bytes)
+
+    def exempt(self, count: int) -> bool:
+        self._allowance.exempt(count)
+        return True
 
     def flush(self) -> None:
         """Have written what has come so far."""
@@ -254,10 +254,7 @@ class LeaseSink:
         self._closed = True
         self.wake = None
         self._blocks.users -= 1
-        if self._asked:
-            self._limiter.leave(self._flow, self._granted)
-        self._limiter.give_back(self._credit)
-        self._credit = 0
+        self._allowance.close()
         if self._block is not None:
             block, self._block = self._block, None
             block.closed = True
@@ -304,14 +301,8 @@ class LeaseSink:
     def _woken(self) -> None:
         if self._waiting and not self._closed:
             self._waiting = False
-            if self.wake is not None:
-                self.wake()
+            self._wake_reader()
 
-    def _granted(self, count: int) -> None:
-        self._asked = False
-        if self._closed:
-            self._limiter.give_back(count)
-            return
-        self._credit += count
+    def _wake_reader(self) -> None:
         if self.wake is not None:
             self.wake()

@@ -133,6 +133,10 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def crash(self) -> None:
         self.daemon.kill()
+        on_disk = {tracker["id"]: tracker["status"] for tracker in self.daemon.trackers().values()}
+        for known in self.known.values():
+            if known.stable == "failed" != on_disk.get(known.id):
+                known.stable = None  # it was told a moment before it was written: it is tried again
         self.daemon.start()
 
     @rule()

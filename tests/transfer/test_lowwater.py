@@ -43,6 +43,9 @@ class Memory:
         self.count += count
         self.steps += 1
 
+    def exempt(self, count: int) -> bool:
+        return False
+
     def accept_whole(self, size_bytes: int | None) -> bool:
         return False
 

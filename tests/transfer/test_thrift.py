@@ -1,0 +1,198 @@
+"""What has come is not sent again, whether somebody pauses or a server is out of order; and no server is hammered."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from hfdmd.failure import Failure
+from hfdmd.transfer.engine import Engine
+from hfdmd.transfer.limiter import Allowance, Limiter
+from hfdmd.wire.types import Reason
+from tests.hub import Fault, HubServer
+from tests.transfer.bench import FILE, REPO, Desk, MiB, cancelled, desk, engine_for, limits, until
+
+SIZE = 24 * MiB
+
+
+async def half(hub: HubServer, folder: Path) -> Desk:
+    """A file of which some is claimed, and the server unlimited again."""
+    at = desk(hub, folder, SIZE)
+    hub.rate_bytes_per_s = 8 * MiB
+    async with engine_for(hub) as engine:
+        job = at.job()
+        fetching = asyncio.create_task(engine.fetch(job))
+        await until(lambda: job.meter.downloaded_bytes > 6 * MiB)
+        await cancelled(fetching)
+    hub.rate_bytes_per_s = 0
+    assert 5 * MiB < claimed(at) < 20 * MiB
+    return at
+
+
+def claimed(at: Desk) -> int:
+    return sum(end - start for start, end in at.synced)
+
+
+def unread_bytes(engine: Engine) -> int:
+    """What the kernel has received of all connections and we have not read."""
+    return sum(connection._unread_bytes() for connection in engine._http.pool._open)
+
+
+@pytest.mark.parametrize("bandwidth", [2 * MiB, 16 * MiB, 40 * MiB])
+async def test_a_pause_under_a_limit_keeps_what_has_come_to_this_machine(
+    hub: HubServer, tmp_path: Path, bandwidth: int
+) -> None:
+    at = desk(hub, tmp_path, 192 * MiB)
+    hub.latency_s = 0.06  # a distant server is asked over all connections, each with a buffer of its own in the kernel
+    async with engine_for(hub, bandwidth_bytes_per_s=bandwidth) as engine:
+        job = at.job()
+        fetching = asyncio.create_task(engine.fetch(job))
+        await until(lambda: job.meter.downloaded_bytes > bandwidth)
+        unread, had = unread_bytes(engine), job.meter.received_bytes
+        assert 0 < unread < bandwidth * 1.5, "the kernel runs far ahead of the limit"
+        await cancelled(fetching)
+        assert job.meter.received_bytes - had > unread * 0.75  # who is just reading goes on with what is to come
+    assert claimed(at) == job.meter.received_bytes
+
+
+async def test_a_limit_that_comes_late_and_a_pause_keep_what_has_come(hub: HubServer, tmp_path: Path) -> None:
+    at = desk(hub, tmp_path, 192 * MiB)
+    hub.latency_s = 0.06
+    async with engine_for(hub) as engine:
+        job = at.job()
+        fetching = asyncio.create_task(engine.fetch(job))
+        await until(lambda: job.meter.downloaded_bytes > 24 * MiB)
+        engine.apply(limits(bandwidth_bytes_per_s=MiB))
+        await asyncio.sleep(0.5)
+        unread, had = unread_bytes(engine), job.meter.received_bytes
+        assert unread > MiB
+        await cancelled(fetching)
+        assert job.meter.received_bytes - had > unread * 0.75
+    assert claimed(at) == job.meter.received_bytes
+
+
+async def test_a_pause_waits_no_longer_for_a_line_that_is_silent(hub: HubServer, tmp_path: Path) -> None:
+    at = desk(hub, tmp_path, SIZE)
+    hub.fault(REPO, FILE, Fault.stall(after=MiB, times=None))
+    async with engine_for(hub, stall_timeout_s=30.0) as engine:
+        job = at.job()
+        fetching = asyncio.create_task(engine.fetch(job))
+        await until(lambda: job.meter.downloaded_bytes >= MiB)
+        began = time.monotonic()
+        await cancelled(fetching)
+        assert time.monotonic() - began < 10.0  # the window is 15 s
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault.status(400, times=4),
+        Fault.status(407, times=4),
+        Fault.status(451, times=4),
+        Fault.gzip(times=4),
+        Fault.range_refused(times=4),
+        Fault("status", code=200, text="<html>maintenance</html>", times=4),
+    ],
+    ids=["400", "407", "451", "coded", "416", "a page instead"],
+)
+async def test_a_server_out_of_order_costs_no_byte_that_is_there(hub: HubServer, tmp_path: Path, fault: Fault) -> None:
+    at = await half(hub, tmp_path)
+    had = claimed(at)
+    hub.fault(REPO, FILE, fault)
+    async with engine_for(hub) as engine:
+        with pytest.raises(Failure) as failed:
+            await engine.fetch(at.job())
+        assert failed.value.reason is Reason.HUB_UNAVAILABLE
+        assert not failed.value.is_final
+        assert claimed(at) >= had
+        hub.clear_faults()
+        await engine.fetch(at.job())
+    assert at.is_right()
+    assert [] not in at.claims
+    assert at.sent_twice < MiB
+
+
+async def test_one_answer_with_all_of_the_file_costs_no_byte_that_is_there(hub: HubServer, tmp_path: Path) -> None:
+    at = await half(hub, tmp_path)
+    hub.fault(REPO, FILE, Fault.whole(times=1))
+    async with engine_for(hub) as engine:
+        await engine.fetch(at.job())
+    assert at.is_right()
+    assert [] not in at.claims
+    assert at.sent_twice < 8 * MiB  # what that one answer had sent when it was refused
+
+
+async def test_a_server_that_serves_no_ranges_any_more_is_asked_for_all(hub: HubServer, tmp_path: Path) -> None:
+    at = await half(hub, tmp_path)
+    hub.fault(REPO, FILE, Fault.whole(times=None))
+    async with engine_for(hub) as engine:
+        await engine.fetch(at.job())
+    assert at.is_right()
+
+
+async def test_a_part_file_that_is_gone_is_not_claimed_any_more(hub: HubServer, tmp_path: Path) -> None:
+    at = await half(hub, tmp_path)
+    at.part.unlink()
+    hub.freeze()
+    async with engine_for(hub) as engine:
+        fetching = asyncio.create_task(engine.fetch(at.job()))
+        await until(lambda: at.part.exists() and at.part.stat().st_size == SIZE)
+        assert at.synced == [], "what is claimed by now is a hole"
+        await cancelled(fetching)
+    hub.break_connections()
+    hub.thaw()
+
+
+@pytest.mark.parametrize("size", [SIZE, 20_000], ids=["large", "small"])
+@pytest.mark.parametrize("after", ["0", "Wed, 21 Oct 2015 07:28:00 GMT"])
+async def test_a_server_that_says_at_once_is_not_hammered(
+    hub: HubServer, tmp_path: Path, after: str, size: int
+) -> None:
+    at = desk(hub, tmp_path, size)
+    hub.fault(REPO, FILE, Fault("status", code=503, headers={"Retry-After": after}, times=None))
+    async with engine_for(hub, stall_timeout_s=2.0) as engine:
+        with pytest.raises(Failure) as failed:
+            await (engine.fetch(at.job()) if size == SIZE else engine.fetch_small(at.job()))
+    assert failed.value.reason is Reason.HUB_UNAVAILABLE
+    assert len(hub.requests(file=FILE)) < 60
+
+
+async def test_a_stricter_limit_holds_at_once(hub: HubServer, tmp_path: Path) -> None:
+    at = desk(hub, tmp_path, 256 * MiB)
+    hub.latency_s = 0.03
+    hub.rate_bytes_per_s = 60 * MiB
+    async with engine_for(hub, stall_timeout_s=30.0) as engine:
+        job = at.job()
+        fetching = asyncio.create_task(engine.fetch(job))
+        await until(lambda: job.meter.downloaded_bytes > 24 * MiB)
+        engine.apply(limits(bandwidth_bytes_per_s=100_000, stall_timeout_s=30.0))
+        had, began = job.meter.received_bytes, time.monotonic()
+        await asyncio.sleep(3.0)
+        got, took_s = job.meter.received_bytes - had, time.monotonic() - began
+        engine.apply(limits())
+        await cancelled(fetching)
+    assert got < 100_000 * took_s * 1.05 + 20_000, f"{got} bytes in {took_s:.2f} s"
+
+
+async def test_what_a_looser_limit_granted_is_taken_back() -> None:
+    limiter = Limiter()
+    woken: list[str] = []
+    reader = Allowance(limiter, "a", lambda: woken.append("a"))
+    assert reader.ask(1 << 20)
+    limiter.set_rate(1_000_000)
+    assert (reader.bytes, woken) == (0, ["a"])
+    limiter.set_rate(0)
+    assert reader.ask(1 << 20)
+    limiter.set_rate(2_000_000)
+    limiter.give_back(50_000)
+    assert reader.ask(1 << 20)
+    granted = reader.bytes
+    limiter.set_rate(4_000_000)
+    assert reader.bytes == granted, "a looser one takes nothing"
+    reader.close()
+    limiter.set_rate(1_000)
+    assert woken == ["a", "a"], "who is gone is not woken"
+    limiter.close()
