@@ -19,6 +19,7 @@ from hfdmd.record import FileRecord, Record, RepoRecord, rfc3339
 from hfdmd.scheduler import views
 from hfdmd.scheduler.actions import Actions
 from hfdmd.scheduler.admission import Admission
+from hfdmd.scheduler.completion import Completion
 from hfdmd.scheduler.content import ContentLocks
 from hfdmd.scheduler.index import Index
 from hfdmd.scheduler.limits import limits_of
@@ -88,6 +89,7 @@ class Scheduler:
         self.requests = Requests(self)
         self.ordering = Ordering(self)
         self.updates = Updates(self)
+        self.completion = Completion(self)
         self.loader = Loading(self)
         self.status_log = StatusLog()
 
@@ -234,8 +236,10 @@ class Scheduler:
         status, phase, reason, detail = views.standing(self.index, repo)
         if status is repo.state and reason is repo.reason and (status is not Status.FAILED or detail == repo.detail):
             self.sampler.mark(repo)
-            return
-        self.derive(repo, status, phase=phase, reason=reason, detail=detail)
+        elif status is Status.DONE:
+            self.completion.look(repo)
+        else:
+            self.derive(repo, status, phase=phase, reason=reason, detail=detail)
 
     def derive(
         self,
@@ -254,6 +258,8 @@ class Scheduler:
             repo.path = views.repo_path(first) if first is not None else None
         if status in (Status.DOWNLOADING, Status.DONE):
             detail = detail or repo.note
+        if status is Status.DONE:
+            repo.held = False  # there is nothing left to hold
         lifecycle.derive(
             repo, status, self.now(), version=self.next_version(), phase=phase, reason=reason, detail=detail
         )
@@ -314,6 +320,7 @@ class Scheduler:
         """Something but its status changed: a new version, for the tracker and for listeners."""
         record.updated_at = self.now()
         record.version = self.next_version()
+        lifecycle.settle(record)
         if isinstance(record, RepoRecord):
             self.store.put(record)
         elif not self.is_implied(record):

@@ -77,7 +77,7 @@ class Drive:
             except Failure as failure:
                 if not self._is_gone(failure):
                     raise
-                await self._forget_commit(failure)
+                await self._leave_commit(failure)
                 await self._attempt()
         except Failure as failure:
             self.scheduler.reports.stopped_by(record, failure, self.meter)
@@ -91,12 +91,10 @@ class Drive:
     async def _attempt(self) -> None:
         record, scheduler = self.record, self.scheduler
         scheduler.reports.check_target(record)
-        target: Target | None = None
-        if record.source is None:
-            source, target = await scheduler.hub.resolve(record.spec)
-            scheduler.reports.resolved(record, source)
-        else:
-            source = record.source
+        target = None if record.source is not None else await self._resolve()
+        source = record.source
+        if source is None:
+            raise RuntimeError("resolved, and without a source")
         async with scheduler.content.hold(content_key(record.spec, source)):
             hold = Hold(record.spec, source, scheduler.reports.previous(record))
             try:
@@ -111,6 +109,20 @@ class Drive:
             await scheduler.reports.finish(record, placed)
             if has_part:  # the content came by another way
                 await scheduler.shelving.discard(record.spec, source)
+
+    async def _resolve(self) -> Target | None:
+        """Ask the Hub what the file is; a listing of its repo may tell meanwhile, and of which commit it has to be."""
+        record, scheduler = self.record, self.scheduler
+        try:
+            source, target = await scheduler.hub.resolve(record.spec)
+        except Failure:
+            if record.source is None:
+                raise
+            return None
+        if record.source is not None:
+            return None
+        scheduler.reports.resolved(record, source)
+        return target
 
     async def _fetch(self, source: Source, target: Target | None, hold: Hold) -> Placed:
         record, scheduler = self.record, self.scheduler
@@ -167,26 +179,33 @@ class Drive:
             return False
         return source.commit != self.record.spec.revision
 
-    async def _forget_commit(self, failure: Failure) -> None:
-        source = self.record.source
-        if source is None:
+    async def _leave_commit(self, failure: Failure) -> None:
+        """The Hub no longer serves the pinned commit: go on with what the revision points at now.
+
+        What has come of the same content is kept.
+        """
+        record, scheduler = self.record, self.scheduler
+        old = record.source
+        if old is None:
             return
         log.warning(
             "%s of %s: the Hub no longer serves commit %s (%s); resolving %s anew",
-            self.record.spec.file_path,
-            self.record.spec.model_repo,
-            source.commit,
+            record.spec.file_path,
+            record.spec.model_repo,
+            old.commit,
             failure.detail,
-            self.record.spec.revision,
+            record.spec.revision,
         )
-        await self.scheduler.shelving.discard(self.record.spec, source)
-        self.scheduler.reports.unpin(
-            self.record, f"the Hub no longer serves commit {source.commit[:12]}; resolved anew"
+        new, _ = await scheduler.hub.resolve(record.spec)
+        if not old.same_content(new):
+            await scheduler.shelving.discard(record.spec, old)
+            record.synced = []
+            record.downloaded_bytes = self.meter.downloaded_bytes = 0
+        scheduler.reports.pinned_anew(
+            record, new, f"the Hub no longer serves commit {old.commit[:12]}; it is of {new.commit[:12]} now"
         )
-        self.meter.downloaded_bytes = 0
-        if self.record.repo_ids:
-            updates = self.scheduler.updates
-            self.scheduler.errand(updates.commit_is_gone(self.record, source.commit), f"list anew {self.record.id}")
+        if record.repo_ids:
+            scheduler.errand(scheduler.updates.commit_is_gone(record, old.commit), f"list anew {record.id}")
 
 
 @dataclass(slots=True)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from hfdmd.failure import Failure
 from hfdmd.hub.client import Entry
 from hfdmd.hub.globs import matches
-from hfdmd.hub.shelf import Placed
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, Record, RepoRecord, rfc3339
 from hfdmd.scheduler.ordering import CHILD_STEP
@@ -180,12 +179,13 @@ class RepoListing:
         repo, scheduler = self.repo, self.scheduler
         if repo.id not in record.repo_ids:
             record.repo_ids = [*record.repo_ids, repo.id]
-        if record.source is None and record.state is not Status.DOWNLOADING:
+        if record.source is None:  # who is just asking the Hub for it finds it told (`Drive`)
             record.source = entry.source
         scheduler.index.update(record)
         self._loosen(record)
         scheduler.touch(record)
-        moves = self._chooses and record.source is not None and record.source.commit != entry.source.commit
+        moves = self._chooses and record.source.commit != entry.source.commit
+        is_other = not record.source.same_content(entry.source)
         if moves and (record.synced or record.state is Status.DOWNLOADING):
             await scheduler.actions.alone(scheduler.updates.move_file(record, entry.source))
             if scheduler.index.files.get(record.id) is not record:
@@ -198,7 +198,7 @@ class RepoListing:
         if again or (moves and record.state is Status.DONE):
             record.downloaded_bytes = 0
             scheduler.change(record, Stimulus.ASK)
-        elif repo.retry and record.state is Status.FAILED:
+        elif (repo.retry or (moves and is_other)) and record.state is Status.FAILED:
             scheduler.change(record, Stimulus.RETRY)
         elif record.state is Status.QUEUED:
             scheduler.admission.queue.offer(record)
@@ -213,8 +213,7 @@ class RepoListing:
         self._hold(record, self.repo.unbegun)
 
     def _is_gone_from_disk(self, record: FileRecord) -> bool:
-        placed: Placed | None = self.scheduler.reports.previous(record)
-        return record.state is Status.DONE and (placed is None or not self.scheduler.shelf.stands(placed))
+        return record.state is Status.DONE and not self.scheduler.reports.is_in_place(record)
 
     async def _let_go(self, file_ids: set[str]) -> None:
         """Files that the repo no longer has: those that nobody else wants and that are not done are forgotten."""
@@ -229,7 +228,7 @@ class RepoListing:
             if not record.repo_ids and not record.asked_singly and record.state is not Status.DONE:
                 unwanted.append(record)
             else:
-                scheduler.persist(record)
+                scheduler.touch(record)
         if unwanted:
             await scheduler.actions.alone(self._forget(unwanted))
 

@@ -50,6 +50,13 @@ class Reports:
             return None
         return Placed(Path(record.path), record.placed_bytes, record.placed_mtime_ns)
 
+    def is_in_place(self, record: FileRecord) -> bool:
+        """Whether what was placed for this download lies there, unchanged, and where files go now. Blocking."""
+        placed = self.previous(record)
+        if placed is None or not self._scheduler.shelf.stands(placed):
+            return False
+        return record.spec.local_dir is not None or placed.path.is_relative_to(self._scheduler.places.cache_dir)
+
     def check_target(self, record: FileRecord) -> None:
         """A place in a folder belongs to one download. Raises Failure(PATH_TAKEN)."""
         if record.spec.local_dir is None:
@@ -80,11 +87,10 @@ class Reports:
         self._scheduler.index.update(record)
         return record.source
 
-    def unpin(self, record: FileRecord, detail: str) -> None:
-        """Let go of the pinned commit and of what was fetched of it."""
-        record.source = None
-        record.synced = []
-        record.downloaded_bytes = 0
+    def pinned_anew(self, record: FileRecord, source: Source, detail: str) -> None:
+        """The pinned commit is no longer served: what the revision points at now, pinned from now on."""
+        record.source = source
+        self._scheduler.index.update(record)
         self._scheduler.change(record, Stimulus.PHASE, phase=Phase.RESOLVING, detail=detail)
 
     def phase(self, record: FileRecord, phase: Phase, *, keep: bool = True) -> None:

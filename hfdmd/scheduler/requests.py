@@ -11,7 +11,7 @@ from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, RepoSpec, rfc
 from hfdmd.scheduler.threads import in_thread
 from hfdmd.scheduler.turns import by_turns
 from hfdmd.wire.errors import QueueFull
-from hfdmd.wire.types import Reason, Status
+from hfdmd.wire.types import Status
 
 if TYPE_CHECKING:
     from hfdmd.scheduler.core import Scheduler
@@ -154,7 +154,7 @@ class Requests:
         if record.state is Status.FAILED and ask.retry:
             scheduler.change(record, Stimulus.RETRY)
             return True
-        if record.state is Status.DONE and await in_thread(self._is_gone, record):
+        if record.state is Status.DONE and not await in_thread(scheduler.reports.is_in_place, record):
             if record.state is not Status.DONE or not self._is_known(record):  # somebody else was quicker
                 return False
             record.downloaded_bytes = 0
@@ -182,11 +182,10 @@ class Requests:
                 return False
         files = list(scheduler.index.children(repo))
         done = [record for record in files if record.state is Status.DONE]
-        gone = await in_thread(lambda: [record for record in done if self._is_gone(record)])
+        gone = await in_thread(lambda: any(not scheduler.reports.is_in_place(record) for record in done))
         queued = False
-        async for record in by_turns([*gone, *(record for record in files if record.state is Status.CANCELLED)]):
-            if record.state in (Status.DONE, Status.CANCELLED) and self._is_known(record):
-                record.downloaded_bytes = 0
+        async for record in by_turns([record for record in files if record.state is Status.CANCELLED]):
+            if record.state is Status.CANCELLED and self._is_known(record):
                 scheduler.change(record, Stimulus.ASK)
                 queued = True
         if ask.retry:
@@ -194,29 +193,15 @@ class Requests:
                 if record.state is Status.FAILED and self._is_known(record):
                     scheduler.change(record, Stimulus.RETRY)
                     queued = True
-        if dropped and repo.listed and scheduler.index.repos.get(repo.id) is repo:
-            queued |= self._list_again(repo, ask)
+        if (dropped or gone) and repo.listed and scheduler.index.repos.get(repo.id) is repo:
+            if ask.update:
+                repo.commit, repo.moving = None, True
+            queued |= scheduler.completion.list_again(repo)
         return queued
-
-    def _list_again(self, repo: RepoRecord, ask: Ask) -> bool:
-        """List it again, for what was deleted out of it to come back; whether that queues it."""
-        repo.listed = False
-        if ask.update:
-            repo.commit, repo.path, repo.moving = None, None, True
-        paused = repo.state is Status.PAUSED
-        if paused:
-            self._scheduler.derive(repo, Status.PAUSED, reason=Reason.REQUESTED)
-        else:
-            self._scheduler.derive(repo, Status.QUEUED)
-        return not paused
 
     def _is_known(self, record: FileRecord) -> bool:
         """Whether it is still there: it may have been deleted while a thread looked for its file."""
         return self._scheduler.index.files.get(record.id) is record
-
-    def _is_gone(self, record: FileRecord) -> bool:
-        placed = self._scheduler.reports.previous(record)
-        return placed is None or not self._scheduler.shelf.stands(placed)
 
     def _check_room(self) -> None:
         """`queue_full` counts requests, not a repo's files."""

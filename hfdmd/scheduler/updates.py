@@ -95,6 +95,8 @@ class Updates:
                 scheduler.change(record, Stimulus.ASK, detail=f"moves to commit {source.commit[:12]}")
             elif record.state is Status.DOWNLOADING:
                 scheduler.change(record, Stimulus.WAIT, detail=f"moves to commit {source.commit[:12]}")
+            elif record.state is Status.FAILED and not old.same_content(source):
+                scheduler.change(record, Stimulus.RETRY, detail=f"moves to commit {source.commit[:12]}")
             else:
                 scheduler.index.update(record)
                 scheduler.touch(record)
