@@ -82,12 +82,14 @@ def test_a_file_that_is_being_asked_for_is_of_the_commit_that_its_repo_is_listed
     hub: HubServer, daemon: Daemon
 ) -> None:
     old = hub.add_repo(REPO, FILES)
-    hub.fault(REPO, "a.json", Fault.delay(2.0).at("head"))
+    hub.latency_s = 2.0
     one = daemon.download(REPO, "a.json").json["id"]
-    until(lambda: daemon.one(one)["phase"] == "resolving", "it is being asked for")
+    until(lambda: hub.requests(method="HEAD"), "it is being asked for")
+    hub.latency_s = 0.0
     key = daemon.download(REPO).json["id"]
     until(lambda: daemon.one(key)["filesTotal"] == 3, "it is listed")
     hub.commit(REPO, {"a.json": b'{"a": 2}'})
+    assert daemon.one(one)["status"] == "downloading"
     daemon.wait(key, "done")
     assert {view["commit"] for view in children(daemon, key).values()} == {old}
     assert snapshot(daemon, revision=old) == set(FILES)
@@ -116,10 +118,12 @@ def test_a_pause_does_not_outlive_done(hub: HubServer, daemon: Daemon) -> None:
     daemon.post("/api/pause", id=first)
     hub.rate_bytes_per_s = 0
     daemon.wait(first, "done")
-    new = hub.commit(REPO, {"a.json": b"new"})
+    daemon.wait(second, "done")
+    daemon.ask("DELETE", "/api/download", {"id": second})
+    new = hub.commit(REPO, {"c.json": b"new"})
     daemon.download(REPO, update=True)
     until(lambda: daemon.one(first)["commit"] == new, "it has moved")
-    assert daemon.wait(first, "done")["filesDone"] == 3
+    assert daemon.wait(first, "done")["filesDone"] == 4
 
 
 def test_an_update_tries_again_what_failed_when_its_content_is_another(hub: HubServer, daemon: Daemon) -> None:
