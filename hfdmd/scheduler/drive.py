@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from hfdmd.failure import Failure
 from hfdmd.hub.shelf import Lock, Placed
 from hfdmd.net.target import Target
@@ -95,6 +97,9 @@ class Drive:
         source = record.source
         if source is None:
             raise RuntimeError("resolved, and without a source")
+        if record.spec.local_dir is not None:
+            async with scheduler.content.hold(content_key(replace(record.spec, local_dir=None), source)):
+                pass  # whoever fetches it for the cache just now is waited for: then it is copied
         async with scheduler.content.hold(content_key(record.spec, source)):
             hold = Hold(record.spec, source, scheduler.reports.previous(record))
             try:
@@ -136,7 +141,7 @@ class Drive:
             size_bytes=source.size_bytes,
             digest=source.digest,
             synced=list(record.synced),
-            locate=self._locator(source, target, small=small),
+            locate=self._locator(source, target),
             claim=self._claim,
             meter=self.meter,
         )
@@ -164,8 +169,10 @@ class Drive:
         scheduler.reports.phase(record, Phase.PLACING)
         return await in_thread(scheduler.shelf.place, record.spec, source, part, hold.previous)
 
-    def _locator(self, source: Source, target: Target | None, *, small: bool) -> _Locator:
-        if target is None and small:
+    def _locator(self, source: Source, target: Target | None) -> _Locator:
+        """What the Hub serves itself, or redirects at once, needs no HEAD to be found."""
+        is_on_the_hub = source.digest is not None and source.digest.startswith("git-sha1:")
+        if target is None and (self.is_small or is_on_the_hub):
             target = self.scheduler.hub.direct(self.record.spec, source)
         return _Locator(self, source, target)
 

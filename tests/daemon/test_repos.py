@@ -61,6 +61,14 @@ def test_few_requests(hub: HubServer, daemon: Daemon) -> None:
     assert len(hub.log) <= 1
 
 
+def test_a_large_file_in_git_needs_no_request_but_its_own(hub: HubServer, daemon: Daemon) -> None:
+    files = {f"{number}.json": bytes([number]) * 400_000 for number in range(10)}
+    hub.add_repo(REPO, files)
+    daemon.wait(daemon.download(REPO).json["id"], "done")
+    assert not hub.requests(method="HEAD")
+    assert len(hub.requests(file="3.json")) == 1
+
+
 def test_globs_and_a_second_request_adds_only_what_is_missing(hub: HubServer, daemon: Daemon) -> None:
     hub.add_repo(REPO, FILES)
     part = daemon.download(REPO, include=["*.json", "*.md"]).json["id"]

@@ -189,3 +189,16 @@ def test_empty_and_small_files_asked_for_at_once_all_come(hub: HubServer, daemon
         daemon.download(REPO, path)
     until(lambda: all(view["status"] == "done" for view in views(daemon).values()), "all have come")
     assert len(views(daemon)) == len(files)
+
+
+def test_for_the_cache_and_for_a_folder_at_once_it_is_fetched_once(
+    hub: HubServer, daemon: Daemon, tmp_path: Path
+) -> None:
+    hub.add_repo(REPO, {"model.safetensors": seeded(3_000_000, seed=1)})
+    hub.rate_bytes_per_s = 2_000_000
+    cache = daemon.download(REPO).json["id"]
+    folder = daemon.download(REPO, localDir=str(tmp_path / "folder")).json["id"]
+    daemon.wait(cache, "done")
+    done = daemon.wait(folder, "done")
+    assert (Path(done["path"]) / "model.safetensors").stat().st_size == 3_000_000
+    assert hub.sent_bytes("model.safetensors") <= 3_000_000 * 1.05
