@@ -233,10 +233,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def limit_receive_buffer(self, size_bytes: int | None) -> None:
         """Let the kernel keep less for us than it did; what it has is not lost."""
-        if size_bytes is None or (self.receive_buffer_bytes or size_bytes + 1) <= size_bytes or self._transport is None:
-            return
-        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size_bytes)
-        self.receive_buffer_bytes = size_bytes
+        has_less = self.receive_buffer_bytes is not None and self.receive_buffer_bytes <= (size_bytes or 0)
+        if size_bytes is not None and not has_less and self._set_receive_buffer(size_bytes):
+            self.receive_buffer_bytes = size_bytes
 
     # inside
 
@@ -300,8 +299,13 @@ class Connection(asyncio.BufferedProtocol):
         """Have the kernel take nothing more than it has, and tell of every byte of that."""
         if self._low_water is not None:
             self._low_water.lower()
-        if self._transport is not None:
-            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        self._set_receive_buffer(1)  # the least that the system allows
+
+    def _set_receive_buffer(self, size_bytes: int) -> bool:
+        if not self.is_open or self._transport is None:
+            return False
+        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size_bytes)
+        return True
 
     def _unread_bytes(self) -> int:
         """How many have come that we have not read; under TLS, in their coded form."""

@@ -41,10 +41,10 @@ class Limiter:
         is_stricter = bytes_per_s > 0 and not 0 < self._rate <= bytes_per_s
         self._rate = bytes_per_s
         self._tokens = min(self._tokens, self._depth)
-        self.serve()
         if is_stricter:
             for allowance in list(self.allowances):
                 allowance.revoke()
+        self.serve()
 
     def take(self, flow: str, want_bytes: int, granted: Callable[[int], None]) -> int:
         """So many bytes may be read now, at most `want_bytes`. 0: wait, `granted` is called once, with a number."""
