@@ -43,7 +43,7 @@ class AsyncClient:
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
         self._socket, self._url, self._token = socket, url, token
-        self._spawn = spawn and url is None
+        self._spawn = spawn and socket is None and url is None
         self._timeout_s = timeout_s
         self._greeted = False
         self._places()  # an impossible combination is told at once

@@ -32,9 +32,9 @@ SPAWN_AFTER_S = 5.0
 class Client:
     """A daemon, wherever it listens: by default where the environment says (contract, section 6).
 
-    `socket` or `url` (with `token`) name one place; `spawn=True` starts a daemon when none answers (never for a URL,
-    never with `HFDMD_NO_SPAWN=1`). `timeout_s` bounds each answer. Safe to use from several threads: each call has a
-    connection of its own, so there is nothing to keep open and `close` only marks the end.
+    `socket` or `url` (with `token`) name one place; `spawn=True` starts a daemon when none answers (never for a place
+    that is named so, nor with `HFDMD_NO_SPAWN=1`). `timeout_s` bounds each answer. Safe to use from several threads:
+    each call has a connection of its own, so there is nothing to keep open and `close` only marks the end.
 
     Every call raises `ApiError` or one of its kinds, `DaemonUnreachable` among them.
     """
@@ -49,7 +49,7 @@ class Client:
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
         self._socket, self._url, self._token = socket, url, token
-        self._spawn = spawn and url is None
+        self._spawn = spawn and socket is None and url is None
         self._timeout_s = timeout_s
         self._greeted = False
         self._places()  # an impossible combination is told at once

@@ -13,6 +13,20 @@ from hfdmd import __version__
 from hfdmd.wire.types import Info
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
+_PATHS = (
+    "HF_HOME",
+    "HF_HUB_CACHE",
+    "HF_TOKEN_PATH",
+    "HFDMD_CONFIG",
+    "HFDMD_SOCKET",
+    "HFDMD_STATE_DIR",
+    "HUGGINGFACE_HUB_CACHE",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_RUNTIME_DIR",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +51,17 @@ class Environment:
         if info.hub_endpoint.rstrip("/") != self.hub_endpoint:
             found.append(f"the daemon's Hub is {info.hub_endpoint}, your environment says {self.hub_endpoint}")
         return found
+
+
+def absolute_paths(env: Mapping[str, str]) -> dict[str, str]:
+    """`env` for a daemon, which works in another folder: what is relative to this one is made absolute.
+
+    A value that begins with `~` or a variable stays: it means the same everywhere.
+    """
+    return {
+        name: os.path.abspath(value) if name in _PATHS and value and not value.startswith(("/", "~", "$")) else value
+        for name, value in env.items()
+    }
 
 
 def version_difference(info: Info) -> str | None:

@@ -19,6 +19,7 @@ from hfdmd.wire.endpoint import state_dir
 from hfdmd.wire.errors import ApiError, Loading
 from hfdmd.wire.types import Info
 from hfdmd_client import installed, logfile
+from hfdmd_client.environment import absolute_paths
 from hfdmd_client.errors import DaemonNotStarted, DaemonUnreachable
 from hfdmd_client.exchange import ConnectionLost
 
@@ -93,6 +94,7 @@ def _launch() -> subprocess.Popen[bytes]:
             stdout=descriptor,
             stderr=descriptor,
             cwd="/",
+            env=absolute_paths(os.environ),
             start_new_session=True,
         )
     except OSError as problem:

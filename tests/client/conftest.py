@@ -39,9 +39,10 @@ class Hfdm:
         }
         self.program = str(Path(sys.executable).with_name("hfdm"))
 
-    def __call__(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *arguments: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [self.program, *arguments],
+            cwd=cwd,
             env={**self.env, **env},
             capture_output=True,
             text=True,

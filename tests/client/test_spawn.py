@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hfdmd_client import logfile
 from tests.client.conftest import REPO, Hfdm
+from tests.hub import HubServer
 from tests.running import Daemon, until
 
 
@@ -75,6 +76,35 @@ def test_a_daemon_that_runs_where_nobody_looks(daemon: Daemon) -> None:
     assert done.returncode == 3
     assert str(daemon.process.pid if daemon.process else 0) in done.stderr
     assert "runs already" in done.stderr
+
+
+def test_folders_that_are_relative_mean_the_same_to_the_daemon(lone_hfdm: Hfdm) -> None:
+    """It works in `/`, so it must be told what the caller's folder made of them."""
+    relative = {"HF_HOME": "./hub home", "HFDMD_SOCKET": "relative.sock"}
+    done = lone_hfdm("download", REPO, "config.json", cwd=lone_hfdm.home, **relative)
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    assert Path(done.stdout.strip()).is_relative_to(lone_hfdm.home / "hub home" / "hub")
+    assert (lone_hfdm.home / "relative.sock").is_socket()
+
+
+def test_a_relative_state_folder(home: Path, hub: HubServer) -> None:
+    command = Hfdm(home, hub.endpoint)
+    try:
+        done = command("info", "--json", cwd=home, HFDMD_STATE_DIR="state")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["stateDir"] == str(home / "state")
+        assert command("stop").returncode == 0
+    finally:
+        command.close()
+
+
+def test_a_socket_that_is_named_is_the_only_place(lone_hfdm: Hfdm) -> None:
+    """No daemon of ours would listen there, so none is started."""
+    done = lone_hfdm("info", "--socket", str(lone_hfdm.home / "other.sock"))
+    assert done.returncode == 3
+    assert "no such socket" in done.stderr
+    assert lone_hfdm.pids() == []
 
 
 def test_the_log_is_rotated(tmp_path: Path) -> None:

@@ -152,6 +152,28 @@ def test_carries_the_shells_environment_but_no_secret() -> None:
     assert environment.drop_in({}, files.MARK) is None
 
 
+def test_carries_what_decides_the_cache_and_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = heard()
+    env = {
+        "HF_HOME": "./hf",
+        "HF_TOKEN_PATH": "~/token",
+        "HUGGINGFACE_HUB_CACHE": "/data/hub",
+        "ALL_PROXY": "http://proxy:1",
+        "all_proxy": "http://proxy:2",
+        "HF_ENDPOINT": "https://me:secret@mirror.example",
+    }
+    assert environment.carried(env, said.append) == {
+        "HF_HOME": str(tmp_path / "hf"),
+        "HUGGINGFACE_HUB_CACHE": "/data/hub",
+        "HF_TOKEN_PATH": "~/token",
+        "ALL_PROXY": "http://proxy:1",
+        "all_proxy": "http://proxy:2",
+    }
+    assert len(said) == 1
+    assert "secret" not in said[0]
+
+
 def test_knows_what_is_unfinished(tmp_path: Path) -> None:
     repo = tmp_path / "trackers" / "models" / "owner--name"
     repo.mkdir(parents=True)
