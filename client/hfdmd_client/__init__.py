@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         ClientError,
         DaemonMismatch,
         DaemonNotStarted,
+        DaemonSilent,
         DaemonUnreachable,
         DownloadFailed,
         ProtocolError,
@@ -86,8 +87,8 @@ _TYPES = (
     " ScheduleRule Settings SettingsPatch Status"
 )
 _OWN_ERRORS = (
-    "ClientError DaemonMismatch DaemonNotStarted DaemonUnreachable DownloadFailed ProtocolError UnsupportedByDaemon"
-    " VersionMismatch WaitTimeout"
+    "ClientError DaemonMismatch DaemonNotStarted DaemonSilent DaemonUnreachable DownloadFailed ProtocolError"
+    " UnsupportedByDaemon VersionMismatch WaitTimeout"
 )
 _HOMES = {
     "hfdmd.wire.errors": _ERRORS,
@@ -110,6 +111,7 @@ __all__ = [
     "ClientError",
     "DaemonMismatch",
     "DaemonNotStarted",
+    "DaemonSilent",
     "DaemonUnreachable",
     "Download",
     "DownloadFailed",

@@ -26,13 +26,15 @@ class Connection:
 
     @classmethod
     async def open(cls, tried_places: Sequence[Place]) -> Connection:
-        """Raises `DaemonUnreachable`, naming every place."""
-        tried: list[tuple[Place, OSError | str]] = []
+        """Raises `DaemonUnreachable`, naming every place, `DaemonSilent`."""
+        tried: list[tuple[Place, OSError]] = []
         for place in tried_places:
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
                     return cls(*await _open(place), place)
             except OSError as error:
+                if where.is_silence(place, error):
+                    raise where.silent(place, CONNECT_TIMEOUT_S) from error
                 tried.append((place, error))
                 if not where.may_be_elsewhere(error):
                     break
@@ -59,7 +61,7 @@ class Connection:
         except TimeoutError as error:
             if patience is not None:
                 patience.cut(silence_s)
-            raise where.unreachable([(self._place, f"no answer within {silence_s:g} s")]) from error
+            raise where.silent(self._place, silence_s) from error
         except OSError as error:
             raise ConnectionLost(str(error)) from error
 

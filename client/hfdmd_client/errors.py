@@ -28,6 +28,12 @@ class DaemonNotStarted(DaemonUnreachable):
         self.exit_code = exit_code
 
 
+class DaemonSilent(DaemonUnreachable):
+    """A daemon is there and gives no answer: it waits for the Hub, is overloaded or hangs. No other is started."""
+
+    code, status, title = "daemon_silent", 504, "The daemon does not answer"
+
+
 class ProtocolError(ClientError):
     """What answers is not an hfdmd, or not one this client understands."""
 

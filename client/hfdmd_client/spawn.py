@@ -20,7 +20,7 @@ from hfdmd.wire.errors import ApiError, Loading
 from hfdmd.wire.types import Info
 from hfdmd_client import installed, logfile
 from hfdmd_client.environment import absolute_paths
-from hfdmd_client.errors import DaemonNotStarted, DaemonUnreachable
+from hfdmd_client.errors import DaemonNotStarted, DaemonSilent, DaemonUnreachable
 from hfdmd_client.exchange import ConnectionLost
 
 START_TIMEOUT_S = 20.0
@@ -39,12 +39,17 @@ def forbidden() -> bool:
 
 
 def start(error: DaemonUnreachable, ask: Ask) -> Info:
-    """Starts a daemon and waits until it answers `ask`. Raises `error` where it may not, else `DaemonNotStarted`."""
-    if forbidden():
+    """Starts a daemon and waits until it answers `ask`. Raises `error` where it may not, else `DaemonNotStarted`.
+
+    Beside a daemon that is silent none is started: it could only end at the first one's lock.
+    """
+    if forbidden() or isinstance(error, DaemonSilent):
         raise error
     with _one_at_a_time():
         try:
             return ask()  # somebody else was faster
+        except DaemonSilent:
+            raise
         except (DaemonUnreachable, ConnectionLost, Loading):
             pass  # as before: it is for us to start one
         return _await(ask, None if installed.start() else _launch())

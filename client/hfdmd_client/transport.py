@@ -21,12 +21,14 @@ SILENCE_S = 45.0
 
 
 def connect(tried_places: Sequence[Place]) -> tuple[socket.socket, Place]:
-    """A connection to the first place that answers. Raises `DaemonUnreachable`, naming them all."""
-    tried: list[tuple[Place, OSError | str]] = []
+    """A connection to the first place that answers. Raises `DaemonUnreachable`, naming them all, `DaemonSilent`."""
+    tried: list[tuple[Place, OSError]] = []
     for place in tried_places:
         try:
             return _open(place), place
         except OSError as error:
+            if where.is_silence(place, error):
+                raise where.silent(place, CONNECT_TIMEOUT_S) from error
             tried.append((place, error))
             if not where.may_be_elsewhere(error):
                 break
@@ -85,7 +87,7 @@ def _body(
     except TimeoutError as error:
         if patience is not None:
             patience.cut(silence_s)
-        raise where.unreachable([(place, f"no answer within {silence_s:g} s")]) from error
+        raise where.silent(place, silence_s) from error
     except OSError as error:
         raise ConnectionLost(str(error)) from error
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from hfdmd.wire.endpoint import MAX_SOCKET_PATH_BYTES, SYSTEM_SOCKET, Place, places
-from hfdmd_client.errors import DaemonUnreachable
+from hfdmd_client.errors import DaemonSilent, DaemonUnreachable
 
 
 def candidates(
@@ -55,7 +55,20 @@ def may_be_elsewhere(error: OSError) -> bool:
     return error.errno in (errno.ENOENT, errno.ECONNREFUSED, errno.ENOTSOCK, errno.EACCES, errno.ENOTDIR)
 
 
-def unreachable(tried: Sequence[tuple[Place, OSError | str]]) -> DaemonUnreachable:
+def is_silence(place: Place, error: OSError) -> bool:
+    """True when a daemon holds this socket and does not even take the connection: those that wait fill its queue."""
+    return place.socket is not None and isinstance(error, (BlockingIOError, TimeoutError))
+
+
+def silent(place: Place, within_s: float) -> DaemonSilent:
+    """The error for a daemon that is there and said nothing for `within_s` seconds."""
+    return DaemonSilent(
+        f"The daemon at {name(place)} gave no answer within {within_s:g} s: the Hub keeps it waiting, or it hangs."
+        " `hfdm doctor` looks at both."
+    )
+
+
+def unreachable(tried: Sequence[tuple[Place, OSError]]) -> DaemonUnreachable:
     """The error that names every place and why it did not do, and what to do next."""
     lines = [f"  {name(place)}: {_why(place, error)}" for place, error in tried]
     return DaemonUnreachable("No daemon answers. Tried:\n" + "\n".join(lines) + "\n" + _advice(tried))
@@ -65,9 +78,7 @@ def name(place: Place) -> str:
     return str(place.socket or place.url)
 
 
-def _why(place: Place, error: OSError | str) -> str:
-    if isinstance(error, str):
-        return error
+def _why(place: Place, error: OSError) -> str:
     if place.socket is not None:
         if len(os.fsencode(place.socket)) > MAX_SOCKET_PATH_BYTES:
             return f"the path of a socket may have {MAX_SOCKET_PATH_BYTES} bytes at most"
@@ -80,8 +91,8 @@ def _why(place: Place, error: OSError | str) -> str:
     return error.strerror or str(error) or type(error).__name__
 
 
-def _advice(tried: Sequence[tuple[Place, OSError | str]]) -> str:
+def _advice(tried: Sequence[tuple[Place, OSError]]) -> str:
     for place, error in tried:
-        if place.socket == SYSTEM_SOCKET and isinstance(error, OSError) and error.errno == errno.EACCES:
+        if place.socket == SYSTEM_SOCKET and error.errno == errno.EACCES:
             return "To use the system's daemon, join its group: sudo usermod -aG hfdmd $USER, then log in again."
     return "Start one with `hfdmd`, or see what is wrong with `hfdm doctor`."

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
+import socket
 import stat
+import time
 from pathlib import Path
 
-from hfdmd_client import logfile
+import pytest
+
+from hfdmd_client import AsyncClient, Client, DaemonSilent, logfile
+from hfdmd_client.cli.session import exit_code
 from tests.client.conftest import REPO, Hfdm
 from tests.hub import HubServer
-from tests.running import Daemon, until
+from tests.running import DEADLINE_S, Daemon, until
 
 
 def test_the_first_command_starts_a_daemon_that_outlives_it(lone_hfdm: Hfdm) -> None:
@@ -104,6 +110,29 @@ def test_a_socket_that_is_named_is_the_only_place(lone_hfdm: Hfdm) -> None:
     done = lone_hfdm("info", "--socket", str(lone_hfdm.home / "other.sock"))
     assert done.returncode == 3
     assert "no such socket" in done.stderr
+    assert lone_hfdm.pids() == []
+
+
+@pytest.mark.parametrize("takes", [True, False])
+def test_none_is_started_beside_a_daemon_that_is_silent(
+    lone_hfdm: Hfdm, monkeypatch: pytest.MonkeyPatch, takes: bool
+) -> None:
+    """One that was stopped (SIGSTOP) and, in the end, one for which so many wait that nobody else may."""
+    for name, value in lone_hfdm.env.items():
+        monkeypatch.setenv(name, value)
+    with socket.socket(socket.AF_UNIX) as stuck, socket.socket(socket.AF_UNIX) as waiting:
+        lone_hfdm.state.mkdir()
+        stuck.bind(str(lone_hfdm.state / "hfdmd.sock"))
+        stuck.listen(8 if takes else 0)
+        if not takes:
+            waiting.connect(stuck.getsockname())
+        began = time.monotonic()
+        with pytest.raises(DaemonSilent, match=r"gave no answer within .* s") as caught:
+            Client(spawn=True, timeout_s=0.3).info()
+        assert exit_code(caught.value) == 1
+        assert time.monotonic() - began < DEADLINE_S / 2
+        with pytest.raises(DaemonSilent):
+            asyncio.run(AsyncClient(spawn=True, timeout_s=0.3).info())
     assert lone_hfdm.pids() == []
 
 

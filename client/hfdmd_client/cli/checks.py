@@ -21,7 +21,7 @@ from hfdmd.wire.errors import ApiError
 from hfdmd.wire.types import Info, Status
 from hfdmd_client import environment
 from hfdmd_client.cli.session import Session, clean_lines
-from hfdmd_client.errors import DaemonUnreachable, VersionMismatch
+from hfdmd_client.errors import DaemonSilent, DaemonUnreachable, VersionMismatch
 from hfdmd_client.units import format_size
 
 State = Literal["ok", "warning", "problem"]
@@ -63,6 +63,9 @@ def _daemon(session: Session, findings: list[Finding]) -> Info | None:
         info = session.quiet_client(spawn=False).hello()
     except VersionMismatch as error:
         findings.append(Finding("daemon", "problem", "speaks another version of the API", error.detail))
+        return None
+    except DaemonSilent as error:
+        findings.append(Finding("daemon", "problem", "is there and does not answer", clean_lines(error.detail)))
         return None
     except DaemonUnreachable as error:
         nobody = "does not run; hfdm download starts one"

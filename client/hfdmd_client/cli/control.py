@@ -12,7 +12,7 @@ import click
 from hfdmd.wire.types import Info
 from hfdmd_client import installed, service
 from hfdmd_client.cli.session import FAILED, NO_ACCESS, NO_DAEMON, Session, standard
-from hfdmd_client.errors import DaemonUnreachable
+from hfdmd_client.errors import DaemonSilent, DaemonUnreachable
 from hfdmd_client.exchange import ConnectionLost
 from hfdmd_client.service import ServiceError
 
@@ -25,6 +25,8 @@ def stop(session: Session) -> int:
     """Stop the daemon. Downloads go on from where they are at its next start."""
     try:
         info = session.quiet_client(spawn=False).hello(any_version=True)
+    except DaemonSilent:
+        raise
     except DaemonUnreachable:
         session.say("No daemon runs.")
         return NO_DAEMON
@@ -42,6 +44,8 @@ def restart(session: Session) -> int:
     """Stop the daemon and start it again, for example after an upgrade."""
     try:
         old = session.quiet_client(spawn=False).hello(any_version=True)
+    except DaemonSilent:
+        raise
     except DaemonUnreachable:
         session.say("No daemon ran; starting one.")
     else:

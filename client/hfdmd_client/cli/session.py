@@ -17,7 +17,7 @@ from hfdmd.wire.types import Download, Info, Reason, RepoDownload, Status
 from hfdmd_client.cli.text import clean
 from hfdmd_client.client import Client
 from hfdmd_client.environment import Environment, version_difference
-from hfdmd_client.errors import DaemonUnreachable, DownloadFailed, VersionMismatch
+from hfdmd_client.errors import DaemonSilent, DaemonUnreachable, DownloadFailed, VersionMismatch
 
 DONE, FAILED, USAGE, NO_DAEMON, NOT_FOUND, NO_ACCESS, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
@@ -119,6 +119,8 @@ def fitted(text: str, stream: TextIO, indent: str = "") -> str:
 
 def exit_code(error: e.ApiError) -> int:
     """The command's exit code for an error (contract, section 7)."""
+    if isinstance(error, DaemonSilent):
+        return FAILED
     if isinstance(error, (DaemonUnreachable, VersionMismatch)):
         return NO_DAEMON
     if isinstance(error, (e.UnknownDownload, e.RepoNotFound, e.RevisionNotFound, e.FileNotFound)):
