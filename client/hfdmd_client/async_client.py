@@ -24,7 +24,7 @@ from hfdmd_client.client import (
 from hfdmd_client.errors import DaemonUnreachable, DownloadFailed, describe
 from hfdmd_client.exchange import ConnectionLost
 from hfdmd_client.options import FileOptions, RepoOptions, Selection, Selector, StrPath, normalised
-from hfdmd_client.patience import Patience, deadline
+from hfdmd_client.patience import Patience, deadline, left_s
 from hfdmd_client.view import FINAL, Event, Item, View
 
 T = TypeVar("T")
@@ -140,23 +140,24 @@ class AsyncClient:
         **options: Unpack[RepoOptions],
     ) -> t.Download | t.RepoDownload:
         """As `Client.download`: asks and waits until it is done. `on_progress` is called in the loop."""
+        until = deadline(timeout_s)
         last = first = await self._call(calls.download(model_repo, file_path, **normalised({"retry": True, **options})))
         may_be_old = bool(options.get("update")) and first.commit is not None
         while True:
-            async with aclosing(self.follow(last, timeout_s=timeout_s)) as states:
+            async with aclosing(self.follow(last, timeout_s=left_s(until))) as states:
                 async for last in states:
                     if on_progress is not None:
                         on_progress(last)
             if last.status is not t.Status.DONE:
                 raise DownloadFailed(last)
             if may_be_old:
-                last = await self.updated(last)
+                last = await self.updated(last, timeout_s=left_s(until))
             if last.status is t.Status.DONE:
                 return last
 
-    async def updated(self, item: Item) -> Item:
+    async def updated(self, item: Item, *, timeout_s: float | None = None) -> Item:
         """As `Client.updated`: `item` once the daemon has looked for a newer commit."""
-        async with aclosing(self.watch(id=item.id)) as events:
+        async with aclosing(self.watch(id=item.id, timeout_s=timeout_s)) as events:
             async for event in events:
                 if isinstance(event, t.Removed) and event.id == item.id:
                     raise UnknownDownload(f"{describe(item)} was removed while it was waited for")

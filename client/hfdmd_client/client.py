@@ -16,7 +16,7 @@ from hfdmd_client import calls, handshake, logfile, transport, where
 from hfdmd_client.errors import DaemonUnreachable, DownloadFailed, describe
 from hfdmd_client.exchange import ConnectionLost
 from hfdmd_client.options import FileOptions, RepoOptions, Selection, Selector, StrPath, normalised
-from hfdmd_client.patience import Patience, deadline
+from hfdmd_client.patience import Patience, deadline, left_s
 from hfdmd_client.view import FINAL, Event, Item, View
 
 T = TypeVar("T")
@@ -156,28 +156,29 @@ class Client:
         One that failed before is tried again (unless `retry=False`). Raises `DownloadFailed` when it fails or is
         cancelled, `WaitTimeout` after `timeout_s` seconds (the download goes on). A pause is reported and waited out.
         """
+        until = deadline(timeout_s)
         last = first = self._call(calls.download(model_repo, file_path, **normalised({"retry": True, **options})))
         may_be_old = bool(options.get("update")) and first.commit is not None
         while True:
-            for state in self.follow(last, timeout_s=timeout_s):
+            for state in self.follow(last, timeout_s=left_s(until)):
                 last = state
                 if on_progress is not None:
                     on_progress(last)
             if last.status is not t.Status.DONE:
                 raise DownloadFailed(last)
             if may_be_old:
-                last = self.updated(last)
+                last = self.updated(last, timeout_s=left_s(until))
             if last.status is t.Status.DONE:
                 return last
 
-    def updated(self, item: Item) -> Item:
+    def updated(self, item: Item, *, timeout_s: float | None = None) -> Item:
         """`item`, asked for with `update=True` and done before, as it stands once the daemon has looked for a newer
         commit: done at what the revision points at now, or on its way there.
 
         A Hub that does not answer, or no longer has it, leaves what is here as it is. Raises `UnknownDownload` when
-        somebody deletes it meanwhile.
+        somebody deletes it meanwhile, `WaitTimeout` after `timeout_s` seconds.
         """
-        for event in self.watch(id=item.id):  # ends when the Hub has been asked
+        for event in self.watch(id=item.id, timeout_s=timeout_s):  # ends when the Hub has been asked
             if isinstance(event, t.Removed) and event.id == item.id:
                 raise UnknownDownload(f"{describe(item)} was removed while it was waited for")
             if isinstance(event, type(item)) and event.id == item.id:

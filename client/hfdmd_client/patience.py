@@ -63,3 +63,8 @@ class Patience:
 def deadline(timeout_s: float | None) -> float | None:
     """The point in time that lies `timeout_s` seconds ahead."""
     return None if timeout_s is None else time.monotonic() + timeout_s
+
+
+def left_s(until: float | None) -> float | None:
+    """The seconds until that point in time, 0 past it; None: no limit."""
+    return None if until is None else max(0.0, until - time.monotonic())

@@ -60,6 +60,17 @@ async def test_failures_and_time_limits(client: AsyncClient, hub: HubServer) -> 
         await client.progress(REPO, "nothing")
 
 
+async def test_a_time_limit_holds_while_the_hub_is_asked_for_something_newer(
+    client: AsyncClient, hub: HubServer
+) -> None:
+    await client.download(REPO, "config.json")
+    hub.freeze()
+    async with asyncio.timeout(10):
+        with pytest.raises(WaitTimeout):
+            await client.download(REPO, "config.json", update=True, timeout_s=0.5)
+    hub.thaw()
+
+
 async def test_every_call(client: AsyncClient, hub: HubServer) -> None:
     hub.rate_bytes_per_s = 100_000
     asked = await client.ask(REPO, BIG)

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,17 @@ def test_time_limit(hfdm: Hfdm, hub: HubServer) -> None:
     done = hfdm("download", REPO, BIG, "--timeout", "1s")
     assert done.returncode == 1
     assert "the download goes on" in done.stderr
+
+
+def test_a_time_limit_covers_the_asking_for_something_newer(hfdm: Hfdm, hub: HubServer) -> None:
+    hfdm("download", REPO, "config.json")
+    hub.freeze()
+    began = time.monotonic()
+    done = hfdm("download", REPO, "config.json", "--update", "--timeout", "1s")
+    assert done.returncode == 1
+    assert "the download goes on" in done.stderr
+    assert time.monotonic() - began < 10
+    hub.thaw()
 
 
 def test_ctrl_c_leaves_the_download_running(hfdm: Hfdm, hub: HubServer, daemon: Daemon) -> None:

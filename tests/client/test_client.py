@@ -14,6 +14,7 @@ from hfdmd.wire.types import API_VERSION, SettingsPatch
 from hfdmd_client import (
     ApiError,
     Client,
+    DaemonSilent,
     DaemonUnreachable,
     Download,
     DownloadFailed,
@@ -265,6 +266,26 @@ def test_time_limits(client: Client, hub: HubServer) -> None:
         client.download(REPO, BIG, timeout_s=0.5)
     assert time.monotonic() - began < 10
     assert client.progress(REPO, BIG).status is Status.DOWNLOADING
+
+
+def test_a_time_limit_holds_while_the_hub_is_asked_for_something_newer(client: Client, hub: HubServer) -> None:
+    for path in ("config.json", None):
+        client.download(REPO, path)
+    hub.freeze()
+    began = time.monotonic()
+    with pytest.raises(WaitTimeout):
+        client.download(REPO, "config.json", update=True, timeout_s=0.5)
+    with pytest.raises(WaitTimeout):
+        client.download(REPO, update=True, timeout_s=0.5)
+    assert time.monotonic() - began < 10
+    hub.thaw()
+
+
+def test_a_hub_that_keeps_the_daemon_waiting_is_no_missing_daemon(daemon: Daemon, hub: HubServer) -> None:
+    hub.freeze()
+    with pytest.raises(DaemonSilent, match="gave no answer within"):
+        Client(socket=daemon.socket, timeout_s=0.5).files(REPO)
+    hub.thaw()
 
 
 def test_errors_are_one_tree_and_say_what_is_wrong(client: Client) -> None:

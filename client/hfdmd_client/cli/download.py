@@ -16,6 +16,7 @@ from hfdmd_client.cli import text as words
 from hfdmd_client.cli.params import DURATION, REPO, REPO_TYPE
 from hfdmd_client.cli.session import INTERRUPTED, Session, outcome, standard
 from hfdmd_client.client import Client
+from hfdmd_client.patience import deadline, left_s
 from hfdmd_client.reference import Reference
 from hfdmd_client.view import Item, items_of
 
@@ -77,12 +78,13 @@ def download(
         "retry": True,
     }
     client = session.client()
-    items = [_ask(client, repo.model_repo, path, options) for path in dict.fromkeys(paths)]
+    until = deadline(timeout)
+    items = [_ask(client, repo.model_repo, path, options, until) for path in dict.fromkeys(paths)]
     if not paths:
         globbed = {"include": globs or None, "exclude": list(exclude) or None}
-        items = [_ask(client, repo.model_repo, None, {**options, **globbed})]
+        items = [_ask(client, repo.model_repo, None, {**options, **globbed}, until)]
     if wait:
-        ended = _wait(session, client, items, timeout)
+        ended = _wait(session, client, items, until)
         if ended is None:
             return INTERRUPTED
         items = ended
@@ -96,22 +98,22 @@ def _wanted(repo: Reference, files: tuple[str, ...], include: tuple[str, ...]) -
     return [name for name in named if not name.endswith("/")], [*include, *(f"{folder}*" for folder in folders)]
 
 
-def _ask(client: Client, model_repo: str, path: str | None, options: dict[str, Any]) -> Item:
+def _ask(client: Client, model_repo: str, path: str | None, options: dict[str, Any], until: float | None) -> Item:
     item: Item = client.ask(model_repo, path, **options)
     if options["update"] and item.status is Status.DONE:
-        item = client.updated(item)
+        item = client.updated(item, timeout_s=left_s(until))
     if item.status is Status.PAUSED:
         affected = client.resume(id=item.id)
         item = next((found for found in items_of(affected) if found.id == item.id), item)
     return item
 
 
-def _wait(session: Session, client: Client, items: list[Item], timeout_s: float | None) -> list[Item] | None:
+def _wait(session: Session, client: Client, items: list[Item], until: float | None) -> list[Item] | None:
     """The last states; None when the person interrupted the waiting."""
     began = time.monotonic()
     try:
         with waiting.display(session.quiet) as shown:
-            ended = waiting.wait(client, items, shown, timeout_s)
+            ended = waiting.wait(client, items, shown, until)
     except KeyboardInterrupt:
         one = items[0]
         session.say(

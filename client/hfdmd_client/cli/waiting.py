@@ -14,6 +14,7 @@ from hfdmd.wire.errors import UnknownDownload
 from hfdmd.wire.types import Download, Removed, RepoDownload, Status
 from hfdmd_client.cli import text as words
 from hfdmd_client.client import IDLE_POLL_S, Client
+from hfdmd_client.patience import left_s
 from hfdmd_client.units import format_duration, format_size
 from hfdmd_client.view import FINAL, Item, Ready
 
@@ -106,18 +107,16 @@ def is_dumb() -> bool:
     return os.environ.get("TERM", "") in ("", "dumb", "unknown")
 
 
-def wait(client: Client, targets: Iterable[Item], shown: Display, timeout_s: float | None) -> list[Item]:
+def wait(client: Client, targets: Iterable[Item], shown: Display, until: float | None) -> list[Item]:
     """The last state of each of `targets`, which are of one repo and revision, when all have ended.
 
-    Raises `UnknownDownload` when one is removed meanwhile, `WaitTimeout` after `timeout_s` seconds.
+    Raises `UnknownDownload` when one is removed meanwhile, `WaitTimeout` at `until`, a point of `time.monotonic`.
     """
     states = {item.id: item for item in targets}
     for item in states.values():
         shown.show(item)
-    deadline = None if timeout_s is None else time.monotonic() + timeout_s
     while _unfinished(states):
-        left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
-        _watch(client, states, shown, left_s)
+        _watch(client, states, shown, left_s(until))
         if _unfinished(states):  # what is left is paused; somebody may resume it
             time.sleep(IDLE_POLL_S)
     return list(states.values())
