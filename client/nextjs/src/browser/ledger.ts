@@ -10,6 +10,7 @@ export class Ledger {
   readonly #items = new Map<string, Item>();
   readonly #ids = new Map<string, string>();
   readonly #answered = new Map<string, number>();
+  readonly #folders = new Map<string, string>();
   /** Something left the queue, so that the others stand elsewhere now; the daemon does not tell each of them. */
   moved = false;
   #named: Set<string> | null = null;
@@ -43,15 +44,20 @@ export class Ledger {
   }
 
   /** An answer to a request of one's own. */
-  answer(item: Item): boolean {
+  answer(item: Item, localDir?: string | null): boolean {
     this.#answered.set(item.id, Date.now());
-    return this.merge(item);
+    return this.merge(item, localDir);
   }
 
-  /** A version from elsewhere (a list, another tab): the newest wins. */
-  merge(item: Item): boolean {
+  /**
+   * A version from elsewhere (a list, another tab): the newest wins. `localDir` is the folder that was asked about: from then on
+   * it is known of this download, though the routes hide it.
+   */
+  merge(item: Item, localDir?: string | null): boolean {
     const known = this.#items.get(item.id);
-    return known !== undefined && known.version >= item.version ? false : this.#put(item);
+    if (localDir) this.#folders.set(item.id, localDir);
+    const newest = known && known.version >= item.version ? known : item;
+    return newest === known && !localDir ? false : this.#put(newest);
   }
 
   /** A version from a list: the same one counts too, since a place in the queue changes without a new version. */
@@ -89,7 +95,8 @@ export class Ledger {
     return true;
   }
 
-  #put(item: Item): boolean {
+  #put(told: Item): boolean {
+    const item = { ...told, localDir: this.#folders.get(told.id) ?? told.localDir };
     this.moved ||= this.#items.get(item.id)?.status === "queued" && item.status !== "queued";
     this.#items.set(item.id, item);
     this.#ids.set(keyOf(item), item.id);

@@ -87,23 +87,27 @@ export class Store {
     return this.#pending.get(key);
   }
 
-  /** Whether it is known what the daemon has of this repo: from then on "not found" means "never asked for". */
-  isKnown(modelRepo: string): boolean {
-    return this.#lookups.get(modelRepo) === true;
+  /** Whether it is known what the daemon has of this repo (in this folder): then "not found" means "never asked for". */
+  isKnown(modelRepo: string, localDir?: string | null): boolean {
+    return this.#lookups.get(lookupOf(modelRepo, localDir)) === true;
   }
 
-  /** Asks once what of this repo is done: the stream does not name what ended long ago. */
-  look(modelRepo: string): void {
-    if (this.#lookups.has(modelRepo)) return;
-    this.#lookups.set(modelRepo, false);
-    if (this.#ready) void this.#lookUp(modelRepo);
+  /**
+   * Asks once what of this repo is done: the stream does not name what ended long ago. Of a folder, what is in it: the
+   * stream does not name folders.
+   */
+  look(modelRepo: string, localDir?: string | null): void {
+    const lookup = lookupOf(modelRepo, localDir);
+    if (this.#lookups.has(lookup)) return;
+    this.#lookups.set(lookup, false);
+    if (this.#ready) void this.#lookUp(lookup);
   }
 
   /** Asks for a target. The answer says whether it is new, under way or done already; it never waits for the Hub. */
   download(target: Target, more: { retry?: boolean; update?: boolean; priority?: number } = {}): Promise<Item> {
     return this.#attempt(keyOf(target), "download", async () => {
       const item = await this.send<Item>("POST", "download", { ...requestFor(target), ...more });
-      this.#ledger.answer(item);
+      this.#ledger.answer(item, target.localDir);
       return item;
     });
   }
@@ -164,7 +168,7 @@ export class Store {
   #schedule(): void {
     if (this.#link.connection.state === "live" && !this.#ready) {
       this.#ready = true;
-      for (const [modelRepo, known] of this.#lookups) if (!known) void this.#lookUp(modelRepo);
+      for (const [lookup, known] of this.#lookups) if (!known) void this.#lookUp(lookup);
     }
     if (this.#timer !== undefined) return;
     this.#timer = setTimeout(this.#flush, 250);
@@ -208,21 +212,27 @@ export class Store {
     }
   }
 
-  async #lookUp(modelRepo: string): Promise<void> {
-    const search = new URLSearchParams({ modelRepo, status: "done" });
+  async #lookUp(lookup: string): Promise<void> {
+    const search = new URLSearchParams(lookup);
+    const localDir = search.get("localDir");
     try {
       for (let page = 0; page < LOOKUP_PAGES; page += 1) {
         const list = await this.send<Downloads>("GET", `progress?${search.toString()}`);
-        for (const item of [...list.downloads, ...list.repos]) this.#ledger.merge(item);
+        for (const item of [...list.downloads, ...list.repos]) this.#ledger.merge(item, localDir);
         if (!list.nextCursor) break;
         search.set("cursor", list.nextCursor);
       }
     } catch {
       // A button that is not told of a finished download offers it again; asking again is answered "done".
     }
-    this.#lookups.set(modelRepo, true);
+    this.#lookups.set(lookup, true);
     this.#schedule();
   }
+}
+
+/** The query that asks for what the stream leaves out. */
+function lookupOf(modelRepo: string, localDir: string | null | undefined): string {
+  return new URLSearchParams(localDir ? { modelRepo, localDir } : { modelRepo, status: "done" }).toString();
 }
 
 function asRequestError(error: unknown): RequestError {

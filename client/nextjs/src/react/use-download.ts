@@ -36,8 +36,9 @@ export function useDownload(target: Target, callbacks: Callbacks & { basePath?: 
   const key = keyOf(target);
   const item = useSyncExternalStore(store.subscribe, () => store.find(key), nothing);
   const request = useSyncExternalStore(store.subscribe, () => store.pendingOf(key), nothing);
-  const known = useSyncExternalStore(store.subscribe, () => store.isKnown(target.modelRepo), no);
-  useEffect(() => store.look(target.modelRepo), [store, target.modelRepo]);
+  const { modelRepo, localDir } = target;
+  const known = useSyncExternalStore(store.subscribe, () => store.isKnown(modelRepo, localDir), no);
+  useEffect(() => store.look(modelRepo, localDir), [store, modelRepo, localDir]);
 
   // Handlers keep their identity while the target is the same, however often its object is made anew.
   const latest = useRef({ target, callbacks, item });

@@ -8,6 +8,7 @@ import {
   answerWith,
   asked,
   download,
+  EMPTY_LIST,
   FakeEventSource,
   newBase,
   repo,
@@ -39,6 +40,39 @@ test("renders on a server, and the same in the browser before anything is heard"
   const html = renderToString(<DownloadButton modelRepo="owner/name" filePath="model.gguf" />);
   expect(html).toContain("Download owner/name/model.gguf");
   expect(FakeEventSource.all).toEqual([]);
+});
+
+describe("into a folder, which the answers hide", () => {
+  const hidden = { id: "there", localDir: "…" };
+
+  test("follows what it asked for itself", async () => {
+    await show(<Button basePath={newBase()} localDir="/srv/models" />);
+    await say(["ready", {}]);
+    answerWith(() => ({ body: download({ ...hidden, status: "queued" }) }));
+    fireEvent.click(main());
+    await settle();
+    expect(state()).toBe("queued");
+    await say(["progress", download({ ...hidden, progress: 50, downloadedBytes: 30_000_000 })]);
+    expect(state()).toBe("downloading");
+    await say(["progress", download({ ...hidden, status: "done" })]);
+    expect(state()).toBe("done");
+    expect(events.onComplete).toHaveBeenCalledTimes(1);
+  });
+
+  test("finds it again on a page that has not asked for it", async () => {
+    const there = download(hidden);
+    answerWith(({ path }) => {
+      const mine = new URLSearchParams(path.split("?")[1]).get("localDir") === "/srv/models";
+      return { body: mine ? { ...EMPTY_LIST, downloads: [there] } : EMPTY_LIST };
+    });
+    await show(<Button basePath={newBase()} localDir="/srv/models" />);
+    await say(["progress", download({ id: "elsewhere", localDir: "…", status: "failed" })], ["progress", there]);
+    await say(["ready", {}]);
+    expect(state()).toBe("downloading");
+    fireEvent.click(main());
+    await settle();
+    expect(asked.at(-1)).toMatchObject({ path: "pause", body: { id: "there" } });
+  });
 });
 
 test("queued at once, then what the stream says, then done with exactly one burst", async () => {
