@@ -12,7 +12,7 @@ export interface Asked {
   headers: Record<string, string>;
   body: Buffer | null;
   signal: AbortSignal;
-  /** How long the daemon may stay silent, in milliseconds; 0 for a stream. */
+  /** How long the daemon may stay silent, in milliseconds, before its answer and within it. */
   silenceMs: number;
 }
 
@@ -61,9 +61,7 @@ function askAt(place: Place, asked: Asked): Promise<IncomingMessage> {
         : (place.url.startsWith("https:") ? httpsRequest : httpRequest)(new URL(asked.path, place.url), options);
     request.once("response", resolve);
     request.on("error", reject);
-    if (asked.silenceMs > 0) {
-      request.setTimeout(asked.silenceMs, () => request.destroy(new Error("no answer in time")));
-    }
+    request.setTimeout(asked.silenceMs, () => request.destroy(new Error("no answer in time")));
     request.end(asked.body ?? undefined);
   });
 }

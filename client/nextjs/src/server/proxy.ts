@@ -66,6 +66,8 @@ export interface Answer {
 }
 
 const SILENCE_MS = 120_000;
+/** The daemon's stream has a comment at least every 15 s; three missed ones mean that nobody is there any more. */
+const STREAM_SILENCE_MS = 45_000;
 const STREAM_HEADERS = {
   "Content-Type": "text/event-stream",
   // Without no-transform Next's compression holds every event back.
@@ -121,7 +123,7 @@ async function forward<R>(options: Options<R>, incoming: Incoming<R>): Promise<A
     headers,
     body: sent,
     signal,
-    silenceMs: wantsStream ? 0 : SILENCE_MS,
+    silenceMs: wantsStream ? STREAM_SILENCE_MS : SILENCE_MS,
   });
   const vary: Record<string, string> = route.name === "progress" ? { Vary: "Accept" } : {};
   const isStream = wantsStream && answer.statusCode === 200;

@@ -1,3 +1,5 @@
+import { ClientRequest } from "node:http";
+
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { type RouteOptions } from "../../src/next.js";
@@ -120,6 +122,29 @@ describe("the stream", () => {
     expect((await reader.read()).done).toBe(false);
     for (const res of daemon.streams) res.destroy();
     expect((await reader.read()).done).toBe(true);
+  });
+
+  test.each([true, false])("ends when the daemon falls silent (exposePaths %s)", async (exposePaths) => {
+    const inTime = ClientRequest.prototype.setTimeout;
+    const setTimeout = vi.spyOn(ClientRequest.prototype, "setTimeout").mockImplementation(function (
+      this: ClientRequest,
+      _ms,
+      then,
+    ) {
+      return inTime.call(this, 50, then);
+    });
+    try {
+      const response = await call("GET", "progress", { headers: accept, options: { exposePaths } });
+      expect(setTimeout).toHaveBeenCalledWith(45_000, expect.any(Function));
+      const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+      const rest = async () => {
+        while (!(await reader.read()).done);
+      };
+      await rest().catch(() => undefined); // an end or an error: an EventSource takes either for a reason to come again
+      await until(() => daemon.streams.size === 0, "the daemon's stream closed");
+    } finally {
+      setTimeout.mockRestore();
+    }
   });
 
   test("does not hold up the end of the process", async () => {
