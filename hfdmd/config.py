@@ -206,7 +206,7 @@ class Config:
         for name in layer:
             if name not in FIELDS:
                 raise ConfigError(f"{self._file} sets {name!r}, which is no setting; there are: {', '.join(FIELDS)}")
-        return layer
+        return {**layer, "schedule": _in_camel_case(layer["schedule"])} if "schedule" in layer else layer
 
     def _read_env(self) -> dict[str, Any]:
         layer: dict[str, Any] = {}
@@ -261,6 +261,14 @@ def parse_text(name: str, text: str, source: str) -> Any:
     if name in _LISTS:
         return [item.strip() for item in text.split(",") if item.strip()]
     return text
+
+
+def _in_camel_case(rules: Any) -> Any:
+    """The rules of a schedule as the API spells them: in the file `bandwidth_limit` is as good as `bandwidthLimit`."""
+    if not isinstance(rules, list):
+        return rules  # the conversion says what it should have been
+    spelled = {"bandwidth_limit": "bandwidthLimit"}
+    return [{spelled.get(k, k): v for k, v in rule.items()} if isinstance(rule, dict) else rule for rule in rules]
 
 
 def _check(values: Values) -> None:

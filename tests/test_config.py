@@ -79,6 +79,33 @@ def test_a_patch_is_all_or_nothing(tmp_path: Path) -> None:
     assert patched.values.max_connections == 128
 
 
+@pytest.mark.parametrize("name", ["bandwidth_limit", "bandwidthLimit"])
+def test_a_schedule_in_the_file(tmp_path: Path, name: str) -> None:
+    """In files names are in snake_case; the API's spelling is taken too."""
+    text = f'schedule = [{{days = ["mon"], from = "22:00", to = "07:00", {name} = 5}}]'
+    assert config(tmp_path, text).values.schedule == [
+        ScheduleRule(days=["mon"], from_="22:00", to="07:00", bandwidth_limit=5)
+    ]
+    with pytest.raises(ConfigError, match="schedule"):
+        config(tmp_path, "schedule = ['mon']")
+
+
+def test_the_schedule_of_the_readme(tmp_path: Path) -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    values = config(tmp_path, readme.partition("```toml")[2].partition("```")[0]).values
+    monday = datetime(2026, 11, 23)
+    for hours, limit in [
+        (3, 0),
+        (12, 2_000_000),
+        (23, 0),
+        (24 + 6, 0),
+        (24 + 7, 2_000_000),
+        (5 * 24 + 12, 0),
+        (6 * 24, 0),
+    ]:
+        assert limit_at(monday + timedelta(hours=hours), values.schedule, values.bandwidth_limit) == limit, hours
+
+
 def test_lists_and_schedules_from_the_environment(tmp_path: Path) -> None:
     env = {
         "HFDMD_ALLOWED_DIRS": "/srv/models, /data",
