@@ -12,7 +12,8 @@ class AlreadyRunning(Exception):
 
     def __init__(self, what: Path, pid: int | None) -> None:
         known = f"pid {pid}" if pid is not None else "pid unknown"
-        super().__init__(f"another hfdmd ({known}) already serves {what}; stop it with 'hfdm stop'")
+        directly = f", or 'kill {pid}'" if pid is not None else ""
+        super().__init__(f"another hfdmd ({known}) already serves {what}; stop it with 'hfdm stop'{directly}")
         self.pid = pid
 
 

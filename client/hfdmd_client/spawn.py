@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hfdmd.wire.endpoint import state_dir
+from hfdmd.wire.endpoint import read_endpoint, state_dir
 from hfdmd.wire.errors import ApiError, Loading
 from hfdmd.wire.types import Info
 from hfdmd_client import installed, logfile
@@ -126,9 +126,18 @@ def _await(ask: Ask, process: subprocess.Popen[bytes] | None) -> Info:
         if code == ALREADY_RUNNING:
             deadline = min(deadline, began + ELSEWHERE_TIMEOUT_S)
         if time.monotonic() > deadline:
-            what = "was started and does not answer" if code is None else "runs already, but elsewhere"
-            raise DaemonNotStarted(f"hfdmd {what}. {_log_says()}", exit_code=code) from last
+            what = "hfdmd was started and does not answer." if code is None else _elsewhere()
+            raise DaemonNotStarted(f"{what} {_log_says()}", exit_code=code) from last
         time.sleep(0.02)
+
+
+def _elsewhere() -> str:
+    """Why a daemon that runs is not found. `hfdm stop` does not find it either, so its own advice needs this."""
+    known = read_endpoint(state_dir())
+    where = f" at {known.socket}" if known is not None else ", but elsewhere"
+    names = [name for name in ("HFDMD_SOCKET", "HFDMD_STATE_DIR") if os.environ.get(name)]
+    advice = f" To use or stop that one, unset {' and '.join(names)}, or set them as it has them." if names else ""
+    return f"hfdmd runs already{where}.{advice}"
 
 
 def _log_says() -> str:

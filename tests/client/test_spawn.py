@@ -80,8 +80,14 @@ def test_a_daemon_that_runs_where_nobody_looks(daemon: Daemon) -> None:
     other = Hfdm(daemon.home, daemon.env["HF_ENDPOINT"], HFDMD_STATE_DIR=str(daemon.home / "other"))
     done = other("status")
     assert done.returncode == 3
-    assert str(daemon.process.pid if daemon.process else 0) in done.stderr
-    assert "runs already" in done.stderr
+    assert f"kill {daemon.process.pid if daemon.process else 0}" in done.stderr
+    assert "runs already, but elsewhere" in done.stderr
+    assert "unset HFDMD_STATE_DIR" in done.stderr
+    same = Hfdm(daemon.home, daemon.env["HF_ENDPOINT"], HFDMD_SOCKET=str(daemon.home / "mine.sock"))
+    done = same("status")
+    assert done.returncode == 3
+    assert f"runs already at {daemon.socket}" in done.stderr
+    assert "unset HFDMD_SOCKET and HFDMD_STATE_DIR" in done.stderr
 
 
 def test_folders_that_are_relative_mean_the_same_to_the_daemon(lone_hfdm: Hfdm) -> None:
