@@ -81,7 +81,7 @@ class HttpTransport:
         self._locate = locate
         self._size_bytes = size_bytes
         self._target: Target | None = None
-        self._direct: tuple[str, bool] | None = None  # where the redirects led, and whether the headers still go along
+        self._direct: tuple[str, Mapping[str, str]] | None = None  # where the redirects led, and what headers go there
         self._locating = asyncio.Lock()
         self.on_located: Callable[[], None] | None = None
         """Called when a new address is there."""
@@ -131,14 +131,16 @@ class HttpTransport:
 
     async def fetch(self, start: int, end: int | None, sink: Sink) -> None:
         target = await self.target()
-        url, trusted = self._direct or (target.url, True)
+        generation = self.generation
+        url, secret = self._direct or (target.url, target.headers)
         ranged = end is not None and (self.ranged or start > 0)
         headers = [("Range", f"bytes={start}-{(end or 0) - 1}")] if ranged else []
         for _ in range(MAX_REDIRECTS + 1):
-            connection, head = await self._ask(url, headers, target.headers if trusted else {})
+            connection, head = await self._ask(url, headers, secret)
             try:
                 if head.status not in _REDIRECTS or "location" not in head.headers:
-                    self._direct = (url, trusted)
+                    if generation == self.generation:  # else it was given up while this answer was under way
+                        self._direct = (url, secret)
                     await self._take(url, connection, head, start, end if ranged else None, sink)
                     return
                 try:
@@ -146,7 +148,8 @@ class HttpTransport:
                 except Failure as failure:
                     raise BadRedirect(failure.detail) from None
                 await self._skip(connection, head)
-                trusted = trusted and origin(next_url) == origin(url)
+                if origin(next_url) != origin(url):
+                    secret = {}
             finally:
                 self._shared.pool.release(connection)
             url = next_url

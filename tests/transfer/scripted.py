@@ -1,0 +1,126 @@
+"""A server whose every answer the test writes byte by byte: for what no well-made server would send."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hfdmd.config import Limits
+from hfdmd.net.courtesy import Courtesy
+from hfdmd.net.origin import RedirectPolicy
+from hfdmd.net.target import Target
+from hfdmd.record import Span
+from hfdmd.transfer.engine import Engine
+from hfdmd.transfer.job import Job
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request as it came: the how manyth of its server, its head, what range it names, and where to answer."""
+
+    number: int
+    head: str
+    start: int
+    end: int | None
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    @property
+    def has_token(self) -> bool:
+        return "\r\nauthorization:" in self.head.lower()
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def send_part(self, content: bytes, *, pause_s: float = 0.0, end_with: bytes = b"") -> None:
+        """206 with what was asked for, piece by piece; `end_with` comes with the last."""
+        end = len(content) if self.end is None else self.end
+        await self.send(
+            f"HTTP/1.1 206 x\r\nContent-Range: bytes {self.start}-{end - 1}/{len(content)}\r\n"
+            f"Content-Length: {end - self.start}\r\n\r\n".encode()
+        )
+        for at in range(self.start, end, 1 << 16):
+            piece = content[at : min(end, at + (1 << 16))]
+            await self.send(piece if at + len(piece) < end else piece + end_with)
+            if pause_s:
+                await asyncio.sleep(pause_s)
+
+
+@dataclass
+class Scripted:
+    """Where the server listens, and what it was asked."""
+
+    url: str
+    asked: list[Asked] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def scripted(answer: Callable[[Asked], Awaitable[None]]) -> AsyncIterator[Scripted]:
+    """A server that has `answer` write to each request; the connection is kept until that closes it."""
+    serving: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        serving.add(task)
+        try:
+            while not writer.is_closing():
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                found = re.search(r"range: bytes=(\d+)-(\d+)", head, re.IGNORECASE)
+                start, end = (int(found[1]), int(found[2]) + 1) if found else (0, None)
+                here.asked.append(Asked(len(here.asked) + 1, head, start, end, reader, writer))
+                await answer(here.asked[-1])
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+            serving.discard(task)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    here = Scripted(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    try:
+        yield here
+    finally:
+        server.close()
+        for task in list(serving):
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
+
+
+@asynccontextmanager
+async def an_engine(*, stall_timeout_s: float = 3.0, bandwidth_bytes_per_s: int = 0) -> AsyncIterator[Engine]:
+    """An engine to which addresses of this machine are good."""
+    limits = Limits(
+        max_connections=128,
+        max_connections_per_file=16,
+        bandwidth_bytes_per_s=bandwidth_bytes_per_s,
+        stall_timeout_s=stall_timeout_s,
+    )
+    engine = Engine(Courtesy(), RedirectPolicy("http://127.0.0.1:1"), limits, "hfdmd-test")
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+def a_job(folder: Path, content: bytes, locate: Callable[[], Awaitable[Target]]) -> Job:
+    """The job that fetches `content`; what it claims goes nowhere."""
+
+    async def claim(spans: list[Span]) -> None:
+        pass
+
+    return Job(
+        id="job",
+        part=folder / "file.part",
+        size_bytes=len(content),
+        digest=f"sha256:{hashlib.sha256(content).hexdigest()}",
+        synced=[],
+        locate=locate,
+        claim=claim,
+    )

@@ -1,0 +1,76 @@
+"""An address that was given up is gone: an answer that was still under way to it does not bring it back."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from pathlib import Path
+
+from hfdmd.net.target import Target
+from tests.transfer.bench import MiB
+from tests.transfer.scripted import Asked, a_job, an_engine, scripted
+
+CONTENT = random.Random(1).randbytes(MiB) * 64
+
+
+async def test_the_token_for_a_new_address_never_goes_to_the_old_one(tmp_path: Path) -> None:
+    async def at_cdn(asked: Asked) -> None:
+        await asyncio.sleep(0.05)
+        if asked.number == 5:
+            await asked.send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+            return
+        if 5 < asked.number < 17:
+            await asyncio.sleep(0.3)  # the address has been given up when this answer comes
+        await asked.send_part(CONTENT, pause_s=0.01)
+
+    async def at_hub(asked: Asked) -> None:
+        await asyncio.sleep(0.05)
+        await asked.send_part(CONTENT, pause_s=0.01)
+
+    located = 0
+    async with scripted(at_cdn) as cdn, scripted(at_hub) as hub, an_engine() as engine:
+
+        async def locate() -> Target:
+            nonlocal located
+            located += 1
+            if located == 1:
+                return Target(f"{cdn.url}/file?X-Amz-Signature=1")
+            return Target(f"{hub.url}/owner/name/resolve/main/file", {"Authorization": "Bearer hf_secret"})
+
+        job = a_job(tmp_path, CONTENT, locate)
+        await engine.fetch(job)
+        assert job.part.read_bytes() == CONTENT
+        assert len(cdn.asked) > 5
+        assert hub.asked
+        assert all(asked.has_token for asked in hub.asked)
+        assert not any(asked.has_token for asked in cdn.asked), "the CDN was told the token"
+
+
+async def test_addresses_that_expire_cost_few_refusals(tmp_path: Path) -> None:
+    born: dict[str, float] = {}
+    refused = 0
+
+    async def answer(asked: Asked) -> None:
+        nonlocal refused
+        life = time.monotonic() - born[asked.head.split("sig=")[1].split()[0]]
+        await asyncio.sleep(0.1 * random.uniform(0.5, 1.5))
+        if life > 0.4:
+            refused += 1
+            await asked.send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        else:
+            await asked.send_part(CONTENT, pause_s=0.01)
+
+    async with scripted(answer) as cdn, an_engine(stall_timeout_s=5.0) as engine:
+
+        async def locate() -> Target:
+            key = str(len(born))
+            await asyncio.sleep(0.1)
+            born[key] = time.monotonic()
+            return Target(f"{cdn.url}/file?sig={key}")
+
+        job = a_job(tmp_path, CONTENT, locate)
+        await engine.fetch(job)
+        assert job.part.read_bytes() == CONTENT
+        assert len(born) > 1
+        assert refused <= 17 * (len(born) - 1), f"{refused} refusals, {len(born)} addresses"
