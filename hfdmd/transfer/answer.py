@@ -33,20 +33,21 @@ class Answer:
         self._parser = HttpResponseParser(self)
         self._headers: dict[str, str] = {}
         self._body = bytearray()
-        self._head_bytes = 0
+        self._bodiless_bytes = 0  # how many came since the last one of the body
 
     def feed(self, data: memoryview) -> None:
         """What came over the connection. BadAnswer when it is not HTTP/1.1."""
-        if self.head is None:
-            self._head_bytes += len(data)
+        had = len(self._body)
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             if not self.is_complete:
                 raise BadAnswer(f"the server's answer is not HTTP/1.1: {error}") from None
             self.has_surplus = True
-        if self.head is None and self._head_bytes > MAX_HEAD_BYTES:
-            raise BadAnswer(f"the head of the server's answer is longer than {MAX_HEAD_BYTES} bytes")
+        self._bodiless_bytes = 0 if len(self._body) > had else self._bodiless_bytes + len(data)
+        if self._bodiless_bytes > MAX_HEAD_BYTES:
+            what = "head" if self.head is None else "trailer"
+            raise BadAnswer(f"the {what} of the server's answer is longer than {MAX_HEAD_BYTES} bytes")
 
     @property
     def buffered_bytes(self) -> int:
@@ -70,7 +71,7 @@ class Answer:
         self.has_surplus = self.is_complete
 
     def on_header(self, raw_name: bytes, raw_value: bytes) -> None:
-        if not self.is_complete:
+        if self.head is None:  # trailers are of no use to anybody
             name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
             known = self._headers.get(name)
             self._headers[name] = value if known is None else f"{known}, {value}"

@@ -9,11 +9,12 @@ import re
 import socket
 import termios
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 from hfdmd.failure import Failure
 from hfdmd.transfer.answer import Answer, Head
 from hfdmd.transfer.lowwater import LowWater
+from hfdmd.transfer.nowhere import Nowhere
 from hfdmd.transfer.transport import Sink
 from hfdmd.transfer.trouble import BadAnswer, Broken, Quiet, Trouble
 from hfdmd.wire.types import Reason
@@ -130,6 +131,16 @@ class Connection(asyncio.BufferedProtocol):
     def is_open(self) -> bool:
         return self._lost is None and self._transport is not None and not self._transport.is_closing()
 
+    @property
+    def unread_bytes(self) -> int:
+        """How many have come that we have not read; under TLS, in their coded form."""
+        of = None if self._transport is None else self._transport.get_extra_info("socket")
+        if of is None or of.fileno() < 0:
+            return 0
+        count = array.array("i", [0])
+        fcntl.ioctl(of.fileno(), termios.FIONREAD, count)
+        return count[0]
+
     def abort(self, why: Trouble | None = None) -> None:
         """Stop at once: not a byte more is read, whoever waits gets `why`."""
         if self._lost is None:
@@ -141,16 +152,21 @@ class Connection(asyncio.BufferedProtocol):
         self._finish()
 
     async def request(self, method: str, target: str, headers: list[tuple[str, str]], window_s: float) -> Head:
-        """Send a request and wait for the head of its answer: Trouble when it breaks or `window_s` pass in silence."""
+        """Send a request and wait for the head of its answer.
+
+        Trouble when it breaks, or when `window_s` pass in silence or with nothing but a part of the head.
+        """
         if not self.is_open or self._transport is None:
             raise self._lost or Broken("the connection is closed")
         head = request_head(method, target, headers)
         self._answer = answer = Answer()
         self.answered = self.reusable = False
         self._transport.write(head)
-        self._progress_at = time.monotonic()
+        self._progress_at = asked_at = time.monotonic()
         try:
+            await self._more(window_s)
             while answer.head is None:
+                _check_patience(asked_at, window_s)
                 await self._more(window_s)
         except BaseException:
             self.abort()
@@ -190,7 +206,7 @@ class Connection(asyncio.BufferedProtocol):
             if self._left:
                 self.abort()
             else:
-                self.reusable = self._can_be_reused(answer)
+                self._rest(answer)
         except BaseException as error:
             try:
                 if isinstance(error, asyncio.CancelledError):
@@ -207,19 +223,22 @@ class Connection(asyncio.BufferedProtocol):
         answer = self._answer
         if answer is None:
             raise self._lost or Broken("the connection is closed")
+        heard_at = time.monotonic()
         try:
             while not answer.is_complete or answer.buffered_bytes:
                 if answer.buffered_bytes:
                     yield answer.take()
+                    heard_at = time.monotonic()
                 elif self._eof and answer.ends_with_connection:
                     break
                 elif self._eof or self._lost:
                     raise self._lost or Broken("the server closed the connection within the body")
                 else:
+                    _check_patience(heard_at, window_s)
                     self._progress_at = time.monotonic()
                     await self._more(window_s)
             self._answer = None
-            self.reusable = self._can_be_reused(answer) and self.is_open
+            self._rest(answer)
         except BaseException:
             self.abort()
             raise
@@ -229,7 +248,7 @@ class Connection(asyncio.BufferedProtocol):
         if head.length is None or head.length > at_most or not head.keep_alive:
             self.abort()
             return
-        await self.receive(_Nowhere(head.length), head.length, window_s)
+        await self.receive(Nowhere(head.length), head.length, window_s)
 
     def limit_receive_buffer(self, size_bytes: int | None) -> None:
         """Let the kernel keep less for us than it did; what it has is not lost."""
@@ -246,8 +265,12 @@ class Connection(asyncio.BufferedProtocol):
             raise self._lost or Broken("the connection is closed")
         return answer
 
-    def _can_be_reused(self, answer: Answer) -> bool:
-        return answer.head is not None and answer.head.keep_alive and not answer.has_surplus
+    def _rest(self, answer: Answer) -> None:
+        """The body is there: what comes from now on was not asked for, and ends the connection."""
+        keep_alive = answer.head is not None and answer.head.keep_alive
+        self.reusable = keep_alive and not answer.has_surplus and self.is_open
+        if self.reusable:
+            self._resume()
 
     async def _more(self, window_s: float) -> None:
         """Wait until something has come."""
@@ -285,7 +308,7 @@ class Connection(asyncio.BufferedProtocol):
 
         While we do read, little lies there, and a near server would send as much again meanwhile.
         """
-        unread_bytes = self._unread_bytes() if self._paused and self._sink is sink else 0
+        unread_bytes = self.unread_bytes if self._paused and self._sink is sink else 0
         if not unread_bytes or not sink.exempt(unread_bytes):
             return
         self._close_window()
@@ -306,15 +329,6 @@ class Connection(asyncio.BufferedProtocol):
             return False
         self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size_bytes)
         return True
-
-    def _unread_bytes(self) -> int:
-        """How many have come that we have not read; under TLS, in their coded form."""
-        of = None if self._transport is None else self._transport.get_extra_info("socket")
-        if of is None or of.fileno() < 0:
-            return 0
-        count = array.array("i", [0])
-        fcntl.ioctl(of.fileno(), termios.FIONREAD, count)
-        return count[0]
 
     async def _until_ready(self, sink: Sink) -> None:
         while not sink.ready():
@@ -370,25 +384,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.resume_reading()
 
 
-class _Nowhere:
-    """A sink for bytes that nobody wants."""
-
-    def __init__(self, length: int) -> None:
-        self.wake: Callable[[], None] | None = None
-        self.wanted_bytes = length
-        self._view = memoryview(bytearray(min(length, 16 * 1024)))
-
-    def ready(self) -> bool:
-        return True
-
-    def buffer(self) -> memoryview:
-        return self._view[: self.wanted_bytes]
-
-    def advance(self, count: int) -> None:
-        self.wanted_bytes -= count
-
-    def exempt(self, count: int) -> bool:
-        return False
-
-    def accept_whole(self, size_bytes: int | None) -> bool:
-        return False
+def _check_patience(since: float, window_s: float) -> None:
+    """Trouble when what is waited for has not come within the window, whatever else trickled in."""
+    if time.monotonic() - since > window_s:
+        raise Quiet(f"nothing of use came for {window_s:.0f} s")

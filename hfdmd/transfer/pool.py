@@ -48,7 +48,8 @@ class Pool:
         idle = self._idle.get(key, [])
         while idle and not fresh:
             connection, since = idle.pop()
-            if connection.is_open and time.monotonic() - since < IDLE_S:
+            # what lies there was sent before anything was asked for: it must not be taken for the answer
+            if connection.is_open and time.monotonic() - since < IDLE_S and not connection.unread_bytes:
                 return connection, True
             connection.abort()
         try:

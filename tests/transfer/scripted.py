@@ -76,8 +76,8 @@ async def scripted(answer: Callable[[Asked], Awaitable[None]]) -> AsyncIterator[
                 start, end = (int(found[1]), int(found[2]) + 1) if found else (0, None)
                 here.asked.append(Asked(len(here.asked) + 1, head, start, end, reader, writer))
                 await answer(here.asked[-1])
-        except (OSError, asyncio.IncompleteReadError):
-            pass
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the other side has gone, or the test is over
         finally:
             writer.close()
             serving.discard(task)

@@ -38,7 +38,7 @@ def claimed(at: Desk) -> int:
 
 def unread_bytes(engine: Engine) -> int:
     """What the kernel has received of all connections and we have not read."""
-    return sum(connection._unread_bytes() for connection in engine._http.pool._open)
+    return sum(connection.unread_bytes for connection in engine._http.pool._open)
 
 
 @pytest.mark.parametrize("bandwidth", [2 * MiB, 16 * MiB, 40 * MiB])
