@@ -170,15 +170,21 @@ class Cache:
             return [False] * len(items)
         with self.open_repo(items[0][0]) as repo:
             results: list[bool | Failure] = []
-            gone: list[Source] = []
+            etags: set[str] = set()
+            commits: set[str] = set()
             for spec, source, placed in items:
                 layout.check_source(source)
                 removed = attempt(partial(repo.remove_entry, spec, source, placed), spec)
                 results.append(removed)
                 if removed is True:
-                    gone.append(source)
-            if gone:
-                repo.remove_unused([source.etag for source in gone], [source.commit for source in gone])
+                    etags.add(source.etag)
+                    commits.add(source.commit)
+                elif removed is False and repo.is_gone(spec, source, placed):  # a kill ended an earlier deletion here
+                    commits.add(source.commit)
+                    if repo.has_blob(source, placed):
+                        etags.add(source.etag)
+            if commits:
+                repo.remove_unused(etags, commits)
             self._tidy(repo)
         return results
 

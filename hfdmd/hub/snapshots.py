@@ -164,6 +164,29 @@ class RepoFolder:
         self.inside.tidy(folder, keep=2)
         return True
 
+    def is_gone(self, spec: FileSpec, source: Source, placed: Placed) -> bool:
+        """Whether nothing is where the file was placed any more; folders on the way there that are empty go too."""
+        *above, name = layout.file_parts(spec.file_path)
+        folder = ("snapshots", source.commit, *above)
+        if placed.path != self.pointer(spec, source):
+            return False
+        try:
+            os.lstat(name, dir_fd=self.inside.open(folder))
+            return False
+        except FileNotFoundError:
+            for depth in range(len(folder), 2, -1):
+                self.inside.tidy(folder[:depth], keep=2)
+            return True
+        except OSError:
+            return False  # something else is in the way, so it is not what was recorded
+
+    def has_blob(self, source: Source, placed: Placed) -> bool:
+        """Whether the blob is still the content that was placed."""
+        try:
+            return placed.is_stat(os.stat(source.etag, dir_fd=self.blobs()))
+        except OSError:
+            return False
+
     def remove_unused(self, etags: Iterable[str], commits: Iterable[str]) -> None:
         """Delete those of the blobs that no entry of any snapshot leads to any more, and the commits left empty.
 

@@ -147,3 +147,34 @@ def test_a_repos_folder_stays_for_the_part_file_that_is_coming(shelf: Shelf) -> 
     assert part.parent.is_dir()
     shelf.discard_part(coming, its_source)
     assert not part.parent.exists()
+
+
+def test_what_a_deletion_that_was_killed_left_goes_with_the_next(shelf: Shelf, cache: Path) -> None:
+    contents = [b"%d" % number * 1000 for number in range(4)]
+    specs = [spec_of(f"d{number}/{number}.bin") for number in range(4)]
+    placed = [put(shelf, spec, data) for spec, data in zip(specs, contents, strict=True)]
+    items = [(s, source_of(data, lfs=True), one) for s, data, one in zip(specs, contents, placed, strict=True)]
+    repo = cache / "models--owner--name"
+    for one in placed[:3]:
+        one.path.unlink()
+    (repo / "blobs" / items[0][1].etag).unlink()
+    changed = repo / "blobs" / items[2][1].etag
+    changed.write_bytes(b"somebody else's")
+    assert shelf.delete_all(items) == [False, False, False, True]
+    assert tree(cache) == {"CACHEDIR.TAG", str(changed.relative_to(cache))}
+    changed.unlink()
+    assert shelf.delete_all(items) == [False] * 4
+    assert [path.name for path in cache.iterdir()] == ["CACHEDIR.TAG"]
+
+
+def test_a_blob_left_by_a_deletion_that_was_killed_stays_while_another_entry_needs_it(
+    shelf: Shelf, cache: Path
+) -> None:
+    source = source_of(DATA, lfs=True)
+    placed = put(shelf, spec_of("a.bin"), DATA)
+    [same] = shelf.adopt([(spec_of("twin.bin"), source, None)])
+    assert isinstance(same, Placed)
+    placed.path.unlink()
+    assert not shelf.delete(spec_of("a.bin"), source, placed)
+    assert same.path.read_bytes() == DATA
+    assert (cache / "models--owner--name" / "refs" / "main").exists()
