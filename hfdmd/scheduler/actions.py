@@ -16,7 +16,7 @@ from hfdmd.scheduler.index import in_order, matches
 from hfdmd.scheduler.threads import in_thread
 from hfdmd.scheduler.turns import by_turns
 from hfdmd.wire.errors import NotAllowedNow, UnknownDownload
-from hfdmd.wire.types import Affected, Download, Reason, RepoDownload, Selector, Status
+from hfdmd.wire.types import Affected, Download, Reason, RepoDownload, RepoType, Selector, Status
 
 if TYPE_CHECKING:
     from hfdmd.scheduler.core import Scheduler
@@ -45,6 +45,8 @@ _ALREADY_SO: dict[Stimulus, frozenset[Status]] = {
     Stimulus.CANCEL: frozenset({C}),
     Stimulus.RETRY: frozenset({D}),
 }
+
+_Place = tuple[RepoType, str, str | None, str, str | None]
 
 
 class Actions:
@@ -304,8 +306,9 @@ class Actions:
                 scheduler.store.put(repo)
 
     async def _remove(self, files: list[FileRecord], *, delete_file: bool) -> None:
-        """Delete part files; with `delete_file` also what was placed, as long as it is what was recorded."""
+        """Delete part files; with `delete_file` also what was placed, if it is what was recorded and nobody's else."""
         scheduler = self._scheduler
+        needed = await self._needed_beside(files) if delete_file else set()
         placed: list[tuple[FileSpec, Source, Placed]] = []
         for record in files:
             if record.source is None:
@@ -313,12 +316,22 @@ class Actions:
             if record.state is not OK and scheduler.is_tracked(record):
                 await scheduler.shelving.discard(record.spec, record.source)
             there = scheduler.reports.previous(record)
-            if delete_file and there is not None:
+            if delete_file and there is not None and _place(record) not in needed:
                 placed.append((record.spec, record.source, there))
         if placed:
             for outcome in await in_thread(scheduler.shelf.delete_all, placed):
                 if isinstance(outcome, Failure):
                     log.error("a file could not be deleted: %s", outcome.detail)
+
+    async def _needed_beside(self, files: list[FileRecord]) -> set[_Place]:
+        """Where other downloads have their files or bring them just now: revisions of one commit share a snapshot."""
+        going = {record.id for record in files}
+        needed: set[_Place] = set()
+        for model_repo in {record.spec.model_repo for record in files}:
+            async for other in by_turns([*self._scheduler.index.of_repo(model_repo)]):
+                if isinstance(other, FileRecord) and other.id not in going and other.state in (OK, D):
+                    needed.add(_place(other))
+        return needed
 
     async def _affected(self, matched: list[Record]) -> Affected:
         downloads: list[Download] = []
@@ -329,6 +342,13 @@ class Actions:
             else:
                 downloads.append(self._scheduler.file_view(record))
         return Affected(downloads=downloads, repos=repos)
+
+
+def _place(record: FileRecord) -> _Place:
+    """What tells the places of files apart, in the cache and in folders."""
+    spec = record.spec
+    commit = None if record.source is None else record.source.commit
+    return spec.repo_type, spec.model_repo, spec.local_dir, spec.file_path, commit
 
 
 def _is_narrow(selector: Selector) -> bool:

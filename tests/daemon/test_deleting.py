@@ -6,9 +6,12 @@ import contextlib
 import http.client
 import os
 import threading
+from pathlib import Path
 from typing import Any
 
-from tests.hub import HubServer
+import pytest
+
+from tests.hub import HubServer, seeded
 from tests.running import Daemon, until
 
 REPO = "org/model"
@@ -47,3 +50,20 @@ def test_a_kill_in_the_middle_leaves_nothing_that_a_second_one_does_not_delete(h
     until(lambda: is_loaded(daemon), "the trackers are read")
     delete(daemon, all=True)
     assert list(daemon.cache.glob("models--*")) == [], f"{left} entries were left by the kill"
+
+
+@pytest.mark.parametrize("whole_repo", [False, True])
+def test_what_another_revision_of_the_same_commit_is_done_with_stays(
+    hub: HubServer, daemon: Daemon, whole_repo: bool
+) -> None:
+    commit = hub.add_repo(REPO, {"x.bin": seeded(300_000, seed=1), "sub/t.txt": b"one"})
+    path = {} if whole_repo else {"file_path": "sub/t.txt"}
+    keys = [daemon.download(REPO, revision=revision, **path).json["id"] for revision in ("main", commit)]
+    for key in keys:
+        daemon.wait(key, "done")
+    assert delete(daemon, id=keys[0]) == 200
+    kept = daemon.get("/api/progress", modelRepo=REPO).json["downloads"]
+    assert len(kept) == (2 if whole_repo else 1)
+    assert all(Path(view["path"]).is_file() for view in kept)
+    assert delete(daemon, id=keys[1]) == 200
+    assert list(daemon.cache.glob("models--*")) == []
