@@ -185,7 +185,10 @@ class _Tracked(msgspec.Struct, kw_only=True, rename="camel"):
 
 
 class FileRecord(_Tracked, kw_only=True, rename="camel", gc=False):  # tens of thousands, none part of a cycle
-    """Tracker of one download."""
+    """Tracker of one download.
+
+    `adopted`: the file in its place was written by somebody else, who keeps it when the download is deleted.
+    """
 
     kind: Literal["file"] = "file"
     spec: FileSpec
@@ -198,6 +201,7 @@ class FileRecord(_Tracked, kw_only=True, rename="camel", gc=False):  # tens of t
     path: str | None = None
     placed_bytes: int | None = None
     placed_mtime_ns: int | None = None
+    adopted: bool = False
 
     @property
     def size_bytes(self) -> int | None:

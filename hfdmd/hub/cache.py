@@ -11,6 +11,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -91,21 +92,22 @@ class Cache:
     def adopt(self, items: Sequence[Adoptable], stopped: Callable[[], bool] = never) -> list[Placed | Failure | None]:
         """Take what is in the cache already, all items of one repo; None for what must be fetched."""
         results: list[Placed | Failure | None] = [None] * len(items)
-        good: list[int] = []
+        good: dict[int, bool] = {}
         read: list[Read] = []
         commits = self._commits(items[0][0])
         for index, (spec, source, previous) in enumerate(items):
-            verified = attempt(partial(self._find, spec, source, previous, commits, stopped, read), spec)
+            there = attempt(partial(self._is_there, spec, source, previous, stopped, read), spec)
+            verified = there or attempt(partial(self._bring, spec, source, commits, stopped), spec)
             if isinstance(verified, Failure):
                 results[index] = verified
             elif verified:
-                good.append(index)
+                good[index] = there is True
         self._trust.settle(read)
         if good:
             with self.open_repo(items[0][0]) as repo:
-                for index in good:
+                for index, there in good.items():
                     spec, source, previous = items[index]
-                    results[index] = attempt(partial(_enter_found, repo, spec, source, previous), spec)
+                    results[index] = attempt(partial(_enter_found, repo, spec, source, previous, found=there), spec)
                 repo.inside.sync()
         return results
 
@@ -220,19 +222,20 @@ class Cache:
         if not self._expected.get(repo.path.name):
             repo.tidy()
 
-    def _find(
+    def _is_there(
         self,
         spec: FileSpec,
         source: Source,
         previous: Placed | None,
-        commits: Sequence[str],
         stopped: Callable[[], bool],
         read: list[Read],
     ) -> bool:
-        """Whether the content is at hand: as the blob, as the snapshot's entry, or from elsewhere in the cache."""
+        """Whether the content is in its place: as the blob, or as the snapshot's entry."""
+        return any(self._trust.is_good(path, source, previous, stopped, read) for path in self._places(spec, source))
+
+    def _bring(self, spec: FileSpec, source: Source, commits: Sequence[str], stopped: Callable[[], bool]) -> bool:
+        """Whether the content has been put there from elsewhere in the cache."""
         blob, pointer = self._places(spec, source)
-        if any(self._trust.is_good(path, source, previous, stopped, read) for path in (blob, pointer)):
-            return True
         payload = find_shared(self.root, source, stopped)
         twin = None if payload is not None else self._find_twin(spec, source, commits, stopped)
         if payload is None and twin is None:
@@ -299,10 +302,12 @@ def _point(repo: RepoFolder, spec: FileSpec, source: Source, previous: Placed | 
     return repo.placed(spec, source)
 
 
-def _enter_found(repo: RepoFolder, spec: FileSpec, source: Source, previous: Placed | None) -> Placed | None:
-    """`_enter` for what an app placed; None when it took it away in this moment."""
+def _enter_found(
+    repo: RepoFolder, spec: FileSpec, source: Source, previous: Placed | None, *, found: bool
+) -> Placed | None:
+    """`_enter` for what may be an app's, which may take it away in this moment: then None."""
     try:
-        return _enter(repo, spec, source, previous)
+        return replace(_enter(repo, spec, source, previous), found=found)
     except FileNotFoundError:
         return None
 

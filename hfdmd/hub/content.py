@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hfdmd.record import Source
@@ -16,11 +16,15 @@ _CHUNK_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A file that stands complete under its final name. The time is that of the content (links are followed)."""
+    """A file that stands complete under its final name. The time is that of the content (links are followed).
+
+    `found`: its content was there already, and was not written for this.
+    """
 
     path: Path
     size_bytes: int
     mtime_ns: int
+    found: bool = field(default=False, compare=False)
 
     def is_stat(self, found: os.stat_result) -> bool:
         """Whether a file of this stat can be the one that was placed, unchanged."""

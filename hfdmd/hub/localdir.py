@@ -67,10 +67,10 @@ class LocalDir:
             return None
         if self._is_previous(spec, previous, found):
             if self._books(spec)[1:] == [source.etag] or self._has(spec, source, stopped):
-                return self._entered(spec, source)
+                return self._entered(spec, source, found=True)
             return None
         if stat.S_ISREG(found.st_mode) and self._has(spec, source, stopped):
-            return self._entered(spec, source)
+            return self._entered(spec, source, found=True)
         if stopped():
             return None
         raise self._taken(spec)
@@ -90,7 +90,7 @@ class LocalDir:
             if not self._is_previous(spec, previous, found):
                 if stat.S_ISREG(found.st_mode) and self._has(spec, source, never):
                     os.unlink(name, dir_fd=self.books())
-                    return self._entered(spec, source)
+                    return self._entered(spec, source, found=True)
                 raise self._taken(spec) from None
             os.rename(name, last, src_dir_fd=self.books(), dst_dir_fd=folder)
         self.inside.note_change(above)
@@ -187,14 +187,14 @@ class LocalDir:
         finally:
             os.close(fd)
 
-    def _entered(self, spec: FileSpec, source: Source) -> Placed:
+    def _entered(self, spec: FileSpec, source: Source, *, found: bool = False) -> Placed:
         """The record of the file in its place; the books name its source."""
         *above, last = layout.file_parts(spec.file_path)
         if self._books(spec) != [source.commit, source.etag]:
             with self._busy:
                 self._write_books(spec, source)
-        found = os.lstat(last, dir_fd=self.inside.open(above))
-        return Placed(self.root / spec.file_path, found.st_size, found.st_mtime_ns)
+        there = os.lstat(last, dir_fd=self.inside.open(above))
+        return Placed(self.root / spec.file_path, there.st_size, there.st_mtime_ns, found)
 
     def _write_books(self, spec: FileSpec, source: Source) -> None:
         """The books are for the Hub's client: a file whose name leaves no room for the ending has none."""

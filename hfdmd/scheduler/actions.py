@@ -306,7 +306,7 @@ class Actions:
                 scheduler.store.put(repo)
 
     async def _remove(self, files: list[FileRecord], *, delete_file: bool) -> None:
-        """Delete part files; with `delete_file` also what was placed, if it is what was recorded and nobody's else."""
+        """Delete part files; with `delete_file` also what hfdmd wrote, unless it has changed or is needed."""
         scheduler = self._scheduler
         needed = await self._needed_beside(files) if delete_file else set()
         placed: list[tuple[FileSpec, Source, Placed]] = []
@@ -316,7 +316,7 @@ class Actions:
             if record.state is not OK and scheduler.is_tracked(record):
                 await scheduler.shelving.discard(record.spec, record.source)
             there = scheduler.reports.previous(record)
-            if delete_file and there is not None and _place(record) not in needed:
+            if delete_file and there is not None and not record.adopted and _place(record) not in needed:
                 placed.append((record.spec, record.source, there))
         if placed:
             for outcome in await in_thread(scheduler.shelf.delete_all, placed):

@@ -109,6 +109,7 @@ class Reports:
     async def finish(self, record: FileRecord, placed: Placed) -> None:
         """In place, verified and synced: first the tracker says so, then everybody else."""
         scheduler = self._scheduler
+        record.adopted = scheduler.twins.is_others(record, placed)
         record.path = str(placed.path)
         record.placed_mtime_ns = placed.mtime_ns
         record.placed_bytes = placed.size_bytes

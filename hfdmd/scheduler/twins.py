@@ -1,7 +1,8 @@
-"""Files of one content in a local folder: fetched once, the others by copy. The Hub's cache needs no such help."""
+"""What is known of files that hfdmd wrote: of one content in a folder they are fetched once, and it may delete them."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from hfdmd.hub.shelf import Placed
@@ -14,18 +15,48 @@ from hfdmd.wire.types import Status
 if TYPE_CHECKING:
     from hfdmd.scheduler.core import Scheduler
 
+_SPARE = 10_000  # files remembered as written by hfdmd beside those that downloads name
+
 
 class Twins:
-    """Remembers which download brought a content into a folder."""
+    """Remembers which download brought a content into a folder, and which contents hfdmd wrote."""
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
+        self._started_at = time.time()
         self._brought: dict[tuple[str, str], str] = {}
+        self._written: set[int] = set()
 
     def note(self, record: FileRecord) -> None:
         """The download is in its place."""
-        if record.spec.local_dir is not None and record.source is not None:
+        if record.source is None:
+            return
+        if record.spec.local_dir is not None:
             self._brought[record.spec.local_dir, record.source.etag] = record.id
+        files = self._scheduler.index.files
+        if len(self._written) > 2 * len(files) + _SPARE:
+            self._written = set()
+            for known in files.values():
+                self._note_written(known)
+        self._note_written(record)
+
+    def _note_written(self, record: FileRecord) -> None:
+        there = self._scheduler.reports.previous(record)
+        if there is not None and record.source is not None and not record.adopted:
+            self._written.add(_mark(record.source.etag, there))
+
+    def is_others(self, record: FileRecord, placed: Placed) -> bool:
+        """Whether somebody else than hfdmd wrote what was placed. The record still says what stood there before."""
+        source = record.source
+        if not placed.found or source is None:
+            return False
+        before = self._scheduler.reports.previous(record)
+        if before is not None and _mark(source.etag, before) == _mark(source.etag, placed):
+            return record.adopted
+        if _mark(source.etag, placed) in self._written:
+            return False
+        # What a crash left between the placing and the tracker that says so is younger than the Hub's answer.
+        return not source.told_at <= placed.mtime_ns / 1e9 < self._started_at
 
     async def copy(self, hold: Hold) -> Placed | None:
         """The file, copied from another of the same content in the same folder; None when there is none."""
@@ -47,3 +78,8 @@ class Twins:
 
     def _copied(self, hold: Hold, twin: Placed) -> Placed | None:
         return self._scheduler.shelf.copy_twin(hold.spec, hold.source, twin, hold.previous, lambda: hold.abandoned)
+
+
+def _mark(etag: str, there: Placed) -> int:
+    """Tells a file apart from all others, in a few bytes: tens of thousands are remembered."""
+    return hash((etag, there.size_bytes, there.mtime_ns))
