@@ -65,6 +65,8 @@ class Listing:
         self.refused: list[tuple[str, str]] = []
         """Paths that are not to be had, and why; at most the first 1000 of `refused_total`."""
         self.refused_total = 0
+        self.left_out: list[Entry] = []
+        """Those of the refused that the Hub's client would take: it fetches only what the tree names."""
         self._guard = PathGuard()
         self._line = line
         self._spec = spec
@@ -101,7 +103,11 @@ class Listing:
                 return None
             path = node.path
             problem = self._guard.problem(path)
-            entry = entry_of(node, self.commit, self.told_at) if problem is None else problem
+            entry = entry_of(node, self.commit, self.told_at)
+            if problem is not None:
+                if isinstance(entry, Entry) and names.is_clients(path):
+                    self.left_out.append(entry)
+                entry = problem
         except MALFORMED:
             entry = "is not described as the Hub does"
         if isinstance(entry, Entry):

@@ -14,6 +14,7 @@ from hfdmd.wire import validate
 MAX_SIZE_BYTES = 2**53 - 1
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SHA1 = re.compile(r"[0-9a-f]{40}")
+_CONTROL = re.compile(r"[\x01-\x1f\x7f-\x9f\u2028\u2029]")
 _NUMBER = re.compile(r"[0-9]{1,16}")
 
 
@@ -24,6 +25,14 @@ def path_problem(path: str) -> str | None:
     if any(part[1:2] == ":" for part in path.split("/")):
         return "has a part with a drive letter"
     return None
+
+
+def is_clients(path: str) -> bool:
+    """Whether the Hub's client takes `path`: control characters and backslashes are no problem to it by themselves.
+
+    As in `huggingface_hub._local_folder`: with its backslashes read as slashes it must not lead elsewhere either.
+    """
+    return path_problem(_CONTROL.sub("_", path).replace("\\", "/")) is None
 
 
 def commit_of(value: object) -> str | None:

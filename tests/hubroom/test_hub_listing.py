@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from huggingface_hub import snapshot_download
 
 from hfdmd.failure import Failure
 from hfdmd.hub.client import Entry, Hub, Listing
+from hfdmd.hub.shelf import Shelf
 from hfdmd.hub.urls import next_page
 from hfdmd.wire.types import Reason
 from tests.hub import Fault, HubServer, seeded
 from tests.hubroom.conftest import TOKEN, MakeHub
-from tests.hubroom.files import COMMIT, REPO, git_oid, spec_of
+from tests.hubroom.files import COMMIT, REPO, git_oid, spec_of, tree
 
 SPEC = spec_of("x").repo
 OID = "1" * 40
@@ -105,6 +109,45 @@ async def test_what_is_not_there(server: HubServer, hub: Hub) -> None:
     listing = await hub.list_repo(SPEC, commit=commit)
     with pytest.raises(Failure, match=Reason.REVISION_NOT_FOUND):
         await all_of(listing)
+
+
+async def test_the_hubs_client_fetches_what_has_a_name_that_is_refused(
+    server: HubServer, hub: Hub, shelf: Shelf, tmp_path: Path
+) -> None:
+    names = {"a.txt", "Icon\r", "w\\b.txt", "d/x\ty\u2028.txt"}
+    commit = server.add_repo(REPO, {name: name.encode() for name in names})
+    listing = await hub.list_repo(SPEC)
+    entries = await all_of(listing)
+    assert [entry.path for entry in entries] == ["a.txt"]
+    assert {entry.path for entry in listing.left_out} == names - {"a.txt"}
+    shelf.write_tree(SPEC, commit, [*entries, *listing.left_out])
+    fetch = partial(snapshot_download, REPO, cache_dir=tmp_path / "hub", endpoint=server.endpoint)
+    snapshot = Path(await asyncio.to_thread(fetch))
+    assert tree(snapshot) == names
+
+
+async def test_names_that_lead_elsewhere_are_in_no_tree(make_hub: MakeHub) -> None:
+    bad = [
+        "../a",
+        "/a",
+        "a/../b",
+        "",
+        "a//b",
+        ".",
+        "\x00",
+        "a\x00b",
+        "a" * 256,
+        "x\r/../../y",
+        "x\\..\\y",
+        "d/\\y",
+        "d/c:y",
+    ]
+    nodes = [*map(node, bad), node("no\rhash", oid="x"), node("fine\r")]
+    async with HostileHub(nodes) as hostile:
+        listing = await make_hub(hostile.endpoint).list_repo(SPEC, commit=COMMIT)
+        assert await all_of(listing) == []
+        assert listing.refused_total == len(nodes)
+        assert [entry.path for entry in listing.left_out] == ["fine\r"]
 
 
 async def test_a_page_that_fails_is_asked_for_again(server: HubServer, hub: Hub) -> None:
