@@ -119,7 +119,7 @@ class Cache:
             blobs = repo.blobs()
             name = part.name
             check_part(blobs, name, source)
-            os.chmod(name, durable.natural_mode(blobs), dir_fd=blobs)
+            os.chmod(name, durable.natural_mode(blobs, layout.new_name(spec.id)), dir_fd=blobs)
             if repo.symlinks:
                 os.rename(name, source.etag, src_dir_fd=blobs, dst_dir_fd=blobs)
                 sync_folder(blobs)

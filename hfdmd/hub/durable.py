@@ -157,10 +157,12 @@ def write_new(name: str, data: bytes | bytearray, folder_fd: int) -> None:
         os.close(fd)
 
 
-def natural_mode(folder_fd: int) -> int:
-    """The mode that a new file gets in this folder (umask, default ACL), found the only thread-safe way: by one."""
-    name = f"hfdmd-{os.urandom(8).hex()}.tmp"
-    fd = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o666, dir_fd=folder_fd)
+def natural_mode(folder_fd: int, name: str) -> int:
+    """The mode that a new file gets in this folder (umask, default ACL), found the only thread-safe way: by one.
+
+    It is called `name` for the moment that it lives.
+    """
+    fd = open_new(name, folder_fd)
     try:
         return os.fstat(fd).st_mode & 0o777
     finally:

@@ -25,7 +25,7 @@ CACHEDIR_TAG = (
 BOOKS = (".cache", "huggingface")
 """Where a local folder keeps the Hub client's books."""
 
-_OURS = re.compile(r"hfdmd-(?:[0-9a-f]{32}\.(?:part|new|book)|[0-9a-f]{16}\.tmp)")
+_OURS = re.compile(r"hfdmd-(?:[0-9a-f]{32}\.(?:part|new|book|tree)|[0-9a-f]{16}\.tmp)")
 
 
 def part_name(download_id: str) -> str:
@@ -41,6 +41,11 @@ def new_name(download_id: str) -> str:
 def book_name(download_id: str) -> str:
     """The name of a file's entry in a local folder's books before it is renamed. The next try overwrites it."""
     return f"hfdmd-{download_id}.book"
+
+
+def tree_name(repo_download_id: str) -> str:
+    """The name of a commit's list of files before it is renamed. The next listing overwrites it."""
+    return f"hfdmd-{repo_download_id}.tree"
 
 
 def temporary_name() -> str:

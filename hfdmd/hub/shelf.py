@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -16,7 +17,7 @@ from hfdmd.hub.content import Placed, never
 from hfdmd.hub.listing import Entry
 from hfdmd.hub.localdir import LocalDir, LocalDirs
 from hfdmd.hub.locks import Lock
-from hfdmd.hub.trees import write_tree
+from hfdmd.hub.trees import read_paths, write_tree
 from hfdmd.record import FileSpec, RepoSpec, Source
 from hfdmd.wire.types import Reason
 
@@ -77,7 +78,7 @@ class Shelf:
             with self._local.open(spec) as folder:
                 books = folder.books()
                 check_part(books, part.name, source)
-                os.chmod(part.name, durable.natural_mode(books), dir_fd=books)
+                os.chmod(part.name, durable.natural_mode(books, layout.new_name(spec.id)), dir_fd=books)
                 placed = folder.move_in(part.name, spec, source, previous)
                 folder.inside.sync()
                 return placed
@@ -176,14 +177,32 @@ class Shelf:
                 ):
                     folder.discard(spec)
 
+    def discard_unlisted(self, spec: RepoSpec, commit: str | None, kept: Collection[Path]) -> None:
+        """Delete what a crash left of a repo download in its local folder, but no part file that is `kept`.
+
+        A kill in a listing leaves files begun that no tracker names: the tree names them, which is written first.
+        Raises `Failure`.
+        """
+        if spec.local_dir is None or not Path(spec.local_dir, *layout.BOOKS).is_dir():
+            return
+        paths: list[str] = []
+        with durable.disk_trouble(spec.local_dir), self._local.open(spec, make=False) as folder:
+            with contextlib.suppress(FileNotFoundError):
+                durable.unlink_quietly(layout.tree_name(spec.id), folder.inside.open((*layout.BOOKS, "trees")))
+            if commit is not None:
+                paths = read_paths(folder.inside, layout.BOOKS, commit)
+        files = (spec.file(path) for path in paths)
+        self.discard_leftovers(file for file in files if _local_part(file) not in kept)
+
     def write_tree(self, spec: RepoSpec, commit: str, entries: Iterable[Entry]) -> None:
         """The list of all files of a commit, for the Hub's client. To be written before the files."""
+        temporary = layout.tree_name(spec.id)
         if spec.local_dir is None:
             with durable.disk_trouble(str(self._cache.repo_path(spec))), self._cache.open_repo(spec) as repo:
-                write_tree(repo.inside, (), commit, entries)
+                write_tree(repo.inside, (), commit, entries, temporary)
         else:
             with durable.disk_trouble(spec.local_dir), self._local.open(spec) as folder:
-                write_tree(folder.inside, layout.BOOKS, commit, entries)
+                write_tree(folder.inside, layout.BOOKS, commit, entries, temporary)
 
     def orphan_parts(self, known: Collection[Path]) -> list[Path]:
         """Part files of hfdmd in the cache that are not among `known`, and what a crash left of shorter-lived ones.

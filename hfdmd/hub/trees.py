@@ -14,18 +14,26 @@ from typing import Any
 import msgspec
 
 from hfdmd.durable import sync_file, write_all
-from hfdmd.hub import layout
+from hfdmd.hub import durable, names
 from hfdmd.hub.folders import Folders
 from hfdmd.hub.listing import Entry
+from hfdmd.wire.malformed import MALFORMED
 
 _WRITE_BYTES = 1024 * 1024
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
-def write_tree(inside: Folders, above: tuple[str, ...], commit: str, entries: Iterable[Entry]) -> None:
-    """Write `trees/<commit>.json` in the folder `above`, in one step. Raises OSError."""
+class _Tree(msgspec.Struct):
+    files: dict[str, msgspec.Raw]
+
+
+_TREE = msgspec.json.Decoder(_Tree)
+
+
+def write_tree(inside: Folders, above: tuple[str, ...], commit: str, entries: Iterable[Entry], temporary: str) -> None:
+    """Write `trees/<commit>.json` in the folder `above`, in one step: by renaming `temporary`. Raises OSError."""
     folder = inside.open((*above, "trees"), make=True)
-    temporary = layout.temporary_name()
-    fd = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o666, dir_fd=folder)
+    fd = durable.open_new(temporary, folder)
     try:
         try:
             _write(fd, sorted(entries, key=lambda entry: entry.path))
@@ -39,6 +47,16 @@ def write_tree(inside: Folders, above: tuple[str, ...], commit: str, entries: It
         raise
     inside.note_change((*above, "trees"))
     inside.sync()
+
+
+def read_paths(inside: Folders, above: tuple[str, ...], commit: str) -> list[str]:
+    """The paths that the tree of a commit names, as far as they are legal; none where there is no good tree."""
+    try:
+        fd = os.open(f"{commit}.json", _READ, dir_fd=inside.open((*above, "trees")))
+        with open(fd, "rb") as file:
+            return [path for path in _TREE.decode(file.read()).files if names.path_problem(path) is None]
+    except (OSError, *MALFORMED):
+        return []
 
 
 def _write(fd: int, entries: list[Entry]) -> None:

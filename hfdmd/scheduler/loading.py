@@ -129,3 +129,9 @@ class Loading:
             await in_thread(scheduler.shelf.discard_leftovers, loose)
         except (Failure, OSError) as error:
             log.warning("cannot look for leftover part files: %s", error)
+        for repo in list(scheduler.index.repos.values()):
+            if repo.spec.local_dir is not None and repo.state is not Status.DONE:
+                try:
+                    await in_thread(scheduler.shelf.discard_unlisted, repo.spec, repo.commit, known)
+                except (Failure, OSError) as error:
+                    log.warning("cannot look for what a crash left in %s: %s", repo.spec.local_dir, error)

@@ -13,7 +13,7 @@ from pathlib import Path
 from huggingface_hub import scan_cache_dir
 
 from hfdmd.hub.shelf import Shelf
-from tests.hubroom.files import git_oid
+from tests.hubroom.files import git_oid, spec_of
 
 KILLS = 12
 
@@ -38,7 +38,7 @@ for turn in itertools.count(int(sys.argv[2])):
         ]
         shelf.place_small(items)
         put(shelf, spec_of(f"big-{turn}.bin", local_dir=local), b"%d" % turn * 5000, lfs=False, commit=commit)
-    shelf.write_tree(spec_of("x").repo, commit, [Entry(s.file_path, o, "1" * 40) for s, o, _, _ in items])
+        shelf.write_tree(items[0][0].repo, commit, [Entry(s.file_path, o, "1" * 40) for s, o, _, _ in items])
 """
 
 
@@ -61,6 +61,12 @@ def test_kills_at_any_moment(tmp_path: Path) -> None:
     for orphan in shelf.orphan_parts([]):
         orphan.unlink()
     assert not list((tmp_path / "hub").rglob("hfdmd-*"))
+    local = tmp_path / "local"
+    for turn in (kill * 1000 + turn for kill in range(KILLS) for turn in range(100)):
+        files = [f"d{i % 3}/{turn}-{i}.json" for i in range(10)]
+        shelf.discard_leftovers(spec_of(path, local_dir=local) for path in (*files, f"big-{turn}.bin"))
+    shelf.discard_unlisted(spec_of("x", local_dir=local).repo, None, ())
+    assert not list(local.rglob("hfdmd-*"))
 
 
 def assert_sound(root: Path) -> None:

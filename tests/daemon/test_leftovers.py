@@ -1,0 +1,46 @@
+"""What a crash leaves in a local folder is gone once its download is, also of files that no tracker names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hfdmd.record import RepoSpec
+from hfdmd.wire.types import RepoType
+from tests.hub import Fault, HubServer
+from tests.running import Daemon, until
+
+REPO = "org/model"
+
+
+@pytest.mark.parametrize("action", ["cancel", "delete"])
+def test_what_a_kill_in_a_listing_left_goes_with_the_download(
+    hub: HubServer, narrow: Daemon, tmp_path: Path, action: str
+) -> None:
+    hub.add_repo(REPO, {f"s/{number}.json": b"{}%d" % number for number in range(300)})
+    hub.fault(REPO, None, Fault.delay(5.0))
+    folder = tmp_path / "folder"
+    key = narrow.download(REPO, localDir=str(folder)).json["id"]
+    until(lambda: narrow.one(key)["filesTotal"] == 300, "it is listed")
+    narrow.kill()
+    narrow.forget_lists()  # as if the kill had come before the list was kept
+    spec = RepoSpec(repo_type=RepoType.MODEL, model_repo=REPO, revision="main", local_dir=str(folder))
+    books = folder / ".cache/huggingface"
+    left = [
+        books / "download" / f"hfdmd-{spec.file('s/7.json').id}.new",
+        books / "download" / f"hfdmd-{spec.file('s/8.json').id}.part",
+        books / "download/s" / f"hfdmd-{spec.file('s/9.json').id}.book",
+        books / "trees" / f"hfdmd-{spec.id}.tree",
+    ]
+    others = books / "download" / f"hfdmd-{'0' * 32}.new"
+    for path in (*left, others):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    narrow.start()
+    until(lambda: not narrow.get("/api/info").json["loading"], "the trackers are read")
+    if action == "cancel":
+        narrow.post("/api/cancel", id=key)
+    else:
+        narrow.ask("DELETE", "/api/download", {"id": key})
+    assert list(folder.rglob("hfdmd-*")) == [others], "another daemon's stays"
