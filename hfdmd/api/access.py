@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import logging
 import os
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
@@ -21,6 +22,7 @@ log = logging.getLogger("hfdmd.access")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 PEER: web.RequestKey[Peer] = web.RequestKey("peer", Peer)
 _HEALTH = "/api/health"
+_PORT = re.compile(r":[0-9]+$")
 
 
 class Access:
@@ -77,18 +79,16 @@ def _target_host(request: web.Request) -> list[str]:
 
 
 def own_hosts(host: str, port: int, more: Iterable[str]) -> list[str]:
-    """The Host values that mean this daemon when it listens on `host` and `port`."""
-    shown = f"[{host}]" if ":" in host else host
-    names = [shown, *more]
+    """The Host values that mean this daemon when it listens on `host` and `port`.
+
+    Those of `more` as they are written, since what a proxy with TLS forwards has no port, or the proxy's own.
+    """
+    names = [f"[{host}]" if ":" in host else host]
     if host in ("127.0.0.1", "::1", "localhost"):
         names += ["localhost", "127.0.0.1", "[::1]"]
-    hosts = []
-    for name in dict.fromkeys(names):
-        has_port = name.rpartition(":")[2].isdecimal() and not name.endswith("]") and name.count(":") != 0
-        hosts.append(name if has_port else f"{name}:{port}")
-        if port == 80 and not has_port:
-            hosts.append(name)
-    return hosts
+    more = list(more)
+    with_port = [f"{name}:{port}" for name in (*names, *more) if not _PORT.search(name)]
+    return [*with_port, *more, *(names if port == 80 else ())]
 
 
 def load_token(file: Path) -> str:

@@ -179,12 +179,16 @@ def origin_daemon(shared_hub: object) -> object:
 
 
 def test_allowed_hosts_are_added_to_the_own_ones(origin_daemon: Daemon) -> None:
+    """As they are written, since a proxy with TLS forwards a Host without a port, and with the daemon's own port."""
     for host, status in (
+        ("daemon.example", 200),
         (f"daemon.example:{origin_daemon.port}", 200),
+        ("daemon.example:443", 403),
         ("proxy.example:443", 200),
         ("proxy.example", 403),
-        ("daemon.example", 403),
+        (f"proxy.example:{origin_daemon.port}", 403),
         (f"127.0.0.1:{origin_daemon.port}", 200),
+        ("127.0.0.1", 403),
     ):
         found, _ = answer(origin_daemon, "GET", "/api/info", [right(origin_daemon), f"Host: {host}"], own_host=False)
         assert found == status, host
