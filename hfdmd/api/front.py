@@ -20,6 +20,8 @@ log = logging.getLogger("hfdmd.api")
 
 LINGER_S = 2.0
 """How long the rest of a body that nobody wants is read, so that the sender gets to see the answer."""
+MAX_LINE_BYTES = 32 * 1024
+"""Of a request's first line: the longest legal `filePath` and `localDir` have 12 KiB each in percent encoding."""
 
 
 class Protocol(web.RequestHandler):
@@ -79,7 +81,9 @@ def factory(server: web.Server, doors: Doors, access: Access, loop: AbstractEven
 
     def make() -> Guard:
         # No decompression: a body is at most 1 MiB as it comes, and so no bomb.
-        protocol = Protocol(server, loop=loop, lingering_time=LINGER_S, auto_decompress=False)
+        protocol = Protocol(
+            server, loop=loop, lingering_time=LINGER_S, auto_decompress=False, max_line_size=MAX_LINE_BYTES
+        )
         return Guard(protocol, doors)
 
     return make

@@ -252,7 +252,7 @@ def test_a_request_of_two_lengths_is_none(shared: Daemon, lines: list[str], body
         b"GET /\xff HTTP/1.1\r\n\r\n",
         b"GET /a\x00b HTTP/1.1\r\n\r\n",
         b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000 + b"\r\n\r\n",
-        b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET /" + b"x" * 40_000 + b" HTTP/1.1\r\n\r\n",
         b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: 1\r\n" % number for number in range(2000)) + b"\r\n",
         b"\r\n" * 10_000 + b"garbage\r\n\r\n",
     ],

@@ -123,6 +123,9 @@ def test_a_client_beyond_the_proxy_is_served(front: Front) -> None:
     front.daemon.until_status(asked.json["id"], "done")
     assert front.call("GET", "/api/info", Authorization="Bearer x").code == "unauthorized"
     assert front.call("GET", "/api/info", Origin="https://evil.example").code == "forbidden_origin"
+    long_path = "/".join(["%E9%95%B7" * 84] * 16)
+    unknown = front.call("GET", f"/api/progress?modelRepo=own/small&filePath={long_path}")
+    assert unknown.code == "unknown_download", "a long name fits"
 
 
 def test_live_progress_comes_through_the_proxy_as_it_happens(front: Front, hub: HubServer) -> None:

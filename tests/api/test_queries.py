@@ -1,0 +1,34 @@
+"""What a query may say: long names, and only what the call knows."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from tests.api.daemon import Daemon
+
+LONG = "/".join(["長" * 84 + "abc"] * 16)
+"""A legal path of 4,095 bytes, and nearly three times as many in percent encoding."""
+
+
+def test_the_longest_names_fit_into_a_query(shared: Daemon) -> None:
+    everything = {
+        "modelRepo": f"{'a' * 96}/{'b' * 96}",
+        "filePath": LONG,
+        "localDir": f"/{LONG}",
+        "revision": "長" * 81,
+        "repoType": "dataset",
+        "status": "downloading",
+    }
+    assert len(LONG.encode()) == 4095
+    assert len(urlencode(everything)) > 25_000
+    assert shared.get("/api/progress", **everything).code == "unknown_download"
+    key = shared.ask("own/small", LONG)["id"]
+    named = {"modelRepo": "own/small", "filePath": LONG}
+    assert shared.get("/api/progress", **named).json["id"] == key
+    assert shared.call("DELETE", "/api/download", query=named).json["downloads"][0]["id"] == key
+
+
+def test_a_name_that_is_too_long_is_told_so(shared: Daemon) -> None:
+    answer = shared.get("/api/progress", modelRepo="own/small", filePath=f"{LONG}/x")
+    assert (answer.status, answer.code, answer.json["field"]) == (422, "invalid_field", "filePath")
+    assert shared.get("/api/progress", modelRepo="own/small", filePath="x" * 40_000).code == "malformed"
