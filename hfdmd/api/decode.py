@@ -31,7 +31,11 @@ T = TypeVar("T")
 
 
 async def json_body(request: web.Request, kind: type[T]) -> T:
-    """The body as `kind`. Raises `Malformed`, `UnsupportedMediaType`, `TooLarge`, `InvalidField`."""
+    """The body as `kind`; a query beside it is refused.
+
+    Raises `Malformed`, `UnsupportedMediaType`, `TooLarge`, `InvalidField`.
+    """
+    query(request, ())
     if request.content_type != "application/json" or len(request.headers.getall("Content-Type", [])) != 1:
         raise UnsupportedMediaType("send the body with Content-Type: application/json")
     if (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
@@ -96,7 +100,8 @@ def query(request: web.Request, params: tuple[Param, ...]) -> dict[str, Any]:
     for name, value in request.query.items():
         name = ALIASES.get(name, name)
         if name not in known:
-            raise InvalidField(f"unknown parameter {name!r}; there are: {', '.join(known)}", field=name)
+            there_are = f"there are: {', '.join(known)}" if known else "this call takes none"
+            raise InvalidField(f"unknown parameter {name!r}; {there_are}", field=name)
         if name in raw:
             raise InvalidField(f"{name} is given twice", field=name)
         raw[name] = value

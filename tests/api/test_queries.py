@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlencode
+
+import pytest
 
 from tests.api.daemon import Daemon
 
@@ -32,3 +35,25 @@ def test_a_name_that_is_too_long_is_told_so(shared: Daemon) -> None:
     answer = shared.get("/api/progress", modelRepo="own/small", filePath=f"{LONG}/x")
     assert (answer.status, answer.code, answer.json["field"]) == (422, "invalid_field", "filePath")
     assert shared.get("/api/progress", modelRepo="own/small", filePath="x" * 40_000).code == "malformed"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/api/download", {"modelRepo": "own/small", "filePath": "config.json"}),
+        *(("POST", f"/api/{name}", {"all": True}) for name in ("pause", "resume", "cancel", "retry")),
+        ("PATCH", "/api/download", {"all": True, "priority": 1}),
+        ("PATCH", "/api/settings", {"maxConnections": 7}),
+    ],
+)
+def test_a_query_beside_a_body_is_refused_and_nothing_done(
+    shared: Daemon, method: str, path: str, body: dict[str, Any]
+) -> None:
+    """`POST /api/cancel?id=…` with the body of another call would cancel everything."""
+    before = [shared.get("/api/progress").json, shared.get("/api/settings").json]
+    for query, field in (("id=x", "id"), ("bogus=1", "bogus"), ("ModelRepo=a/b", "modelRepo"), ("id", "id")):
+        answer = shared.call(method, f"{path}?{query}", body)
+        assert (answer.status, answer.code, answer.json["field"]) == (422, "invalid_field", field)
+    assert shared.call(method, f"{path}?a=%zz", body).code == "malformed"
+    assert [shared.get("/api/progress").json, shared.get("/api/settings").json] == before
+    assert shared.call(method, f"{path}?", body).status in (200, 202, 404, 409), "a query of nothing says nothing"
