@@ -120,4 +120,4 @@ def check_local_dir(local_dir: str, peer: Peer, allowed_dirs: Iterable[str]) -> 
     if not is_confined(peer):
         return
     if not is_below(os.path.realpath(local_dir), allowed_dirs):
-        raise ForbiddenPath("localDir must lie below one of the daemon's allowed_dirs")
+        raise ForbiddenPath(f"localDir must lie below one of the daemon's allowed_dirs; {local_dir} does not")

@@ -25,6 +25,7 @@ from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, RepoSpec
 from hfdmd.scheduler.core import Scheduler
 from hfdmd.scheduler.index import matches
 from hfdmd.scheduler.requests import Ask
+from hfdmd.scheduler.turns import by_turns
 from hfdmd.wire import openapi, validate
 from hfdmd.wire.errors import InvalidField, Loading, QueueFull, UnknownDownload
 from hfdmd.wire.routes import BY_NAME, SELECTOR, SSE
@@ -118,6 +119,8 @@ class Handlers:
             body = decode.convert(asked, DeleteRequest)
         decode.check_selector(body)
         await self._loaded()
+        if body.delete_file:
+            await self._check_folders(request, body, done=True)
         return await affected_response(
             request, await self._scheduler.actions.delete(body, delete_file=body.delete_file)
         )
@@ -138,7 +141,26 @@ class Handlers:
         selector = await decode.json_body(request, Selector)
         decode.check_selector(selector)
         await self._loaded(selector)
+        if stimulus in (Stimulus.RESUME, Stimulus.RETRY):
+            await self._check_folders(request, selector, done=False)
         return await affected_response(request, await self._scheduler.actions.act(stimulus, selector))
+
+    async def _check_folders(self, request: web.Request, selector: Selector, *, done: bool) -> None:
+        """Refuse what would write or delete where the peer itself may not put files. Raises `ForbiddenPath`.
+
+        One such download among many is enough, so that nothing is half done; what is `done` counts only if `done`.
+        """
+        if not is_confined(request[PEER]):
+            return
+        folders = {
+            folder
+            async for record in by_turns(self._scheduler.index.found(selector))
+            if (folder := record.spec.local_dir) is not None
+            and matches(record, selector)
+            and (done or record.state is not Status.DONE)
+        }
+        for folder in sorted(folders):
+            check_local_dir(folder, request[PEER], self._scheduler.config.values.allowed_dirs)
 
     async def progress(self, request: web.Request) -> web.StreamResponse:
         asked = decode.query(request, BY_NAME["progress"].query)

@@ -66,8 +66,8 @@ _BODY_ERRORS = ("malformed", "unsupported_media_type", "invalid_field", "too_lar
 _ACTION_ERRORS = (*_BODY_ERRORS, "unknown_download", "not_allowed_now", "loading")
 
 
-def _action(name: str, summary: str) -> Route:
-    return Route(name, "POST", f"/api/{name}", summary, {200: t.Affected}, _ACTION_ERRORS, body=t.Selector)
+def _action(name: str, summary: str, *errors: str) -> Route:
+    return Route(name, "POST", f"/api/{name}", summary, {200: t.Affected}, (*_ACTION_ERRORS, *errors), body=t.Selector)
 
 
 ROUTES: tuple[Route, ...] = (
@@ -95,7 +95,7 @@ ROUTES: tuple[Route, ...] = (
         "/api/download",
         "Forget downloads, cancelling them first; with `deleteFile` delete their files too.",
         {200: t.Affected},
-        ("malformed", "unsupported_media_type", "invalid_field", "too_large", "unknown_download", "loading"),
+        (*_BODY_ERRORS, "forbidden_path", "unknown_download", "loading"),
         body=t.DeleteRequest,
         query=(*SELECTOR, _DELETE_FILE),
     ),
@@ -111,9 +111,13 @@ ROUTES: tuple[Route, ...] = (
         stream=True,
     ),
     _action("pause", "Pause: after the answer not a byte is read or written."),
-    _action("resume", "Resume what is paused."),
+    _action("resume", "Resume what is paused.", "forbidden_path"),
     _action("cancel", "Cancel and delete partial data."),
-    _action("retry", "Queue again what failed or was cancelled; let go at once what waits for its `retryAt`."),
+    _action(
+        "retry",
+        "Queue again what failed or was cancelled; let go at once what waits for its `retryAt`.",
+        "forbidden_path",
+    ),
     Route(
         "files",
         "GET",

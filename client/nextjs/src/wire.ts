@@ -810,7 +810,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthorized` or `forbidden_origin` or `forbidden_host` */
+            /** @description `forbidden_path` or `unauthorized` or `forbidden_origin` or `forbidden_host` */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -1576,7 +1576,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthorized` or `forbidden_origin` or `forbidden_host` */
+            /** @description `forbidden_path` or `unauthorized` or `forbidden_origin` or `forbidden_host` */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -1692,7 +1692,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthorized` or `forbidden_origin` or `forbidden_host` */
+            /** @description `forbidden_path` or `unauthorized` or `forbidden_origin` or `forbidden_host` */
             403: {
                 headers: {
                     [name: string]: unknown;
