@@ -7,6 +7,7 @@ import base64
 import binascii
 import bisect
 import os
+import re
 import shutil
 from typing import Any
 
@@ -18,7 +19,7 @@ from hfdmd.api.access import PEER, check_local_dir, is_confined
 from hfdmd.api.affected import affected_response
 from hfdmd.api.files import repo_files
 from hfdmd.api.metrics import Metrics
-from hfdmd.api.problems import json_response
+from hfdmd.api.problems import HEADERS, json_response
 from hfdmd.api.scope import OneFile, OneRepoDownload, RepoScope, Scope
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, RepoSpec
@@ -49,6 +50,7 @@ from hfdmd.wire.types import (
 
 LOADING_WAIT_S = 0.5
 _SELECTOR_NAMES = frozenset(param.name for param in SELECTOR)
+_REFUSED = re.compile(r";\s*q=0(?:\.0*)?\s*(?:;|$)")
 
 
 class Handlers:
@@ -234,7 +236,8 @@ class Handlers:
 
     async def metrics(self, request: web.Request) -> web.Response:
         decode.query(request, ())
-        return web.Response(body=self._metrics.text(), headers={"Content-Type": BY_NAME["metrics"].media})
+        headers = {**HEADERS, "Content-Type": BY_NAME["metrics"].media}
+        return web.Response(body=self._metrics.text(), headers=headers)
 
     async def openapi(self, request: web.Request) -> web.Response:
         decode.query(request, ())
@@ -316,7 +319,9 @@ class Handlers:
 
 
 def _wants_stream(request: web.Request) -> bool:
-    return any(SSE in accept.lower() for accept in request.headers.getall("Accept", []))
+    """Whether the media type of event streams is accepted by name, and not with `q=0`."""
+    accepted = ",".join(request.headers.getall("Accept", [])).lower().split(",")
+    return any(one.partition(";")[0].strip() == SSE and not _REFUSED.search(one) for one in accepted)
 
 
 def _globs(globs: list[str] | None, field: str) -> tuple[str, ...]:

@@ -34,12 +34,14 @@ class Stream(EventSourceResponse):
     """An event stream whose frames were encoded once for all listeners.
 
     aiohttp-sse brings the protocol around it: headers, pings, giving up on a peer that is gone. It overwrites
-    Cache-Control, without whose `no-transform` some proxies compress, and so hold back, the stream.
+    Cache-Control, without whose `no-transform` some proxies compress, and so hold back, the stream; and its Connection
+    promises to go on to those, too, with whom it will not.
     """
 
     def __init__(self) -> None:
         super().__init__(ping_interval=PING_S, send_timeout=SEND_TIMEOUT_S)
         self.headers.update(HEADERS)
+        del self.headers["Connection"]
 
     @property
     def takes_chunks(self) -> bool:

@@ -6,7 +6,6 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -383,16 +382,6 @@ def test_listeners_that_go_leave_nothing(daemon: Daemon, hub: HubServer) -> None
     until(lambda: "hfdmd_listeners 0.0" in daemon.get("/metrics").body.decode(), "all are gone")
     assert daemon.view(key)["status"] == "downloading", "who leaves stops nothing"
     assert "Traceback" not in daemon.log
-
-
-def test_the_accept_header_is_read_in_any_form(daemon: Daemon) -> None:
-    for accept in ("text/event-stream", "TEXT/Event-Stream", "application/json, text/event-stream;q=0.9"):
-        raw = daemon.connect()
-        raw.sendall(f"GET /api/progress HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\n\r\n".encode())
-        assert b"text/event-stream" in raw.recv(65536)
-        raw.close()
-    plain: Any = daemon.call("GET", "/api/progress", headers={"Accept": "*/*"})
-    assert plain.json["downloads"] == []
 
 
 def test_a_stream_over_http_1_0_is_not_chunked(daemon: Daemon, hub: HubServer) -> None:
