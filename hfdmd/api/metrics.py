@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from hfdmd.api.access import Handler
+from hfdmd.api.stream import Stream
 from hfdmd.scheduler.core import Scheduler
 from hfdmd.wire.types import Reason, Status
 
@@ -64,7 +65,7 @@ class Metrics:
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
         response = await handler(request)
-        if isinstance(response, web.Response):
+        if not isinstance(response, Stream):
             resource = request.match_info.route.resource  # None where path or method are unknown: no labels of theirs
             route = resource.canonical if resource is not None else "unknown"
             method = request.method if resource is not None else "unknown"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.daemon import Daemon, until
+from tests.api.daemon import Daemon
 from tests.hub import Fault, HubServer
 
 SHARED_FIELDS = ["status", "phase", "progress", "reason", "detail", "error"]
@@ -348,24 +348,6 @@ def test_info_health_metrics_and_the_document(daemon: Daemon) -> None:
     ):
         assert line in text
     assert daemon.get("/api/openapi.json").json["openapi"].startswith("3.1")
-
-
-def test_retries_are_counted_by_cause(daemon: Daemon, hub: HubServer) -> None:
-    hub.fault("own/small", "config.json", Fault.status(503, on="resolve", times=None))
-    key = daemon.ask("own/small", "config.json")["id"]
-    waiting = until(lambda: (view := daemon.view(key))["retryAt"] and view, "it waits")
-    assert (waiting["status"], waiting["reason"]) == ("queued", "hub_unavailable")
-    assert 'hfdmd_retries_total{reason="hub_unavailable"}' in daemon.get("/metrics").body.decode()
-
-
-def test_methods_and_paths_that_nobody_knows_leave_no_label(shared: Daemon) -> None:
-    for number in range(20):
-        shared.call(f"M{number}", f"/p{number}")
-        shared.call(f"M{number}", "/api/info")
-    text = shared.get("/metrics").body.decode()
-    assert "M1" not in text
-    assert "/p1" not in text
-    assert 'method="unknown",route="unknown",status="404"' in text
 
 
 def test_a_get_changes_nothing(daemon: Daemon) -> None:
