@@ -12,6 +12,7 @@ from hfdmd.failure import Failure
 from hfdmd.hub.shelf import Placed
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, Source
+from hfdmd.scheduler import views
 from hfdmd.scheduler.index import in_order, matches
 from hfdmd.scheduler.threads import in_thread
 from hfdmd.scheduler.turns import by_turns
@@ -131,6 +132,7 @@ class Actions:
             records: list[Record] = [*files.values(), *repos]
             await scheduler.admission.stop([*files.values()])
             left: dict[str, RepoRecord] = {}
+            shared: list[FileRecord] = []
             try:
                 await self._remove(list(files.values()), delete_file=delete_file)
                 async for record in by_turns(records):
@@ -141,13 +143,26 @@ class Actions:
                     else:
                         async for child in by_turns(scheduler.index.children(record)):
                             scheduler.leave(child, record)
+                            shared.append(child)
                     scheduler.forget(record, gone=gone)
             finally:
                 for repo in left.values():
                     scheduler.store.put(repo)
                 await self._freed(records)
+            await self._hold_back(shared)
             await scheduler.store.flush()
             return answer
+
+    async def _hold_back(self, files: list[FileRecord]) -> None:
+        """Files that went on for a request that is gone: whoever else wants them may have paused or cancelled."""
+        repos = self._scheduler.index.repos
+        held: dict[Status, list[FileRecord]] = {P: [], C: []}
+        async for record in by_turns(files):
+            wanted = views.unbegun(repos[repo_id] for repo_id in record.repo_ids if repo_id in repos)
+            if wanted in held and not record.asked_singly and record.state in (Q, D):
+                held[wanted].append(record)
+        await self._pause(held[P], [])
+        await self._cancel(held[C], [])
 
     def _drop(self, record: FileRecord, gone: set[str]) -> dict[str, RepoRecord]:
         """Let the repo downloads that stay remember that it was deleted: their listing would name it again."""

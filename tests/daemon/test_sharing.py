@@ -70,6 +70,23 @@ def test_a_file_goes_on_for_nobody_when_both_requests_are_cancelled(hub: HubServ
     daemon.wait(whole, "done")
 
 
+@pytest.mark.parametrize(("action", "left"), [("pause", "paused"), ("cancel", "cancelled")])
+def test_a_file_goes_on_for_nobody_when_the_request_that_wanted_it_is_deleted(
+    hub: HubServer, daemon: Daemon, action: str, left: str
+) -> None:
+    hub.add_repo(REPO, FILES)
+    hub.rate_bytes_per_s = SLOW_BYTES_PER_S
+    held = daemon.download(REPO).json["id"]
+    listed(daemon, held, 3)
+    running = daemon.download(REPO, include=[BIG]).json["id"]
+    listed(daemon, running, 1)
+    daemon.post(f"/api/{action}", id=held)
+    assert views(daemon)[BIG]["status"] == "downloading"
+    assert daemon.ask("DELETE", "/api/download", {"id": running}).status == 200
+    assert views(daemon)[BIG]["status"] == left
+    assert daemon.one(held)["status"] == left
+
+
 def test_resuming_a_request_while_a_file_that_it_shares_goes_on(hub: HubServer, daemon: Daemon) -> None:
     other = "other.safetensors"
     hub.add_repo(REPO, {**FILES, other: seeded(4_000_000, seed=2)})
