@@ -23,10 +23,10 @@ from hfdmd.api.problems import HEADERS, json_response
 from hfdmd.api.scope import OneFile, OneRepoDownload, RepoScope, Scope
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, RepoSpec
+from hfdmd.scheduler.actions import Check
 from hfdmd.scheduler.core import Scheduler
 from hfdmd.scheduler.index import matches
 from hfdmd.scheduler.requests import Ask
-from hfdmd.scheduler.turns import by_turns
 from hfdmd.wire import openapi, validate
 from hfdmd.wire.errors import InvalidField, Loading, QueueFull, UnknownDownload
 from hfdmd.wire.routes import BY_NAME, SELECTOR, SSE
@@ -121,11 +121,9 @@ class Handlers:
             body = decode.convert(asked, DeleteRequest)
         decode.check_selector(body)
         await self._loaded()
-        if body.delete_file:
-            await self._check_folders(request, body, done=True)
-        return await affected_response(
-            request, await self._scheduler.actions.delete(body, delete_file=body.delete_file)
-        )
+        check = self._folder_check(request, done=True) if body.delete_file else None
+        deleted = await self._scheduler.actions.delete(body, check, delete_file=body.delete_file)
+        return await affected_response(request, deleted)
 
     async def pause(self, request: web.Request) -> web.StreamResponse:
         return await self._act(request, Stimulus.PAUSE)
@@ -143,26 +141,23 @@ class Handlers:
         selector = await decode.json_body(request, Selector)
         decode.check_selector(selector)
         await self._loaded(selector)
-        if stimulus in (Stimulus.RESUME, Stimulus.RETRY):
-            await self._check_folders(request, selector, done=False)
-        return await affected_response(request, await self._scheduler.actions.act(stimulus, selector))
+        check = self._folder_check(request, done=False) if stimulus in (Stimulus.RESUME, Stimulus.RETRY) else None
+        return await affected_response(request, await self._scheduler.actions.act(stimulus, selector, check))
 
-    async def _check_folders(self, request: web.Request, selector: Selector, *, done: bool) -> None:
-        """Refuse what would write or delete where the peer itself may not put files. Raises `ForbiddenPath`.
+    def _folder_check(self, request: web.Request, *, done: bool) -> Check | None:
+        """What refuses to write or delete where the peer itself may not put files: it raises `ForbiddenPath`.
 
         One such download among many is enough, so that nothing is half done; what is `done` counts only if `done`.
         """
         if not is_confined(request[PEER]):
-            return
-        folders = {
-            folder
-            async for record in by_turns(self._scheduler.index.found(selector))
-            if (folder := record.spec.local_dir) is not None
-            and matches(record, selector)
-            and (done or record.state is not Status.DONE)
-        }
-        for folder in sorted(folders):
-            check_local_dir(folder, request[PEER], self._scheduler.config.values.allowed_dirs)
+            return None
+
+        def check(records: list[Record]) -> None:
+            folders = {record.spec.local_dir for record in records if done or record.state is not Status.DONE}
+            for folder in sorted(folder for folder in folders if folder is not None):
+                check_local_dir(folder, request[PEER], self._scheduler.config.values.allowed_dirs)
+
+        return check
 
     async def progress(self, request: web.Request) -> web.StreamResponse:
         asked = decode.query(request, BY_NAME["progress"].query)

@@ -47,6 +47,8 @@ _ALREADY_SO: dict[Stimulus, frozenset[Status]] = {
     Stimulus.RETRY: frozenset({D}),
 }
 
+Check = Callable[[list[Record]], None]
+
 _Place = tuple[RepoType, str, str | None, str, str | None]
 
 
@@ -65,24 +67,30 @@ class Actions:
         async with self._one_at_a_time:
             await work
 
-    async def act(self, stimulus: Stimulus, selector: Selector) -> Affected:
+    async def act(self, stimulus: Stimulus, selector: Selector, check: Check | None = None) -> Affected:
         """Do it to all that the selector means and that it fits; return every match as it stands then.
 
+        `check` sees all that match, before anything is done, and raises what forbids it.
         Raises `UnknownDownload` when nothing matches, `NotAllowedNow` when one was named that it does not fit.
         """
-        return await self._scheduler.see_through(self._act(stimulus, selector))
+        return await self._scheduler.see_through(self._act(stimulus, selector, check))
 
     async def reorder(self, selector: Selector, *, priority: int | None, position: int | None) -> Affected:
         """Give what is queued another priority, or a position: 1 is next, with that neighbour's priority."""
         return await self._scheduler.see_through(self._reorder(selector, priority, position))
 
-    async def delete(self, selector: Selector, *, delete_file: bool) -> Affected:
-        """Forget them, cancelling first; with `delete_file` their files too. Returns them as they were."""
-        return await self._scheduler.see_through(self._delete(selector, delete_file=delete_file))
+    async def delete(self, selector: Selector, check: Check | None = None, *, delete_file: bool) -> Affected:
+        """Forget them, cancelling first; with `delete_file` their files too. Returns them as they were.
 
-    async def _act(self, stimulus: Stimulus, selector: Selector) -> Affected:
+        `check` as in `act`.
+        """
+        return await self._scheduler.see_through(self._delete(selector, check, delete_file=delete_file))
+
+    async def _act(self, stimulus: Stimulus, selector: Selector, check: Check | None) -> Affected:
         async with self._one_at_a_time:
             matched = await self._matched(selector)
+            if check is not None:
+                check(matched)
             fitting = [record async for record in by_turns(matched) if self._fits(record, stimulus)]
             if not fitting and _is_narrow(selector):
                 self._refuse(stimulus, matched)
@@ -116,10 +124,12 @@ class Actions:
             await self._scheduler.store.flush()
             return await self._affected(matched)
 
-    async def _delete(self, selector: Selector, *, delete_file: bool) -> Affected:
+    async def _delete(self, selector: Selector, check: Check | None, *, delete_file: bool) -> Affected:
         scheduler = self._scheduler
         async with self._one_at_a_time:
             matched = await self._matched(selector)
+            if check is not None:
+                check(matched)
             answer = await self._affected(matched)
             repos = [record for record in matched if isinstance(record, RepoRecord)]
             files = {record.id: record for record in matched if isinstance(record, FileRecord)}
