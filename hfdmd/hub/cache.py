@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -27,6 +28,7 @@ from hfdmd.hub.snapshots import RepoFolder
 from hfdmd.record import FileSpec, RepoSpec, Source
 from hfdmd.wire.types import Reason
 
+_MEMORY = 20_000  # contents whose place in a cache without links is remembered
 _NO_SYMLINKS = errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP
 
 Adoptable = tuple[FileSpec, Source, Placed | None]
@@ -44,6 +46,7 @@ class Cache:
         self._expected: dict[str, set[str]] = {}
         self._symlinks: bool | None = None
         self._trust = Trust()
+        self._brought: OrderedDict[tuple[str, str], tuple[str, str]] = OrderedDict()
 
     def prepare(self) -> None:
         """The root with its tag for backup programs. Raises OSError when it cannot be written."""
@@ -129,6 +132,7 @@ class Cache:
             repo.set_ref(spec.revision, source)
             repo.inside.sync()
             placed = repo.placed(spec, source)
+            self._note_brought(repo, spec, source)
             self._expected.get(repo.path.name, set()).discard(name)
         self._trust.remember(placed.path, source)
         return placed
@@ -163,6 +167,7 @@ class Cache:
                     else partial(_move_in, repo, name, spec, source, previous)
                 )
                 results[index] = attempt(enter, spec)
+                self._note_brought(repo, spec, source)
             repo.inside.sync()
         return [results[index] for index in range(len(items))]
 
@@ -245,8 +250,8 @@ class Cache:
                 repo.inside.note_change(("blobs",))
                 repo.inside.sync()
                 return True
-            if twin is not None and not repo.symlinks and not os.path.lexists(pointer):
-                repo.copy_twin(twin, spec, source)
+            if twin is not None and (repo.symlinks or not os.path.lexists(pointer)):
+                repo.copy_twin(*twin, spec, source)
                 return True
         return False
 
@@ -259,16 +264,25 @@ class Cache:
 
     def _find_twin(
         self, spec: FileSpec, source: Source, commits: Sequence[str], stopped: Callable[[], bool]
-    ) -> str | None:
-        """In a cache without links: another commit whose file of this path has the content."""
-        snapshots = self.repo_path(spec) / "snapshots"
-        for commit in commits:
-            if commit == source.commit:
-                continue
-            path = f"{snapshots}/{commit}/{spec.file_path}"
-            if not os.path.islink(path) and self._trust.is_good(path, source, None, stopped, []):
-                return commit
+    ) -> tuple[str, str] | None:
+        """Commit and path of a file that a snapshot holds itself, as caches without links do, with the content."""
+        repo = self.repo_path(spec)
+        twins = [(commit, spec.file_path) for commit in commits if commit != source.commit]
+        if (brought := self._brought.get((repo.name, source.etag))) is not None:
+            twins.append(brought)
+        for commit, path in twins:
+            place = f"{repo}/snapshots/{commit}/{path}"
+            if not os.path.islink(place) and self._trust.is_good(place, source, None, stopped, []):
+                return commit, path
         return None
+
+    def _note_brought(self, repo: RepoFolder, spec: FileSpec, source: Source) -> None:
+        """Without blobs nothing else tells where a content is that another file of the repo has too."""
+        if not repo.symlinks:
+            with self._guard:
+                self._brought[repo.path.name, source.etag] = (source.commit, spec.file_path)
+                while len(self._brought) > _MEMORY:
+                    self._brought.popitem(last=False)
 
     def _links_work(self, blobs: int) -> bool:
         """Whether snapshots may be made of links here; tried once."""

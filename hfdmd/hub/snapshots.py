@@ -118,12 +118,18 @@ class RepoFolder:
         os.rename(blob_name, name, src_dir_fd=blobs, dst_dir_fd=self.inside.open(folder))
         self.inside.note_change(folder)
 
-    def copy_twin(self, commit: str, spec: FileSpec, source: Source) -> None:
-        """Without links: the same file of another commit's snapshot, copied. Raises OSError."""
-        folder, parent, name = self._entry(spec, source)
-        other = self.inside.open(("snapshots", commit, *folder[2:]))
-        content = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=other)
+    def copy_twin(self, commit: str, path: str, spec: FileSpec, source: Source) -> None:
+        """A file of the content that a snapshot holds itself, copied: as the blob, or without links as the entry.
+
+        Raises OSError.
+        """
+        *above, twin = layout.file_parts(path)
+        other = self.inside.open(("snapshots", commit, *above))
+        content = os.open(twin, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=other)
         try:
+            folder, parent, name = (
+                (("blobs",), self.blobs(), source.etag) if self.symlinks else self._entry(spec, source)
+            )
             self._copy(content, parent, name)
         finally:
             os.close(content)

@@ -219,3 +219,14 @@ def test_for_the_cache_and_for_a_folder_at_once_it_is_fetched_once(
     done = daemon.wait(folder, "done")
     assert (Path(done["path"]) / "model.safetensors").stat().st_size == 3_000_000
     assert hub.sent_bytes("model.safetensors") <= 3_000_000 * 1.05
+
+
+def test_the_same_content_is_fetched_once_into_a_cache_without_symlinks(hub: HubServer, tmp_path: Path) -> None:
+    large, small = seeded(2_000_000, seed=9), b"{}" * 50_000
+    hub.add_repo(REPO, {"a.bin": large, "copy/b.bin": large, "c.json": small, "copy/d.json": small})
+    with Daemon(tmp_path / "h", hub.endpoint, HF_HUB_DISABLE_SYMLINKS="1") as daemon:
+        done = daemon.wait(daemon.download(REPO).json["id"], "done")
+    assert hub.sent_bytes() < 2_000_000 + 100_000 + 10_000
+    files = [path for path in Path(done["path"]).rglob("*") if path.is_file()]
+    assert len(files) == 4
+    assert not any(path.is_symlink() for path in files)

@@ -492,6 +492,39 @@ def test_part_files_are_found_and_discarded(shelf: Shelf, cache: Path) -> None:
     assert not (cache / "models--owner--name").exists()
 
 
+@pytest.mark.parametrize("small", [True, False])
+def test_a_content_is_copied_within_a_cache_without_symlinks(
+    shelf: Shelf, cache: Path, monkeypatch: pytest.MonkeyPatch, small: bool
+) -> None:
+    monkeypatch.setenv("HF_HUB_DISABLE_SYMLINKS", "1")
+    source = source_of(DATA, lfs=True)
+    if small:
+        [first] = shelf.place_small([(spec_of("a.bin"), source, DATA, None)])
+        assert isinstance(first, Placed)
+    else:
+        first = put(shelf, spec_of("a.bin"), DATA)
+    [twin] = shelf.adopt([(spec_of("sub/b.bin"), source, None)])
+    assert isinstance(twin, Placed)
+    assert not twin.found, "it is a copy of hfdmd's"
+    assert twin.path.read_bytes() == DATA
+    assert not twin.path.samefile(first.path)
+    assert_clean(cache)
+
+
+def test_a_file_of_a_snapshot_without_links_becomes_a_blob(
+    shelf: Shelf, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_DISABLE_SYMLINKS", "1")
+    old = put(shelf, spec_of("a.bin"), DATA)
+    monkeypatch.delenv("HF_HUB_DISABLE_SYMLINKS")
+    [newer] = shelf.adopt([(spec_of("a.bin"), source_of(DATA, lfs=True, commit=OTHER_COMMIT), None)])
+    assert isinstance(newer, Placed)
+    assert newer.path.is_symlink()
+    assert offline(cache, "a.bin", revision=OTHER_COMMIT) == DATA
+    assert not newer.path.samefile(old.path)
+    assert_clean(cache)
+
+
 @pytest.mark.parametrize("variable", [True, False])
 def test_a_cache_without_symlinks(shelf: Shelf, cache: Path, monkeypatch: pytest.MonkeyPatch, variable: bool) -> None:
     if variable:
