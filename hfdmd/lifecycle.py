@@ -97,6 +97,8 @@ def advance(
         record.attempt += 1
     elif stimulus in (Stimulus.RETRY, Stimulus.ASK, Stimulus.RESUME):
         record.attempt = 0
+    if stimulus in (Stimulus.RETRY, Stimulus.ASK) and isinstance(record, FileRecord):
+        record.mismatches = 0  # whoever asks anew believes that it may be right now
     record.set_state(after)
     record.phase = phase if after is D else None
     record.reason = reason

@@ -188,6 +188,7 @@ class FileRecord(_Tracked, kw_only=True, rename="camel", gc=False):  # tens of t
     """Tracker of one download.
 
     `adopted`: the file in its place was written by somebody else, who keeps it when the download is deleted.
+    `mismatches`: how often the content of the present source was wrong, over all attempts since it was asked for.
     """
 
     kind: Literal["file"] = "file"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from hfdmd.record import FileRecord, FileSpec, Source, Span
 from hfdmd.scheduler.queue import key
 from hfdmd.scheduler.speed import Speed
 from hfdmd.scheduler.threads import in_thread
+from hfdmd.transfer.disk import disk_failure
 from hfdmd.transfer.job import Job, Meter, is_small
 from hfdmd.wire.types import Phase, Reason
 
@@ -84,7 +84,8 @@ class Drive:
         except Failure as failure:
             self.scheduler.reports.stopped_by(record, failure, self.meter)
         except OSError as error:
-            self.scheduler.reports.stopped_by(record, disk_failure(error), self.meter)
+            where = error.filename or record.spec.file_path
+            self.scheduler.reports.stopped_by(record, disk_failure(error, f"at work on {where}"), self.meter)
         except Exception as error:
             log.exception("a fault of hfdmd itself stopped %s of %s", record.spec.file_path, record.spec.model_repo)
             told = f"a fault of hfdmd itself ({type(error).__name__}); its log has the story"
@@ -137,12 +138,14 @@ class Drive:
         part = Path() if small else await in_thread(scheduler.shelf.part_path, record.spec, source)
         job = Job(
             id=record.id,
+            flow=self.unit,
             part=part,
             size_bytes=source.size_bytes,
             digest=source.digest,
             synced=list(record.synced),
             locate=self._locator(source, target),
             claim=self._claim,
+            mismatched=self._mismatched,
             meter=self.meter,
         )
         if small:
@@ -179,6 +182,11 @@ class Drive:
     async def _claim(self, spans: list[Span]) -> None:
         await self.scheduler.reports.claim(self.record, spans)
 
+    def _mismatched(self) -> int:
+        """The content was wrong: how often by now. The tracker tells it with what is claimed next."""
+        self.record.mismatches += 1
+        return self.record.mismatches
+
     def _is_gone(self, failure: Failure) -> bool:
         """Whether the Hub no longer serves the commit that was pinned, so that resolving anew may help."""
         source = self.record.source
@@ -207,6 +215,7 @@ class Drive:
         if not old.same_content(new):
             await scheduler.shelving.discard(record.spec, old)
             record.synced = []
+            record.mismatches = 0
             record.downloaded_bytes = self.meter.downloaded_bytes = 0
         scheduler.reports.pinned_anew(
             record, new, f"the Hub no longer serves commit {old.commit[:12]}; it is of {new.commit[:12]} now"
@@ -235,11 +244,3 @@ def content_key(spec: FileSpec, source: Source) -> str:
     if spec.local_dir is not None:
         return f"{spec.local_dir}\0{source.etag}"
     return f"{spec.repo_type}\0{spec.model_repo}\0{source.etag}"
-
-
-def disk_failure(error: OSError) -> Failure:
-    """What the file system said, as a reason of the contract."""
-    where = f" ({error.filename})" if error.filename else ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Failure(Reason.DISK_FULL, f"the disk is full{where}: {error.strerror}")
-    return Failure(Reason.DISK_ERROR, f"the disk refused{where}: {error.strerror or error}")

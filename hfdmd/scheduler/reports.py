@@ -114,6 +114,7 @@ class Reports:
         record.placed_mtime_ns = placed.mtime_ns
         record.placed_bytes = placed.size_bytes
         record.synced = []
+        record.mismatches = 0
         detail = _unverified_note(record.source)
         done = msgspec.structs.replace(record, downloaded_bytes=placed.size_bytes)
         lifecycle.advance(done, Stimulus.FINISH, scheduler.now(), version=scheduler.next_version(), detail=detail)
@@ -140,7 +141,7 @@ class Reports:
             log.error("%s stopped in status %s: %s", record.id, record.state, failure)
             return
         record.downloaded_bytes = sum(end - start for start, end in record.synced)
-        if meter.received_bytes:
+        if meter.received_bytes and not meter.started_over:
             record.attempt = 1
         if failure.is_final:
             self._scheduler.change(record, Stimulus.FAIL, reason=failure.reason, detail=failure.detail)

@@ -88,6 +88,7 @@ class Updates:
                 if record.state is not Status.DONE:
                     await scheduler.shelving.discard(record.spec, old)
                 record.synced = []
+                record.mismatches = 0
                 record.downloaded_bytes = 0
             record.source = source
             if record.state is Status.DONE:

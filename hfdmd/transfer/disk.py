@@ -23,6 +23,9 @@ WRITERS = 4
 SYNCERS = 4
 HASHERS = 2
 
+_SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""No fault of the disk, and soon over (docs/decisions/0018)."""
+
 
 class PartFile:
     """The file that the bytes of one download are collected in. Its methods block: call them in threads.
@@ -111,4 +114,6 @@ def disk_failure(error: OSError, doing: str) -> Failure:
     text = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Failure(Reason.DISK_FULL, f"no room left while {doing}: {text}")
+    if error.errno in _SCARCE:
+        return Failure(Reason.LOCKED, f"other work of this machine holds what is needed while {doing}: {text}")
     return Failure(Reason.DISK_ERROR, f"the disk failed while {doing}: {text}")

@@ -32,22 +32,24 @@ async def _fetch(job: Job, part: PartFile, http: HttpShared, shop: Shop) -> Fetc
     recovery = Recovery(transport, shop.budget)
     try:
         have = await to_the_end(_prepared(job, part, shop))
-        mismatched = False
         while True:
             round_ = Round(job, part, have, transport, recovery, shop)
             try:
                 digest = await round_.run()
             except StartOver as again:
-                transport.ranged = not again.whole
+                if job.meter.started_over:
+                    told = f"the server sends the file only as a whole, and broke off again: {again.detail}"
+                    raise Failure(Reason.HUB_UNAVAILABLE, told) from None
+                job.meter.started_over = True
+                transport.ranged = False
             else:
                 if digest == job.digest and round_.size_bytes is not None:
                     return Fetched(round_.size_bytes, digest)
-                if mismatched:
+                if job.mismatched() > 1:
                     await job.claim([])
                     await shop.crew.sync(part.delete)
                     detail = f"the content is {digest}, it should be {job.digest}; fetched twice"
                     raise Failure(Reason.HASH_MISMATCH, detail)
-                mismatched = True
                 transport.ranged = transport.ranged and not transport.has_ranged
                 transport.forget_target()
             await job.claim([])

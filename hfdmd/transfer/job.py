@@ -32,6 +32,8 @@ class Meter:
     phase: Phase = Phase.TRANSFERRING
     connections: int = 0
     retries: int = 0
+    started_over: bool = False
+    """Whether what had come was given up, because the server cannot be asked for the rest."""
     trouble: tuple[Reason, str] | None = None
 
 
@@ -40,7 +42,9 @@ class Job:
     """One file to fetch."""
 
     id: str
-    """The download's id, and the flow that the bandwidth limit is fair between."""
+    """The download's id."""
+    flow: str
+    """Whom the bandwidth limit is fair between: the request that the file belongs to."""
     part: Path
     """The part file, beside its final place; its folder exists."""
     size_bytes: int | None
@@ -52,6 +56,9 @@ class Job:
     """A fresh URL of the same file, which the Hub was asked about. May raise Failure."""
     claim: Callable[[list[Span]], Awaitable[None]]
     """Called with all that is synced, after the sync; with an empty list before the file is fetched from zero."""
+    mismatched: Callable[[], int]
+    """Called when the content is wrong, before `claim` hears that it is fetched again: how often it was so by now, in
+    earlier attempts too."""
     meter: Meter = field(default_factory=Meter)
 
 

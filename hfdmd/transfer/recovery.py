@@ -19,11 +19,11 @@ PATIENT_STRIKES = 3
 
 
 class StartOver(Exception):
-    """What is there cannot be continued: fetch the file from zero, `whole` in one request without ranges."""
+    """What is there cannot be continued: fetch the file from zero, in one request without ranges. `detail` is why."""
 
-    def __init__(self, *, whole: bool) -> None:
-        super().__init__("from zero, whole" if whole else "from zero")
-        self.whole = whole
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
 
 
 class Recovery:
@@ -77,7 +77,7 @@ class Recovery:
                 transport.forget_target()
             case RangeIgnored():
                 if strike > (PATIENT_STRIKES if has_bytes else 1) or not (transport.has_ranged or has_bytes):
-                    raise StartOver(whole=True)
+                    raise StartOver(trouble.detail)
                 transport.forget_target()
             case RangeRefused() | BadAnswer():
                 if strike > 2 and not others_progress:
@@ -85,5 +85,5 @@ class Recovery:
                     if not transport.ranged or self._started_over or not ranges_are_at_fault:
                         raise Failure(Reason.HUB_UNAVAILABLE, trouble.detail)
                     self._started_over = True
-                    raise StartOver(whole=True)
+                    raise StartOver(trouble.detail)
                 transport.forget_target()

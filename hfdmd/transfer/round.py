@@ -223,7 +223,7 @@ class Round:
                 self._proven = True
                 self._nudged.set()
 
-        sink = LeaseSink(lease, self._writer, shop.blocks, shop.limiter, self._job.id, on_bytes, self._become_whole)
+        sink = LeaseSink(lease, self._writer, shop.blocks, shop.limiter, self._job.flow, on_bytes, self._become_whole)
         worker.begin(sink)
         try:
             await self._transport.fetch(lease.at, None if lease.end > ENDLESS else lease.end, sink)
@@ -266,13 +266,17 @@ class Round:
             return None
         if self._plan is None:
             if self._writer.written or self._job.meter.downloaded_bytes:
-                raise StartOver(whole=True)
+                raise StartOver(self._cause)
             return Lease(0, 2 * ENDLESS)
         lease = self._plan.take_all()
         if lease is not None and lease.at > 0 and not self._transport.has_ranged:
             self._plan.give_back(lease)
-            raise StartOver(whole=True)
+            raise StartOver(self._cause)
         return lease
+
+    @property
+    def _cause(self) -> str:
+        return "it ended early" if self._trouble is None else self._trouble.detail
 
     def _become_whole(self, lease: Lease, size_bytes: int | None) -> bool:
         """The server sends all of the file: go on with that when nothing else is there or under way."""

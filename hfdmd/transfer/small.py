@@ -67,7 +67,6 @@ async def fetch_small(job: Job, http: HttpShared, budget: Budget, limiter: Limit
     transport = HttpTransport(http, job.locate, job.size_bytes)
     transport.ranged = False
     recovery: Recovery | None = None
-    mismatched = False
     attempt = 0
     first_trouble_at: float | None = None
     while True:
@@ -92,9 +91,8 @@ async def fetch_small(job: Job, http: HttpShared, budget: Budget, limiter: Limit
         digest = None if job.digest is None else digest_of(job.digest, data)
         if digest == job.digest:
             return data
-        if mismatched:
+        if job.mismatched() > 1:
             raise Failure(Reason.HASH_MISMATCH, f"the content is {digest}, it should be {job.digest}; fetched twice")
-        mismatched = True
         transport.forget_target()
 
 
@@ -102,7 +100,7 @@ async def _once(job: Job, transport: HttpTransport, budget: Budget, limiter: Lim
     if job.size_bytes == 0:
         return bytearray()
     await budget.take()
-    sink = MemorySink(job.size_bytes, limiter, job.id)
+    sink = MemorySink(job.size_bytes, limiter, job.flow)
     job.meter.connections = 1
     try:
         await transport.fetch(0, job.size_bytes, sink)

@@ -194,3 +194,37 @@ def test_leftovers_of_a_crash_in_a_folder_are_removed_and_nothing_else(
     )
     assert all(path.exists() for path in others)
     assert (folder / "deep" / BIG).stat().st_size == 1_000_000
+
+
+def test_a_server_that_breaks_off_what_it_sends_only_as_a_whole_is_asked_more_and_more_seldom(
+    hub: HubServer, daemon: Daemon
+) -> None:
+    size = 4_000_000
+    hub.add_repo(REPO, {BIG: seeded(size, seed=11)})
+    hub.fault(REPO, BIG, Fault.whole(times=None), Fault.fin(after=size * 9 // 10, times=None))
+    key = daemon.download(REPO, BIG).json["id"]
+    for attempt in (1, 2, 3):
+        until(lambda n=attempt: daemon.one(key)["attempt"] >= n and daemon.one(key)["retryAt"], "it waits")  # type: ignore[misc]
+        waiting = daemon.one(key)
+        assert (waiting["status"], waiting["reason"]) == ("queued", "hub_unavailable")
+    assert hub.sent_bytes(BIG) <= 2.5 * size * waiting["attempt"]
+    hub.clear_faults()
+    daemon.post("/api/retry", id=key)
+    daemon.wait(key, "done")
+
+
+def test_content_that_is_always_wrong_fails_though_a_kill_comes_between(hub: HubServer, daemon: Daemon) -> None:
+    size = 12_000_000
+    hub.add_repo(REPO, {BIG: seeded(size, seed=12)})
+    hub.fault(REPO, BIG, Fault.corrupt(offset=size // 2, times=None))
+    hub.rate_bytes_per_s = 12_000_000
+    key = daemon.download(REPO, BIG).json["id"]
+    until(lambda: any(tracker["mismatches"] for tracker in daemon.trackers()), "it is fetched again")
+    daemon.kill_and_start()
+    hub.rate_bytes_per_s = 0
+    assert daemon.wait(key, "failed")["reason"] == "hash_mismatch"
+    assert hub.sent_bytes(BIG) < 2.5 * size
+    hub.clear_faults()
+    daemon.post("/api/retry", id=key)
+    daemon.wait(key, "done")
+    assert daemon.trackers()[0]["mismatches"] == 0

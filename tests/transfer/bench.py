@@ -60,6 +60,7 @@ class Desk:
     size_bytes: int | None
     claims: list[list[Span]] = field(default_factory=list)
     located: int = 0
+    mismatches: int = 0
     file: str = FILE
 
     @property
@@ -74,16 +75,22 @@ class Desk:
     async def claim(self, spans: list[Span]) -> None:
         self.claims.append(spans)
 
+    def mismatched(self) -> int:
+        self.mismatches += 1
+        return self.mismatches
+
     def job(self, **changes: Any) -> Job:
         """The job, going on from the last claim."""
         values: dict[str, Any] = {
             "id": "job",
+            "flow": "job",
             "part": self.part,
             "size_bytes": self.size_bytes,
             "digest": self.digest,
             "synced": list(self.synced),
             "locate": self.locate,
             "claim": self.claim,
+            "mismatched": self.mismatched,
         }
         return Job(**(values | changes))
 

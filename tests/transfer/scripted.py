@@ -117,10 +117,12 @@ def a_job(folder: Path, content: bytes, locate: Callable[[], Awaitable[Target]])
 
     return Job(
         id="job",
+        flow="job",
         part=folder / "file.part",
         size_bytes=len(content),
         digest=f"sha256:{hashlib.sha256(content).hexdigest()}",
         synced=[],
         locate=locate,
         claim=claim,
+        mismatched=iter(range(1, 10)).__next__,
     )

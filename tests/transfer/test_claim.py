@@ -142,7 +142,7 @@ async def main():
     engine = Engine(Courtesy(), RedirectPolicy(url), Limits(128, 16, 0, 10.0), "test")
     synced = [tuple(span) for span in json.loads(tracker.read_text())] if tracker.exists() else []
     try:
-        await engine.fetch(Job("job", folder / "file.part", size, digest, synced, locate, claim))
+        await engine.fetch(Job("job", "job", folder / "file.part", size, digest, synced, locate, claim, int))
     finally:
         await engine.close()
 

@@ -270,7 +270,7 @@ async def test_a_file_of_unknown_size(hub: HubServer, tmp_path: Path) -> None:
 
 async def test_a_file_of_unknown_size_that_breaks_is_fetched_anew(hub: HubServer, tmp_path: Path) -> None:
     at = desk(hub, tmp_path, 5 * MiB, size_bytes=None)
-    hub.fault(REPO, FILE, Fault.reset(after=3 * MiB, times=2))
+    hub.fault(REPO, FILE, Fault.reset(after=3 * MiB))
     at.part.write_bytes(b"?" * 7 * MiB)
     async with engine_for(hub) as engine:
         fetched = await engine.fetch(at.job())

@@ -196,3 +196,37 @@ async def test_what_a_looser_limit_granted_is_taken_back() -> None:
     limiter.set_rate(1_000)
     assert woken == ["a", "a"], "who is gone is not woken"
     limiter.close()
+
+
+@pytest.mark.parametrize("size", [SIZE, None], ids=["a known size", "a size that nobody knows"])
+async def test_a_server_without_ranges_that_always_breaks_off_is_left_alone_for_a_while(
+    hub: HubServer, tmp_path: Path, size: int | None
+) -> None:
+    at = desk(hub, tmp_path, SIZE, size_bytes=size)
+    hub.fault(REPO, FILE, Fault.whole(times=None), Fault.fin(after=SIZE * 9 // 10, times=None))
+    async with engine_for(hub) as engine:
+        for _ in range(2):
+            had, job = hub.sent_bytes(FILE), at.job()
+            with pytest.raises(Failure) as failed:
+                await engine.fetch(job)
+            assert failed.value.reason is Reason.HUB_UNAVAILABLE
+            assert job.meter.started_over
+            assert hub.sent_bytes(FILE) - had <= 2.5 * SIZE
+        hub.clear_faults()
+        await engine.fetch(at.job())
+    assert at.is_right()
+
+
+async def test_a_second_mismatch_is_the_second_also_after_a_pause(hub: HubServer, tmp_path: Path) -> None:
+    at = desk(hub, tmp_path, SIZE)
+    hub.fault(REPO, FILE, Fault.corrupt(offset=5 * MiB, times=None))
+    async with engine_for(hub) as engine:
+        hub.rate_bytes_per_s = 40 * MiB
+        fetching = asyncio.create_task(engine.fetch(at.job()))
+        await until(lambda: [] in at.claims and claimed(at) > MiB)
+        await cancelled(fetching)
+        hub.rate_bytes_per_s = 0
+        with pytest.raises(Failure) as failed:
+            await engine.fetch(at.job())
+    assert failed.value.reason is Reason.HASH_MISMATCH
+    assert hub.sent_bytes(FILE) < 2.2 * SIZE
