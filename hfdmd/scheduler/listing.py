@@ -88,7 +88,8 @@ class RepoListing:
                 f"{repo.spec.model_repo} at {repo.spec.revision} has no files{globs}; it has {len(entries)} in all",
             )
         # With the tree in place an incomplete snapshot is known to be incomplete by whoever reads the cache.
-        await in_thread(scheduler.shelf.write_tree, repo.spec, listing.commit, entries)
+        known = [*entries, *listing.left_out]  # what the client would fetch it is to miss, not to think that is all
+        await in_thread(scheduler.shelf.write_tree, repo.spec, listing.commit, known)
         before = set(scheduler.index.sums[repo.id].files)
         dropped = set(repo.dropped)
         now = time.time()
