@@ -128,10 +128,10 @@ class Shelf:
                 _log.info("a lock of the Hub's client belongs to another user, going on without it")
                 return Lock(None)
 
-    def stands(self, placed: Placed) -> bool:
-        """Whether the file is still there with that size."""
+    def stands(self, path: str, size_bytes: int) -> bool:
+        """Whether the file is still there with that size. Thousands are looked at in a row: `path` is a string."""
         try:
-            return placed.path.stat().st_size == placed.size_bytes
+            return os.stat(path).st_size == size_bytes
         except OSError:
             return False
 

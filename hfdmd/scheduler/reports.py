@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ class Reports:
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
         self.space = Space()
+        self._cache = os.path.join(os.path.abspath(scheduler.places.cache_dir), "")
         self.retries_by_reason: dict[Reason, int] = {}
         self._finishing: dict[str, bool] = {}
         self._durable = Batcher(self._flush_all)
@@ -51,11 +53,13 @@ class Reports:
         return Placed(Path(record.path), record.placed_bytes, record.placed_mtime_ns)
 
     def is_in_place(self, record: FileRecord) -> bool:
-        """Whether what was placed for this download lies there, unchanged, and where files go now. Blocking."""
-        placed = self.previous(record)
-        if placed is None or not self._scheduler.shelf.stands(placed):
+        """Whether what was placed for this download lies there, with its size, and where files go now. Blocking."""
+        path, size_bytes = record.path, record.placed_bytes
+        if path is None or size_bytes is None:
             return False
-        return record.spec.local_dir is not None or placed.path.is_relative_to(self._scheduler.places.cache_dir)
+        if record.spec.local_dir is None and not path.startswith(self._cache):
+            return False
+        return self._scheduler.shelf.stands(path, size_bytes)
 
     def check_target(self, record: FileRecord) -> None:
         """A place in a folder belongs to one download. Raises Failure(PATH_TAKEN)."""

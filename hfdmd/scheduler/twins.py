@@ -41,19 +41,18 @@ class Twins:
         self._note_written(record)
 
     def _note_written(self, record: FileRecord) -> None:
-        there = self._scheduler.reports.previous(record)
-        if there is not None and record.source is not None and not record.adopted:
-            self._written.add(_mark(record.source.etag, there))
+        if record.source is None or record.adopted or record.placed_mtime_ns is None or record.placed_bytes is None:
+            return
+        self._written.add(_mark(record.source.etag, record.placed_bytes, record.placed_mtime_ns))
 
     def is_others(self, record: FileRecord, placed: Placed) -> bool:
         """Whether somebody else than hfdmd wrote what was placed. The record still says what stood there before."""
         source = record.source
         if not placed.found or source is None:
             return False
-        before = self._scheduler.reports.previous(record)
-        if before is not None and _mark(source.etag, before) == _mark(source.etag, placed):
+        if (record.placed_bytes, record.placed_mtime_ns) == (placed.size_bytes, placed.mtime_ns):
             return record.adopted
-        if _mark(source.etag, placed) in self._written:
+        if _mark(source.etag, placed.size_bytes, placed.mtime_ns) in self._written:
             return False
         # What a crash left between the placing and the tracker that says so is younger than the Hub's answer.
         return not source.told_at <= placed.mtime_ns / 1e9 < self._started_at
@@ -80,6 +79,6 @@ class Twins:
         return self._scheduler.shelf.copy_twin(hold.spec, hold.source, twin, hold.previous, lambda: hold.abandoned)
 
 
-def _mark(etag: str, there: Placed) -> int:
+def _mark(etag: str, size_bytes: int, mtime_ns: int) -> int:
     """Tells a file apart from all others, in a few bytes: tens of thousands are remembered."""
-    return hash((etag, there.size_bytes, there.mtime_ns))
+    return hash((etag, size_bytes, mtime_ns))

@@ -179,3 +179,11 @@ def test_done_in_a_cache_that_is_not_used_any_more_is_brought_into_the_one_that_
         assert Path(done["path"]).is_relative_to(tmp_path / "other" / "hub")
         assert daemon.download(REPO, BIG).json["path"].startswith(str(tmp_path / "other"))
         assert snapshot(daemon) == set(FILES)
+
+
+def test_a_cache_that_is_named_in_a_roundabout_way_is_the_same_cache(hub: HubServer, tmp_path: Path) -> None:
+    hub.add_repo(REPO, FILES)
+    with Daemon(tmp_path / "h", hub.endpoint, HF_HOME=f"{tmp_path}/h/elsewhere/../hf") as daemon:
+        key = daemon.download(REPO).json["id"]
+        assert daemon.wait(key, "done")["filesDone"] == 3
+        assert daemon.download(REPO).status == 200

@@ -65,7 +65,7 @@ def test_a_file_is_found_by_every_program(shelf: Shelf, cache: Path, path: str, 
     assert offline(cache, path) == DATA
     assert offline(cache, path, revision=COMMIT) == DATA
     assert placed.path == cache / "models--owner--name" / "snapshots" / COMMIT / path
-    assert shelf.stands(placed)
+    assert shelf.stands(str(placed.path), placed.size_bytes)
     assert_clean(cache)
     etag = source_of(DATA, lfs=lfs).etag
     assert tree(cache) == {
