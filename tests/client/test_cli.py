@@ -13,7 +13,7 @@ import pytest
 
 from tests.client.conftest import BIG, BIG_BYTES, REPO, SMALL, Hfdm
 from tests.hub import HubServer, seeded
-from tests.running import Daemon, until
+from tests.running import DEADLINE_S, Daemon, until
 
 VERBS = [
     "download",
@@ -298,15 +298,43 @@ def test_completion(hfdm: Hfdm, shell: str) -> None:
     assert "download" in hfdm(_HFDM_COMPLETE="bash_complete", **words).stdout
 
 
-def test_a_reader_that_has_enough(hfdm: Hfdm) -> None:
+@pytest.mark.parametrize("command", ["status --json | head -c 1", "watch --json | head -c 1", "help | true"])
+def test_a_reader_that_has_enough(hfdm: Hfdm, command: str) -> None:
     hfdm("download", REPO)
+    command = command.replace("help", "--help")
     done = subprocess.run(
-        f"{hfdm.program} status --json | head -c 1",
-        shell=True,
+        ["bash", "-c", f"set -o pipefail; {hfdm.program} {command}"],
         env=hfdm.env,
         capture_output=True,
         text=True,
         check=False,
+        timeout=DEADLINE_S,
     )
-    assert done.stdout == "{"
+    assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_output_that_is_closed_or_full(hfdm: Hfdm) -> None:
+    def run(command: str) -> subprocess.CompletedProcess[str]:
+        line = f"{hfdm.program} {command}"
+        return subprocess.run(
+            ["bash", "-c", line], env=hfdm.env, capture_output=True, text=True, check=False, timeout=DEADLINE_S
+        )
+
+    [path] = run(f"download {REPO} config.json 2>&-").stdout.splitlines()
+    assert Path(path).read_bytes() == SMALL
+    for command, code in (("status >&-", 0), ("status >&- 2>&-", 0), ("status > /dev/full", 1), ("info >/dev/full", 1)):
+        done = run(command)
+        assert done.returncode == code, (command, done.stderr)
+        assert "Traceback" not in done.stderr
+    assert "hfdm: No space left on device" in run("status > /dev/full").stderr
+
+
+def test_an_interrupt_while_it_loads(hfdm: Hfdm) -> None:
+    """Ctrl-C in the first moments, at several of them."""
+    for after_ms in range(0, 120, 12):
+        process = hfdm.popen("status")
+        time.sleep(after_ms / 1000)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=DEADLINE_S)
+        assert ", in main\n" not in errors  # what comes before it is the interpreter's own start

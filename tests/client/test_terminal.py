@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import signal
+import subprocess
+import termios
 
 import pytest
 
@@ -74,6 +76,38 @@ def test_ctrl_c_in_one_of_two_terminals(hfdm: Hfdm, hub: HubServer, daemon: Daem
         hub.rate_bytes_per_s = 0
         assert second.end() == 0
         assert hub.sent_bytes(BIG) < 2 * BIG_BYTES  # one transfer for both
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("verb", ["watch", "download"])
+def test_a_signal_leaves_the_terminal_as_it_was(
+    hfdm: Hfdm, hub: HubServer, daemon: Daemon, verb: str, number: signal.Signals
+) -> None:
+    hub.rate_bytes_per_s = 1_000_000
+    daemon.download(REPO, BIG)
+    with Terminal([hfdm.program, verb, REPO, BIG], hfdm.env) as terminal:
+        terminal.until(r"\d+\.\d%")
+        terminal.child.kill(number)
+        until(lambda: not terminal.child.isalive(), "it has ended")
+        after = termios.tcgetattr(terminal.child.child_fd)[3]
+        assert terminal.end() == 128 + number
+        assert terminal.raw.count("\x1b[?25h") >= terminal.raw.count("\x1b[?25l") > 0
+        assert after & termios.ECHO
+        assert after & termios.ICANON
+        assert "Traceback" not in terminal.text
+
+
+def test_a_signal_that_is_ignored_stays_so(hfdm: Hfdm, hub: HubServer, daemon: Daemon) -> None:
+    """As `nohup` wants it."""
+    hub.rate_bytes_per_s = 1_000_000
+    process = subprocess.Popen(
+        ["nohup", hfdm.program, "download", REPO, BIG], env=hfdm.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    until(lambda: bool(daemon.get("/api/progress", status="downloading").json["downloads"]), "it is at work")
+    process.send_signal(signal.SIGHUP)
+    hub.rate_bytes_per_s = 0
+    process.communicate(timeout=30)
+    assert process.returncode == 0
 
 
 def test_the_daemon_is_killed_and_restarted_under_two_terminals(hfdm: Hfdm, hub: HubServer, daemon: Daemon) -> None:

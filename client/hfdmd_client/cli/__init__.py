@@ -9,20 +9,55 @@ from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The console script. Exit codes: contract, section 7."""
+    """The console script. Exit codes: contract, section 7; 128 and the signal's number when a signal ends it."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    _open_what_is_closed()
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:  # while it still loads; later ones are told by what they interrupt
+        sys.stderr.write("\nhfdm: interrupted.\n")
+        code = 130
+    except BrokenPipeError:  # whoever read the output has read enough
+        code = 0
+        _drop_output()
+    except OSError as error:
+        sys.stderr.write(f"hfdm: {error.strerror if error.filename is None else error}\n")
+        code = 1
+        _drop_output()
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
     if arguments in (["--version"], ["-V"]):  # scripts ask at every start: answered before anything is loaded
         from hfdmd import __version__
 
         print(f"hfdm {__version__}")
-        code = 0
-    else:
-        gc.set_threshold(50_000)  # modules are no garbage: looking for it while they load is a tenth of the start
-        from hfdmd_client.cli.app import run
+        return 0
+    _end_in_order()
+    gc.set_threshold(50_000)  # modules are no garbage: looking for it while they load is a tenth of the start
+    from hfdmd_client.cli.app import run
 
-        code = run(arguments)
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read the output has read enough; not even the interpreter's own flush may fail
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(code)
+    return run(arguments)
+
+
+def _open_what_is_closed() -> None:
+    """Standard streams that the caller closed: else the next socket would get their number, and what is printed."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - open until the end
+
+
+def _end_in_order() -> None:
+    """A signal that ends the process lets it put the terminal right first. One that is ignored (nohup) stays so."""
+    import signal
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
+
+
+def _drop_output() -> None:
+    """What cannot be written is not tried again by the interpreter's own flush at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

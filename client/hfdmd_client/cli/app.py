@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -46,8 +49,25 @@ _OTHER_WORDS = {
 }
 
 
+@contextmanager
+def _a_reader_may_leave() -> Iterator[None]:
+    """A reader that has enough is no failure. It must not get as far as click, which ends the process with 1."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise click.exceptions.Exit(0) from None
+
+
 class _Verbs(click.Group):
     """Knows all verbs by name and a line of help, and loads none before it is used."""
+
+    def make_context(self, *arguments: Any, **more: Any) -> click.Context:
+        with _a_reader_may_leave():
+            return super().make_context(*arguments, **more)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _a_reader_may_leave():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_VERBS)
@@ -120,8 +140,6 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         sys.stderr.write("\nhfdm: interrupted; what the daemon was asked for goes on.\n")
         return INTERRUPTED
-    except BrokenPipeError:
-        return 0
     except ApiError as error:
         _report(error, "--json" in arguments)
         return exit_code(error)
