@@ -146,6 +146,29 @@ def test_pause_resume_cancel_retry_rm(hfdm: Hfdm, hub: HubServer) -> None:
     assert hfdm("rm", REPO, BIG).returncode == 4
 
 
+def test_twins_can_be_told_apart_and_named(hfdm: Hfdm) -> None:
+    folder = hfdm.home / "twin"
+    cached = Path(hfdm("download", REPO, "config.json").stdout.strip())
+    hfdm("download", REPO, "config.json", "--local-dir", "twin", cwd=hfdm.home)
+    hfdm("download", REPO, "--include", "*.json")
+    hfdm("download", REPO, "--include", "*.json", "--exclude", "onnx/*")
+    shown = [" ".join(line.split()[4:]) for line in hfdm("status", "--all").stdout.splitlines()[1:]]
+    assert sorted(shown) == [
+        f"{REPO} *.json (1/1 files)",
+        f"{REPO} *.json, not onnx/* (1/1 files)",
+        f"{REPO} config.json",
+        f"{REPO} config.json → {folder}",
+    ]
+    for verb in ("status", "watch"):
+        one = hfdm(verb, REPO, "config.json", "--local-dir", "twin", cwd=hfdm.home)
+        assert one.stdout.startswith(f"{REPO} config.json → {folder}"), one.stderr
+        assert one.returncode == 0
+    removed = hfdm("rm", REPO, "--local-dir", "twin", "--delete-file", "--yes", cwd=hfdm.home)
+    assert removed.stdout == f"removed  {REPO} config.json → {folder}\n"
+    assert cached.exists()
+    assert not (folder / "config.json").exists()
+
+
 def test_a_paused_download_is_resumed_by_asking_again(hfdm: Hfdm, hub: HubServer) -> None:
     hub.rate_bytes_per_s = 500_000
     hfdm("download", REPO, BIG, "--no-wait")

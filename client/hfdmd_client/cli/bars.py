@@ -92,7 +92,7 @@ class Bars:
 
     def _name(self, item: Item) -> str:
         """A file's repo is left out where it is the same in every line."""
-        return words.clean(item.file_path) if isinstance(item, Download) and not self._with_repo else words.title(item)
+        return words.file_name(item) if isinstance(item, Download) and not self._with_repo else words.title(item)
 
     def _facts(self, item: Item, width: int) -> str:
         """The right end of the line. Fixed widths, so that nothing jumps."""

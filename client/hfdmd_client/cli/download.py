@@ -115,13 +115,17 @@ def _wait(session: Session, client: Client, items: list[Item], until: float | No
         with waiting.display(session.quiet) as shown:
             ended = waiting.wait(client, items, shown, until)
     except KeyboardInterrupt:
+        from shlex import quote
+
         one = items[0]
+        folder = f" --local-dir {quote(words.clean(one.local_dir))}" if one.local_dir is not None else ""
         session.say(
             "\nInterrupted. The download goes on in the background.\n"
-            f"  see it:   hfdm status {words.repo_name(one)}\n"
+            f"  see it:   hfdm status {words.repo_name(one)}{folder}\n"
             f"  wait:     the same command again\n"
             f"  stop it:  hfdm cancel {words.repo_name(one)}"
             + (f" {words.clean(one.file_path)}" if isinstance(one, Download) and len(items) == 1 else "")
+            + folder
         )
         return None
     took_s = time.monotonic() - began

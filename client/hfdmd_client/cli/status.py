@@ -35,6 +35,7 @@ is not on the Hub (4) or not open to you (5)."""
 @click.argument("file", required=False, shell_complete=complete.files)
 @click.option("--revision", "-r", metavar="REV", help="Only of this revision.")
 @click.option("--repo-type", "-t", type=REPO_TYPE, help="Only model, dataset or space repos.")
+@click.option("--local-dir", "-d", metavar="DIR", help="Only what goes to this folder.")
 @click.option("--status", type=click.Choice([status.value for status in Status]), help="Only with this status.")
 @click.option("--all", "everything", is_flag=True, help="Also what has long been done.")
 @standard
@@ -44,6 +45,7 @@ def status(
     file: str | None,
     revision: str | None,
     repo_type: str | None,
+    local_dir: str | None,
     status: str | None,
     everything: bool,
 ) -> int:
@@ -51,13 +53,18 @@ def status(
     client = session.client()
     if repo is not None and (path := file or repo.file_path):
         item = client.progress(
-            repo.model_repo, path, revision=revision or repo.revision, repo_type=repo_type or repo.repo_type
+            repo.model_repo,
+            path,
+            revision=revision or repo.revision,
+            repo_type=repo_type or repo.repo_type,
+            local_dir=local_dir,
         )
         return _one(session, item)
     found = client.downloads(
         repo.model_repo if repo else None,
         revision=revision or (repo.revision if repo else None),
         repo_type=repo_type or (repo.repo_type if repo else None),
+        local_dir=local_dir,
         status=status,
     )
     if session.json:

@@ -50,10 +50,24 @@ def repo_name(item: Download | RepoDownload) -> str:
 
 
 def title(item: Download | RepoDownload) -> str:
-    """What it is, in a line."""
+    """What it is, in a line that no other download has: repo, file or globs, and the folder if it is not the cache."""
     if isinstance(item, Download):
-        return f"{repo_name(item)} {clean(item.file_path)}"
-    return f"{repo_name(item)} {files_done(item)}"
+        return f"{repo_name(item)} {file_name(item)}"
+    return f"{repo_name(item)} {_globs(item)}{files_done(item)}{_folder(item)}"
+
+
+def file_name(item: Download) -> str:
+    """The file, and the folder it goes to if that is not the cache."""
+    return f"{clean(item.file_path)}{_folder(item)}"
+
+
+def _globs(repo: RepoDownload) -> str:
+    chosen = [*(repo.include or ()), *(f"not {glob}" for glob in repo.exclude or ())]
+    return f"{clean(', '.join(chosen))} " if chosen else ""
+
+
+def _folder(item: Download | RepoDownload) -> str:
+    return "" if item.local_dir is None else f" → {clean(item.local_dir)}"
 
 
 def files_done(repo: RepoDownload) -> str:

@@ -32,6 +32,7 @@ c cancels, r retries, P pauses all, R resumes all, q leaves."""
 @click.argument("file", required=False, shell_complete=complete.files)
 @click.option("--revision", "-r", metavar="REV", help="Only of this revision.")
 @click.option("--repo-type", "-t", type=REPO_TYPE, help="Only model, dataset or space repos.")
+@click.option("--local-dir", "-d", metavar="DIR", help="Only what goes to this folder.")
 @click.option("--history", is_flag=True, help="Begin with all that ever ended, not only with the last 24 hours.")
 @standard
 def watch(
@@ -40,6 +41,7 @@ def watch(
     file: str | None,
     revision: str | None,
     repo_type: str | None,
+    local_dir: str | None,
     history: bool,
 ) -> int:
     """Watch downloads: all, those of REPO, or one FILE. Survives a restart of the daemon."""
@@ -50,6 +52,7 @@ def watch(
     path = file or (repo.file_path if repo else None)
     model_repo = repo.model_repo if repo else None
     watched: dict[str, Any] = {"model_repo": model_repo, "file_path": path, "history": history, **selection}
+    watched["local_dir"] = local_dir
     if session.json:
         return _as_json(client, watched)
     if sys.stdin.isatty() and sys.stdout.isatty() and not is_dumb():
