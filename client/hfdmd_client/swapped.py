@@ -56,7 +56,8 @@ class SwappedCall:
                 return self._original(**self._arguments)
             raise
         except InvalidField as invalid:
-            return self._invalid(invalid)
+            self._check_as_the_original(invalid)
+            raise
         except _HubAway as away:
             return self._from_cache_or_raise(away)
         except DownloadFailed as failed:
@@ -157,12 +158,15 @@ class SwappedCall:
                 " when it has arrived."
             ) from error
 
-    def _invalid(self, invalid: InvalidField) -> Any:
-        """The original checks its arguments before all else, and has words of its own for what is wrong with them."""
+    def _check_as_the_original(self, invalid: InvalidField) -> None:
+        """The original checks its arguments before all else, and has words of its own for what is wrong with them.
+
+        What it may find in the cache for them is not what was asked for: an empty name finds a folder.
+        """
         from huggingface_hub.errors import LocalEntryNotFoundError
 
         try:
-            return self._from_cache()
+            self._from_cache()
         except LocalEntryNotFoundError:
             raise invalid from None
 

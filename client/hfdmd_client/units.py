@@ -19,6 +19,10 @@ class UnitError(ValueError):
     """Not a size, speed or time. The text says what would be."""
 
 
+class TooMuch(UnitError):
+    """A size, but a larger one than the daemon counts (2^53 - 1 bytes)."""
+
+
 def parse_size(text: str) -> int:
     """Bytes of `20MB`, `1.5 GB`, `512KiB`, `700` (bytes). Raises `UnitError`."""
     match = _SIZE.fullmatch(text.strip())
@@ -27,7 +31,7 @@ def parse_size(text: str) -> int:
     base = 1024 if match[3] else 1000
     size_bytes = round(float(match[1].replace(",", ".")) * float(base) ** _POWERS[match[2].lower()])
     if size_bytes > MAX_BYTES:
-        raise UnitError(f"{text!r} is more than any disk holds")
+        raise TooMuch(f"{text!r} is more than any disk holds")
     return size_bytes
 
 
@@ -41,6 +45,8 @@ def parse_rate(text: str) -> int:
         raise UnitError(f"{text!r} are bits; hfdm counts bytes: write {as_bytes}/s")
     try:
         return parse_size(_PER_SECOND.sub("", stripped))
+    except TooMuch as error:
+        raise TooMuch(f"{text!r} is more than any line carries; `none` is no limit") from error
     except UnitError as error:
         raise UnitError(f"{text!r} is not a speed; write it like 20MB/s, 500kB/s or none{_meant(text)}") from error
 

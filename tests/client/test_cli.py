@@ -143,7 +143,10 @@ def test_pause_resume_cancel_retry_rm(hfdm: Hfdm, hub: HubServer) -> None:
     assert path.exists()
     assert hfdm("rm", REPO, BIG, "--delete-file", "--yes").stdout == f"removed  {REPO} {BIG}\n"
     assert not path.exists()
-    assert hfdm("rm", REPO, BIG).returncode == 4
+    gone = hfdm("rm", REPO, BIG)
+    assert gone.returncode == 4
+    assert "`hfdm status --all` shows" in gone.stderr
+    assert "api" not in gone.stderr.lower()
 
 
 def test_twins_can_be_told_apart_and_named(hfdm: Hfdm) -> None:

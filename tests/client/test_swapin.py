@@ -174,6 +174,13 @@ def test_the_same_exception_comes_out(
     assert mine["status"] == original["status"]
 
 
+def test_a_name_that_is_none_finds_nothing_in_the_cache(ours: Callable[..., dict[str, Any]]) -> None:
+    """An empty name is the snapshot's own folder there, and `onnx//` is `onnx/`."""
+    ours("hf_hub_download", repo_id=REPO, filename="onnx/model.onnx")
+    for filename in ("", "onnx//model.onnx"):
+        assert ours("hf_hub_download", repo_id=REPO, filename=filename).get("error") == "InvalidField"
+
+
 @pytest.mark.parametrize(
     ("argument", "value"),
     [

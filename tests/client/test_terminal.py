@@ -147,6 +147,12 @@ def test_no_colour_and_dumb_terminals(hfdm: Hfdm, hub: HubServer) -> None:
         assert "\x1b" not in terminal.raw
 
 
+def test_doctor_colours_the_mark_only(hfdm: Hfdm) -> None:
+    with Terminal([hfdm.program, "doctor", "--offline"], hfdm.env) as terminal:
+        assert terminal.end() in (0, 1)
+        assert re.search(r"\x1b\[32m✓\x1b\[0m daemon", terminal.raw)
+
+
 @pytest.mark.parametrize("columns", WIDTHS)
 def test_tables_fit(hfdm: Hfdm, hub: HubServer, columns: int) -> None:
     hub.add_repo("owner/long", {"a/" + "very-long-folder/" * 6 + "model-00001-of-00012.safetensors": b"x" * 3000})

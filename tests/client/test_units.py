@@ -50,6 +50,12 @@ def test_what_is_no_size(text: str) -> None:
         units.parse_size(text)
 
 
+def test_a_rate_that_is_too_much_is_not_asked_about() -> None:
+    with pytest.raises(units.UnitError, match="more than any line carries") as caught:
+        units.parse_rate("99999999TB")
+    assert "did you mean" not in str(caught.value)
+
+
 def test_bits_are_told_apart_and_converted() -> None:
     with pytest.raises(units.UnitError, match=r"write 2\.5MB/s"):
         units.parse_rate("20Mbit/s")

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from hfdmd.wire.errors import UnknownDownload
 from hfdmd.wire.types import Affected, Download, Status
 from hfdmd_client.cli import complete
 from hfdmd_client.cli import text as words
@@ -64,7 +65,10 @@ def selectors(
 def _act(session: Session, act: Callable[..., Affected], chosen: list[dict[str, Any]], done: str) -> int:
     found = Affected(downloads=[], repos=[])
     for one in chosen:
-        affected = act(**one)
+        try:
+            affected = act(**one)
+        except UnknownDownload as error:  # the daemon's own words are for those who speak its API
+            raise UnknownDownload("no download matches; `hfdm status --all` shows what there is") from error
         found.downloads += affected.downloads
         found.repos += affected.repos
     if session.json:

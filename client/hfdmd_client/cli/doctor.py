@@ -47,8 +47,8 @@ def _say(finding: Finding, name: str) -> None:
         from rich.console import Console
         from rich.text import Text
 
-        mark = Text(text[0], _STYLES[finding.state])
-        Console(highlight=False, soft_wrap=True).print(mark + Text(text[1:]))
+        shown = Text.assemble((text[0], _STYLES[finding.state]), text[1:])
+        Console(highlight=False, soft_wrap=True).print(shown)
     else:
         print(text)
     for line in finding.cure.splitlines():
