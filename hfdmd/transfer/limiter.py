@@ -91,7 +91,7 @@ class Limiter:
 
     @property
     def _largest(self) -> int:
-        """The largest single grant: a quarter of what one refill brings, so that flows take turns."""
+        """The largest grant to one who need not wait: a quarter of what one refill brings, so that flows take turns."""
         return max(MIN_GRANT_BYTES, int(self._rate * REFILL_S / 4))
 
     def _fill(self) -> None:
@@ -120,16 +120,24 @@ class Limiter:
             return
         self._fill()
         while self._flows and self._tokens >= MIN_GRANT_BYTES:
-            turn = max(MIN_GRANT_BYTES, min(self._largest, int(self._tokens / len(self._flows))))
-            flow, waiting = next(iter(self._flows.items()))
+            turn_bytes = max(MIN_GRANT_BYTES, int(self._tokens / len(self._flows)))
+            for flow in list(self._flows):
+                self._give_turn(flow, turn_bytes)
+
+    def _give_turn(self, flow: str, turn_bytes: int) -> None:
+        """So much for one flow, as far as there is some: its readers in the order of asking."""
+        waiting = self._flows.get(flow)
+        while waiting and min(turn_bytes, self._tokens) >= MIN_GRANT_BYTES:
             want, granted = waiting.popleft()
-            grant = min(want, turn, int(self._tokens))
+            grant = min(want, turn_bytes, int(self._tokens))
             self._tokens -= grant
+            turn_bytes -= grant
             if waiting:
                 self._flows.move_to_end(flow)
             else:
                 del self._flows[flow]
             granted(grant)
+            waiting = self._flows.get(flow)
 
 
 class Allowance:

@@ -230,3 +230,24 @@ def test_the_same_content_is_fetched_once_into_a_cache_without_symlinks(hub: Hub
     files = [path for path in Path(done["path"]).rglob("*") if path.is_file()]
     assert len(files) == 4
     assert not any(path.is_symlink() for path in files)
+
+
+def test_a_bandwidth_limit_is_shared_between_requests_however_many_files_one_has(
+    hub: HubServer, tmp_path: Path
+) -> None:
+    many, size = 400, 50_000
+    hub.add_repo(REPO, {BIG: seeded(64_000_000, seed=1)})
+    hub.add_repo("owner/many", {f"{n:03}.bin": seeded(size, seed=n) for n in range(many)})
+
+    with Daemon(tmp_path / "d", hub.endpoint, HFDMD_BANDWIDTH_LIMIT="4000000") as daemon:
+        large = daemon.download(REPO, BIG).json["id"]
+        until(lambda: daemon.one(large)["downloadedBytes"] > 2_000_000, "the large one is under way")
+        small = daemon.download("owner/many").json["id"]
+
+        def come(key: str) -> int:
+            return int(daemon.one(key)["downloadedBytes"])
+
+        until(lambda: come(small) > 500_000, "the small ones are, too")
+        large_had, small_had = come(large), come(small)
+        until(lambda: come(small) - small_had > 15_000_000, "more of the small ones is there")
+        assert come(large) - large_had > 0.5 * (come(small) - small_had)

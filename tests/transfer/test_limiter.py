@@ -58,6 +58,7 @@ def test_is_fair_between_flows_however_many_connections_they_have(rate: int) -> 
     readers.run(5.0)
     assert sum(readers.got.values()) == pytest.approx(5 * rate, rel=0.05)
     assert readers.got["greedy"] == pytest.approx(readers.got["modest"], rel=0.05)
+    assert readers.got["small reads"] == pytest.approx(readers.got["modest"], rel=0.1)
 
 
 def test_a_change_holds_at_once() -> None:
