@@ -6,7 +6,7 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const BUDGETS = [
-  ["button", "export { DownloadButton } from './react/index.js'", 8.25 * 1024],
+  ["button", "export { DownloadButton } from './react/index.js'", 8 * 1024],
   ["button, queue", "export { DownloadButton, DownloadQueue } from './react/index.js'", 16 * 1024],
   ["all components", "export { DownloadButton, DownloadQueue, RepoFiles } from './react/index.js'", 16 * 1024],
 ];

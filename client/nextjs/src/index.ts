@@ -3,5 +3,5 @@ export { getStore, RequestError, DEFAULT_BASE_PATH, type Pending, type Snapshot,
 export { daemonInfo, remove, reorder, repoFiles, type PublicInfo } from "./browser/calls.js";
 export type { Connection } from "./browser/link.js";
 export { isLive, isRepo, keyOf, nameOf, stateOf, type Item, type ItemState, type Target } from "./browser/item.js";
-export { messages, type Messages } from "./react/messages.js";
+export { messages, type Messages } from "./react/queue-messages.js";
 export type * from "./wire.js";

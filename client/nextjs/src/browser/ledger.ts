@@ -5,12 +5,14 @@ const FRESH_MS = 5000;
 /** The daemon's stream names what ended within 24 hours; an hour is left for clocks that differ. */
 const NAMED_MS = 23 * 3600 * 1000;
 
+/** What the routes say of a folder. This page knows which it means where it named it itself. */
+const HIDDEN = "…";
+
 /** What is known of the daemon's downloads: the newest version of each. No I/O. */
 export class Ledger {
   readonly #items = new Map<string, Item>();
   readonly #ids = new Map<string, string>();
   readonly #answered = new Map<string, number>();
-  readonly #folders = new Map<string, string>();
   /** Something left the queue, so that the others stand elsewhere now; the daemon does not tell each of them. */
   moved = false;
   #named: Set<string> | null = null;
@@ -44,20 +46,17 @@ export class Ledger {
   }
 
   /** An answer to a request of one's own. */
-  answer(item: Item, localDir?: string | null): boolean {
+  answer(item: Item): boolean {
     this.#answered.set(item.id, Date.now());
-    return this.merge(item, localDir);
+    return this.merge(item);
   }
 
-  /**
-   * A version from elsewhere (a list, another tab): the newest wins. `localDir` is the folder that was asked about: from then on
-   * it is known of this download, though the routes hide it.
-   */
-  merge(item: Item, localDir?: string | null): boolean {
+  /** A version from elsewhere (a list, another tab): the newest wins, and a folder that it names is known from then on. */
+  merge(item: Item): boolean {
     const known = this.#items.get(item.id);
-    if (localDir) this.#folders.set(item.id, localDir);
-    const newest = known && known.version >= item.version ? known : item;
-    return newest === known && !localDir ? false : this.#put(newest);
+    const { localDir } = item;
+    if (!known || known.version < item.version) return this.#put(item);
+    return localDir !== known.localDir && localDir !== HIDDEN && this.#put({ ...known, localDir });
   }
 
   /** A version from a list: the same one counts too, since a place in the queue changes without a new version. */
@@ -95,9 +94,10 @@ export class Ledger {
     return true;
   }
 
-  #put(told: Item): boolean {
-    const item = { ...told, localDir: this.#folders.get(told.id) ?? told.localDir };
-    this.moved ||= this.#items.get(item.id)?.status === "queued" && item.status !== "queued";
+  #put(item: Item): boolean {
+    const known = this.#items.get(item.id);
+    if (known && item.localDir === HIDDEN) item = { ...item, localDir: known.localDir };
+    this.moved ||= known?.status === "queued" && item.status !== "queued";
     this.#items.set(item.id, item);
     this.#ids.set(keyOf(item), item.id);
     return true;

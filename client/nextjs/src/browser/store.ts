@@ -87,17 +87,13 @@ export class Store {
     return this.#pending.get(key);
   }
 
-  /** Whether it is known what the daemon has of this repo (in this folder): then "not found" means "never asked for". */
-  isKnown(modelRepo: string, localDir?: string | null): boolean {
-    return this.#lookups.get(lookupOf(modelRepo, localDir)) === true;
+  /** Whether a `lookupOf` has been answered: then "not found" means "never asked for". */
+  isKnown(lookup: string): boolean {
+    return this.#lookups.get(lookup) === true;
   }
 
-  /**
-   * Asks once what of this repo is done: the stream does not name what ended long ago. Of a folder, what is in it: the
-   * stream does not name folders.
-   */
-  look(modelRepo: string, localDir?: string | null): void {
-    const lookup = lookupOf(modelRepo, localDir);
+  /** Asks for a `lookupOf`, once. */
+  look(lookup: string): void {
     if (this.#lookups.has(lookup)) return;
     this.#lookups.set(lookup, false);
     if (this.#ready) void this.#lookUp(lookup);
@@ -107,7 +103,7 @@ export class Store {
   download(target: Target, more: { retry?: boolean; update?: boolean; priority?: number } = {}): Promise<Item> {
     return this.#attempt(keyOf(target), "download", async () => {
       const item = await this.send<Item>("POST", "download", { ...requestFor(target), ...more });
-      this.#ledger.answer(item, target.localDir);
+      this.#ledger.answer({ ...item, localDir: target.localDir ?? null });
       return item;
     });
   }
@@ -217,8 +213,9 @@ export class Store {
     const localDir = search.get("localDir");
     try {
       for (let page = 0; page < LOOKUP_PAGES; page += 1) {
-        const list = await this.send<Downloads>("GET", `progress?${search.toString()}`);
-        for (const item of [...list.downloads, ...list.repos]) this.#ledger.merge(item, localDir);
+        const list = await this.send<Downloads>("GET", `progress?${search}`);
+        for (const item of [...list.downloads, ...list.repos])
+          this.#ledger.merge(localDir ? { ...item, localDir } : item);
         if (!list.nextCursor) break;
         search.set("cursor", list.nextCursor);
       }
@@ -230,9 +227,12 @@ export class Store {
   }
 }
 
-/** The query that asks for what the stream leaves out. */
-function lookupOf(modelRepo: string, localDir: string | null | undefined): string {
-  return new URLSearchParams(localDir ? { modelRepo, localDir } : { modelRepo, status: "done" }).toString();
+/**
+ * The query for what the stream leaves out of a repo: what is done, since it does not name what ended long ago; of a folder, what
+ * is in it, since it does not name folders.
+ */
+export function lookupOf({ modelRepo, localDir }: Target): string {
+  return `${new URLSearchParams(localDir ? { modelRepo, localDir } : { modelRepo, status: "done" })}`;
 }
 
 function asRequestError(error: unknown): RequestError {

@@ -3,7 +3,7 @@
 import { createContext, createElement, useContext, useMemo, type ReactNode } from "react";
 
 import { DEFAULT_BASE_PATH, getStore, type Store } from "../browser/store.js";
-import type { Messages } from "./messages.js";
+import type { Messages } from "./queue-messages.js";
 
 export interface Settings {
   /** Where the app's routes are. Default `/api/hfdmd`. */

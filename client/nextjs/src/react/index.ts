@@ -7,6 +7,6 @@ export { useDownloads, useInfo, type Downloads, type Totals } from "./use-downlo
 export { useRepoFiles, type RepoFilesHandle } from "./use-repo-files.js";
 export { celebrate, type Burst, type BurstOptions } from "./celebrate.js";
 export { formatBytes, formatDuration, formatPercent, formatRate } from "./format.js";
-export { messages, type Messages } from "./messages.js";
+export { messages, type Messages } from "./queue-messages.js";
 export { groupFiles, type FileGroup } from "./quantisation.js";
 export type { Item, ItemState, Target } from "../browser/item.js";

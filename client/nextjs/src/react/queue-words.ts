@@ -3,7 +3,7 @@
 import { useMemo } from "react";
 
 import { useSettings } from "./context.js";
-import { messages as english, type Messages } from "./messages.js";
+import { messages as english, type Messages } from "./queue-messages.js";
 import { useWords, type Words } from "./words.js";
 
 /** The button's words and the queue's. */

@@ -3,7 +3,7 @@
 import { useCallback, useEffect, useMemo, useRef, useSyncExternalStore } from "react";
 
 import { isLive, keyOf, stateOf, type Item, type ItemState, type Target } from "../browser/item.js";
-import type { Action, RequestError } from "../browser/store.js";
+import { lookupOf, type Action, type RequestError } from "../browser/store.js";
 import { useStore } from "./context.js";
 
 /** Called on changes that this page has seen happen, never for what was so when it was loaded. */
@@ -36,9 +36,9 @@ export function useDownload(target: Target, callbacks: Callbacks & { basePath?: 
   const key = keyOf(target);
   const item = useSyncExternalStore(store.subscribe, () => store.find(key), nothing);
   const request = useSyncExternalStore(store.subscribe, () => store.pendingOf(key), nothing);
-  const { modelRepo, localDir } = target;
-  const known = useSyncExternalStore(store.subscribe, () => store.isKnown(modelRepo, localDir), no);
-  useEffect(() => store.look(modelRepo, localDir), [store, modelRepo, localDir]);
+  const lookup = lookupOf(target);
+  const known = useSyncExternalStore(store.subscribe, () => store.isKnown(lookup), no);
+  useEffect(() => store.look(lookup), [store, lookup]);
 
   // Handlers keep their identity while the target is the same, however often its object is made anew.
   const latest = useRef({ target, callbacks, item });
@@ -67,7 +67,7 @@ export function useDownload(target: Target, callbacks: Callbacks & { basePath?: 
     return { start: ask(false), retry: ask(true), pause: act("pause"), resume: act("resume"), cancel: act("cancel") };
   }, [store, key, send]);
 
-  useChanges(key, item, asked, callbacks);
+  useChanges(key, item, asked, latest);
 
   const waits = request?.error === null;
   let state = stateOf(item);
@@ -89,19 +89,15 @@ function useChanges(
   key: string,
   item: Item | undefined,
   asked: { current: string | null },
-  callbacks: Callbacks,
+  latest: { current: { callbacks: Callbacks } },
 ): void {
   const before = useRef<{ key: string; item: Item | undefined }>({ key, item });
-  const latest = useRef(callbacks);
-  useEffect(() => {
-    latest.current = callbacks;
-  });
   useEffect(() => {
     const was = before.current.key === key ? before.current.item : undefined;
     before.current = { key, item };
     if (!item || item === was) return;
     const mine = asked.current === key;
-    const { onStarted, onProgress, onComplete, onError } = latest.current;
+    const { onStarted, onProgress, onComplete, onError } = latest.current.callbacks;
     const moved = was !== undefined && was.status !== item.status;
     if (isLive(item) && (was ? moved && !isLive(was) : mine)) onStarted?.(item);
     if (item.status === "downloading" && was) onProgress?.(item);
@@ -110,7 +106,7 @@ function useChanges(
       onError?.({ code: item.reason ?? "internal", message: item.error ?? item.reason ?? "" }, item);
     }
     if (!isLive(item) && item.status !== "paused") asked.current = null;
-  }, [key, item, asked]);
+  }, [key, item, asked, latest]);
 }
 
 const nothing = () => undefined;
