@@ -40,6 +40,7 @@ log = logging.getLogger("hfdmd")
 
 EXIT_FAULT, EXIT_USAGE, EXIT_ALREADY_RUNNING, EXIT_CONFIG = 1, 2, 75, 78
 USER_AGENT = f"hfdmd/{__version__}"
+_ANNOUNCE_AGAIN_S = 5.0
 _GARBAGE_AFTER = 20_000
 """New objects between two looks for garbage. There is little: at the usual 700 a repo of small files pays for it."""
 
@@ -155,7 +156,7 @@ class _Daemon:
         except (SocketError, ValueError) as error:
             store.close()
             raise ConfigError(str(error)) from error
-        self._write_endpoint(listeners)
+        announced = self._write_endpoint(listeners)
         loop.add_signal_handler(signal.SIGHUP, self._reload, scheduler)
         log.info(
             "hfdmd %s, pid %d: socket %s%s, cache %s, Hub %s",
@@ -173,6 +174,7 @@ class _Daemon:
             async with asyncio.TaskGroup() as group:
                 work = group.create_task(scheduler.run(), name="scheduler")
                 watcher = group.create_task(watch.run(), name="watch")
+                announcer = group.create_task(self._announce(listeners, announced), name="announce")
                 self._notifier.ready(watch.status())
                 stopped = group.create_task(self._stop.wait(), name="stop")
                 await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -184,6 +186,7 @@ class _Daemon:
                 scheduler.close()
                 await work
                 watcher.cancel()
+                announcer.cancel()
                 stopped.cancel()
         finally:
             await listeners.close()
@@ -254,12 +257,24 @@ class _Daemon:
             log.info("configuration read again")
         self._notifier.ready("configuration read again")
 
-    def _write_endpoint(self, listeners: Listeners) -> None:
+    async def _announce(self, listeners: Listeners, announced: bool) -> None:
+        """Where the API is could not be written, on a full disk: try until it is. The daemon works without."""
+        while not announced:
+            await asyncio.sleep(_ANNOUNCE_AGAIN_S)
+            announced = self._write_endpoint(listeners)
+
+    def _write_endpoint(self, listeners: Listeners) -> bool:
+        """Whether it could be written."""
         endpoint = Endpoint(pid=os.getpid(), socket=str(listeners.socket_path), url=listeners.url)
         file = self._places.state_dir / ENDPOINT_FILE
         temporary = file.with_suffix(".tmp")
-        temporary.write_bytes(msgspec.json.encode(endpoint) + b"\n")
-        os.replace(temporary, file)
+        try:
+            temporary.write_bytes(msgspec.json.encode(endpoint) + b"\n")
+            os.replace(temporary, file)
+        except OSError as error:
+            log.error("cannot write %s, where clients look for the API: %s", file, error.strerror)
+            return False
+        return True
 
     def _remove_endpoint(self) -> None:
         Path(self._places.state_dir / ENDPOINT_FILE).unlink(missing_ok=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from tests.daemon.test_main_job import BIG, REPO
 from tests.hub import Fault, HubServer, seeded
@@ -228,3 +231,17 @@ def test_content_that_is_always_wrong_fails_though_a_kill_comes_between(hub: Hub
     daemon.post("/api/retry", id=key)
     daemon.wait(key, "done")
     assert daemon.trackers()[0]["mismatches"] == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is full, for one file")
+def test_a_daemon_starts_on_a_full_disk_and_says_so(hub: HubServer, daemon: Daemon) -> None:
+    daemon.kill()
+    endpoint, temporary = daemon.state / "endpoint.json", daemon.state / "endpoint.tmp"
+    endpoint.unlink()
+    temporary.symlink_to("/dev/full")
+    daemon.start()
+    assert "endpoint.json" in daemon.log.read_text()
+    assert "No space left on device" in daemon.log.read_text()
+    temporary.unlink()
+    until(endpoint.exists, "there is room again")
+    assert json.loads(endpoint.read_bytes())["socket"] == str(daemon.socket)
