@@ -58,6 +58,8 @@ class Store:
         self._waiting: list[Future[None]] = []
         self._closing = False
         self._thread: threading.Thread | None = None
+        self.left_alone = 0
+        """How many trackers were not read, though they may be good: of a newer schema, or the disk refused."""
 
     def open(self) -> None:
         """Make the folder and start the writer. Raises OSError."""
@@ -178,11 +180,13 @@ class Store:
         except FileNotFoundError:
             return None
         except OSError as error:
+            self.left_alone += 1
             log.error("cannot read the tracker file %s: %s", path, error.strerror)
             return None
         try:
             record = _parsed(data)
             if record is None:
+                self.left_alone += 1
                 log.error("%s is of a newer hfdmd than this one (schema %d): left alone", path, SCHEMA_VERSION)
                 return None
             _check(record)

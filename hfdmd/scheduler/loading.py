@@ -114,6 +114,8 @@ class Loading:
     async def _drop_orphans(self) -> None:
         """Part files that no tracker names are removed: only what hfdmd itself wrote, by their names."""
         scheduler = self._scheduler
+        if scheduler.store.left_alone:
+            return  # one of those trackers may name what looks like an orphan
         known: set[Path] = set()
         loose: list[FileSpec] = []
         try:

@@ -6,6 +6,8 @@ import hashlib
 import random
 from pathlib import Path
 
+import pytest
+
 from tests.daemon.test_main_job import BIG, REPO
 from tests.hub import HubServer, seeded
 from tests.running import Daemon, until
@@ -46,3 +48,33 @@ def test_fifty_pauses(hub: HubServer, daemon: Daemon) -> None:
     done = daemon.wait(key, "done")
     assert hashlib.sha256(Path(done["path"]).read_bytes()).hexdigest() == content.sha256
     assert hub.sent_bytes(BIG) <= size * 1.05, f"{hub.sent_bytes(BIG) / size:.3f} of the size was sent"
+
+
+@pytest.mark.parametrize("trouble", ["of a newer daemon", "cannot be read"])
+def test_a_tracker_that_is_left_alone_keeps_what_has_come(hub: HubServer, daemon: Daemon, trouble: str) -> None:
+    size = 12_000_000
+    hub.add_repo(REPO, {BIG: seeded(size, seed=21)})
+    hub.rate_bytes_per_s = 6_000_000
+    key = daemon.download(REPO, BIG).json["id"]
+    until(lambda: daemon.one(key)["downloadedBytes"] > size // 2, "half of it is there")
+    daemon.post("/api/pause", id=key)
+    assert daemon.stop() == 0
+    [tracker] = daemon.state.glob("trackers/*/*.json")
+    good = tracker.read_bytes()
+    if trouble == "cannot be read":
+        tracker.unlink()
+        tracker.mkdir()
+    else:
+        tracker.write_bytes(good.replace(b'"schemaVersion":1', b'"schemaVersion":99'))
+    daemon.start()
+    until(lambda: not daemon.get("/api/info").json["loading"], "it has looked at everything")
+    assert daemon.get("/api/progress", id=key).status == 404
+    assert daemon.stop() == 0
+    if trouble == "cannot be read":
+        tracker.rmdir()
+    tracker.write_bytes(good)
+    daemon.start()
+    hub.rate_bytes_per_s = 0
+    daemon.post("/api/resume", id=key)
+    daemon.wait(key, "done")
+    assert hub.sent_bytes(BIG) < 1.2 * size
