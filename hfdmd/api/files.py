@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 
@@ -15,6 +16,9 @@ from hfdmd.scheduler.threads import in_thread
 from hfdmd.wire import errors
 from hfdmd.wire.errors import ApiError, HubUnavailable, InvalidField
 from hfdmd.wire.types import Reason, RepoFile, RepoFiles
+
+PATIENCE_S = 30.0
+"""Somebody waits: less than clients have patience for, so that they hear what is the matter."""
 
 _CURSOR = re.compile(r"(?P<commit>[0-9a-f]{40})\.(?P<skip>[0-9]{1,9})\.(?P<page>[0-9A-Za-z_-]+={0,2})")
 _QUERY = re.compile(r"[!-~]+")  # what a request's line may have
@@ -40,20 +44,24 @@ async def repo_files(scheduler: Scheduler, spec: RepoSpec, limit: int, cursor: s
     next_cursor: str | None = None
     number = 0  # of files on the Hub's page
     try:
-        listing = await scheduler.hub.list_repo(spec, commit=commit)
-        async for some in listing.pages(page):
-            if listing.page != page:
-                page, skip, number = listing.page, 0, 0
-            wanted = some[max(0, skip - number) :]
-            room = limit - len(entries)
-            entries += wanted[:room]
-            if len(wanted) > room:
-                coded = base64.urlsafe_b64encode(page.encode()).decode()
-                next_cursor = f"{listing.commit}.{number + len(some) - len(wanted) + room}.{coded}"
-                break
-            number += len(some)
+        async with asyncio.timeout(PATIENCE_S):
+            listing = await scheduler.hub.list_repo(spec, commit=commit)
+            async for some in listing.pages(page):
+                if listing.page != page:
+                    page, skip, number = listing.page, 0, 0
+                wanted = some[max(0, skip - number) :]
+                room = limit - len(entries)
+                entries += wanted[:room]
+                if len(wanted) > room:
+                    coded = base64.urlsafe_b64encode(page.encode()).decode()
+                    next_cursor = f"{listing.commit}.{number + len(some) - len(wanted) + room}.{coded}"
+                    break
+                number += len(some)
     except Failure as failure:
         raise _api_error(failure) from None
+    except TimeoutError:
+        detail = f"The Hub has not told the files of {spec.model_repo} within {PATIENCE_S:.0f} s."
+        raise HubUnavailable(detail) from None
 
     def look() -> list[bool]:
         return [scheduler.shelf.cached(spec.file(entry.path), entry.source) for entry in entries]

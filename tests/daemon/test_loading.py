@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 
+import pytest
+
+from hfdmd.api.files import repo_files
 from hfdmd.config import Config, Places
 from hfdmd.events import Events
 from hfdmd.hub.client import Hub
 from hfdmd.hub.shelf import Shelf
 from hfdmd.net.courtesy import Courtesy
 from hfdmd.net.origin import RedirectPolicy
+from hfdmd.record import RepoSpec
 from hfdmd.scheduler.core import Rooms, Scheduler
 from hfdmd.scheduler.limits import limits_of
 from hfdmd.store import Store
 from hfdmd.transfer.engine import Engine
 from hfdmd.versions import Versions
-from hfdmd.wire.types import Status
+from hfdmd.wire.errors import HubUnavailable
+from hfdmd.wire.types import RepoType, Status
 from tests.daemon.test_main_job import BIG, REPO
 from tests.hub import HubServer, seeded
 from tests.running import Daemon, until
@@ -99,3 +104,21 @@ def test_a_tracker_with_an_impossible_time_is_set_aside(hub: HubServer, daemon: 
     daemon.start()
     assert daemon.get("/api/progress").json["downloads"] == []
     assert path.with_name(path.name + ".corrupt").exists()
+
+
+async def test_a_hub_that_is_silent_is_told_before_a_client_loses_patience(
+    hub: HubServer, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.add_repo(REPO, {BIG: b"{}"})
+    daemon.kill()
+    scheduler = await opened(daemon)
+    monkeypatch.setattr("hfdmd.api.files.PATIENCE_S", 0.3)
+    hub.freeze()
+    spec = RepoSpec(repo_type=RepoType.MODEL, model_repo=REPO, revision="main")
+    with pytest.raises(HubUnavailable, match=r"within 0 s"):
+        await repo_files(scheduler, spec, 100, None)
+    hub.break_connections()
+    hub.thaw()
+    await scheduler.engine.close()
+    await scheduler.hub.close()
+    await asyncio.to_thread(scheduler.store.close)
