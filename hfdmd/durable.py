@@ -14,6 +14,10 @@ if sys.platform == "darwin":
 NO_SUCH_CALL = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 """What a file system answers to a call that it does not know."""
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""No fault of the disk, and soon over (docs/decisions/0018)."""
+
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 

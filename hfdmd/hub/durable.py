@@ -14,11 +14,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from hfdmd.durable import NO_SUCH_CALL, sync_file, sync_file_system, write_all
+from hfdmd.durable import NO_ROOM, NO_SUCH_CALL, SCARCE, sync_file, sync_file_system, write_all
 from hfdmd.failure import Failure
 from hfdmd.wire.types import Reason
 
-_FULL = errno.ENOSPC, errno.EDQUOT
 _IN_THE_WAY = errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EEXIST, errno.ENOTEMPTY
 _RENAME_NOREPLACE = 1  # Linux: linux/fs.h
 _RENAME_EXCL = 4  # macOS: sys/stdio.h
@@ -37,10 +36,12 @@ def disk_trouble(what: str) -> Iterator[None]:
 
 
 def failure_of(error: OSError, what: str) -> Failure:
-    """disk_full, path_taken (something of another kind stands in the way) or disk_error."""
+    """disk_full, locked (others hold what is needed), path_taken (something else stands in the way) or disk_error."""
     why = error.strerror or type(error).__name__
-    if error.errno in _FULL:
+    if error.errno in NO_ROOM:
         return Failure(Reason.DISK_FULL, f"No room for {what}: {why}.")
+    if error.errno in SCARCE:
+        return Failure(Reason.LOCKED, f"Other work of this machine holds what is needed for {what}: {why}.")
     if error.errno in _IN_THE_WAY:
         return Failure(Reason.PATH_TAKEN, f"Something is in the way of {what}: {why}.")
     return Failure(Reason.DISK_ERROR, f"Cannot use {what}: {why}.")

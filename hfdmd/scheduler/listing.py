@@ -16,6 +16,7 @@ from hfdmd.record import FileRecord, Record, RepoRecord, rfc3339
 from hfdmd.scheduler.ordering import CHILD_STEP
 from hfdmd.scheduler.threads import in_thread
 from hfdmd.scheduler.turns import by_turns
+from hfdmd.transfer.disk import disk_failure
 from hfdmd.wire.types import Reason, Status
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class RepoListing:
         except Failure as failure:
             self._stopped_by(failure)
         except OSError as error:
-            self._stopped_by(Failure(Reason.DISK_ERROR, f"the disk refused: {error.strerror or error}"))
+            self._stopped_by(disk_failure(error, f"listing {self.repo.spec.model_repo}"))
         except Exception as error:
             log.exception("a fault of hfdmd itself stopped the listing of %s", self.repo.spec.model_repo)
             self._stopped_by(

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple, Unpack
 
-from hfdmd.durable import sync_file
+from hfdmd.durable import NO_ROOM, SCARCE, sync_file
 from hfdmd.failure import Failure
 from hfdmd.transfer.direct import DirectWrites
 from hfdmd.wire.types import Reason
@@ -22,9 +22,6 @@ Ts = TypeVarTuple("Ts")
 WRITERS = 4
 SYNCERS = 4
 HASHERS = 2
-
-_SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-"""No fault of the disk, and soon over (docs/decisions/0018)."""
 
 
 class PartFile:
@@ -112,8 +109,8 @@ class Crew:
 def disk_failure(error: OSError, doing: str) -> Failure:
     """The Failure that an error of the file system means."""
     text = error.strerror or str(error)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in NO_ROOM:
         return Failure(Reason.DISK_FULL, f"no room left while {doing}: {text}")
-    if error.errno in _SCARCE:
+    if error.errno in SCARCE:
         return Failure(Reason.LOCKED, f"other work of this machine holds what is needed while {doing}: {text}")
     return Failure(Reason.DISK_ERROR, f"the disk failed while {doing}: {text}")

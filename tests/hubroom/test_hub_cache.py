@@ -22,6 +22,7 @@ from hfdmd.record import Source
 from hfdmd.wire.types import Reason, RepoType
 from tests.hub import HubServer
 from tests.hubroom.files import COMMIT, OTHER_COMMIT, REPO, git_oid, put, source_of, spec_of, tree
+from tests.scarcity import no_descriptors
 
 DATA = b"the content" * 1000
 
@@ -552,3 +553,12 @@ def test_a_cache_without_symlinks(shelf: Shelf, cache: Path, monkeypatch: pytest
     assert_clean(cache)
     assert shelf.delete(spec, source_of(DATA, lfs=True), placed)
     assert not placed.path.exists()
+
+
+def test_no_descriptor_for_a_moment_is_not_the_disks_fault(shelf: Shelf, cache: Path) -> None:
+    spec, source = spec_of("a.bin"), source_of(DATA, lfs=True)
+    with no_descriptors(), pytest.raises(Failure) as failed:
+        shelf.part_path(spec, source)
+    assert failed.value.reason is Reason.LOCKED
+    assert not failed.value.is_final
+    assert put(shelf, spec, DATA, lfs=True).path.read_bytes() == DATA
