@@ -137,6 +137,7 @@ def test_a_file_of_a_repo_keeps_its_own_place_in_the_queue_over_a_restart(
     assert daemon.ask("PATCH", "/api/download", {"modelRepo": REPO, "filePath": "299.json", **order}).status == 200
     daemon.kill()
     hub.clear_log()
+    hub.rate_bytes_per_s = 0
     daemon.start()
     until(lambda: daemon.one(key)["filesDone"] > 50, "some are done")
     fetched = [request.file for request in hub.log if request.file != FIRST and request.file in FILES]
