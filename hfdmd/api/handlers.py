@@ -251,7 +251,9 @@ class Handlers:
         if selector is not None and isinstance(selector.model_repo, str):
             repo = selector.model_repo
             await scheduler.loader.first(lambda: scheduler.store.load_repo(repo))
-            return
+            known = [one for one in scheduler.index.of_repo(repo) if isinstance(one, RepoRecord)]
+            if not any(scheduler.loader.lacks_files(one) for one in known):
+                return
         if selector is not None and isinstance(selector.id, str):
             key = selector.id
             if key not in scheduler.index:

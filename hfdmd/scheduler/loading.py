@@ -57,6 +57,10 @@ class Loading:
         )
         scheduler.admission.kick()
 
+    def lacks_files(self, repo: RepoRecord) -> bool:
+        """Whether there are files of it that no tracker tells of: only when all is loaded they are known."""
+        return repo.state is not Status.DONE and len(self._scheduler.index.sums[repo.id].files) != repo.files_total
+
     async def first(self, read: Callable[[], list[Record]]) -> None:
         """Take in what somebody asks for by name before the rest. `read` runs in a thread."""
         self.take_in(await in_thread(read))
@@ -104,7 +108,7 @@ class Loading:
         scheduler = self._scheduler
         unfinished = [repo for repo in scheduler.index.repos.values() if repo.state is not Status.DONE]
         for repo in sorted(unfinished, key=lambda repo: repo.created_at):  # a file is as old as who named it first
-            if len(scheduler.index.sums[repo.id].files) != repo.files_total:
+            if self.lacks_files(repo):
                 await RepoListing(scheduler, repo).recall()
         try:
             await in_thread(scheduler.lists.sweep, {repo.id for repo in unfinished})

@@ -61,6 +61,7 @@ async def test_a_repo_looked_at_too_early_loses_no_file(hub: HubServer, daemon: 
     scheduler = await opened(daemon)
     await scheduler.loader.first(lambda: scheduler.store.load_repo(REPO))
     assert len(scheduler.index.files) == tracked
+    assert scheduler.loader.lacks_files(scheduler.index.repos[key]), "who asks for its files has to wait"
     assert scheduler.repo_view(scheduler.index.repos[key]).files_total == 300
     work = asyncio.create_task(scheduler.run())
     try:
