@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from hfdmd.failure import Failure
 from hfdmd.hub.shelf import Lock, Placed
+from hfdmd.lifecycle import Stimulus
 from hfdmd.net.target import Target
 from hfdmd.record import FileRecord, FileSpec, Source, Span
 from hfdmd.scheduler.queue import key
@@ -212,14 +213,10 @@ class Drive:
             record.spec.revision,
         )
         new, _ = await scheduler.hub.resolve(record.spec)
-        if not old.same_content(new):
-            await scheduler.shelving.discard(record.spec, old)
-            record.synced = []
-            record.mismatches = 0
-            record.downloaded_bytes = self.meter.downloaded_bytes = 0
-        scheduler.reports.pinned_anew(
-            record, new, f"the Hub no longer serves commit {old.commit[:12]}; it is of {new.commit[:12]} now"
-        )
+        if await scheduler.reports.pin_anew(record, new):
+            self.meter.downloaded_bytes = 0
+        detail = f"the Hub no longer serves commit {old.commit[:12]}; it is of {new.commit[:12]} now"
+        scheduler.change(record, Stimulus.PHASE, phase=Phase.RESOLVING, detail=detail)
         if record.repo_ids:
             scheduler.errand(scheduler.updates.commit_is_gone(record, old.commit), f"list anew {record.id}")
 

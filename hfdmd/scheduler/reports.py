@@ -91,11 +91,22 @@ class Reports:
         self._scheduler.index.update(record)
         return record.source
 
-    def pinned_anew(self, record: FileRecord, source: Source, detail: str) -> None:
-        """The pinned commit is no longer served: what the revision points at now, pinned from now on."""
+    async def pin_anew(self, record: FileRecord, source: Source) -> bool:
+        """Let the download be of `source` from now on; whether that is another content.
+
+        Then what has come of the old one is given up. The caller says so by what it changes next.
+        """
+        old = record.source
+        is_other = old is not None and not old.same_content(source)
+        if old is not None and is_other:
+            if record.state is not Status.DONE:
+                await self._scheduler.shelving.discard(record.spec, old)
+            record.synced = []
+            record.mismatches = 0
+            record.downloaded_bytes = 0
         record.source = source
         self._scheduler.index.update(record)
-        self._scheduler.change(record, Stimulus.PHASE, phase=Phase.RESOLVING, detail=detail)
+        return is_other
 
     def phase(self, record: FileRecord, phase: Phase, *, keep: bool = True) -> None:
         self._scheduler.change(record, Stimulus.PHASE, phase=phase, detail=record.detail, keep=keep)

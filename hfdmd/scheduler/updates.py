@@ -84,22 +84,15 @@ class Updates:
             return
         await scheduler.admission.stop([record])
         try:
-            if not old.same_content(source):
-                if record.state is not Status.DONE:
-                    await scheduler.shelving.discard(record.spec, old)
-                record.synced = []
-                record.mismatches = 0
-                record.downloaded_bytes = 0
-            record.source = source
+            is_other = await scheduler.reports.pin_anew(record, source)
             if record.state is Status.DONE:
                 record.downloaded_bytes = 0
                 scheduler.change(record, Stimulus.ASK, detail=f"moves to commit {source.commit[:12]}")
             elif record.state is Status.DOWNLOADING:
                 scheduler.change(record, Stimulus.WAIT, detail=f"moves to commit {source.commit[:12]}")
-            elif record.state is Status.FAILED and not old.same_content(source):
+            elif record.state is Status.FAILED and is_other:
                 scheduler.change(record, Stimulus.RETRY, detail=f"moves to commit {source.commit[:12]}")
             else:
-                scheduler.index.update(record)
                 scheduler.touch(record)
         finally:
             scheduler.admission.freed([record])

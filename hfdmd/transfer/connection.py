@@ -51,7 +51,7 @@ class Connection(asyncio.BufferedProtocol):
         """`head_buffer`, of `HEAD_BUFFER_BYTES`, may be shared by all connections: what comes is used up at once."""
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._low_water: LowWater | None = None
+        self._low_water = LowWater()
         self._head_buffer = head_buffer
         self._answer: Answer | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -77,7 +77,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_connection makes
         self._transport = transport
-        self._low_water = LowWater(transport)
+        self._low_water.attach(transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         if self._sink is not None:
@@ -90,8 +90,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._sink is not None:
             self._sink.advance(nbytes)
             self._left -= nbytes
-            if self._low_water is not None:
-                self._low_water.left(self._left, now)
+            self._low_water.left(self._left, now)
             self._go_on()
             return
         self.answered = True
@@ -119,8 +118,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._low_water is not None:
-            self._low_water.close()
+        self._low_water.close()
         self._finish()
         if not self.closed.done():
             self.closed.set_result(None)
@@ -196,8 +194,7 @@ class Connection(asyncio.BufferedProtocol):
                     break
             if self._left and sink.wanted_bytes:
                 self._sink = sink
-                if self._low_water is not None:
-                    self._low_water.begin(self._left)
+                self._low_water.begin(self._left)
                 sink.wake = self._go_on
                 self._go_on()
                 await self._ended(window_s)
@@ -250,10 +247,10 @@ class Connection(asyncio.BufferedProtocol):
             return
         await self.receive(Nowhere(head.length), head.length, window_s)
 
-    def limit_receive_buffer(self, size_bytes: int | None) -> None:
-        """Let the kernel keep less for us than it did; what it has is not lost."""
-        has_less = self.receive_buffer_bytes is not None and self.receive_buffer_bytes <= (size_bytes or 0)
-        if size_bytes is not None and not has_less and self._set_receive_buffer(size_bytes):
+    def limit_receive_buffer(self, size_bytes: int) -> None:
+        """Let the kernel keep no more for us than that; what it has is not lost."""
+        has_more = self.receive_buffer_bytes is None or self.receive_buffer_bytes > size_bytes
+        if has_more and self._set_receive_buffer(size_bytes):
             self.receive_buffer_bytes = size_bytes
 
     # inside
@@ -320,8 +317,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _close_window(self) -> None:
         """Have the kernel take nothing more than it has, and tell of every byte of that."""
-        if self._low_water is not None:
-            self._low_water.lower()
+        self._low_water.lower()
         self._set_receive_buffer(1)  # the least that the system allows
 
     def _set_receive_buffer(self, size_bytes: int) -> bool:

@@ -18,18 +18,23 @@ _IS_HEEDED = sys.platform == "linux"  # socket(7): epoll goes by SO_RCVLOWAT
 
 
 class LowWater:
-    """The low-water mark of one socket, whose transport is given; it stays at one byte under TLS, where what lies in
-    the kernel is not what is wanted."""
+    """The low-water mark of one socket, from `attach` to `close`.
 
-    def __init__(self, transport: asyncio.BaseTransport) -> None:
-        of: socket.socket | None = transport.get_extra_info("socket")
-        is_plain = transport.get_extra_info("ssl_object") is None
-        self._socket = of if _IS_HEEDED and is_plain else None
+    It stays at one byte under TLS, where what lies in the kernel is not what is wanted.
+    """
+
+    def __init__(self) -> None:
+        self._socket: socket.socket | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._left_bytes = 0
         self.since = 0.0
         """The time in seconds from which on the speed is measured."""
         self.mark_bytes = 1
+
+    def attach(self, transport: asyncio.BaseTransport) -> None:
+        """This is the connection."""
+        if _IS_HEEDED and transport.get_extra_info("ssl_object") is None:
+            self._socket = transport.get_extra_info("socket")
 
     def begin(self, left_bytes: int) -> None:
         """A body begins of which so much is still to come."""

@@ -94,8 +94,9 @@ class Pool:
         if size_bytes == self._receive_buffer_bytes:
             return
         self._receive_buffer_bytes = size_bytes
-        for connection in self._open:
-            connection.limit_receive_buffer(size_bytes)
+        if size_bytes is not None:
+            for connection in self._open:
+                connection.limit_receive_buffer(size_bytes)
         for idle in self._idle.values():
             for connection, _ in idle:
                 connection.abort()

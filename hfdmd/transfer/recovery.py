@@ -33,7 +33,6 @@ class Recovery:
         self._transport = transport
         self._budget = budget
         self._strikes: Counter[type[Trouble]] = Counter()
-        self._started_over = False
 
     def progressed(self) -> None:
         """Bytes arrived."""
@@ -82,8 +81,7 @@ class Recovery:
             case RangeRefused() | BadAnswer():
                 if strike > 2 and not others_progress:
                     ranges_are_at_fault = isinstance(trouble, BadRange) or not has_bytes
-                    if not transport.ranged or self._started_over or not ranges_are_at_fault:
+                    if not transport.ranged or not ranges_are_at_fault:
                         raise Failure(Reason.HUB_UNAVAILABLE, trouble.detail)
-                    self._started_over = True
                     raise StartOver(trouble.detail)
                 transport.forget_target()

@@ -115,6 +115,12 @@ class Transport(asyncio.BaseTransport):
         super().__init__({"socket": end, "ssl_object": object() if has_tls else None})
 
 
+def attached(transport: Transport) -> LowWater:
+    water = LowWater()
+    water.attach(transport)
+    return water
+
+
 def mark(end: socket.socket) -> int:
     return end.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT)
 
@@ -122,7 +128,7 @@ def mark(end: socket.socket) -> int:
 async def test_the_mark_rises_with_the_speed_and_falls_before_the_end() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        water = LowWater(Transport(ours))
+        water = attached(Transport(ours))
         water.begin(16 * MiB)
         began = water.since
         water.left(15 * MiB, began + 1.1 * MiB / FAST_BYTES_PER_S)
@@ -140,7 +146,7 @@ async def test_the_mark_lapses_and_may_rise_again(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("hfdmd.transfer.lowwater.LASTS_S", 0.05)
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        water = LowWater(Transport(ours))
+        water = attached(Transport(ours))
         for _ in range(2):
             water.begin(16 * MiB)
             water.left(8 * MiB, water.since)
@@ -152,7 +158,7 @@ async def test_the_mark_lapses_and_may_rise_again(monkeypatch: pytest.MonkeyPatc
 async def test_under_tls_the_mark_stays() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        water = LowWater(Transport(ours, has_tls=True))
+        water = attached(Transport(ours, has_tls=True))
         water.begin(16 * MiB)
         water.left(8 * MiB, water.since)
         assert mark(ours) == 1
