@@ -89,7 +89,7 @@ class Follower:
         try:
             while self.hashed_bytes < self._size_bytes and not self._stop.is_set():
                 if self._offered:
-                    await self._hash_offered()
+                    await self._crew.hash(self._hash_offers, asyncio.get_running_loop())
                 elif self._frontier > self.hashed_bytes:
                     self._next = min(self._frontier, self.hashed_bytes + SPAN_BYTES)
                     self.hashed_bytes = await self._crew.hash(self._hash, self.hashed_bytes, self._next)
@@ -97,35 +97,30 @@ class Follower:
                     self._moved.clear()
                     await self._moved.wait()
         finally:
-            self._give_back(self._offered)
+            self._give_back_offers()
 
-    async def _hash_offered(self) -> None:
-        batch, self._offered = self._offered, deque()
-        try:
-            await self._crew.hash(self._update, [data for data, _ in batch])
-            self.hashed_bytes += sum(len(data) for data, _ in batch)
-        finally:
-            self._give_back(batch)
-
-    @staticmethod
-    def _give_back(offers: deque[_Offer]) -> None:
-        while offers:
-            _, done = offers.popleft()
+    def _give_back_offers(self) -> None:
+        while self._offered:
+            _, done = self._offered.popleft()
             done()
 
-    def _update(self, pieces: list[memoryview]) -> None:
-        """In a thread, by way of its own buffer.
+    def _hash_offers(self, loop: asyncio.AbstractEventLoop) -> None:
+        """In a thread: hash what is offered, and what is meanwhile, by way of the thread's own buffer.
 
         Another core has just filled these bytes. To copy them into this one's cache and hash them there takes less
         time than to hash them where they are (docs/decisions/0019).
         """
         buffer = _buffer()
-        for data in pieces:
+        until = self.hashed_bytes + SPAN_BYTES  # then others may have the thread
+        while self._offered and self.hashed_bytes < until and not self._stop.is_set():
+            data, done = self._offered.popleft()
             for start in range(0, len(data), READ_BYTES):
                 piece = data[start : start + READ_BYTES]
                 near = buffer[: len(piece)]
                 near[:] = piece
                 self._hasher.update(near)
+            self.hashed_bytes += len(data)
+            loop.call_soon_threadsafe(done)
 
     def _hash(self, start: int, end: int) -> int:
         """In a thread: hash [start, end) of the file; how far it came."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from hfdmd.transfer.disk import Crew, PartFile
-from hfdmd.transfer.verify import Follower
+from hfdmd.transfer.verify import READ_BYTES, SPAN_BYTES, Follower
 
 PIECE_BYTES = 64 * 1024
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
@@ -41,6 +42,33 @@ async def test_what_is_offered_in_order_is_not_read_back(tmp_path: Path) -> None
     assert await follower.result() == DIGEST
     assert returned == [offset for _, offset in pieces()]
     assert part.read_bytes == 0
+    crew.shutdown()
+
+
+async def test_pieces_larger_than_the_threads_own_buffer(tmp_path: Path) -> None:
+    content = bytes(range(251)) * (3 * READ_BYTES // 251)  # about two and a half buffers, then half of one
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    part, crew = PartFile(tmp_path / "part"), Crew()
+    follower = Follower(part, digest, len(content), crew)
+    view, middle = memoryview(content), 5 * READ_BYTES // 2
+    assert follower.offer(view[:middle], 0, lambda: None)
+    assert follower.offer(view[middle:], middle, lambda: None)
+    assert await follower.result() == digest
+    crew.shutdown()
+
+
+async def test_a_file_with_much_to_hash_lets_others_have_the_thread(tmp_path: Path) -> None:
+    crew = Crew()
+    crew.hashers = ThreadPoolExecutor(1)
+    much = bytes(3 * SPAN_BYTES)
+    long = Follower(PartFile(tmp_path / "long"), f"sha256:{hashlib.sha256(much).hexdigest()}", len(much), crew)
+    short = Follower(PartFile(tmp_path / "short"), DIGEST, len(CONTENT), crew)
+    ended: list[str] = []
+    for at in range(0, len(much), READ_BYTES):
+        assert long.offer(memoryview(much)[at : at + READ_BYTES], at, lambda at=at: ended.append(f"long {at}"))  # type: ignore[misc]
+    assert short.offer(memoryview(CONTENT), 0, lambda: ended.append("short"))
+    await asyncio.gather(long.result(), short.result())
+    assert ended.index("short") == SPAN_BYTES // READ_BYTES
     crew.shutdown()
 
 
