@@ -41,7 +41,11 @@ async def _fetch(job: Job, part: PartFile, http: HttpShared, shop: Shop) -> Fetc
                     told = f"the server sends the file only as a whole, and broke off again: {again.detail}"
                     raise Failure(Reason.HUB_UNAVAILABLE, told) from None
                 job.meter.started_over = True
-                transport.ranged = False
+                transport.ranged = transport.has_ranged = False
+                if job.size_bytes is not None:
+                    have = round_.claimed_prefix  # stays; the answer brings all that comes after it
+                    await job.claim(list(have))
+                    continue
             else:
                 if digest == job.digest and round_.size_bytes is not None:
                     return Fetched(round_.size_bytes, digest)

@@ -88,7 +88,7 @@ class HttpTransport:
         self.generation = 0
         """Rises whenever an address is given up."""
         self.ranged = True
-        """False: ask for the whole file, always."""
+        """False: the file is to come in one piece, as far as possible."""
         self.has_ranged = False
         """Whether this file was ever served in parts."""
         self.first_byte_s = 0.05
@@ -133,7 +133,7 @@ class HttpTransport:
         target = await self.target()
         generation = self.generation
         url, secret = self._direct or (target.url, target.headers)
-        ranged = end is not None and (self.ranged or start > 0)
+        ranged = end is not None
         headers = [("Range", f"bytes={start}-{(end or 0) - 1}")] if ranged else []
         for _ in range(MAX_REDIRECTS + 1):
             connection, head = await self._ask(url, headers, secret)

@@ -33,7 +33,7 @@ class Meter:
     connections: int = 0
     retries: int = 0
     started_over: bool = False
-    """Whether what had come was given up, because the server cannot be asked for the rest."""
+    """Whether the file was asked for from its beginning again, because the server cannot be asked for the rest."""
     trouble: tuple[Reason, str] | None = None
 
 

@@ -19,7 +19,7 @@ PATIENT_STRIKES = 3
 
 
 class StartOver(Exception):
-    """What is there cannot be continued: fetch the file from zero, in one request without ranges. `detail` is why."""
+    """The server cannot be asked for what is missing: fetch all of the file in one request. `detail` is why."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)

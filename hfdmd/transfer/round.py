@@ -66,6 +66,7 @@ class Round:
             self._plan = Plan(job.size_bytes, have)
         self._whole = job.size_bytes is None or not transport.ranged
         self._whole_done = False
+        self._whole_has_come = False
         self._team = Team()
         self._growth = Growth()
         self._had_received_bytes = job.meter.received_bytes
@@ -96,6 +97,11 @@ class Round:
             return digest
         finally:
             await to_the_end(self._settle(failed))
+
+    @property
+    def claimed_prefix(self) -> Spans:
+        """What is claimed from the file's beginning on, without a gap."""
+        return Spans([(0, Spans(self._claimed).frontier())])
 
     # bytes come
 
@@ -212,10 +218,11 @@ class Round:
         """Bring one lease; what went wrong, if something did that can be mended."""
         shop = self._shop
 
-        def on_bytes(count: int) -> None:
+        def on_bytes(count: int, new: int) -> None:
             worker.heard_at = self._progress_at = time.monotonic()
+            self._whole_has_come = self._whole
             meter = self._job.meter
-            meter.downloaded_bytes += count
+            meter.downloaded_bytes += new
             meter.received_bytes += count
             meter.trouble = None
             self._recovery.progressed()
@@ -223,10 +230,20 @@ class Round:
                 self._proven = True
                 self._nudged.set()
 
-        sink = LeaseSink(lease, self._writer, shop.blocks, shop.limiter, self._job.flow, on_bytes, self._become_whole)
+        in_one = self._whole and (lease.at == 0 or not self._transport.has_ranged)
+        sink = LeaseSink(
+            lease,
+            self._writer,
+            shop.blocks,
+            shop.limiter,
+            self._job.flow,
+            on_bytes,
+            self._become_whole,
+            past_bytes=lease.at if in_one else 0,
+        )
         worker.begin(sink)
         try:
-            await self._transport.fetch(lease.at, None if lease.end > ENDLESS else lease.end, sink)
+            await self._transport.fetch(0 if in_one else lease.at, None if in_one else lease.end, sink)
             if lease.end > ENDLESS:
                 self.size_bytes = lease.at
                 self._whole_done = True
@@ -261,7 +278,10 @@ class Round:
         return self._team.last_to_finish(self._transport.first_byte_s)
 
     def _rest_in_one(self) -> Lease | None:
-        """All of the file in one request, or the rest of it if the server can be asked for that."""
+        """All of the file in one request, or the rest of it if the server can be asked for that.
+
+        Of a file that is asked for again as a whole, what is there stays as it is.
+        """
         if self._whole_done:
             return None
         if self._plan is None:
@@ -269,7 +289,7 @@ class Round:
                 raise StartOver(self._cause)
             return Lease(0, 2 * ENDLESS)
         lease = self._plan.take_all()
-        if lease is not None and lease.at > 0 and not self._transport.has_ranged:
+        if lease is not None and self._whole_has_come and not self._transport.has_ranged:
             self._plan.give_back(lease)
             raise StartOver(self._cause)
         return lease

@@ -42,7 +42,7 @@ class Transport(Protocol):
     """Brings ranges of one file. One per fetch."""
 
     async def fetch(self, start: int, end: int | None, sink: Sink) -> None:
-        """Bring [start, end) into `sink`; end None: all there is, of a file whose size nobody knows.
+        """Bring [start, end) into `sink`; end None: all there is, in one piece.
 
         Returns when the bytes are there, or when the sink wants no more; Trouble or Failure otherwise. What
         reached the sink before that stays valid. Cancelling it stops it: after that not a byte is read.

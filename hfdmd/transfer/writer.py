@@ -174,7 +174,10 @@ class _Block:
 
 
 class LeaseSink:
-    """The place for the bytes of one lease: collects them in a buffer, has it written, goes on in the next."""
+    """The place for the bytes of one lease: collects them in a buffer, has it written, goes on in the next.
+
+    When the whole file comes though the lease begins later, what comes first is let go: `past_bytes`.
+    """
 
     def __init__(
         self,
@@ -183,9 +186,11 @@ class LeaseSink:
         blocks: Blocks,
         limiter: Limiter,
         flow: str,
-        on_bytes: Callable[[int], None],
+        on_bytes: Callable[[int, int], None],
         on_whole: Callable[[Lease, int | None], bool],
+        past_bytes: int = 0,
     ) -> None:
+        """`on_bytes` is told how many came, and how many of them are new."""
         self.lease = lease
         self.wake: Callable[[], None] | None = None
         self._writer = writer
@@ -193,6 +198,7 @@ class LeaseSink:
         self._allowance = Allowance(limiter, flow, self._wake_reader)
         self._on_bytes = on_bytes
         self._on_whole = on_whole
+        self._past_bytes = past_bytes
         self._block: _Block | None = None
         self._held = 0
         self._waiting = False
@@ -201,7 +207,7 @@ class LeaseSink:
 
     @property
     def wanted_bytes(self) -> int:
-        return self.lease.end - self.lease.at
+        return self._past_bytes + self.lease.end - self.lease.at
 
     @property
     def is_held(self) -> bool:
@@ -226,10 +232,14 @@ class LeaseSink:
         block = self._block
         if block is None:
             raise RuntimeError("not ready")
+        self._allowance.bytes -= count
+        if self._past_bytes:
+            self._past_bytes -= count
+            self._on_bytes(count, 0)
+            return
         block.filled += count
         self.lease.at += count
-        self._allowance.bytes -= count
-        self._on_bytes(count)
+        self._on_bytes(count, count)
         if block.filled == len(block.view) or self.lease.at >= self.lease.end:
             self._hand(block)
             block.closed = True
@@ -239,6 +249,8 @@ class LeaseSink:
         return self._on_whole(self.lease, size_bytes)
 
     def exempt(self, count: int) -> bool:
+        if self._past_bytes:
+            return False
         self._allowance.exempt(count)
         return True
 
@@ -265,7 +277,7 @@ class LeaseSink:
     def _room(self) -> int:
         block = self._block
         room = 0 if block is None else len(block.view) - block.filled
-        return min(room, self.lease.end - self.lease.at)
+        return min(room, self._past_bytes or self.lease.end - self.lease.at)
 
     def _open_block(self) -> bool:
         view = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -127,10 +128,47 @@ async def test_one_answer_with_all_of_the_file_costs_no_byte_that_is_there(hub: 
 
 async def test_a_server_that_serves_no_ranges_any_more_is_asked_for_all(hub: HubServer, tmp_path: Path) -> None:
     at = await half(hub, tmp_path)
+    prefix, before = at.synced[0], len(at.claims)
     hub.fault(REPO, FILE, Fault.whole(times=None))
     async with engine_for(hub) as engine:
+        job = at.job()
+        await engine.fetch(job)
+    assert at.is_right()
+    assert job.meter.started_over
+    assert all(claim[0][1] >= prefix[1] for claim in at.claims[before:]), "what is there stays while it is sent again"
+
+
+@pytest.mark.parametrize("break_off", [Fault.hangup, Fault.fin], ids=["at once", "at the first byte"])
+async def test_a_server_that_loses_its_ranges_and_goes_away_costs_no_byte_that_is_there(
+    hub: HubServer, tmp_path: Path, break_off: Callable[..., Fault]
+) -> None:
+    at = await half(hub, tmp_path)
+    prefix = at.synced[0]
+    hub.fault(REPO, FILE, Fault.whole(times=4), break_off(times=None).passing(4))
+    async with engine_for(hub, stall_timeout_s=2.0) as engine:
+        with pytest.raises(Failure):
+            await engine.fetch(at.job())
+        assert at.synced[0][1] >= prefix[1]
+        hub.clear_faults()
         await engine.fetch(at.job())
     assert at.is_right()
+
+
+async def test_a_page_that_is_sent_for_everything_harms_no_byte_that_is_there(hub: HubServer, tmp_path: Path) -> None:
+    """As hotels and company networks do, when a login has run out."""
+    at = await half(hub, tmp_path)
+    prefix = at.synced[0]
+    hub.fault(REPO, FILE, Fault.instead(b"<p>Please log in.</p>" * 1000, times=None, on="body"), Fault.chunked())
+    async with engine_for(hub) as engine:
+        with pytest.raises(Failure) as failed:
+            await engine.fetch(at.job())
+        assert failed.value.reason is Reason.HUB_UNAVAILABLE
+        assert at.synced[0][1] >= prefix[1]
+        had = hub.sent_bytes(FILE)
+        hub.clear_faults()
+        await engine.fetch(at.job())
+    assert at.is_right()
+    assert hub.sent_bytes(FILE) - had <= SIZE - prefix[1] + MiB
 
 
 async def test_a_part_file_that_is_gone_is_not_claimed_any_more(hub: HubServer, tmp_path: Path) -> None:
