@@ -55,7 +55,7 @@ class Job:
     locate: Callable[[], Awaitable[Target]]
     """A fresh URL of the same file, which the Hub was asked about. May raise Failure."""
     claim: Callable[[list[Span]], Awaitable[None]]
-    """Called with all that is synced, after the sync; with an empty list before the file is fetched from zero."""
+    """Called with all that is synced, after the sync; with less, or nothing, before the rest of it is given up."""
     mismatched: Callable[[], int]
     """Called when the content is wrong, before `claim` hears that it is fetched again: how often it was so by now, in
     earlier attempts too."""
