@@ -13,7 +13,7 @@ HUGE_PAGE_BYTES = 2048 * KiB  # on x86-64, and on ARM with pages of 4 KiB
 LARGEST_BLOCK_BYTES = 2 * HUGE_PAGE_BYTES
 """Each costs hand-overs between threads, and a disk writes more per second the longer a write is (0019)."""
 SMALLEST_BLOCK_BYTES = 64 * KiB
-TOTAL_BYTES = 48 << 20
+TOTAL_BYTES = 40 << 20
 BLOCKS_IN_FLIGHT = 12
 """So many keep one connection busy while what it brought is written and hashed; several together need fewer each."""
 _BLOCKS_PER_USER = 8  # blocks are so small that each user can have as many
