@@ -188,7 +188,7 @@ class RepoListing:
         scheduler.touch(record)
         moves = self._chooses and record.source.commit != entry.source.commit
         is_other = not record.source.same_content(entry.source)
-        if moves and (record.synced or record.state is Status.DOWNLOADING):
+        if moves and (record.synced or record.mismatches or record.state is Status.DOWNLOADING):
             await scheduler.actions.alone(scheduler.updates.move_file(record, entry.source))
             if scheduler.index.files.get(record.id) is not record:
                 return

@@ -138,6 +138,21 @@ def test_an_update_tries_again_what_failed_when_its_content_is_another(hub: HubS
     assert (done["commit"], Path(done["path"], "a.json").read_bytes()) == (new, b"mended")
 
 
+def test_what_was_wrong_before_an_update_counts_for_nothing_after_it(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, FILES)
+    hub.fault(REPO, "a.json", Fault.corrupt(offset=2), Fault.stall(after=0).passing(1))
+    key = daemon.download(REPO).json["id"]
+    until(lambda: len(hub.requests(method="GET", file="a.json")) == 2, "it was wrong and is fetched again")
+    daemon.post("/api/pause", modelRepo=REPO, filePath="a.json")
+    hub.clear_faults()
+    hub.fault(REPO, "a.json", Fault.corrupt(offset=2))
+    new = hub.commit(REPO, {"a.json": b'{"a": 2}'})
+    daemon.download(REPO, update=True)
+    until(lambda: children(daemon, key)["a.json"]["commit"] == new, "it has moved")
+    assert daemon.post("/api/resume", modelRepo=REPO, filePath="a.json").status == 200
+    assert daemon.wait(children(daemon, key)["a.json"]["id"], "done", "failed")["error"] is None
+
+
 def test_a_paused_file_that_moves_to_other_content_is_at_zero(hub: HubServer, daemon: Daemon) -> None:
     hub.add_repo(REPO, FILES)
     hub.rate_bytes_per_s = 500_000
