@@ -139,8 +139,11 @@ class Actions:
                 async for child in by_turns(scheduler.index.children(repo)):
                     if not child.asked_singly and gone.issuperset(child.repo_ids):
                         files[child.id] = child
+            emptied = self._emptied(files)
+            repos += [repo for repo in emptied if repo.id not in gone]
+            gone |= {repo.id for repo in emptied}
             records: list[Record] = [*files.values(), *repos]
-            await scheduler.admission.stop([*files.values()])
+            await scheduler.admission.stop(records)
             left: dict[str, RepoRecord] = {}
             shared: list[FileRecord] = []
             try:
@@ -162,6 +165,16 @@ class Actions:
             await self._hold_back(shared)
             await scheduler.store.flush()
             return answer
+
+    def _emptied(self, files: dict[str, FileRecord]) -> list[RepoRecord]:
+        """Repo downloads that go with their last file: nothing is left of what was asked for."""
+        index = self._scheduler.index
+        parents = {repo_id: index.repos.get(repo_id) for record in files.values() for repo_id in record.repo_ids}
+        return [
+            repo
+            for repo in parents.values()
+            if repo is not None and repo.listed and index.sums[repo.id].files.keys() <= files.keys()
+        ]
 
     async def _hold_back(self, files: list[FileRecord]) -> None:
         """Files that went on for a request that is gone: whoever else wants them may have paused or cancelled."""

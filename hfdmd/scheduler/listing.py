@@ -91,18 +91,21 @@ class RepoListing:
         # With the tree in place an incomplete snapshot is known to be incomplete by whoever reads the cache.
         known = [*entries, *listing.left_out]  # what the client would fetch it is to miss, not to think that is all
         await in_thread(scheduler.shelf.write_tree, repo.spec, listing.commit, known)
-        before = set(scheduler.index.sums[repo.id].files)
-        dropped = set(repo.dropped)
+        known_files = scheduler.index.sums[repo.id].files
+        before = set(known_files)
         now = time.time()
-        async for number, entry in by_turns(enumerate(wanted)):
-            before.discard(await self._take_in(entry, now, number))
+        taken = [await self._take_in(entry, now, number) async for number, entry in by_turns(enumerate(wanted))]
         await in_thread(self._keep, listing.commit, listing.told_at, now, wanted)
-        for entry in wanted:
-            if entry.path in dropped:  # if somebody asked for the repo again meanwhile
-                before.discard(await self._take_in(entry, now, len(wanted)))
-        await self._let_go(before)
+        await self._let_go(before.difference(taken))
         if self._chooses:
             await scheduler.updates.take_along(repo)
+        if not known_files:
+            await scheduler.actions.alone(self._go_with_the_last())
+            if scheduler.index.repos.get(repo.id) is not repo:
+                return
+        for key, entry in zip(taken, wanted, strict=True):
+            if key not in known_files:  # deleted; wanted if somebody asked for the repo again meanwhile
+                await self._take_in(entry, now, len(wanted))
         repo.revive = repo.retry = repo.moving = False
         repo.listed = True
         repo.attempt = 0
@@ -112,6 +115,12 @@ class RepoListing:
             repo.note = f"{listing.refused_total} files are left out for their unsafe names; {path!r} {why}"
             log.warning("%s: %s", repo.spec.model_repo, repo.note)
         scheduler.reports.listed(repo)
+
+    async def _go_with_the_last(self) -> None:
+        """A person deleted all of its files while they were being listed: the request goes with them."""
+        scheduler, repo = self.scheduler, self.repo
+        if scheduler.index.repos.get(repo.id) is repo and repo.dropped:
+            scheduler.forget(repo)
 
     def _keep(self, commit: str, told_at: float, listed_at: float, wanted: list[Entry]) -> None:
         try:

@@ -128,3 +128,52 @@ def test_an_update_brings_it_at_the_newer_commit(hub: HubServer, daemon: Daemon)
     assert (done["commit"], done["filesTotal"], Path(done["path"]).name) == (new, 5, new)
     assert Path(done["path"], "config.json").read_bytes() == b'{"a": 2}'
     assert Path(done["path"], LAST).exists()
+
+
+@pytest.mark.parametrize("when", ["done", "paused", "at work"])
+def test_a_repo_download_goes_with_its_last_file(hub: HubServer, daemon: Daemon, when: str) -> None:
+    if when == "done":
+        hub.add_repo(REPO, FILES)
+        key = daemon.download(REPO).json["id"]
+        daemon.wait(key, "done")
+    else:
+        key = begun(hub, daemon)
+    if when == "paused":
+        daemon.post("/api/pause", id=key)
+    left = sorted(children(daemon, key))
+    while left:
+        assert daemon.one(key)["filesTotal"] == len(left)
+        delete(daemon, modelRepo=REPO, filePath=left.pop())
+    assert daemon.get("/api/progress").json == {"downloads": [], "repos": [], "nextCursor": None}
+    daemon.kill_and_start()
+    assert daemon.get("/api/progress").json["repos"] == []
+    assert daemon.trackers() == []
+    hub.rate_bytes_per_s = 0
+    assert daemon.download(REPO).status == 202
+    assert daemon.wait(key, "done")["filesDone"] == 5
+
+
+def test_only_the_repo_downloads_that_lose_all_their_files_go(hub: HubServer, daemon: Daemon) -> None:
+    key = begun(hub, daemon)
+    part = daemon.download(REPO, include=[LAST]).json["id"]
+    until(lambda: daemon.one(part)["filesTotal"] == 1, "it is listed")
+    delete(daemon, modelRepo=REPO, filePath=LAST)
+    assert [repo["id"] for repo in daemon.get("/api/progress").json["repos"]] == [key]
+    hub.rate_bytes_per_s = 0
+    assert daemon.wait(key, "done")["filesDone"] == 4
+
+
+def test_a_repo_download_whose_files_are_all_deleted_before_it_is_listed_goes(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, FILES)
+    key = daemon.download(REPO).json["id"]
+    daemon.wait(key, "done")
+    hub.commit(REPO, {"README.md": b"# new"})
+    hub.fault(REPO, "@tree", Fault.stall())
+    daemon.download(REPO, update=True)
+    until(lambda: daemon.one(key)["phase"] == "listing", "it is listed again")
+    for path in FILES:
+        delete(daemon, modelRepo=REPO, filePath=path)
+    assert daemon.one(key)["status"] == "downloading"
+    hub.break_connections()
+    until(lambda: daemon.get("/api/progress").json["repos"] == [], "it is gone")
+    assert daemon.trackers() == []
