@@ -337,7 +337,7 @@ class Actions:
             if not repo.listed and (repo.state is not Q or repo.retry_at is not None):
                 repo.revive |= anew
                 scheduler.derive(repo, Q)
-            elif anew:
+            if anew:
                 async for child in by_turns(scheduler.index.children(repo)):
                     if child.state is C:
                         scheduler.change(child, Stimulus.RETRY)

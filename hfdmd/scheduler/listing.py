@@ -188,7 +188,8 @@ class RepoListing:
     async def _join(self, record: FileRecord, entry: Entry) -> None:
         """A file that is known already is wanted by this repo download too, and of its commit: a snapshot is of one."""
         repo, scheduler = self.repo, self.scheduler
-        if repo.id not in record.repo_ids:
+        is_new_here = repo.id not in record.repo_ids
+        if is_new_here:
             record.repo_ids = [*record.repo_ids, repo.id]
         if record.source is None:  # who is just asking the Hub for it finds it told (`Drive`)
             record.source = entry.source
@@ -205,7 +206,9 @@ class RepoListing:
             record.source = entry.source
             scheduler.index.update(record)
             scheduler.touch(record)
-        again = repo.revive and (record.state is Status.CANCELLED or self._is_gone_from_disk(record))
+        # what the repo download had already was cancelled after somebody had asked for it
+        was_cancelled = record.state is Status.CANCELLED and is_new_here
+        again = repo.revive and (was_cancelled or self._is_gone_from_disk(record))
         if again or (moves and record.state is Status.DONE):
             record.downloaded_bytes = 0
             scheduler.change(record, Stimulus.ASK)

@@ -173,21 +173,19 @@ class Requests:
         repo.retry |= retries
         if anew or dropped or retries:
             scheduler.store.put(repo)
-        if not repo.listed:
-            if repo.state is Status.CANCELLED or (repo.state is Status.FAILED and ask.retry):
-                repo.revive = True
-                scheduler.derive(repo, Status.QUEUED)
-                return True
-            if not anew:
-                return False
+        queued = not repo.listed and (repo.state is Status.CANCELLED or (repo.state is Status.FAILED and ask.retry))
+        if queued:
+            repo.revive = True
+            scheduler.derive(repo, Status.QUEUED)
         files = list(scheduler.index.children(repo))
-        done = [record for record in files if record.state is Status.DONE]
-        gone = await in_thread(lambda: any(not scheduler.reports.is_in_place(record) for record in done))
-        queued = False
         async for record in by_turns([record for record in files if record.state is Status.CANCELLED]):
             if record.state is Status.CANCELLED and self._is_known(record):
                 scheduler.change(record, Stimulus.ASK)
                 queued = True
+        if not repo.listed:
+            return queued
+        done = [record for record in files if record.state is Status.DONE]
+        gone = await in_thread(lambda: any(not scheduler.reports.is_in_place(record) for record in done))
         if ask.retry:
             async for record in by_turns(files):
                 if record.state is Status.FAILED and self._is_known(record):

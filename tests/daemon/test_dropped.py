@@ -25,7 +25,7 @@ def begun(hub: HubServer, daemon: Daemon) -> str:
     hub.add_repo(REPO, FILES)
     hub.rate_bytes_per_s = 200_000
     key: str = daemon.download(REPO).json["id"]
-    until(lambda: len(children(daemon, key)) == 5, "it is listed")
+    until(lambda: daemon.one(key)["filesTotal"] == 5, "it is listed")
     return key
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from typing import Any
 
@@ -168,3 +169,41 @@ def test_a_paused_request_that_an_update_moves_stays_paused(hub: HubServer, daem
     daemon.post("/api/resume", id=key)
     assert daemon.wait(key, "done")["filesDone"] == len(FILES)
     assert {view["commit"] for view in children(daemon, key).values()} == {new}
+
+
+def test_a_file_cancelled_while_its_repo_is_being_listed_stays_cancelled(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, FILES)
+    hub.rate_bytes_per_s = 200_000
+    hub.freeze()
+    key = daemon.download(REPO).json["id"]
+    never_written = daemon.state / "lists" / f"{key}.tmp"  # so that the listing does not come to its end
+    never_written.parent.mkdir()
+    os.mkfifo(never_written)
+    hub.thaw()
+    until(lambda: len(children(daemon, key)) == len(FILES), "its files are known")
+    one = children(daemon, key)["150.json"]["id"]
+    assert daemon.post("/api/cancel", id=one).status == 200
+    assert daemon.one(key)["phase"] == "listing"
+    daemon.kill()
+    never_written.unlink()
+    hub.rate_bytes_per_s = 0
+    daemon.start()
+    assert daemon.wait(key, "cancelled")["filesDone"] == len(FILES) - 1
+    assert daemon.one(one)["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("again", ["download", "retry"])
+def test_a_repo_that_is_not_listed_brings_what_was_cancelled_when_it_is_asked_for_again(
+    hub: HubServer, daemon: Daemon, again: str
+) -> None:
+    key = begun(hub, daemon)
+    one = children(daemon, key)[FIRST]["id"]
+    daemon.post("/api/cancel", id=key)
+    daemon.kill()
+    daemon.forget_lists()
+    hub.rate_bytes_per_s = 0
+    daemon.start()
+    assert daemon.one(one)["status"] == "cancelled"
+    asked = daemon.download(REPO) if again == "download" else daemon.post("/api/retry", id=key)
+    assert asked.status == (202 if again == "download" else 200)
+    assert daemon.wait(key, "done")["filesDone"] == len(FILES)
