@@ -134,20 +134,20 @@ class Admission:
             return
         for unit in [unit for unit, running in self._units.items() if not running and unit not in self.listings]:
             repo = scheduler.index.repos.get(unit)
-            if repo is None or not repo.listed or self.queue.next_file(unit) is None:
+            if repo is None or repo.moving or self.queue.next_file(unit) is None:
                 del self._units[unit]
                 if repo is not None and not repo.listed:  # an update came: it is to be listed before it goes on
                     self.queue.offer(repo)
         for unit in self._units:  # one that has a slot and is to be listed again has no place in the queue to wait for
             repo = scheduler.index.repos.get(unit)
-            if repo is not None and not repo.listed and repo.state is Status.QUEUED and self.may_start(repo):
+            if repo is not None and self._may_list(repo):
                 self._start_listing(repo)
         limit = scheduler.config.values.max_active_downloads
         while len(self._units) < limit and (record := self.queue.next_unit(self._units)) is not None:
             self._units[record.id] = set()
             if isinstance(record, FileRecord):
                 self._start(record, record.id)
-            elif not record.listed:
+            elif self._may_list(record):
                 self._start_listing(record)
             elif self.queue.next_file(record.id) is None:
                 del self._units[record.id]
@@ -224,6 +224,9 @@ class Admission:
         if record.state is Status.QUEUED:
             self.queue.offer(record)
         self.kick()
+
+    def _may_list(self, repo: RepoRecord) -> bool:
+        return not repo.listed and repo.state is Status.QUEUED and self.may_start(repo)
 
     def _start_listing(self, repo: RepoRecord) -> None:
         listing = RepoListing(self._scheduler, repo)

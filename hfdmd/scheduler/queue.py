@@ -177,6 +177,7 @@ class Queue:
         repo = self._index.repos.get(repo_id)
         if repo is None:
             return None
-        if not repo.listed:
-            return key(repo) if self._ready(repo) else None
-        return self.place(repo) if self._heap_of(repo_id).peek() is not None else None
+        if not repo.listed and self._ready(repo):
+            return key(repo)
+        # a listing that failed or waits holds up no file that is known, unless it is to tell what is wanted of it
+        return self.place(repo) if not repo.moving and self._heap_of(repo_id).peek() is not None else None

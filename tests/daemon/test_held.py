@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections import Counter
 from typing import Any
 
 import pytest
 
+from hfdmd.lifecycle import Stimulus
+from hfdmd.wire.types import Selector, Status
+from tests.daemon.test_loading import at_work, opened
 from tests.daemon.test_main_job import REPO
 from tests.daemon.test_repos import children
-from tests.hub import HubServer, seeded
+from tests.hub import Fault, HubServer, seeded
 from tests.running import Daemon, until
 
 FIRST = "00-first.safetensors"
@@ -207,3 +211,39 @@ def test_a_repo_that_is_not_listed_brings_what_was_cancelled_when_it_is_asked_fo
     asked = daemon.download(REPO) if again == "download" else daemon.post("/api/retry", id=key)
     assert asked.status == (202 if again == "download" else 200)
     assert daemon.wait(key, "done")["filesDone"] == len(FILES)
+
+
+def left_unlisted(hub: HubServer, daemon: Daemon, fault: Fault) -> tuple[str, str]:
+    """A repo download that cannot be listed after a restart, and a file of it that was cancelled before."""
+    key = begun(hub, daemon)
+    one = children(daemon, key)["150.json"]["id"]
+    daemon.post("/api/cancel", id=one)
+    daemon.kill()
+    daemon.forget_lists()
+    hub.fault(REPO, "@tree", fault)
+    hub.rate_bytes_per_s = 0
+    return key, one
+
+
+def test_a_file_of_a_repo_whose_listing_failed_is_retried_alone(hub: HubServer, daemon: Daemon) -> None:
+    key, one = left_unlisted(hub, daemon, Fault.gated())
+    daemon.start()
+    daemon.wait(key, "failed")
+    assert daemon.post("/api/retry", id=one).status == 200
+    daemon.wait(one, "done")
+    assert daemon.wait(key, "failed")["reason"] == "gated"
+
+
+async def test_a_file_that_is_retried_does_not_wait_for_its_repo(
+    hub: HubServer, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, one = await asyncio.to_thread(left_unlisted, hub, daemon, Fault.status(503, times=None))
+    monkeypatch.setattr("hfdmd.scheduler.reports.wait_s", lambda *_: 1000.0)
+    scheduler = await opened(daemon)
+    async with at_work(scheduler):
+        await scheduler.loaded.wait()
+        repo = scheduler.index.repos[key]
+        await asyncio.to_thread(until, lambda: repo.retry_at is not None, "the listing waits")
+        await scheduler.actions.act(Stimulus.RETRY, Selector(id=one))
+        await asyncio.to_thread(until, lambda: scheduler.index.files[one].state is Status.DONE, "it is there")
+        assert not repo.listed

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -49,6 +51,24 @@ async def opened(daemon: Daemon) -> Scheduler:
     )
 
 
+async def closed(scheduler: Scheduler) -> None:
+    await scheduler.engine.close()
+    await scheduler.hub.close()
+    await asyncio.to_thread(scheduler.store.close)
+
+
+@asynccontextmanager
+async def at_work(scheduler: Scheduler) -> AsyncIterator[None]:
+    """It runs, and is closed afterwards."""
+    work = asyncio.create_task(scheduler.run())
+    try:
+        yield
+    finally:
+        scheduler.close()
+        await work
+        await closed(scheduler)
+
+
 async def test_a_repo_looked_at_too_early_loses_no_file(hub: HubServer, daemon: Daemon) -> None:
     hub.add_repo(REPO, {f"{number}.json": b"{}%d" % number for number in range(300)})
     hub.latency_s = 0.5
@@ -63,15 +83,8 @@ async def test_a_repo_looked_at_too_early_loses_no_file(hub: HubServer, daemon: 
     assert len(scheduler.index.files) == tracked
     assert scheduler.loader.lacks_files(scheduler.index.repos[key]), "who asks for its files has to wait"
     assert scheduler.repo_view(scheduler.index.repos[key]).files_total == 300
-    work = asyncio.create_task(scheduler.run())
-    try:
+    async with at_work(scheduler):
         await asyncio.to_thread(until, lambda: scheduler.index.repos[key].status == "done", "all are done")
-    finally:
-        scheduler.close()
-        await work
-        await scheduler.engine.close()
-        await scheduler.hub.close()
-        await asyncio.to_thread(scheduler.store.close)
     assert scheduler.index.repos[key].files_done == 300
 
 
@@ -89,9 +102,7 @@ async def test_what_was_at_work_is_queued_while_the_rest_is_read(hub: HubServer,
         await scheduler.store.flush()
         assert {tracker["status"] for tracker in daemon.trackers() if tracker["id"] == keys[0]} == {"queued"}
     finally:
-        await scheduler.engine.close()
-        await scheduler.hub.close()
-        await asyncio.to_thread(scheduler.store.close)
+        await closed(scheduler)
 
 
 def test_a_tracker_with_an_impossible_time_is_set_aside(hub: HubServer, daemon: Daemon) -> None:
@@ -120,6 +131,4 @@ async def test_a_hub_that_is_silent_is_told_before_a_client_loses_patience(
         await repo_files(scheduler, spec, 100, None)
     hub.break_connections()
     hub.thaw()
-    await scheduler.engine.close()
-    await scheduler.hub.close()
-    await asyncio.to_thread(scheduler.store.close)
+    await closed(scheduler)
