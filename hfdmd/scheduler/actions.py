@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hfdmd import lifecycle
 from hfdmd.failure import Failure
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hfdmd.actions")
 
+T = TypeVar("T")
 
 Q, D, P, OK, F, C = (
     Status.QUEUED,
@@ -59,13 +60,13 @@ class Actions:
         self._scheduler = scheduler
         self._one_at_a_time = asyncio.Lock()
 
-    async def alone(self, work: Coroutine[Any, Any, None]) -> None:
+    async def alone(self, work: Coroutine[Any, Any, T]) -> T:
         """Do `work`, which stops and changes downloads, while no action is under way; to its end in any case."""
-        await self._scheduler.see_through(self._alone(work))
+        return await self._scheduler.see_through(self._alone(work))
 
-    async def _alone(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _alone(self, work: Coroutine[Any, Any, T]) -> T:
         async with self._one_at_a_time:
-            await work
+            return await work
 
     async def act(self, stimulus: Stimulus, selector: Selector, check: Check | None = None) -> Affected:
         """Do it to all that the selector means and that it fits; return every match as it stands then.

@@ -109,7 +109,7 @@ class Requests:
         if ask.priority is not None and ask.priority != record.priority:
             await scheduler.ordering.prioritise(record, ask.priority)
             scheduler.admission.queue.recount()
-        queued = scheduler.index.repos.get(record.id) is record and await self._repo_again(record, ask)
+        queued = await scheduler.actions.alone(self._repo_again(record, ask))
         if scheduler.index.repos.get(record.id) is not record:
             return await self._repo(spec, ask)
         await scheduler.store.flush()
@@ -163,7 +163,10 @@ class Requests:
         return False
 
     async def _repo_again(self, repo: RepoRecord, ask: Ask) -> bool:
+        """Asked for again: whether that queues it. Only while no action is under way (`Actions.alone`)."""
         scheduler = self._scheduler
+        if scheduler.index.repos.get(repo.id) is not repo:
+            return False
         dropped, repo.dropped = repo.dropped, set()
         anew = repo.cancelled or repo.state is Status.CANCELLED
         if anew:

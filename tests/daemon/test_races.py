@@ -38,3 +38,17 @@ def test_every_download_at_work_moves_however_slow_the_line(hub: HubServer, tmp_
         keys = [daemon.download(REPO, name).json["id"] for name in names]
         until(lambda: all(daemon.one(key)["downloadedBytes"] > 0 for key in keys), "all of them move")
         daemon.post("/api/cancel", all=True)
+
+
+def test_a_repo_asked_for_while_it_is_cancelled_is_one_or_the_other(hub: HubServer, narrow: Daemon) -> None:
+    hub.add_repo(REPO, {f"{number}.json": b"{}%d" % number for number in range(8000)})
+    hub.latency_s = 0.5
+    key = narrow.download(REPO).json["id"]
+    until(lambda: narrow.one(key)["filesTotal"] == 8000, "it is listed")
+    with ThreadPoolExecutor(1) as person:
+        cancelling = person.submit(narrow.post, "/api/cancel", id=key)
+        until(lambda: narrow.get("/api/info").json["counts"]["cancelled"] > 100, "it is being cancelled")
+        assert narrow.download(REPO).status == 202
+        assert cancelling.result().status == 200
+    counts = narrow.get("/api/info").json["counts"]
+    assert counts["cancelled"] == 0, counts
