@@ -31,6 +31,7 @@ from hfdmd.scheduler.core import Rooms, Scheduler
 from hfdmd.scheduler.limits import limits_of
 from hfdmd.store import Store
 from hfdmd.transfer.engine import Engine
+from hfdmd.transfer.space import Space
 from hfdmd.versions import Versions
 from hfdmd.watch import Watch
 from hfdmd.wire.endpoint import ENDPOINT_FILE
@@ -132,7 +133,8 @@ class _Daemon:
         events = Events()
         courtesy = Courtesy()
         policy = RedirectPolicy(places.hub_endpoint)
-        shelf = Shelf(places.cache_dir, lambda: self._config.values.allowed_dirs)
+        space = Space(lambda: self._config.values.min_free_bytes)
+        shelf = Shelf(places.cache_dir, lambda: self._config.values.allowed_dirs, space.held)
         store = Store(places.state_dir / "trackers")
         versions = Versions(places.state_dir / "version")
         try:
@@ -148,7 +150,7 @@ class _Daemon:
             USER_AGENT,
             allow_unverified=lambda: self._config.values.allow_unverified,
         )
-        scheduler = self._scheduler(store, versions, hub, shelf, courtesy, policy, events)
+        scheduler = self._scheduler(store, versions, hub, shelf, space, courtesy, policy, events)
         listeners = Listeners(places.socket)
         try:
             access = self._access(listeners)
@@ -205,6 +207,7 @@ class _Daemon:
         versions: Versions,
         hub: Hub,
         shelf: Shelf,
+        space: Space,
         courtesy: Courtesy,
         policy: RedirectPolicy,
         events: Events,
@@ -217,6 +220,7 @@ class _Daemon:
                 versions=versions,
                 hub=hub,
                 shelf=shelf,
+                space=space,
                 engine=Engine(courtesy, policy, limits_of(self._config.values), USER_AGENT),
                 events=events,
             )

@@ -39,8 +39,9 @@ Small = tuple[FileSpec, Source, bytes | bytearray, Placed | None]
 class Cache:
     """The cache at `root`. Thread-safe: changes to one repo's folder are made one after the other."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, room: durable.Room) -> None:
         self.root = root
+        self._room = room
         self._guard = threading.Lock()
         self._busy: dict[str, threading.Lock] = {}
         self._expected: dict[str, set[str]] = {}
@@ -218,7 +219,7 @@ class Cache:
         path = self.repo_path(spec)
         with self._guard:
             busy = self._busy.setdefault(path.name, threading.Lock())
-        with busy, RepoFolder(path, symlinks=True) as repo:
+        with busy, RepoFolder(path, self._room, symlinks=True) as repo:
             repo.symlinks = self._links_work(repo.blobs())
             yield repo
 

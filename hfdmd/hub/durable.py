@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,12 @@ _RENAME_EXCL = 4  # macOS: sys/stdio.h
 _FICLONE = 0x40049409  # Linux: linux/fs.h
 _COPY_BYTES = 64 * 1024 * 1024
 _MAX_SINGLE_SYNCS = 4
+
+Held = AbstractContextManager[Callable[[int], None]]
+"""Bytes set aside for a copy while it is made; what it gives is told how many are still to come."""
+
+Room = Callable[[str, Path, int], Held]
+"""Sets so many bytes aside for the copy of that name on the file system of that path. Raises `Failure` (disk_full)."""
 
 
 @contextlib.contextmanager
@@ -108,32 +115,46 @@ def rename_new(source_fd: int, source: str, target_fd: int, target: str) -> None
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
 
 
-def copy_file(source_fd: int, target_fd: int, stopped: Callable[[], bool]) -> bool:
-    """The content of one open file into another, empty one: shared blocks where possible. False when stopped."""
-    if sys.platform == "linux":
-        try:
-            fcntl.ioctl(target_fd, _FICLONE, source_fd)
-            return True
-        except OSError as error:
-            if error.errno not in (*NO_SUCH_CALL, errno.EXDEV, errno.ENOTTY, errno.EPERM, errno.EBADF):
-                raise
+def copy_file(source_fd: int, target_fd: int, stopped: Callable[[], bool], room: Callable[[int], Held]) -> bool:
+    """The content of one open file into another, empty one: shared blocks where possible. False when stopped.
+
+    `room` is asked for room when no blocks are shared. Raises OSError, and `Failure` (disk_full).
+    """
+    if clone_file(source_fd, target_fd):
+        return True
+    size_bytes = os.fstat(source_fd).st_size
     offset = 0
     by_kernel = hasattr(os, "copy_file_range")
-    while not stopped():
-        if by_kernel:
-            try:
-                copied = os.copy_file_range(source_fd, target_fd, _COPY_BYTES, offset, offset)
-            except OSError as error:
-                if error.errno not in (*NO_SUCH_CALL, errno.EXDEV, errno.EPERM):
-                    raise
-                by_kernel = False
-                continue
-        else:
-            copied = os.pwrite(target_fd, os.pread(source_fd, 1024 * 1024, offset), offset)
-        if copied == 0:
-            return True
-        offset += copied
+    with room(size_bytes) as still_to_come:
+        while not stopped():
+            if by_kernel:
+                try:
+                    copied = os.copy_file_range(source_fd, target_fd, _COPY_BYTES, offset, offset)
+                except OSError as error:
+                    if error.errno not in (*NO_SUCH_CALL, errno.EXDEV, errno.EPERM):
+                        raise
+                    by_kernel = False
+                    continue
+            else:
+                copied = os.pwrite(target_fd, os.pread(source_fd, 1024 * 1024, offset), offset)
+            if copied == 0:
+                return True
+            offset += copied
+            still_to_come(size_bytes - offset)
     return False
+
+
+def clone_file(source_fd: int, target_fd: int) -> bool:
+    """Let an open, empty file share all blocks of another. False where the file system cannot. Raises OSError."""
+    if sys.platform != "linux":
+        return False
+    try:
+        fcntl.ioctl(target_fd, _FICLONE, source_fd)
+        return True
+    except OSError as error:
+        if error.errno not in (*NO_SUCH_CALL, errno.EXDEV, errno.ENOTTY, errno.EPERM, errno.EBADF):
+            raise
+        return False
 
 
 def open_new(name: str, folder_fd: int) -> int:
@@ -175,6 +196,12 @@ def unlink_quietly(path: Path | str, folder_fd: int | None = None) -> None:
     """Remove a file of ours if it is there."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         os.unlink(path, dir_fd=folder_fd)
+
+
+@contextlib.contextmanager
+def boundless(_name: str, _path: Path, _bytes: int) -> Iterator[Callable[[int], None]]:
+    """The `Room` of a disk that is never asked."""
+    yield lambda _: None
 
 
 @lru_cache

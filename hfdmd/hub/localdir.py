@@ -14,6 +14,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from hfdmd.durable import sync_file, write_all
@@ -33,10 +34,11 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 class LocalDir:
     """One local folder, open. Links in it are never followed, so that nothing is written outside of it."""
 
-    def __init__(self, root: Path, inside: Folders, busy: threading.RLock) -> None:
+    def __init__(self, root: Path, inside: Folders, busy: threading.RLock, room: durable.Room) -> None:
         self.root = root
         self.inside = inside
         self._busy = busy
+        self._room = room
 
     def books(self, parts: Sequence[str] = ()) -> int:
         """The folder of the client's books for files in the folder `parts`, made if need be."""
@@ -99,13 +101,14 @@ class LocalDir:
     def copy_new(self, blob: int, spec: FileSpec, source: Source, stopped: Callable[[], bool]) -> str | None:
         """Copy (or clone) an open blob among the books, not synced yet; its name.
 
-        What is verified is the copy. None when it is not the content.
+        What is verified is the copy. None when it is not the content. Raises `Failure` (disk_full).
         """
         name = layout.new_name(spec.id)
         fd = durable.open_new(name, self.books())
         good = False
         try:
-            good = durable.copy_file(blob, fd, stopped) and has_content(fd, source, stopped)
+            room = partial(self._room, name, self.root)
+            good = durable.copy_file(blob, fd, stopped, room) and has_content(fd, source, stopped)
         finally:
             os.close(fd)
             if not good:
@@ -223,8 +226,9 @@ class LocalDir:
 class LocalDirs:
     """Opens local folders; changes to one are made one after the other, reading goes on meanwhile."""
 
-    def __init__(self, allowed: Callable[[], Iterable[str]]) -> None:
+    def __init__(self, allowed: Callable[[], Iterable[str]], room: durable.Room) -> None:
         self._allowed = allowed
+        self._room = room
         self._guard = threading.Lock()
         self._busy: dict[str, threading.RLock] = {}
 
@@ -245,7 +249,7 @@ class LocalDirs:
         with Folders(root) as inside:
             if spec.confined:
                 self._check(local_dir, inside.real_path())
-            folder = LocalDir(root, inside, busy)
+            folder = LocalDir(root, inside, busy, self._room)
             if make:
                 folder.start_books()
             yield folder

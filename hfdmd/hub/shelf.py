@@ -29,12 +29,17 @@ _log = logging.getLogger(__name__)
 class Shelf:
     """Thread-safe. Methods raise `Failure` for expected trouble (disk_full, disk_error, path_taken, restarted).
 
-    `allowed_dirs` is asked where the local folders of confined requests may be.
+    `allowed_dirs` is asked where the local folders of confined requests may be, `room` for room for copies.
     """
 
-    def __init__(self, cache_dir: Path, allowed_dirs: Callable[[], Iterable[str]] = tuple) -> None:
-        self._cache = Cache(Path(os.path.abspath(cache_dir)))
-        self._local = LocalDirs(allowed_dirs)
+    def __init__(
+        self,
+        cache_dir: Path,
+        allowed_dirs: Callable[[], Iterable[str]] = tuple,
+        room: durable.Room = durable.boundless,
+    ) -> None:
+        self._cache = Cache(Path(os.path.abspath(cache_dir)), room)
+        self._local = LocalDirs(allowed_dirs, room)
 
     def prepare(self) -> None:
         """The cache folder with its CACHEDIR.TAG. Raises OSError when it cannot be written."""

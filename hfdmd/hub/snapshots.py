@@ -12,6 +12,7 @@ import os
 import stat
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -29,8 +30,9 @@ _NEW = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 class RepoFolder:
     """`<cache>/models--owner--name`, open. Links beneath it are not followed, except blobs'."""
 
-    def __init__(self, path: Path, *, symlinks: bool) -> None:
+    def __init__(self, path: Path, room: durable.Room, *, symlinks: bool) -> None:
         self.path = path
+        self._room = room
         self.symlinks = symlinks
         """False where links are impossible or unwanted: then snapshots hold the files themselves."""
         self._refs_seen: set[tuple[str, str, float]] = set()
@@ -121,7 +123,7 @@ class RepoFolder:
     def copy_twin(self, commit: str, path: str, spec: FileSpec, source: Source) -> None:
         """A file of the content that a snapshot holds itself, copied: as the blob, or without links as the entry.
 
-        Raises OSError.
+        Raises OSError, and `Failure` (disk_full).
         """
         *above, twin = layout.file_parts(path)
         other = self.inside.open(("snapshots", commit, *above))
@@ -330,7 +332,7 @@ class RepoFolder:
         with self._temporary() as temporary:
             fd = os.open(temporary, _NEW, 0o666, dir_fd=self.blobs())
             try:
-                durable.copy_file(content, fd, never)
+                durable.copy_file(content, fd, never, partial(self._room, temporary, self.path))
                 sync_file(fd)
             finally:
                 os.close(fd)

@@ -37,6 +37,7 @@ from hfdmd.statuslog import StatusLog
 from hfdmd.store import Store
 from hfdmd.transfer.engine import Engine
 from hfdmd.transfer.job import is_small
+from hfdmd.transfer.space import Space
 from hfdmd.versions import Versions
 from hfdmd.wire.errors import Loading as StillLoading
 from hfdmd.wire.types import Download, Phase, Reason, Removed, RepoDownload, Status
@@ -56,6 +57,7 @@ class Rooms:
     versions: Versions
     hub: Hub
     shelf: Shelf
+    space: Space
     engine: Engine
     events: Events
 
@@ -82,7 +84,7 @@ class Scheduler:
         self._errands: set[asyncio.Task[None]] = set()
         self.admission = Admission(self)
         self.sampler = Sampler(self)
-        self.reports = Reports(self)
+        self.reports = Reports(self, rooms.space)
         self.shelving = Shelving(rooms.shelf)
         self.twins = Twins(self)
         self.actions = Actions(self)

@@ -151,7 +151,7 @@ class Drive:
         )
         if small:
             local_dir = record.spec.local_dir
-            scheduler.reports.reserve(
+            scheduler.reports.space.reserve(
                 record.id, scheduler.places.cache_dir if local_dir is None else Path(local_dir), source.size_bytes or 0
             )
             try:
@@ -163,7 +163,7 @@ class Drive:
             finally:
                 scheduler.reports.space.release(record.id)
         still_to_come = (source.size_bytes or 0) - sum(end - start for start, end in record.synced)
-        scheduler.reports.reserve(record.id, part, still_to_come)
+        scheduler.reports.space.reserve(record.id, part, still_to_come)
         try:
             fetched = await scheduler.engine.fetch(job)
         finally:

@@ -33,9 +33,9 @@ DISK_RETRY_S = 10.0
 
 
 class Reports:
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: Scheduler, space: Space) -> None:
         self._scheduler = scheduler
-        self.space = Space()
+        self.space = space
         self._cache = os.path.join(os.path.abspath(scheduler.places.cache_dir), "")
         self.retries_by_reason: dict[Reason, int] = {}
         self._finishing: dict[str, bool] = {}
@@ -110,10 +110,6 @@ class Reports:
 
     def phase(self, record: FileRecord, phase: Phase, *, keep: bool = True) -> None:
         self._scheduler.change(record, Stimulus.PHASE, phase=phase, detail=record.detail, keep=keep)
-
-    def reserve(self, key: str, part: Path, need_bytes: int) -> None:
-        """Raises Failure(DISK_FULL) when what is still to come of everything in flight does not fit."""
-        self.space.reserve(key, part, need_bytes, self._scheduler.config.values.min_free_bytes)
 
     async def claim(self, record: FileRecord, spans: list[Span]) -> None:
         """What is synced now; returns when the tracker says so."""

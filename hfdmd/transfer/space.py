@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from hfdmd.failure import Failure
@@ -23,20 +26,34 @@ class _Claim:
 
 
 class Space:
-    """Who still needs how much on which file system. One per daemon; safe to call from several threads."""
+    """Who still needs how much on which file system. One per daemon; safe to call from several threads.
 
-    def __init__(self) -> None:
+    `min_free_bytes` is asked how much is to stay free.
+    """
+
+    def __init__(self, min_free_bytes: Callable[[], int]) -> None:
+        self._min_free_bytes = min_free_bytes
         self._lock = threading.Lock()
         self._claims: dict[str, _Claim] = {}
         self._claimed_bytes: dict[int, int] = {}  # by device
         self._said: tuple[Path, float, tuple[int, int]] | None = None
 
-    def reserve(self, key: str, path: Path, need_bytes: int, min_free_bytes: int) -> None:
+    @contextmanager
+    def held(self, key: str, path: Path, need_bytes: int) -> Iterator[Callable[[int], None]]:
+        """`reserve`, and `release` in the end; what it gives is `update`."""
+        self.reserve(key, path, need_bytes)
+        try:
+            yield partial(self.update, key)
+        finally:
+            self.release(key)
+
+    def reserve(self, key: str, path: Path, need_bytes: int) -> None:
         """Set `need_bytes` aside for `key` on the file system of `path` (it need not exist), replacing what it had.
 
         Failure(DISK_FULL) with the numbers, and nothing is set aside, when the free room less what others in
-        flight still need would leave less than `min_free_bytes`. Failure(DISK_ERROR) when the disk cannot be asked.
+        flight still need would leave less than is to stay free. Failure(DISK_ERROR) when the disk cannot be asked.
         """
+        min_free_bytes = self._min_free_bytes()
         try:
             device, free_bytes = self._free(path)
         except OSError as error:

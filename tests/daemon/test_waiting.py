@@ -12,6 +12,7 @@ import pytest
 
 from tests.daemon.test_main_job import BIG, REPO
 from tests.hub import Fault, HubServer, seeded
+from tests.hubroom.files import shares_blocks
 from tests.running import Daemon, until
 
 
@@ -122,6 +123,31 @@ def test_small_files_leave_the_room_that_is_to_stay_free(hub: HubServer, tmp_pat
         assert daemon.ask("PATCH", "/api/settings", {"minFreeBytes": 0}).status == 200
         daemon.post("/api/retry", id=key)
         daemon.wait(key, "done")
+
+
+def test_a_copy_leaves_the_room_that_is_to_stay_free(hub: HubServer, daemon: Daemon, tmp_path: Path) -> None:
+    """From the cache into a folder, and from one name in a folder to another."""
+    if shares_blocks(tmp_path):
+        pytest.skip("copies share blocks here, and need no room")
+    folder, twin = str(tmp_path / "mine"), seeded(1_000_000, seed=14)
+    hub.add_repo(REPO, {BIG: seeded(1_000_000, seed=13), "small.json": b"{}", "one.bin": twin, "two.bin": twin})
+    for file_path, local_dir in ((BIG, None), ("small.json", None), ("one.bin", folder)):
+        daemon.wait(daemon.download(REPO, file_path, localDir=local_dir).json["id"], "done")
+    sent_bytes = hub.sent_bytes()
+    for file_path, need_bytes in ((BIG, 1_000_000), ("small.json", 2), ("two.bin", 1_000_000)):
+        assert daemon.ask("PATCH", "/api/settings", {"minFreeBytes": 2**52}).status == 200
+        key = daemon.download(REPO, file_path, localDir=folder).json["id"]
+        until(lambda key=key: daemon.one(key)["reason"] == "disk_full", "it says why")  # type: ignore[misc]
+        waiting = daemon.one(key)
+        assert waiting["status"] == "queued"
+        assert waiting["retryAt"] is not None
+        assert f"{need_bytes} bytes are still to come" in waiting["detail"]
+        assert f"{2**52} are to stay free" in waiting["detail"]
+        assert not list(Path(folder).rglob("hfdmd-*"))
+        assert daemon.ask("PATCH", "/api/settings", {"minFreeBytes": 0}).status == 200
+        daemon.post("/api/retry", id=key)
+        daemon.wait(key, "done")
+    assert hub.sent_bytes() == sent_bytes
 
 
 def test_the_pinned_commit_stays_even_if_the_branch_moves(hub: HubServer, daemon: Daemon) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from hfdmd.hub.durable import clone_file
 from hfdmd.hub.shelf import Placed, Shelf
 from hfdmd.record import FileSpec, Source
 from hfdmd.wire.types import RepoType
@@ -64,3 +65,11 @@ def put(
 def tree(root: Path) -> set[str]:
     """All files and links below a folder."""
     return {str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir() or path.is_symlink()}
+
+
+def shares_blocks(folder: Path) -> bool:
+    """Whether the file system of `folder` clones files."""
+    with (folder / "a").open("w+b") as source, (folder / "b").open("w+b") as target:
+        source.write(b"a")
+        source.flush()
+        return clone_file(source.fileno(), target.fileno())

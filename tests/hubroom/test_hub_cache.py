@@ -19,9 +19,10 @@ from hfdmd.failure import Failure
 from hfdmd.hub.client import Entry
 from hfdmd.hub.shelf import Placed, Shelf
 from hfdmd.record import Source
+from hfdmd.transfer.space import Space
 from hfdmd.wire.types import Reason, RepoType
 from tests.hub import HubServer
-from tests.hubroom.files import COMMIT, OTHER_COMMIT, REPO, git_oid, put, source_of, spec_of, tree
+from tests.hubroom.files import COMMIT, OTHER_COMMIT, REPO, git_oid, put, shares_blocks, source_of, spec_of, tree
 from tests.scarcity import no_descriptors
 
 DATA = b"the content" * 1000
@@ -509,6 +510,25 @@ def test_a_content_is_copied_within_a_cache_without_symlinks(
     assert not twin.found, "it is a copy of hfdmd's"
     assert twin.path.read_bytes() == DATA
     assert not twin.path.samefile(first.path)
+    assert_clean(cache)
+
+
+def test_a_copy_within_the_cache_waits_for_room(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shares_blocks(tmp_path):
+        pytest.skip("copies share blocks here, and need no room")
+    monkeypatch.setenv("HF_HUB_DISABLE_SYMLINKS", "1")
+    min_free_bytes = 2**52
+    shelf = Shelf(cache, room=Space(lambda: min_free_bytes).held)
+    put(shelf, spec_of("a.bin"), DATA)
+    items = [(spec_of("sub/b.bin"), source_of(DATA, lfs=True), None)]
+    [refused] = shelf.adopt(items)
+    assert isinstance(refused, Failure)
+    assert refused.reason is Reason.DISK_FULL
+    assert f"{len(DATA)} bytes are still to come" in refused.detail
+    assert not [name for name in tree(cache) if "hfdmd-" in name]
+    min_free_bytes = 0
+    [copied] = shelf.adopt(items)
+    assert isinstance(copied, Placed)
     assert_clean(cache)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -92,11 +93,12 @@ def test_syncing_without_a_call_for_the_whole_file_system(tmp_path: Path, monkey
 
 @pytest.mark.parametrize("size", [0, 1, 5_000_000])
 def test_copies_are_exact(tmp_path: Path, size: int) -> None:
+    room = partial(durable.boundless, "", tmp_path)
     data = os.urandom(size)
     (tmp_path / "a").write_bytes(data)
     with (tmp_path / "a").open("rb") as source, (tmp_path / "b").open("w+b") as target:
-        assert durable.copy_file(source.fileno(), target.fileno(), lambda: False)
+        assert durable.copy_file(source.fileno(), target.fileno(), lambda: False, room)
     assert (tmp_path / "b").read_bytes() == data
     with (tmp_path / "a").open("rb") as source, (tmp_path / "c").open("w+b") as target:
-        stopped = not durable.copy_file(source.fileno(), target.fileno(), lambda: True)
+        stopped = not durable.copy_file(source.fileno(), target.fileno(), lambda: True, room)
     assert stopped or (tmp_path / "c").read_bytes() == data
