@@ -50,6 +50,9 @@ def test_a_query_beside_a_body_is_refused_and_nothing_done(
     shared: Daemon, method: str, path: str, body: dict[str, Any]
 ) -> None:
     """`POST /api/cancel?id=…` with the body of another call would cancel everything."""
+    moving = [shared.get("/api/progress", status=status) for status in ("queued", "downloading")]
+    for view in [one for answer in moving for one in answer.json["downloads"]]:
+        shared.until_status(view["id"], "done", "failed")
     before = [shared.get("/api/progress").json, shared.get("/api/settings").json]
     for query, field in (("id=x", "id"), ("bogus=1", "bogus"), ("ModelRepo=a/b", "modelRepo"), ("id", "id")):
         answer = shared.call(method, f"{path}?{query}", body)
