@@ -115,6 +115,7 @@ def selector(
     revision: str | None = None,
     repo_type: str | None = None,
     local_dir: str | None = None,
+    in_cache: bool = False,
     status: str | None = None,
 ) -> dict[str, Any]:
     """A selector's fields for a struct of `hfdmd.wire.types`, left out where any value will do."""
@@ -126,6 +127,7 @@ def selector(
         "revision": _unset(revision),
         "repo_type": UNSET if repo_type is None else t.RepoType(repo_type),
         "local_dir": _unset(local_dir),
+        "in_cache": True if in_cache else UNSET,
         "status": UNSET if status is None else t.Status(status),
     }
 

@@ -28,11 +28,12 @@ class RepoOptions(FileOptions, total=False):
 
 
 class Where(TypedDict, total=False):
-    """Which of several downloads of the same repo or file; left out means any."""
+    """Which of several downloads of the same repo or file; left out means any. `in_cache`: what has no `local_dir`."""
 
     revision: str | None
     repo_type: str | None
     local_dir: StrPath | None
+    in_cache: bool
     status: str | None
 
 

@@ -11,6 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 from aiohttp import web
+from msgspec import UNSET
 
 from hfdmd.api.guard import REQUEST_S
 from hfdmd.api.problems import TooSlow
@@ -158,8 +159,9 @@ def check_selector(selector: Selector, *, may_be_empty: bool = False) -> None:
     """`{id}`, or `{modelRepo, …}`, or `{"all": true}`, each with `status`. Raises `InvalidField`."""
     by_id = isinstance(selector.id, str)
     by_repo = isinstance(selector.model_repo, str)
-    if selector.all is False:
-        raise InvalidField("all must be true, or left out", field="all")
+    for name, flag in (("all", selector.all), ("inCache", selector.in_cache)):
+        if flag is False:
+            raise InvalidField(f"{name} must be true, or left out", field=name)
     by_all = selector.all is True
     if by_id + by_repo + by_all > 1:
         raise InvalidField("give one of id, modelRepo and all", field="all" if by_all else "id")
@@ -168,12 +170,15 @@ def check_selector(selector: Selector, *, may_be_empty: bool = False) -> None:
         "revision": selector.revision,
         "repoType": selector.repo_type,
         "localDir": selector.local_dir,
+        "inCache": selector.in_cache,
     }
-    given = [name for name, value in details.items() if isinstance(value, str)]
+    given = [name for name, value in details.items() if value is not UNSET]
     if given and not by_repo:
         raise InvalidField(f"{given[0]} goes with modelRepo only", field=given[0])
     if not (by_id or by_repo or by_all or may_be_empty):
         raise InvalidField('say which: an id, a modelRepo, or "all": true', field="id")
+    if "localDir" in given and "inCache" in given:
+        raise InvalidField("give one of localDir and inCache", field="inCache")
     if isinstance(selector.id, str) and not selector.id:
         raise InvalidField("id is empty", field="id")
     if isinstance(selector.model_repo, str):

@@ -162,6 +162,8 @@ class RepoScope(Scope):
     def _is_meant(self, state: Download | RepoDownload) -> bool:
         if state.model_repo != self._selector.model_repo:
             return False
+        if self._selector.in_cache is True and state.local_dir is not None:
+            return False
         wanted = (
             (self._selector.revision, state.revision),
             (self._selector.repo_type, state.repo_type),

@@ -233,4 +233,6 @@ def matches(record: Record, selector: Selector) -> bool:
         return False
     if isinstance(selector.local_dir, str) and spec.local_dir != selector.local_dir:
         return False
+    if selector.in_cache is True and spec.local_dir is not None:
+        return False
     return not isinstance(selector.status, str) or record.state == selector.status

@@ -27,10 +27,11 @@ _NAMES: dict[str, dict[str, Any]] = {
 }
 """What a name may look like, as far as a pattern can say it; `hfdmd.wire.validate` has the last word."""
 
-_GOES_WITH_REPO = {name: ["modelRepo"] for name in ("filePath", "revision", "repoType", "localDir")}
+_GOES_WITH_REPO = {name: ["modelRepo"] for name in ("filePath", "revision", "repoType", "localDir", "inCache")}
 _SELECTS = {
     "oneOf": [{"required": ["id"]}, {"required": ["modelRepo"]}, {"required": ["all"]}],
     "dependentRequired": _GOES_WITH_REPO,
+    "not": {"required": ["localDir", "inCache"]},
 }
 _RULES: dict[str, dict[str, Any]] = {
     "Selector": _SELECTS,
@@ -124,8 +125,9 @@ def _add_rules(schema: dict[str, Any], rules: dict[str, Any]) -> None:
         for kind in schema["properties"].get(name, {}).get("anyOf", []):
             if kind["type"] == "array":
                 kind["items"]["pattern"] = validate.GLOB_PATTERN
-    if "all" in schema["properties"]:
-        schema["properties"]["all"]["enum"] = [True]
+    for name in ("all", "inCache"):
+        if name in schema["properties"]:
+            schema["properties"][name]["enum"] = [True]
 
 
 _SUCCESS = {200: "As it stands.", 202: "Queued by this call."}

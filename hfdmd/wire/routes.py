@@ -49,6 +49,7 @@ _FILE = Param("filePath", str, "Path of the file in the repo.", ("FilePath",))
 _REVISION = Param("revision", str, "Branch, tag, commit or `refs/pr/N`.")
 _TYPE = Param("repoType", t.RepoType, "`model`, `dataset` or `space`.")
 _DIR = Param("localDir", str, "Folder that the file goes to instead of the Hub's cache.")
+_IN_CACHE = Param("inCache", bool, "Only what goes to the Hub's cache: what has no `localDir`.")
 _STATUS = Param("status", t.Status, "Only what has this status.")
 _LIMIT = Param(
     "limit",
@@ -60,7 +61,7 @@ _HISTORY = Param("history", bool, "Stream of everything: begin with all that eve
 _ALL = Param("all", bool, "Everything.")
 _DELETE_FILE = Param("deleteFile", bool, "Delete the file as well.")
 
-SELECTOR = (_ID, _ALL, _REPO, _FILE, _REVISION, _TYPE, _DIR, _STATUS)
+SELECTOR = (_ID, _ALL, _REPO, _FILE, _REVISION, _TYPE, _DIR, _IN_CACHE, _STATUS)
 
 _BODY_ERRORS = ("malformed", "unsupported_media_type", "invalid_field", "too_large")
 _ACTION_ERRORS = (*_BODY_ERRORS, "unknown_download", "not_allowed_now", "loading")

@@ -181,6 +181,7 @@ class Selector(_Asked):
     revision: str | UnsetType = UNSET
     repo_type: RepoType | UnsetType = UNSET
     local_dir: str | UnsetType = UNSET
+    in_cache: bool | UnsetType = UNSET
     status: Status | UnsetType = UNSET
 
 

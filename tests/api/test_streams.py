@@ -410,3 +410,24 @@ def test_a_large_file_may_be_watched_by_many_at_once(daemon: Daemon, hub: HubSer
         live.close()
         assert events[-1].data == {"reason": "done"}
         assert events[-2].data["downloadedBytes"] == 5_000_000
+
+
+def test_what_goes_to_the_cache_alone(daemon: Daemon, hub: HubServer) -> None:
+    """The same file in the cache and in a folder, told apart by every call that takes a selector."""
+    hub.rate_bytes_per_s = 100_000
+    cached = ask_big(daemon)
+    beside = daemon.ask("own/big", localDir=str(daemon.folder / "mine"))["id"]
+    in_cache = {"modelRepo": "own/big", "inCache": "true"}
+    with Stream(daemon, in_cache) as live:
+        events = iter(live)
+        assert {event.data["id"] for event in until_ready(events)} == {cached}
+        daemon.post("/api/pause", {"id": beside})
+        daemon.post("/api/pause", {"modelRepo": "own/big", "inCache": True})
+        assert {event.data["id"] for event in events if event.name != "end"} == {cached}
+    assert daemon.view(cached)["status"] == "paused"
+    listed = daemon.get("/api/progress", **in_cache).json
+    assert [view["id"] for view in listed["downloads"]] == [cached]
+    assert listed["repos"] == []
+    assert daemon.call("DELETE", "/api/download", query=in_cache).json["downloads"][0]["id"] == cached
+    assert daemon.call("DELETE", "/api/download", query=in_cache).code == "unknown_download"
+    assert daemon.view(beside)["localDir"] == str(daemon.folder / "mine")

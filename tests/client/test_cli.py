@@ -83,6 +83,20 @@ def test_a_relative_folder(hfdm: Hfdm) -> None:
     assert done.stdout.strip() == str(hfdm.home / "out" / "config.json")
 
 
+def test_the_one_in_the_cache_and_the_one_in_a_folder(hfdm: Hfdm) -> None:
+    folder = str(hfdm.home / "out")
+    assert hfdm("download", REPO, "config.json").returncode == 0
+    assert hfdm("download", REPO, "config.json", "--local-dir", folder).returncode == 0
+    shown = json.loads(hfdm("status", REPO, "--in-cache", "--json").stdout)["downloads"]
+    assert [one["localDir"] for one in shown] == [None]
+    watched = hfdm("watch", REPO, "--in-cache", "--json").stdout.splitlines()
+    assert [one["localDir"] for one in map(json.loads, watched) if one["event"] == "progress"] == [None]
+    assert hfdm("rm", REPO, "config.json", "--in-cache", "--yes").returncode == 0
+    assert hfdm("status", REPO, "config.json", "--in-cache").returncode == 4
+    assert folder in hfdm("status", REPO, "config.json").stdout
+    assert hfdm("rm", REPO, "--in-cache", "--local-dir", folder, "--yes").returncode == 2
+
+
 def test_exit_codes(hfdm: Hfdm, hub: HubServer) -> None:
     hub.add_repo("owner/gated", {"x": b"secret"}, gated=True)
     assert hfdm("download", REPO, "nothing.bin").returncode == 4

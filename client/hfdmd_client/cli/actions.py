@@ -23,6 +23,7 @@ def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
     for decorate in (
         click.option("--status", type=click.Choice([status.value for status in Status]), help="Only with this status."),
         click.option("--repo-type", "-t", type=REPO_TYPE, help="Only model, dataset or space repos."),
+        click.option("--in-cache", is_flag=True, help="Only what goes to the Hub's cache."),
         click.option("--local-dir", "-d", metavar="DIR", help="Only what goes to this folder."),
         click.option("--revision", "-r", metavar="REV", help="Only of this revision."),
         click.option("--id", metavar="ID", help="The one with this id (see `hfdm status --json`)."),
@@ -42,6 +43,7 @@ def selectors(
     revision: str | None,
     repo_type: str | None,
     local_dir: str | None,
+    in_cache: bool,
     status: str | None,
 ) -> list[dict[str, Any]]:
     """What to ask the daemon for, one selector a file. Raises `click.UsageError` when nothing or too much is named."""
@@ -50,7 +52,7 @@ def selectors(
     narrowed: dict[str, Any] = {"status": status}
     if id is not None:
         return [{**narrowed, "id": id}]
-    narrowed |= {"revision": revision, "repo_type": repo_type, "local_dir": local_dir}
+    narrowed |= {"revision": revision, "repo_type": repo_type, "local_dir": local_dir, "in_cache": in_cache}
     if repo is None:
         return [{**narrowed, "all": True}]
     narrowed |= {

@@ -36,6 +36,7 @@ is not on the Hub (4) or not open to you (5)."""
 @click.option("--revision", "-r", metavar="REV", help="Only of this revision.")
 @click.option("--repo-type", "-t", type=REPO_TYPE, help="Only model, dataset or space repos.")
 @click.option("--local-dir", "-d", metavar="DIR", help="Only what goes to this folder.")
+@click.option("--in-cache", is_flag=True, help="Only what goes to the Hub's cache.")
 @click.option("--status", type=click.Choice([status.value for status in Status]), help="Only with this status.")
 @click.option("--all", "everything", is_flag=True, help="Also what has long been done.")
 @standard
@@ -46,6 +47,7 @@ def status(
     revision: str | None,
     repo_type: str | None,
     local_dir: str | None,
+    in_cache: bool,
     status: str | None,
     everything: bool,
 ) -> int:
@@ -58,6 +60,7 @@ def status(
             revision=revision or repo.revision,
             repo_type=repo_type or repo.repo_type,
             local_dir=local_dir,
+            in_cache=in_cache,
         )
         return _one(session, item)
     found = client.downloads(
@@ -65,6 +68,7 @@ def status(
         revision=revision or (repo.revision if repo else None),
         repo_type=repo_type or (repo.repo_type if repo else None),
         local_dir=local_dir,
+        in_cache=in_cache,
         status=status,
     )
     if session.json:

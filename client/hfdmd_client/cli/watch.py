@@ -33,6 +33,7 @@ c cancels, r retries, P pauses all, R resumes all, q leaves."""
 @click.option("--revision", "-r", metavar="REV", help="Only of this revision.")
 @click.option("--repo-type", "-t", type=REPO_TYPE, help="Only model, dataset or space repos.")
 @click.option("--local-dir", "-d", metavar="DIR", help="Only what goes to this folder.")
+@click.option("--in-cache", is_flag=True, help="Only what goes to the Hub's cache.")
 @click.option("--history", is_flag=True, help="Begin with all that ever ended, not only with the last 24 hours.")
 @standard
 def watch(
@@ -42,6 +43,7 @@ def watch(
     revision: str | None,
     repo_type: str | None,
     local_dir: str | None,
+    in_cache: bool,
     history: bool,
 ) -> int:
     """Watch downloads: all, those of REPO, or one FILE. Survives a restart of the daemon."""
@@ -52,7 +54,7 @@ def watch(
     path = file or (repo.file_path if repo else None)
     model_repo = repo.model_repo if repo else None
     watched: dict[str, Any] = {"model_repo": model_repo, "file_path": path, "history": history, **selection}
-    watched["local_dir"] = local_dir
+    watched |= {"local_dir": local_dir, "in_cache": in_cache}
     if session.json:
         return _as_json(client, watched)
     if sys.stdin.isatty() and sys.stdout.isatty() and not is_dumb():

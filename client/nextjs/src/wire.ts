@@ -231,6 +231,8 @@ export interface components {
             deleteFile?: boolean;
             filePath?: string;
             id?: string;
+            /** @enum {boolean} */
+            inCache?: true;
             localDir?: string;
             modelRepo?: string;
             repoType?: components["schemas"]["RepoType"];
@@ -378,6 +380,8 @@ export interface components {
             all?: true;
             filePath?: string;
             id?: string;
+            /** @enum {boolean} */
+            inCache?: true;
             localDir?: string;
             modelRepo?: string;
             position?: number;
@@ -459,6 +463,8 @@ export interface components {
             all?: true;
             filePath?: string;
             id?: string;
+            /** @enum {boolean} */
+            inCache?: true;
             localDir?: string;
             modelRepo?: string;
             repoType?: components["schemas"]["RepoType"];
@@ -762,6 +768,8 @@ export interface operations {
                 filePath?: string;
                 /** @description The id of a download or a repo download. */
                 id?: string;
+                /** @description Only what goes to the Hub's cache: what has no `localDir`. */
+                inCache?: boolean;
                 /** @description Folder that the file goes to instead of the Hub's cache. */
                 localDir?: string;
                 /** @description Repo id, `owner/name`. Also spelled `ModelRepo`. */
@@ -1433,6 +1441,8 @@ export interface operations {
                 history?: boolean;
                 /** @description The id of a download or a repo download. */
                 id?: string;
+                /** @description Only what goes to the Hub's cache: what has no `localDir`. */
+                inCache?: boolean;
                 /** @description At most so many, 1000 unless told, 10000 at most. Not on a stream. */
                 limit?: number;
                 /** @description Folder that the file goes to instead of the Hub's cache. */

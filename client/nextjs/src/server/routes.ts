@@ -25,7 +25,18 @@ export interface Route {
   query: readonly string[];
 }
 
-const SELECTOR = ["id", "modelRepo", "ModelRepo", "filePath", "FilePath", "revision", "repoType", "localDir", "status"];
+const SELECTOR = [
+  "id",
+  "modelRepo",
+  "ModelRepo",
+  "filePath",
+  "FilePath",
+  "revision",
+  "repoType",
+  "localDir",
+  "inCache",
+  "status",
+];
 
 const route = (name: CallName, method: Method, segment: string, query: string[] = []): Route => ({
   name,
