@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import UNSET, Meta
 
+from hfdmd.durable import replace_file
 from hfdmd.wire import endpoint, validate
 from hfdmd.wire.errors import InvalidField
 from hfdmd.wire.malformed import MALFORMED
@@ -229,14 +230,8 @@ class Config:
         return {name: value for name, value in stored.items() if name in LIVE}
 
     def _write_patched(self) -> None:
-        if self._patched_file is None:
-            return
-        temporary = self._patched_file.with_suffix(".tmp")
-        with open(temporary, "wb") as stream:
-            stream.write(msgspec.json.format(msgspec.json.encode(self._patched)))
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, self._patched_file)
+        if self._patched_file is not None:
+            replace_file(self._patched_file, [msgspec.json.format(msgspec.json.encode(self._patched))])
 
 
 def config_file(env: Mapping[str, str] = os.environ) -> Path | None:

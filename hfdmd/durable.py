@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 if sys.platform == "darwin":
@@ -18,6 +20,8 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """No fault of the disk, and soon over (docs/decisions/0018)."""
 
+_BUFFER_BYTES = 1 << 20
+
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
@@ -26,6 +30,35 @@ def write_all(fd: int, data: bytes | bytearray) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
+
+
+def open_new(name: str | Path, folder_fd: int | None = None, mode: int = 0o666) -> int:
+    """A descriptor to a new, empty file of ours; what a crash left under that name goes. The umask lessens `mode`."""
+    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(name, flags, mode, dir_fd=folder_fd)
+    except FileExistsError:
+        os.unlink(name, dir_fd=folder_fd)
+        return os.open(name, flags, mode, dir_fd=folder_fd)
+
+
+def replace_file(path: Path, parts: Iterable[bytes], mode: int = 0o666) -> None:
+    """Give a file of the daemon's own this content in one step, by a temporary name: ever after it has all of it.
+
+    A crash before leaves what was there. Raises OSError; then that is so as well, unless the folder would not sync.
+    """
+    temporary = path.with_suffix(".tmp")
+    try:
+        with open(open_new(temporary, mode=mode), "wb", buffering=_BUFFER_BYTES) as file:
+            file.writelines(parts)
+            file.flush()
+            sync_file(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    sync_folder_at(path.parent)
 
 
 def sync_file(fd: int) -> None:

@@ -19,6 +19,7 @@ import msgspec
 from hfdmd import __version__, descriptors, logs
 from hfdmd.api.access import Access, load_token, own_hosts
 from hfdmd.config import FIELDS, Config, ConfigError, Places, parse_text, split_listen
+from hfdmd.durable import replace_file
 from hfdmd.events import Events
 from hfdmd.hub.client import Hub
 from hfdmd.hub.shelf import Shelf
@@ -271,10 +272,8 @@ class _Daemon:
         """Whether it could be written."""
         endpoint = Endpoint(pid=os.getpid(), socket=str(listeners.socket_path), url=listeners.url)
         file = self._places.state_dir / ENDPOINT_FILE
-        temporary = file.with_suffix(".tmp")
         try:
-            temporary.write_bytes(msgspec.json.encode(endpoint) + b"\n")
-            os.replace(temporary, file)
+            replace_file(file, [msgspec.json.encode(endpoint) + b"\n"])
         except OSError as error:
             log.error("cannot write %s, where clients look for the API: %s", file, error.strerror)
             return False

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from pathlib import Path
 
-from hfdmd.durable import sync_file, write_all
+from hfdmd.durable import replace_file
 
 _RESERVE = 600_000_000  # microseconds: how far ahead of the last version the file on disk is kept
 _TRY_AGAIN_S = 1.0
@@ -66,12 +65,5 @@ class Versions:
         return version
 
     def _store(self, bound: int, mark: str = "") -> None:
-        temporary = self._file.with_suffix(".tmp")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            write_all(descriptor, f"{bound} {self.floor}{mark}\n".encode())
-            sync_file(descriptor)
-        finally:
-            os.close(descriptor)
-        os.replace(temporary, self._file)
+        replace_file(self._file, [f"{bound} {self.floor}{mark}\n".encode()], mode=0o600)
         self._bound = bound

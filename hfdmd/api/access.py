@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from hfdmd.api.peer import Peer, peer_of
+from hfdmd.durable import replace_file
 from hfdmd.hub.folders import is_below
 from hfdmd.wire.errors import ForbiddenHost, ForbiddenOrigin, ForbiddenPath, Unauthorized
 
@@ -97,9 +98,7 @@ def load_token(file: Path) -> str:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         token = secrets.token_urlsafe(32)
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "w", encoding="ascii") as stream:
-            stream.write(token + "\n")
+        replace_file(file, [f"{token}\n".encode()], mode=0o600)
         return token
     with open(descriptor, encoding="ascii") as stream:
         if os.fstat(stream.fileno()).st_mode & 0o077:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from hfdmd.durable import NO_ROOM, NO_SUCH_CALL, SCARCE, sync_file, sync_file_system, write_all
+from hfdmd.durable import NO_ROOM, NO_SUCH_CALL, SCARCE, open_new, sync_file, sync_file_system, write_all
 from hfdmd.failure import Failure
 from hfdmd.wire.types import Reason
 
@@ -155,16 +155,6 @@ def clone_file(source_fd: int, target_fd: int) -> bool:
         if error.errno not in (*NO_SUCH_CALL, errno.EXDEV, errno.ENOTTY, errno.EPERM, errno.EBADF):
             raise
         return False
-
-
-def open_new(name: str, folder_fd: int) -> int:
-    """A descriptor to a new, empty file of ours; what a crash left under that name goes."""
-    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        return os.open(name, flags, 0o666, dir_fd=folder_fd)
-    except FileExistsError:
-        os.unlink(name, dir_fd=folder_fd)
-        return os.open(name, flags, 0o666, dir_fd=folder_fd)
 
 
 def write_new(name: str, data: bytes | bytearray, folder_fd: int) -> None:

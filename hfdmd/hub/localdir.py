@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from hfdmd.durable import sync_file, write_all
+from hfdmd.durable import open_new, sync_file, write_all
 from hfdmd.failure import Failure
 from hfdmd.hub import durable, layout
 from hfdmd.hub.content import Placed, has_content, never
@@ -104,7 +104,7 @@ class LocalDir:
         What is verified is the copy. None when it is not the content. Raises `Failure` (disk_full).
         """
         name = layout.new_name(spec.id)
-        fd = durable.open_new(name, self.books())
+        fd = open_new(name, self.books())
         good = False
         try:
             room = partial(self._room, name, self.root)

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from hfdmd.durable import sync_file, write_all
-from hfdmd.hub import durable, names
+from hfdmd.durable import open_new, sync_file, write_all
+from hfdmd.hub import names
 from hfdmd.hub.folders import Folders
 from hfdmd.hub.listing import Entry
 from hfdmd.wire.malformed import MALFORMED
@@ -33,7 +33,7 @@ _TREE = msgspec.json.Decoder(_Tree)
 def write_tree(inside: Folders, above: tuple[str, ...], commit: str, entries: Iterable[Entry], temporary: str) -> None:
     """Write `trees/<commit>.json` in the folder `above`, in one step: by renaming `temporary`. Raises OSError."""
     folder = inside.open((*above, "trees"), make=True)
-    fd = durable.open_new(temporary, folder)
+    fd = open_new(temporary, folder)
     try:
         try:
             _write(fd, sorted(entries, key=lambda entry: entry.path))

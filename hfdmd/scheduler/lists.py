@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from hfdmd.durable import sync_file, sync_folder_at
+from hfdmd.durable import replace_file
 from hfdmd.hub.client import Entry
 from hfdmd.hub.listing import Node, entry_of, node_of
 from hfdmd.hub.names import PathGuard
@@ -58,18 +58,8 @@ class Lists:
     def write(self, key: str, commit: str, told_at: float, listed_at: float, entries: list[Entry]) -> None:
         """Keep a list, in one step. Raises OSError."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = self.folder / f"{key}.tmp"
         head = _Head(SCHEMA_VERSION, commit, told_at, listed_at, len(entries))
-        try:
-            with temporary.open("wb", buffering=_BUFFER_BYTES) as file:
-                file.writelines(_lines(head, entries))
-                file.flush()
-                sync_file(file.fileno())
-            temporary.replace(self._path(key))
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
-        sync_folder_at(self.folder)
+        replace_file(self._path(key), _lines(head, entries))
 
     def read(self, key: str, commit: str) -> Remembered | None:
         """The list, if there is one of that commit and it is whole: it is disk content and so hostile."""
