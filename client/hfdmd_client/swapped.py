@@ -6,10 +6,11 @@ afterwards on what is then in the cache. So both are the originals' own, whateve
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hfdmd.wire.errors import InvalidField
 from hfdmd.wire.types import Download, Reason, RepoDownload, RepoType, Status
@@ -56,8 +57,7 @@ class SwappedCall:
                 return self._original(**self._arguments)
             raise
         except InvalidField as invalid:
-            self._check_as_the_original(invalid)
-            raise
+            self._refused_as_by_the_original(invalid)
         except _HubAway as away:
             return self._from_cache_or_raise(away)
         except DownloadFailed as failed:
@@ -85,13 +85,13 @@ class SwappedCall:
 
     def _revision(self) -> str:
         revision = self._arguments["revision"]
-        return str(getattr(revision, "resolved", revision) or "main")
+        return "main" if revision is None else str(getattr(revision, "resolved", revision))
 
     def _refuse_unsupported(self) -> None:
         given = self._arguments
         if given["repo_type"] == "kernel":
             raise UnsupportedByDaemon("repo_type", "it does not download kernels.")
-        if given["token"] is not None:
+        if not self._is_own_token(given["token"]):
             raise UnsupportedByDaemon("token", "it uses its own (HF_TOKEN of its environment, or `hf auth login`).")
         if given["headers"]:
             raise UnsupportedByDaemon("headers", "its requests are its own.")
@@ -99,6 +99,16 @@ class SwappedCall:
             raise UnsupportedByDaemon("force_download", "it verifies content and never fetches twice what is right.")
         if given["dry_run"]:
             raise UnsupportedByDaemon("dry_run", "it has no rehearsal.")
+
+    def _is_own_token(self, token: bool | str | None) -> bool:
+        """Whether the token is the one that this environment has anyway, so that the daemon need not be told it."""
+        from huggingface_hub import get_token
+        from huggingface_hub.errors import LocalTokenNotFoundError
+
+        own = get_token()
+        if token is True and own is None:
+            raise LocalTokenNotFoundError("token=True needs one: set HF_TOKEN, or log in with `hf auth login`.")
+        return token in (None, True, own)
 
     def _fetch(self, file_path: str | None, globs: dict[str, list[str] | None]) -> None:
         from huggingface_hub import constants
@@ -158,17 +168,27 @@ class SwappedCall:
                 " when it has arrived."
             ) from error
 
-    def _check_as_the_original(self, invalid: InvalidField) -> None:
-        """The original checks its arguments before all else, and has words of its own for what is wrong with them.
+    def _refused_as_by_the_original(self, invalid: InvalidField) -> NoReturn:
+        """The original checks its arguments before all else, then asks the Hub, which has nothing of such a name.
 
         What it may find in the cache for them is not what was asked for: an empty name finds a folder.
         """
-        from huggingface_hub.errors import LocalEntryNotFoundError
+        from huggingface_hub.errors import (
+            EntryNotFoundError,
+            LocalEntryNotFoundError,
+            RepositoryNotFoundError,
+            RevisionNotFoundError,
+        )
 
-        try:
+        with contextlib.suppress(LocalEntryNotFoundError):
             self._from_cache()
-        except LocalEntryNotFoundError:
-            raise invalid from None
+        try:
+            _ask_the_hub(self._arguments, self._revision())
+        except (EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError):
+            raise
+        except Exception as error:  # a Hub that cannot be asked
+            raise invalid from error
+        raise invalid
 
     def _failed(self, failed: DownloadFailed) -> Any:
         """Raises the original's own exception where the Hub is the reason: it is asked once more, for its words."""

@@ -155,7 +155,15 @@ def test_the_same_path_in_a_folder(
         ("hf_hub_download", {"repo_id": "not/a/repo", "filename": "x"}),
         ("hf_hub_download", {"repo_id": REPO, "filename": "config.json", "repo_type": "movie"}),
         ("hf_hub_download", {"repo_id": REPO, "filename": "config.json", "local_files_only": True}),
+        ("hf_hub_download", {"repo_id": REPO, "filename": "../config.json"}),
+        ("hf_hub_download", {"repo_id": REPO, "filename": "onnx\\model.onnx"}),
+        ("hf_hub_download", {"repo_id": REPO, "filename": "n" * 256}),
+        ("hf_hub_download", {"repo_id": REPO, "filename": "model.onnx", "subfolder": "onnx/"}),
+        ("hf_hub_download", {"repo_id": REPO, "filename": "config.json", "revision": ""}),
+        ("hf_hub_download", {"repo_id": REPO, "filename": "config.json", "revision": "a..b"}),
+        ("hf_hub_download", {"repo_id": "owner/none", "filename": ""}),
         ("snapshot_download", {"repo_id": "owner/none"}),
+        ("snapshot_download", {"repo_id": REPO, "revision": "a..b"}),
         ("snapshot_download", {"repo_id": REPO, "revision": "nowhere"}),
         ("snapshot_download", {"repo_id": REPO, "local_files_only": True}),
     ],
@@ -174,11 +182,19 @@ def test_the_same_exception_comes_out(
     assert mine["status"] == original["status"]
 
 
-def test_a_name_that_is_none_finds_nothing_in_the_cache(ours: Callable[..., dict[str, Any]]) -> None:
+def test_a_name_that_is_none_finds_nothing_in_the_cache(
+    ours: Callable[..., dict[str, Any]], theirs: Callable[..., dict[str, Any]], hub: HubServer
+) -> None:
     """An empty name is the snapshot's own folder there, and `onnx//` is `onnx/`."""
-    ours("hf_hub_download", repo_id=REPO, filename="onnx/model.onnx")
-    for filename in ("", "onnx//model.onnx"):
-        assert ours("hf_hub_download", repo_id=REPO, filename=filename).get("error") == "InvalidField"
+    names = ("", "onnx//model.onnx")
+    for call in (ours, theirs):
+        call("hf_hub_download", repo_id=REPO, filename="onnx/model.onnx")
+    for filename in names:
+        mine, original = (call("hf_hub_download", repo_id=REPO, filename=filename) for call in (ours, theirs))
+        assert (mine["error"], mine["status"]) == (original["error"], original["status"])
+    hub.down()
+    for filename in names:
+        assert ours("hf_hub_download", repo_id=REPO, filename=filename)["error"] == "InvalidField"
 
 
 @pytest.mark.parametrize(
@@ -200,6 +216,19 @@ def test_what_a_daemon_cannot_serve_is_named(ours: Callable[..., dict[str, Any]]
     assert found["argument"] == argument
     assert "fallback=True" in found["text"]
     assert "hf_secretsecret" not in found["text"]
+
+
+def test_the_token_that_the_environment_has_anyway_may_be_named(daemon: Daemon, home: Path, hub: HubServer) -> None:
+    caller = Caller(daemon.env, home)
+    for token in (True, "hf_secretsecret"):
+        found = caller(
+            "ours", "hf_hub_download", {"HF_TOKEN": "hf_secretsecret"}, repo_id=REPO, filename=BIG, token=token
+        )
+        assert found["exists"]
+    assert all("authorization" not in request.headers for request in hub.log), "the daemon has none, and is told none"
+    for source in ("ours", "theirs"):
+        found = caller(source, "hf_hub_download", repo_id=REPO, filename=BIG, token=True)
+        assert found["error"] == "LocalTokenNotFoundError"
 
 
 def test_the_original_does_it_with_fallback(ours: Callable[..., dict[str, Any]], home: Path) -> None:
