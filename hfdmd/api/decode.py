@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, get_args
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -18,17 +18,20 @@ from hfdmd.api.problems import TooSlow
 from hfdmd.wire import validate
 from hfdmd.wire.errors import InvalidField, Malformed, TooLarge, UnsupportedMediaType
 from hfdmd.wire.routes import ALIASES, Param
-from hfdmd.wire.types import Selector
+from hfdmd.wire.types import Day, RepoType, Selector, Status
 
 MAX_BODY_BYTES = 1 << 20
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 _UNKNOWN = re.compile(r"unknown field `([^`]+)`")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_PLAIN = re.compile(r"-?[0-9]{1,18}|[a-z]+")
-"""A number or a word of the contract; msgspec alone would take `1e3` and `1.0` for numbers."""
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
+"""msgspec alone would take `1e3` and `1.0` too."""
 _MISSING = re.compile(r"missing required field `([^`]+)`")
 
-T = TypeVar("T")
+_NO_SUCH_WORD = "Invalid enum value"
+_WORDS: dict[str, tuple[str, ...]] = {"repoType": tuple(RepoType), "status": tuple(Status), "days": get_args(Day)}
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 async def json_body(request: web.Request, kind: type[T]) -> T:
@@ -121,12 +124,12 @@ def _check_encoding(text: str) -> None:
 def _typed(name: str, value: str, kind: Any) -> Any:
     if kind is bool and value not in ("true", "false"):
         raise InvalidField(f"{name} must be true or false", field=name)
-    if kind is not bool and kind is not str and not _PLAIN.fullmatch(value):
+    if kind not in (bool, str) and name not in _WORDS and not _NUMBER.fullmatch(value):
         raise InvalidField(f"{name} has no such value", field=name)
     try:
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise InvalidField(f"{name}: {error}", field=name) from None
+        raise InvalidField(_said(str(error), name), field=name) from None
 
 
 def without_aliases(value: dict[str, Any]) -> dict[str, Any]:
@@ -149,10 +152,19 @@ def convert(value: Mapping[str, Any], kind: type[T]) -> T:
         for pattern in (_UNKNOWN, _MISSING, _PATH):
             if found := pattern.search(text):
                 field = found.group(1) or "body"
-                raise InvalidField(f"{field}: {_PATH.sub('', text)}", field=field) from None
+                if pattern is _UNKNOWN and not _PATH.search(text):
+                    there_are = ", ".join(one.encode_name for one in msgspec.structs.fields(kind))
+                    raise InvalidField(f"unknown field {field!r}; there are: {there_are}", field=field) from None
+                raise InvalidField(_said(_PATH.sub("", text), field), field=field) from None
         raise InvalidField(text, field="body") from None
     except UnicodeEncodeError:  # half a surrogate pair in a key
         raise InvalidField("a field's name is not valid Unicode", field="body") from None
+
+
+def _said(text: str, field: str) -> str:
+    """What is wrong with a field: msgspec's text, but where the field takes certain words only, those."""
+    words = _WORDS.get(field.rpartition(".")[2].partition("[")[0], ())
+    return f"{field} must be one of {', '.join(words)}" if text.startswith(_NO_SUCH_WORD) else f"{field}: {text}"
 
 
 def check_selector(selector: Selector, *, may_be_empty: bool = False) -> None:

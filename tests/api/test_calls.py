@@ -146,6 +146,32 @@ def test_what_is_refused_is_refused_with_its_code(
         assert answer.json["field"] == field, answer
 
 
+@pytest.mark.parametrize(
+    ("method", "target", "body", "told"),
+    [
+        ("POST", "/api/download", {**GOOD, "repoType": "models"}, "model, dataset, space"),
+        ("GET", "/api/files?modelRepo=a/b&repoType=x", None, "model, dataset, space"),
+        ("GET", "/api/progress?status=in-progress", None, "queued, downloading, paused"),
+        ("POST", "/api/pause", {"all": True, "status": "x" * 5000}, "queued, downloading, paused"),
+        ("POST", "/api/download", {"repo": "a/b"}, "modelRepo, filePath, revision"),
+        ("PATCH", "/api/settings", {"max_connections": 1}, "maxActiveDownloads, maxConnections"),
+        (
+            "PATCH",
+            "/api/settings",
+            {"schedule": [{"days": ["monday"], "from": "22:00", "to": "07:00", "bandwidthLimit": 0}]},
+            "mon, tue, wed",
+        ),
+    ],
+)
+def test_a_word_that_there_is_not_is_answered_with_those_that_there_are(
+    shared: Daemon, method: str, target: str, body: Any, told: str
+) -> None:
+    answer = shared.call(method, target, body)
+    assert (answer.status, answer.code) == (422, "invalid_field")
+    assert told in answer.json["detail"]
+    assert len(answer.json["detail"]) < 300
+
+
 def test_lone_surrogates_are_refused_wherever_they_stand(shared: Daemon) -> None:
     for name in ("modelRepo", "filePath", "revision", "localDir", "\\ud800"):
         body = b'{"modelRepo":"own/small","%s":"/\\ud800"}' % name.encode()
