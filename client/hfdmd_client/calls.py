@@ -151,6 +151,8 @@ def one(chosen: Mapping[str, Any]) -> Call[t.Download | t.RepoDownload]:
 
 
 def many(chosen: Mapping[str, Any], limit: int | None, cursor: str | None) -> Call[t.Downloads]:
+    if chosen["id"] is not UNSET:
+        raise ValueError("an id names one download; use progress()")
     return _get("/api/progress", t.Downloads, **_for_query(chosen), limit=limit, cursor=cursor)
 
 

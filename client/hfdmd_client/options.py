@@ -54,8 +54,9 @@ class Selection(Where, total=False):
 
 
 def absolute(folder: StrPath | None) -> str | None:
-    """`folder` as the daemon wants it: absolute and normalised, `~` expanded."""
-    return None if folder is None else os.path.abspath(os.path.expanduser(os.fspath(folder)))
+    """`folder` as the daemon wants it: absolute and normalised, `~` expanded. An empty one it is to refuse."""
+    text = None if folder is None else os.fspath(folder)
+    return os.path.abspath(os.path.expanduser(text)) if text else text
 
 
 def normalised(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -370,6 +370,61 @@ def test_output_that_is_closed_or_full(hfdm: Hfdm) -> None:
     assert "hfdm: No space left on device" in run("status > /dev/full").stderr
 
 
+def test_what_cannot_be_said_is_a_failure_and_no_other_code(hfdm: Hfdm) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{hfdm.program} download {REPO} config.json 2>/dev/full"], env=hfdm.env, check=False
+    )
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_names_are_utf8_whatever_the_locale(hfdm: Hfdm, hub: HubServer, encoding: str) -> None:
+    name = "ünï 名.txt"
+    hub.add_repo("owner/letters", {name: b"x"})
+    repo = "owner/letters"
+    for arguments in (("download", repo, name), ("files", repo), ("status", "--all"), ("doctor",)):
+        done = subprocess.run(
+            [hfdm.program, *arguments],
+            env={**hfdm.env, "PYTHONIOENCODING": encoding},
+            capture_output=True,
+            check=False,
+            timeout=DEADLINE_S,
+        )
+        assert done.returncode == 0, done.stderr
+        assert (name if arguments[0] != "doctor" else "✓") in done.stdout.decode()
+
+
+def test_an_option_that_is_empty_is_refused(hfdm: Hfdm) -> None:
+    """As a script's unset variable is: it would mean the present folder, or any revision."""
+    hfdm("download", REPO, "config.json")
+    for arguments in (
+        ("download", REPO, "config.json", "--local-dir", ""),
+        ("download", REPO, "--revision", ""),
+        ("rm", REPO, "--revision", "", "--delete-file", "--yes"),
+        ("status", REPO, "--local-dir", ""),
+        ("pause", "--id", ""),
+    ):
+        done = hfdm(*arguments)
+        assert done.returncode == 2, arguments
+        assert "empty" in done.stderr
+    assert json.loads(hfdm("status", REPO, "config.json", "--json").stdout)["status"] == "done"
+
+
+def test_one_of_several_files_that_is_not_to_be_had_stops_none_of_the_others(hfdm: Hfdm) -> None:
+    hfdm("download", REPO, "config.json", "onnx/model.onnx")
+    done = hfdm("rm", REPO, "config.json", "nothing.bin", "onnx/model.onnx")
+    assert done.returncode == 4
+    assert [line.split()[-1] for line in done.stdout.splitlines()] == ["config.json", "onnx/model.onnx"]
+    assert "nothing.bin: no download matches" in done.stderr
+
+
+def test_watching_what_nobody_asked_for(hfdm: Hfdm) -> None:
+    for arguments in (("watch", "owner/other"), ("watch", "owner/other", "--json")):
+        done = hfdm(*arguments)
+        assert done.returncode == 4
+        assert "Nothing of owner/other has been asked for" in done.stderr
+
+
 def test_an_interrupt_while_it_loads(hfdm: Hfdm) -> None:
     """Ctrl-C in the first moments, at several of them."""
     for after_ms in range(0, 120, 12):

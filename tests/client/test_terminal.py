@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -177,6 +178,21 @@ def test_rm_asks_first(hfdm: Hfdm) -> None:
         terminal.press("y\n")
         assert terminal.end() == 0
         assert "removed" in terminal.text
+
+
+def test_rm_names_what_it_asks_about(hfdm: Hfdm) -> None:
+    key = json.loads(hfdm("download", REPO, "config.json", "--json").stdout)["id"]
+    for answer, code in (("\x04", 130), ("\x03", 130), ("n\n", 1), ("y\n", 0)):
+        with Terminal([hfdm.program, "rm", "--id", key, "--delete-file"], hfdm.env) as terminal:
+            terminal.until(r"\[y/N\]")
+            assert f"{REPO} config.json" in terminal.text
+            terminal.press(answer)
+            assert terminal.end() == code
+            assert ("removed" if code == 0 else "Nothing was changed") in terminal.text
+    for gone in (["--id", key], [REPO], [REPO, "config.json"]):
+        with Terminal([hfdm.program, "rm", *gone, "--delete-file"], hfdm.env) as terminal:
+            assert terminal.end() == 4
+            assert "[y/N]" not in terminal.text
 
 
 def test_it_outlives_the_terminal_that_started_it(lone_hfdm: Hfdm, hub: HubServer) -> None:

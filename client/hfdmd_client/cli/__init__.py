@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -12,6 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The console script. Exit codes: contract, section 7; 128 and the signal's number when a signal ends it."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     _open_what_is_closed()
+    _write_utf8()
     try:
         code = _run(arguments)
         sys.stdout.flush()
@@ -22,7 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = 0
         _drop_output()
     except OSError as error:
-        sys.stderr.write(f"hfdm: {error.strerror if error.filename is None else error}\n")
+        with contextlib.suppress(OSError):  # it may be what cannot be written
+            sys.stderr.write(f"hfdm: {error.strerror if error.filename is None else error}\n")
         code = 1
         _drop_output()
     sys.exit(code)
@@ -49,6 +53,13 @@ def _open_what_is_closed() -> None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - open until the end
 
 
+def _write_utf8() -> None:
+    """Names of files are UTF-8 on the disk and in JSON, also where the locale knows fewer letters."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="surrogateescape")
+
+
 def _end_in_order() -> None:
     """A signal that ends the process lets it put the terminal right first. One that is ignored (nohup) stays so."""
     import signal
@@ -60,4 +71,6 @@ def _end_in_order() -> None:
 
 def _drop_output() -> None:
     """What cannot be written is not tried again by the interpreter's own flush at the end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())

@@ -8,14 +8,15 @@ from typing import Any
 
 import click
 
-from hfdmd.wire.errors import UnknownDownload
+from hfdmd.wire.errors import ApiError, ForbiddenPath, NotAllowedNow, UnknownDownload
 from hfdmd.wire.types import Affected, Download, Status
 from hfdmd_client.cli import complete
 from hfdmd_client.cli import text as words
-from hfdmd_client.cli.params import REPO, REPO_TYPE
-from hfdmd_client.cli.session import FAILED, Session, standard
+from hfdmd_client.cli.params import GIVEN, REPO, REPO_TYPE
+from hfdmd_client.cli.session import FAILED, INTERRUPTED, Session, exit_code, standard, worst
+from hfdmd_client.client import Client
 from hfdmd_client.reference import Reference
-from hfdmd_client.view import items_of
+from hfdmd_client.view import Item, items_of
 
 
 def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -24,9 +25,9 @@ def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--status", type=click.Choice([status.value for status in Status]), help="Only with this status."),
         click.option("--repo-type", "-t", type=REPO_TYPE, help="Only model, dataset or space repos."),
         click.option("--in-cache", is_flag=True, help="Only what goes to the Hub's cache."),
-        click.option("--local-dir", "-d", metavar="DIR", help="Only what goes to this folder."),
-        click.option("--revision", "-r", metavar="REV", help="Only of this revision."),
-        click.option("--id", metavar="ID", help="The one with this id (see `hfdm status --json`)."),
+        click.option("--local-dir", "-d", metavar="DIR", type=GIVEN, help="Only what goes to this folder."),
+        click.option("--revision", "-r", metavar="REV", type=GIVEN, help="Only of this revision."),
+        click.option("--id", metavar="ID", type=GIVEN, help="The one with this id (see `hfdm status --json`)."),
         click.option("--all", "everything", is_flag=True, help="All downloads."),
         click.argument("file", nargs=-1, shell_complete=complete.files),
         click.argument("repo", type=REPO, required=False, shell_complete=complete.repos),
@@ -65,20 +66,33 @@ def selectors(
 
 
 def _act(session: Session, act: Callable[..., Affected], chosen: list[dict[str, Any]], done: str) -> int:
+    """Act on each; one of several files that is not to be had stops none of the others."""
     found = Affected(downloads=[], repos=[])
+    refused: dict[str, ApiError] = {}
     for one in chosen:
         try:
             affected = act(**one)
-        except UnknownDownload as error:  # the daemon's own words are for those who speak its API
-            raise UnknownDownload("no download matches; `hfdm status --all` shows what there is") from error
+        except (UnknownDownload, NotAllowedNow, ForbiddenPath) as error:
+            # the daemon's own words are for those who speak its API
+            why = _unknown() if isinstance(error, UnknownDownload) else error
+            if len(chosen) == 1:
+                raise why from error
+            refused[one["file_path"]] = why
+            continue
         found.downloads += affected.downloads
         found.repos += affected.repos
     if session.json:
         session.out_json(found)
-        return 0
-    for item in items_of(found):
-        session.out(f"{done or words.state(item)}  {words.title(item)}")
-    return 0
+    else:
+        for item in items_of(found):
+            session.out(f"{done or words.state(item)}  {words.title(item)}")
+    for file_path, told in refused.items():
+        session.say(f"hfdm: {file_path}: {told.detail}")
+    return worst(exit_code(told) for told in refused.values())
+
+
+def _unknown() -> UnknownDownload:
+    return UnknownDownload("no download matches; `hfdm status --all` shows what there is")
 
 
 _SELECTION = """REPO may be owner/name, datasets/owner/name or a URL of the Hub; without FILE all of it is meant."""
@@ -127,18 +141,23 @@ def rm(session: Session, delete_file: bool, yes: bool, **selection: Any) -> int:
     chosen = selectors(**selection)
     client = session.client()
     if not yes and (delete_file or selection["everything"]):
-        _confirm(delete_file, _titles(client.downloads, chosen))
+        _confirm(delete_file, _titles(client, chosen))
     return _act(session, lambda **one: client.delete(delete_file=delete_file, **one), chosen, "removed")
 
 
-def _titles(look: Callable[..., Any], chosen: list[dict[str, Any]]) -> list[str]:
-    """What a selector means, for the question."""
-    found = []
+def _titles(client: Client, chosen: list[dict[str, Any]]) -> list[str]:
+    """What the selectors mean, for the question. Raises `UnknownDownload` when that is nothing."""
+    found: list[Item] = []
     for one in chosen:
+        if "id" in one:
+            found.append(client.progress(**one))
+            continue
         wanted = {name: value for name, value in one.items() if name not in ("all", "file_path")}
-        page = look(**wanted)
+        page = client.downloads(**wanted)
         found += [item for item in page.downloads if one.get("file_path") in (None, item.file_path)]
         found += [] if one.get("file_path") else page.repos
+    if not found:
+        raise _unknown()
     return [words.title(item) for item in found if isinstance(item, Download)] or [words.title(item) for item in found]
 
 
@@ -150,6 +169,12 @@ def _confirm(delete_file: bool, titles: list[str]) -> None:
         click.echo(f"  {title}", err=True)
     if len(titles) > 10:
         click.echo(f"  … and {len(titles) - 10} more", err=True)
-    if not click.confirm(f"{what[0].upper()}{what[1:]}?", err=True):
-        click.echo("Nothing was changed.", err=True)
-        raise click.exceptions.Exit(FAILED)
+    try:
+        if click.confirm(f"{what[0].upper()}{what[1:]}?", err=True):
+            return
+        code = FAILED
+    except click.Abort:
+        click.echo(err=True)
+        code = INTERRUPTED
+    click.echo("Nothing was changed.", err=True)
+    raise click.exceptions.Exit(code)

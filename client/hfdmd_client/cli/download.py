@@ -13,7 +13,7 @@ from hfdmd.wire.errors import ApiError
 from hfdmd.wire.types import Download, Reason, Status
 from hfdmd_client.cli import complete, waiting
 from hfdmd_client.cli import text as words
-from hfdmd_client.cli.params import DURATION, REPO, REPO_TYPE
+from hfdmd_client.cli.params import DURATION, GIVEN, REPO, REPO_TYPE
 from hfdmd_client.cli.session import INTERRUPTED, Session, outcome, standard
 from hfdmd_client.client import Client
 from hfdmd_client.patience import deadline, left_s
@@ -41,9 +41,9 @@ was paused, and tries again when it had failed."""
 @click.argument("file", nargs=-1, shell_complete=complete.files)
 @click.option("--include", "-i", multiple=True, metavar="GLOB", help="Only files that match; may be repeated.")
 @click.option("--exclude", "-x", multiple=True, metavar="GLOB", help="No files that match; may be repeated.")
-@click.option("--revision", "-r", metavar="REV", help="Branch, tag, commit or refs/pr/N.  [default: main]")
+@click.option("--revision", "-r", metavar="REV", type=GIVEN, help="Branch, tag, commit or refs/pr/N.  [default: main]")
 @click.option("--repo-type", "-t", type=REPO_TYPE, help="model, dataset or space.  [default: model]")
-@click.option("--local-dir", "-d", metavar="DIR", help="Put the files there instead of the Hub's cache.")
+@click.option("--local-dir", "-d", metavar="DIR", type=GIVEN, help="Put the files there instead of the Hub's cache.")
 @click.option("--priority", type=click.IntRange(-100, 100), help="Higher goes first.  [default: 0]")
 @click.option("--update", is_flag=True, help="Move to what the revision points at now.")
 @click.option("--wait/--no-wait", default=True, help="Wait until it is done, or ask and leave.  [default: wait]")

@@ -56,6 +56,16 @@ class _Duration(click.ParamType[float]):
             self.fail(str(error), param, ctx)
 
 
+class _Given(click.ParamType[str]):
+    """Anything but nothing, which is what a script's unset variable gives: it would mean the present folder, or any."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return str(value) if value else self.fail("it is empty; leave the option out, or say which", param, ctx)
+
+
+GIVEN = _Given()
 REPO = _Repo()
 REPO_TYPE = _RepoType()
 DURATION = _Duration()

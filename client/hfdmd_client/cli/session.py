@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
@@ -134,8 +134,13 @@ def exit_code(error: e.ApiError) -> int:
 
 def outcome(items: list[Download | RepoDownload]) -> int:
     """The exit code for what has ended: of several the first of 5, 4, 1 that occurs."""
-    codes = {_outcome(item) for item in items}
-    return next((code for code in (NO_ACCESS, NOT_FOUND, FAILED) if code in codes), DONE)
+    return worst(_outcome(item) for item in items)
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The exit code for several that each have one."""
+    occurred = set(codes)
+    return next((code for code in (NO_ACCESS, NOT_FOUND, FAILED) if code in occurred), DONE)
 
 
 def _outcome(item: Download | RepoDownload) -> int:

@@ -9,7 +9,7 @@ import click
 from hfdmd.wire.types import Download, Downloads, RepoDownload, Status
 from hfdmd_client.cli import complete, tables
 from hfdmd_client.cli import text as words
-from hfdmd_client.cli.params import REPO, REPO_TYPE
+from hfdmd_client.cli.params import GIVEN, REPO, REPO_TYPE
 from hfdmd_client.cli.session import NOT_FOUND, Session, outcome, standard
 from hfdmd_client.reference import Reference
 from hfdmd_client.units import format_size
@@ -33,9 +33,9 @@ is not on the Hub (4) or not open to you (5)."""
 @click.command(epilog=EPILOG)
 @click.argument("repo", type=REPO, required=False, shell_complete=complete.repos)
 @click.argument("file", required=False, shell_complete=complete.files)
-@click.option("--revision", "-r", metavar="REV", help="Only of this revision.")
+@click.option("--revision", "-r", metavar="REV", type=GIVEN, help="Only of this revision.")
 @click.option("--repo-type", "-t", type=REPO_TYPE, help="Only model, dataset or space repos.")
-@click.option("--local-dir", "-d", metavar="DIR", help="Only what goes to this folder.")
+@click.option("--local-dir", "-d", metavar="DIR", type=GIVEN, help="Only what goes to this folder.")
 @click.option("--in-cache", is_flag=True, help="Only what goes to the Hub's cache.")
 @click.option("--status", type=click.Choice([status.value for status in Status]), help="Only with this status.")
 @click.option("--all", "everything", is_flag=True, help="Also what has long been done.")

@@ -10,11 +10,12 @@ import click
 from hfdmd.wire.types import Download, End, Removed, RepoDownload
 from hfdmd_client.cli import complete
 from hfdmd_client.cli import text as words
-from hfdmd_client.cli.params import REPO, REPO_TYPE
-from hfdmd_client.cli.session import INTERRUPTED, Session, outcome, standard
+from hfdmd_client.cli.params import GIVEN, REPO, REPO_TYPE
+from hfdmd_client.cli.session import INTERRUPTED, NOT_FOUND, Session, outcome, standard
 from hfdmd_client.cli.waiting import Lines, is_dumb
 from hfdmd_client.client import Client
 from hfdmd_client.reference import Reference
+from hfdmd_client.view import items_of
 
 EPILOG = """\b
 Examples:
@@ -30,9 +31,9 @@ c cancels, r retries, P pauses all, R resumes all, q leaves."""
 @click.command(epilog=EPILOG)
 @click.argument("repo", type=REPO, required=False, shell_complete=complete.repos)
 @click.argument("file", required=False, shell_complete=complete.files)
-@click.option("--revision", "-r", metavar="REV", help="Only of this revision.")
+@click.option("--revision", "-r", metavar="REV", type=GIVEN, help="Only of this revision.")
 @click.option("--repo-type", "-t", type=REPO_TYPE, help="Only model, dataset or space repos.")
-@click.option("--local-dir", "-d", metavar="DIR", help="Only what goes to this folder.")
+@click.option("--local-dir", "-d", metavar="DIR", type=GIVEN, help="Only what goes to this folder.")
 @click.option("--in-cache", is_flag=True, help="Only what goes to the Hub's cache.")
 @click.option("--history", is_flag=True, help="Begin with all that ever ended, not only with the last 24 hours.")
 @standard
@@ -48,13 +49,16 @@ def watch(
 ) -> int:
     """Watch downloads: all, those of REPO, or one FILE. Survives a restart of the daemon."""
     client = session.client()
-    selection: dict[str, str | None] = {"revision": revision, "repo_type": repo_type}
+    selection: dict[str, Any] = {"revision": revision, "repo_type": repo_type}
     if repo is not None:
         selection = {"revision": revision or repo.revision, "repo_type": repo_type or repo.repo_type}
+    selection |= {"local_dir": local_dir, "in_cache": in_cache}
     path = file or (repo.file_path if repo else None)
     model_repo = repo.model_repo if repo else None
-    watched: dict[str, Any] = {"model_repo": model_repo, "file_path": path, "history": history, **selection}
-    watched |= {"local_dir": local_dir, "in_cache": in_cache}
+    watched = {"model_repo": model_repo, "file_path": path, "history": history, **selection}
+    if model_repo is not None and path is None and not items_of(client.downloads(model_repo, limit=1, **selection)):
+        session.say(f"Nothing of {model_repo} has been asked for.")
+        return NOT_FOUND
     if session.json:
         return _as_json(client, watched)
     if sys.stdin.isatty() and sys.stdout.isatty() and not is_dumb():
