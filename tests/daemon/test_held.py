@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import threading
 from collections import Counter
 from typing import Any
 
@@ -175,24 +175,36 @@ def test_a_paused_request_that_an_update_moves_stays_paused(hub: HubServer, daem
     assert {view["commit"] for view in children(daemon, key).values()} == {new}
 
 
-def test_a_file_cancelled_while_its_repo_is_being_listed_stays_cancelled(hub: HubServer, daemon: Daemon) -> None:
+async def test_a_file_cancelled_while_its_repo_is_being_listed_stays_cancelled(
+    hub: HubServer, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hub.add_repo(REPO, FILES)
     hub.rate_bytes_per_s = 200_000
     hub.freeze()
-    key = daemon.download(REPO).json["id"]
-    never_written = daemon.state / "lists" / f"{key}.tmp"  # so that the listing does not come to its end
-    never_written.parent.mkdir()
-    os.mkfifo(never_written)
-    hub.thaw()
-    until(lambda: len(children(daemon, key)) == len(FILES), "its files are known")
-    one = children(daemon, key)["150.json"]["id"]
-    assert daemon.post("/api/cancel", id=one).status == 200
-    assert daemon.one(key)["phase"] == "listing"
+    key = (await asyncio.to_thread(daemon.download, REPO)).json["id"]
     daemon.kill()
-    never_written.unlink()
+    hub.break_connections()
+    hub.thaw()
+    known, stopped = threading.Event(), threading.Event()
+
+    def hold_up(*_: object) -> None:
+        known.set()
+        stopped.wait()
+        raise OSError("the daemon went before")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hfdmd.scheduler.lists.Lists.write", hold_up)
+        scheduler = await opened(daemon)
+        async with at_work(scheduler):
+            assert await asyncio.to_thread(known.wait, 20)
+            repo = scheduler.index.repos[key]
+            one = next(record.id for record in scheduler.index.children(repo) if record.spec.file_path == "150.json")
+            await scheduler.actions.act(Stimulus.CANCEL, Selector(id=one))
+            asyncio.get_running_loop().call_later(0.2, stopped.set)
+        assert not repo.listed
     hub.rate_bytes_per_s = 0
-    daemon.start()
-    assert daemon.wait(key, "cancelled")["filesDone"] == len(FILES) - 1
+    await asyncio.to_thread(daemon.start)
+    assert (await asyncio.to_thread(daemon.wait, key, "cancelled"))["filesDone"] == len(FILES) - 1
     assert daemon.one(one)["status"] == "cancelled"
 
 

@@ -21,6 +21,7 @@ from hfdmd.scheduler.core import Rooms, Scheduler
 from hfdmd.scheduler.limits import limits_of
 from hfdmd.store import Store
 from hfdmd.transfer.engine import Engine
+from hfdmd.transfer.space import Space
 from hfdmd.versions import Versions
 from hfdmd.wire.errors import HubUnavailable
 from hfdmd.wire.types import RepoType, Status
@@ -45,6 +46,7 @@ async def opened(daemon: Daemon) -> Scheduler:
             versions=versions,
             hub=Hub(places.hub_endpoint, courtesy, policy, "test"),
             shelf=Shelf(places.cache_dir),
+            space=Space(lambda: 0),
             engine=Engine(courtesy, policy, limits_of(config.values), "test"),
             events=Events(),
         )
