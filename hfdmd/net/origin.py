@@ -116,17 +116,19 @@ class RedirectPolicy:
     """Where redirects may lead, for a daemon whose Hub is at `hub_endpoint`.
 
     A Hub on the public internet has no business sending us to this machine or its network; a Hub that is
-    itself there (a mirror, a test) has. Link-local addresses are open only to a Hub on one.
+    itself there (a mirror, a test) has, also when its name says so only once it is resolved. Link-local addresses
+    are open only to a Hub on one.
     """
 
     def __init__(self, hub_endpoint: str) -> None:
-        host = split_origin(hub_endpoint)[1]
+        self._hub_host = host = split_origin(hub_endpoint)[1]
         self._internal_allowed = is_internal(host)
         self._link_local_allowed = is_link_local(host)
 
     def next_url(self, url: str, location: str) -> str:
         """The absolute URL that a redirect from `url` to `location` leads to, without fragment, ASCII only.
 
+        Bytes of `location` that are no UTF-8 are surrogates in it (PEP 383), and percent-coded as they came.
         Failure(HUB_UNAVAILABLE) when it must not be followed.
         """
         if _UNPRINTABLE.search(location):
@@ -147,17 +149,20 @@ class RedirectPolicy:
             raise _refused("it leads to a link-local address")
         if is_internal(host) and not self._internal_allowed:
             raise _refused("it leads to an address inside this machine or its network")
-        return quote(parts._replace(scheme=scheme, fragment="").geturl(), safe=_KEEP)
+        return quote(parts._replace(scheme=scheme, fragment="").geturl(), safe=_KEEP, errors="surrogateescape")
 
-    def may_connect(self, address: str) -> bool:
-        """Whether an address that a name resolved to may be connected to (against names that point inwards).
+    def may_connect(self, host: str, address: str) -> bool:
+        """Whether an address that `host` resolved to may be connected to (against names that point inwards).
 
         Private networks are let through, since a company's DNS may rightly give them; this machine and
-        link-local addresses are not.
+        link-local addresses are not. The Hub's own name is the user's choice, wherever it leads.
         """
         parsed = literal_address(address.partition("%")[0])
         if parsed is None:
             return False
+        if host == self._hub_host:
+            self._internal_allowed = self._internal_allowed or is_internal(str(parsed))
+            return True
         if parsed.is_link_local:
             return self._link_local_allowed
         if parsed.is_loopback or parsed.is_unspecified:

@@ -35,15 +35,14 @@ def proxy_for(url: str) -> Proxy | None:
     chosen = proxies.get(scheme) or proxies.get("all")
     if not chosen or _bypassed(proxies.get("no", ""), scheme, host, port):
         return None
-    parts = urlsplit(chosen if "://" in chosen else f"http://{chosen}")
+    unsupported = f"the proxy set for {scheme} is not of the form http://host:port, the only supported one"
     try:
+        parts = urlsplit(chosen if "://" in chosen else f"http://{chosen}")
         port_number = parts.port
     except ValueError:
-        port_number = -1
-    if parts.scheme.lower() != "http" or not parts.hostname or port_number == -1:
-        raise Failure(
-            Reason.NETWORK, f"the proxy set for {scheme} is not of the form http://host:port, the only supported one"
-        )
+        raise Failure(Reason.NETWORK, unsupported) from None
+    if parts.scheme.lower() != "http" or not parts.hostname:
+        raise Failure(Reason.NETWORK, unsupported)
     authorization = None
     if parts.username is not None:
         user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

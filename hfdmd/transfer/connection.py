@@ -180,18 +180,9 @@ class Connection(asyncio.BufferedProtocol):
         data = answer.take()
         self._left = length
         try:
-            while data:
-                if not sink.ready():
-                    self._pause()
-                    await self._until_ready(sink)
-                view = sink.buffer()
-                count = min(len(view), len(data))
-                view[:count] = data[:count]
-                sink.advance(count)
-                self._left -= count
-                data = data[count:]
-                if not sink.wanted_bytes:
-                    break
+            while (data := self._put(data, sink)) and sink.wanted_bytes:
+                self._pause()
+                await self._until_ready(sink)
             if self._left and sink.wanted_bytes:
                 self._sink = sink
                 self._low_water.begin(self._left)
@@ -207,7 +198,7 @@ class Connection(asyncio.BufferedProtocol):
         except BaseException as error:
             try:
                 if isinstance(error, asyncio.CancelledError):
-                    await self._drain(sink)
+                    await self._drain(sink, data)
             finally:
                 self.abort()
             raise
@@ -300,14 +291,29 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self._pause()
 
-    async def _drain(self, sink: Sink) -> None:
-        """Bring what lies in the kernel because we were not reading: up to several MiB, which would be sent again.
+    def _put(self, data: bytes, sink: Sink) -> bytes:
+        """Copy what came with the head into the sink, as far as it is ready for it; the rest."""
+        while data and sink.wanted_bytes and sink.ready():
+            view = sink.buffer()
+            count = min(len(view), len(data))
+            view[:count] = data[:count]
+            sink.advance(count)
+            self._left -= count
+            data = data[count:]
+        return data
 
-        While we do read, little lies there, and a near server would send as much again meanwhile.
+    async def _drain(self, sink: Sink, data: bytes) -> None:
+        """Bring what came with the head, and what lies in the kernel because we were not reading.
+
+        The latter is up to several MiB, which would be sent again. While we do read, little lies there, and a near
+        server would send as much again meanwhile.
         """
-        unread_bytes = self.unread_bytes if self._paused and self._sink is sink else 0
-        if not unread_bytes or not sink.exempt(unread_bytes):
+        unread_bytes = self.unread_bytes if self._paused else 0
+        if not (data or unread_bytes) or not sink.exempt(len(data) + unread_bytes) or self._put(data, sink):
             return
+        if not unread_bytes:
+            return
+        self._sink = sink
         self._close_window()
         self._go_on()
         goal = self._left - unread_bytes

@@ -144,7 +144,8 @@ class HttpTransport:
                     await self._take(url, connection, head, start, end if ranged else None, sink)
                     return
                 try:
-                    next_url = self._shared.policy.next_url(url, head.headers["location"])
+                    location = head.headers["location"].encode("latin-1").decode(errors="surrogateescape")
+                    next_url = self._shared.policy.next_url(url, location)
                 except Failure as failure:
                     raise BadRedirect(failure.detail) from None
                 await self._skip(connection, head)

@@ -44,7 +44,11 @@ class Limiter:
         if is_stricter:
             for allowance in list(self.allowances):
                 allowance.revoke()
+        is_armed = self._timer is not None
+        self._disarm()
         self.serve()
+        if is_armed and self._flows and self._rate:
+            self._arm()
 
     def take(self, flow: str, want_bytes: int, granted: Callable[[int], None]) -> int:
         """So many bytes may be read now, at most `want_bytes`. 0: wait, `granted` is called once, with a number."""
@@ -81,9 +85,7 @@ class Limiter:
             del self._flows[flow]
 
     def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._disarm()
 
     @property
     def _depth(self) -> float:
@@ -103,6 +105,11 @@ class Limiter:
         if self._timer is None:
             wait_s = max(REFILL_S, (MIN_GRANT_BYTES - self._tokens) / self._rate)
             self._timer = asyncio.get_running_loop().call_later(wait_s, self._tick)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _tick(self) -> None:
         self._timer = None

@@ -151,7 +151,7 @@ class Pool:
         try:
             addresses = await self._lookup(host, port)
             if checked and literal_address(host) is None:
-                addresses = [entry for entry in addresses if self._policy.may_connect(str(entry[4][0]))]
+                addresses = [entry for entry in addresses if self._policy.may_connect(host, str(entry[4][0]))]
                 if not addresses:
                     raise Broken(f"{host} has only addresses inside this machine")
             return await aiohappyeyeballs.start_connection(

@@ -59,8 +59,8 @@ class Recovery:
             self._judge(trouble, strike, others_progress, has_bytes)
         if isinstance(trouble, Busy) and (trouble.wait_s or 0.0) >= BACKOFF_CAP_S:
             return  # the transport waits as long as was asked for
-        if isinstance(trouble, Denied | RangeIgnored | RangeRefused | BadAnswer) and strike <= 1:
-            return  # a new address is worth an immediate try
+        if isinstance(trouble, Denied | RangeIgnored | RangeRefused | BadAnswer) and strike <= 1 and not attempt:
+            return  # a new address is worth an immediate try; bytes of others say nothing for this worker's next ones
         await asyncio.sleep(backoff_s(attempt, base_s=BACKOFF_BASE_S, cap_s=BACKOFF_CAP_S))
 
     def _judge(self, trouble: Trouble, strike: int, others_progress: bool, has_bytes: bool) -> None:

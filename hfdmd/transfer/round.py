@@ -334,7 +334,7 @@ class Round:
                 raise Failure(Reason.STALLED, f"not a byte came for {now - self._progress_at:.0f} s")
             retry_after_s = trouble.retry_after_s if isinstance(trouble, Failure) else None
             raise Failure(trouble.reason, trouble.detail, retry_after_s=retry_after_s)
-        for worker in self._team.silent(self._shop.stall_timeout_s):
+        for worker in self._team.silent(self._shop.stall_timeout_s, self._transport.first_byte_s):
             if worker.task is not None:
                 worker.task.cancel()
 

@@ -16,6 +16,9 @@ STEAL_S = 1.0
 QUIET_BESIDE_OTHERS = 1 / 6
 """A connection that is silent for this share of the stall timeout, while others of the file bring bytes, is dropped."""
 
+SLOW_TO_BEGIN = 4
+"""An answer that takes so many times as long to begin as usual will not come."""
+
 
 @dataclass(slots=True, eq=False)
 class Worker:
@@ -32,6 +35,11 @@ class Worker:
         self.sink = sink
         self.since = self.heard_at = time.monotonic()
         self.began_at = sink.lease.at
+
+    @property
+    def has_heard(self) -> bool:
+        """Whether a byte of what it fetches now has come."""
+        return self.heard_at > self.since
 
     @property
     def bytes_per_s(self) -> float:
@@ -89,13 +97,15 @@ class Team(set[Worker]):
         soon = time.monotonic() - QUIET_BESIDE_OTHERS * stall_timeout_s
         return any(other is not worker and other.sink is not None and other.heard_at > soon for other in self)
 
-    def silent(self, stall_timeout_s: float) -> list[Worker]:
-        """Those who hear nothing while others do."""
-        latest = max((worker.heard_at for worker in self), default=0.0)
+    def silent(self, stall_timeout_s: float, first_byte_s: float) -> list[Worker]:
+        """Those who hear nothing while others do; an answer usually takes `first_byte_s` to begin."""
+        latest = max((worker.heard_at for worker in self if worker.has_heard), default=0.0)
+        patience_s = QUIET_BESIDE_OTHERS * stall_timeout_s
+        first_patience_s = max(patience_s, SLOW_TO_BEGIN * first_byte_s)
         return [
             worker
             for worker in self
             if worker.sink is not None
             and not worker.sink.is_held
-            and latest - worker.heard_at > QUIET_BESIDE_OTHERS * stall_timeout_s
+            and latest - worker.heard_at > (patience_s if worker.has_heard else first_patience_s)
         ]

@@ -80,6 +80,7 @@ def test_public_hosts(host: str) -> None:
         ("other", f"{HUB}/owner/other"),
         ("//cdn.example/x", "https://cdn.example/x"),
         ("HTTPS://cdn.example/ü b", "https://cdn.example/%C3%BC%20b"),
+        (b"/\xe9.bin".decode(errors="surrogateescape"), f"{HUB}/%E9.bin"),
     ],
 )
 def test_follows(location: str, expected: str) -> None:
@@ -114,14 +115,31 @@ def test_a_hub_on_this_machine_may_lead_to_this_machine_but_not_to_the_credentia
     assert policy.next_url("http://127.0.0.1:8000/x", "http://127.0.0.1:9000/y") == "http://127.0.0.1:9000/y"
     with pytest.raises(Failure):
         policy.next_url("http://127.0.0.1:8000/x", "http://169.254.169.254/latest")
-    assert policy.may_connect("127.0.0.1")
+    assert policy.may_connect("cdn.example", "127.0.0.1")
 
 
 def test_a_name_that_points_inwards_is_not_connected_to() -> None:
     policy = RedirectPolicy(HUB)
-    assert policy.may_connect("8.8.8.8")
-    assert policy.may_connect("10.0.0.1")
-    assert not policy.may_connect("127.0.0.1")
-    assert not policy.may_connect("169.254.169.254")
-    assert not policy.may_connect("::ffff:127.0.0.1")
-    assert not policy.may_connect("fe80::1%eth0")
+    assert policy.may_connect("cdn.example", "8.8.8.8")
+    assert policy.may_connect("cdn.example", "10.0.0.1")
+    assert not policy.may_connect("cdn.example", "127.0.0.1")
+    assert not policy.may_connect("cdn.example", "169.254.169.254")
+    assert not policy.may_connect("cdn.example", "::ffff:127.0.0.1")
+    assert not policy.may_connect("cdn.example", "fe80::1%eth0")
+
+
+def test_the_hubs_own_name_may_lead_anywhere_and_then_its_redirects_may() -> None:
+    """As the name of this machine does, or of a mirror in the same network."""
+    policy = RedirectPolicy("http://mirror.example:8080")
+    with pytest.raises(Failure):
+        policy.next_url("http://mirror.example:8080/x", "http://10.0.0.6:9000/y")
+    assert not policy.may_connect("cdn.example", "127.0.1.1")
+    assert policy.may_connect("mirror.example", "127.0.1.1")
+    assert policy.next_url("http://mirror.example:8080/x", "http://10.0.0.6:9000/y") == "http://10.0.0.6:9000/y"
+
+
+def test_a_hub_that_is_outside_leads_nowhere_inside() -> None:
+    policy = RedirectPolicy(HUB)
+    assert policy.may_connect("huggingface.co", "8.8.8.8")
+    with pytest.raises(Failure):
+        policy.next_url(f"{HUB}/x", "https://10.0.0.6:9000/y")

@@ -40,7 +40,9 @@ def test_credentials_become_a_header_and_do_not_show(monkeypatch: pytest.MonkeyP
     assert "bWU6" not in repr(found)
 
 
-@pytest.mark.parametrize("value", ["socks5://proxy:1080", "https://proxy:443", "http://proxy:99999", "http://"])
+@pytest.mark.parametrize(
+    "value", ["socks5://proxy:1080", "https://proxy:443", "http://proxy:99999", "http://", "http://[bad"]
+)
 def test_other_kinds_are_refused_in_words(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("HTTPS_PROXY", value)
     with pytest.raises(Failure):

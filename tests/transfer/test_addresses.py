@@ -7,6 +7,8 @@ import random
 import time
 from pathlib import Path
 
+import pytest
+
 from hfdmd.net.target import Target
 from tests.transfer.bench import MiB
 from tests.transfer.scripted import Asked, a_job, an_engine, scripted
@@ -74,3 +76,77 @@ async def test_addresses_that_expire_cost_few_refusals(tmp_path: Path) -> None:
         assert job.part.read_bytes() == CONTENT
         assert len(born) > 1
         assert refused <= 17 * (len(born) - 1), f"{refused} refusals, {len(born)} addresses"
+
+
+@pytest.mark.parametrize("line", ["403 Forbidden", "404 Not Found", "400 Bad Request", "416 Range Not Satisfiable"])
+async def test_refusals_of_some_connections_while_others_bring_bytes_hammer_nobody(tmp_path: Path, line: str) -> None:
+    """A CDN that lets four connections in and sends the rest away."""
+    content = bytes(24 * MiB)
+    at_work = located = 0
+
+    async def answer(asked: Asked) -> None:
+        nonlocal at_work
+        if at_work >= 4:
+            await asked.send(f"HTTP/1.1 {line}\r\nContent-Length: 0\r\n\r\n".encode())
+            return
+        at_work += 1
+        try:
+            await asyncio.sleep(0.03)  # far away: all connections that are allowed are used
+            await asked.send_part(content, pause_s=0.02)
+        finally:
+            at_work -= 1
+
+    async with scripted(answer) as cdn, an_engine(stall_timeout_s=30.0) as engine:
+
+        async def locate() -> Target:
+            nonlocal located
+            located += 1
+            await asyncio.sleep(0.02)
+            return Target(f"{cdn.url}/file?sig={located}")
+
+        job = a_job(tmp_path, content, locate)
+        await engine.fetch(job)
+    assert job.part.read_bytes() == content
+    assert located <= 60, f"{located} addresses asked for, {len(cdn.asked)} requests"
+    assert len(cdn.asked) <= 200, f"{located} addresses asked for, {len(cdn.asked)} requests"
+
+
+async def test_an_address_with_letters_of_other_scripts(tmp_path: Path) -> None:
+    """nginx sends them as they are."""
+
+    async def answer(asked: Asked) -> None:
+        if asked.head.startswith("GET /file "):
+            await asked.send("HTTP/1.1 302 x\r\nContent-Length: 0\r\nLocation: /cdn/模型.bin\r\n\r\n".encode())
+        else:
+            assert asked.head.startswith("GET /cdn/%E6%A8%A1%E5%9E%8B.bin ")
+            await asked.send_part(CONTENT)
+
+    async with scripted(answer) as cdn, an_engine() as engine:
+
+        async def locate() -> Target:
+            return Target(f"{cdn.url}/file")
+
+        job = a_job(tmp_path, CONTENT, locate)
+        await engine.fetch(job)
+        assert job.part.read_bytes() == CONTENT
+
+
+async def test_answers_that_begin_late_are_waited_for(tmp_path: Path) -> None:
+    content = bytes(64 * MiB)
+    cut = 0
+
+    async def answer(asked: Asked) -> None:
+        nonlocal cut
+        await asyncio.sleep(1.3)
+        cut += asked.reader.at_eof()
+        await asked.send_part(content, pause_s=0.02)
+
+    async with scripted(answer) as cdn, an_engine(stall_timeout_s=6.0) as engine:  # others are silent after 1 s of it
+
+        async def locate() -> Target:
+            return Target(f"{cdn.url}/file")
+
+        job = a_job(tmp_path, content, locate)
+        await engine.fetch(job)
+    assert job.part.read_bytes() == content
+    assert cut == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -133,3 +134,22 @@ async def test_a_folder_that_is_not_there(hub: HubServer, tmp_path: Path) -> Non
         with pytest.raises(Failure) as failed:
             await engine.fetch(at.job(part=tmp_path / "nowhere" / "file.part"))
     assert failed.value.reason is Reason.DISK_ERROR
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it goes by /proc")
+def test_a_sync_reaches_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the disk was told is all that can be seen from here."""
+    told: list[str] = []
+    real = os.fdatasync
+
+    def fdatasync(fd: int) -> None:
+        told.append(os.readlink(f"/proc/self/fd/{fd}"))
+        real(fd)
+
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    part = PartFile(tmp_path / "part")
+    part.write(memoryview(b"bytes"), 0)
+    assert told == []
+    part.sync()
+    assert told == [str(tmp_path / "part")]
+    part.close()

@@ -14,7 +14,9 @@ from hfdmd.failure import Failure
 from hfdmd.net.target import Target
 from hfdmd.wire.types import Reason
 from tests.hub import Fault, HubServer
+from tests.hub.tls import make_authority
 from tests.transfer.bench import FILE, REPO, MiB, cancelled, desk, engine_for, signed_url, until
+from tests.transfer.scripted import a_job, an_engine
 
 SIZE = 12 * MiB
 KiB = 1 << 10
@@ -201,6 +203,35 @@ async def test_a_rejected_certificate_ends_it_at_once(tmp_path: Path) -> None:
             with pytest.raises(Failure) as failed:
                 await engine.fetch(at.job(locate=locate))
     assert failed.value.reason is Reason.TLS
+
+
+async def test_a_trusted_certificate_of_another_host_ends_it_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = make_authority(("localhost",))
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca_path))
+    met = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal met
+        met += 1
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=authority.server)
+    port = server.sockets[0].getsockname()[1]
+
+    async def locate() -> Target:
+        return Target(f"https://127.0.0.1:{port}/file")
+
+    try:
+        async with an_engine() as engine:
+            with pytest.raises(Failure) as failed:
+                await engine.fetch(a_job(tmp_path, b"bytes" * MiB, locate))
+    finally:
+        server.close()
+        authority.remove()
+    assert failed.value.reason is Reason.TLS
+    assert met <= 1, "it is no use to try again"
 
 
 async def test_fetches_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,6 +82,15 @@ async def test_lifting_the_limit_lets_everybody_go() -> None:
     limiter.close()
 
 
+async def test_raising_a_very_low_limit_holds_at_once() -> None:
+    limiter = Limiter(50)
+    granted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    assert limiter.take("a", 65536, granted.set_result) == 0
+    limiter.set_rate(50_000_000)
+    assert await asyncio.wait_for(granted, 10) > 0  # at 50 bytes a second it would be 20 s
+    limiter.close()
+
+
 async def test_who_leaves_gets_nothing() -> None:
     limiter = Limiter(1_000_000)
     granted: list[int] = []

@@ -59,6 +59,22 @@ async def test_a_pause_under_a_limit_keeps_what_has_come_to_this_machine(
     assert claimed(at) == job.meter.received_bytes
 
 
+async def test_many_pauses_under_a_limit_keep_what_has_come_to_this_machine(hub: HubServer, tmp_path: Path) -> None:
+    """Some connections have just begun then, and wait for the limit with what came beside the head."""
+    at = desk(hub, tmp_path, 256 * MiB)
+    hub.latency_s = 0.03
+    lost = 0
+    async with engine_for(hub, bandwidth_bytes_per_s=16 * MiB) as engine:
+        for _ in range(12):
+            job = at.job()
+            fetching = asyncio.create_task(engine.fetch(job))
+            await until(lambda: job.meter.received_bytes > 2 * MiB)  # noqa: B023 - awaited here
+            unread, had = unread_bytes(engine), job.meter.received_bytes
+            await cancelled(fetching)
+            lost += max(0, unread - (job.meter.received_bytes - had))
+    assert lost <= 0.08 * claimed(at), f"{lost} bytes had come and are not kept, of {claimed(at)}"
+
+
 async def test_a_limit_that_comes_late_and_a_pause_keep_what_has_come(hub: HubServer, tmp_path: Path) -> None:
     at = desk(hub, tmp_path, 192 * MiB)
     hub.latency_s = 0.06
