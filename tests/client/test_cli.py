@@ -354,6 +354,22 @@ def test_a_reader_that_has_enough(hfdm: Hfdm, command: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(("arguments", "last"), [(["watch"], "config.json"), (["watch", "--json"], "ready")])
+def test_a_reader_that_leaves_while_nothing_happens(hfdm: Hfdm, arguments: list[str], last: str) -> None:
+    hfdm("download", REPO, "config.json")
+    with hfdm.popen(*arguments) as watching:
+        assert watching.stdout is not None
+        while last not in watching.stdout.readline():
+            assert watching.poll() is None
+        watching.stdout.close()
+        try:
+            assert watching.wait(DEADLINE_S) == 0
+        finally:
+            watching.kill()
+        assert watching.stderr is not None
+        assert watching.stderr.read() == ""
+
+
 def test_output_that_is_closed_or_full(hfdm: Hfdm) -> None:
     def run(command: str) -> subprocess.CompletedProcess[str]:
         line = f"{hfdm.program} {command}"

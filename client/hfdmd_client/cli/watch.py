@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import select
 import sys
+import threading
 from typing import Any
 
 import click
@@ -59,6 +62,8 @@ def watch(
     if model_repo is not None and path is None and not items_of(client.downloads(model_repo, limit=1, **selection)):
         session.say(f"Nothing of {model_repo} has been asked for.")
         return NOT_FOUND
+    if not sys.stdout.isatty():
+        _end_with_the_reader()
     if session.json:
         return _as_json(client, watched)
     if sys.stdin.isatty() and sys.stdout.isatty() and not is_dumb():
@@ -66,6 +71,18 @@ def watch(
 
         return Screen(client, watched).run()
     return _as_lines(client, watched)
+
+
+def _end_with_the_reader() -> None:
+    """Whoever reads stdout may leave while nothing happens, and a pipe tells that only to who writes or asks."""
+    reader = select.poll()
+    reader.register(sys.stdout.fileno(), 0)  # that it has left is told whatever was asked for
+
+    def look() -> None:
+        reader.poll()
+        os._exit(0)  # nobody is left to tell anything, and nothing is in the making
+
+    threading.Thread(target=look, name="hfdm-reader", daemon=True).start()
 
 
 def _as_lines(client: Client, watched: dict[str, Any]) -> int:
