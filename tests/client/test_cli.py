@@ -420,7 +420,7 @@ def test_an_option_that_is_empty_is_refused(hfdm: Hfdm) -> None:
         ("status", REPO, "--local-dir", ""),
         ("pause", "--id", ""),
     ):
-        done = hfdm(*arguments)
+        done = hfdm(*arguments, cwd=hfdm.home)
         assert done.returncode == 2, arguments
         assert "empty" in done.stderr
     assert json.loads(hfdm("status", REPO, "config.json", "--json").stdout)["status"] == "done"
