@@ -238,8 +238,9 @@ class Admission:
 
     def _listing_ended(self, listing: RepoListing) -> None:
         del self.listings[listing.repo.id]
-        if listing.repo.state is Status.QUEUED:
-            self.queue.offer(listing.repo)
+        repo = self._scheduler.index.repos.get(listing.repo.id)  # or one that was asked for since that one went
+        if repo is not None and repo.state is Status.QUEUED:
+            self.queue.offer(repo)
         self.kick()
 
     async def stop(self, records: list[Record]) -> None:

@@ -115,7 +115,7 @@ class Machine(RuleBasedStateMachine):
     @rule(action=st.sampled_from(("pause", "resume", "cancel", "retry")))
     def act_on_repo(self, action: str) -> None:
         answer = self.daemon.post(f"/api/{action}", {"id": self.repo})
-        assert answer.status in (200, 409), answer
+        assert answer.status in (200, 409) or self._repo_is_gone(answer.status), answer
         if answer.status == 200 and action in ("pause", "cancel"):
             wanted = {"pause": {"paused"}, "cancel": {"cancelled"}}[action]
             (view,) = answer.json["repos"]
@@ -126,7 +126,8 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.repo is not None)
     @rule()
     def delete_repo(self) -> None:
-        assert self.daemon.call("DELETE", "/api/download", {"id": self.repo}).status == 200
+        answer = self.daemon.call("DELETE", "/api/download", {"id": self.repo})
+        assert answer.status == 200 or self._repo_is_gone(answer.status)
         self.repo = None
         self._unsure()
 
@@ -224,6 +225,11 @@ class Machine(RuleBasedStateMachine):
 
     def _view(self, key: str) -> Any:
         return self.daemon.get("/api/progress", id=key).json
+
+    def _repo_is_gone(self, status: int) -> bool:
+        """Whether the repo download went with the last of its files."""
+        views = self.daemon.get("/api/progress").json["downloads"]
+        return status == 404 and not any(self.repo in view["repoIds"] for view in views)
 
     def _unsure(self) -> None:
         """An action on the repo may have moved its files."""
