@@ -6,6 +6,7 @@ import asyncio
 import heapq
 import logging
 import time
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from hfdmd.scheduler.drive import Drive
 from hfdmd.scheduler.gate import Gate
 from hfdmd.scheduler.listing import RepoListing
 from hfdmd.scheduler.queue import Queue
+from hfdmd.scheduler.turns import by_turns
 from hfdmd.transfer.job import is_small
 from hfdmd.wire.types import Phase, Reason, Status
 
@@ -109,21 +111,26 @@ class Admission:
             self._offline.pop(key, None)
             record = self._scheduler.index.get(key)
             if record is not None and record.state is Status.QUEUED and record.retry_at == retry_at:
-                record.retry_at = None
-                self.queue.offer(record)
+                self._waited(record)
         self._arm_retry_timer()
-        self.kick()
 
     def network_is_back(self) -> None:
         """One download got through: those that wait for the network need not wait for their time."""
-        if not self._offline:
-            return
-        for key in self._offline:
+        if self._offline:
+            waiting, self._offline = self._offline, {}
+            self._scheduler.errand(self._go_on(waiting), "the network is back")
+
+    async def _go_on(self, waiting: Iterable[str]) -> None:
+        async for key in by_turns(waiting):
             record = self._scheduler.index.get(key)
-            if record is not None and record.state is Status.QUEUED and record.reason is Reason.NETWORK:
-                record.retry_at = None
-                self.queue.offer(record)
-        self._offline.clear()
+            if record is not None and record.retry_at is not None and record.reason is Reason.NETWORK:
+                self._waited(record)
+
+    def _waited(self, record: Record) -> None:
+        """It waits for nothing but a slot now."""
+        record.retry_at = None
+        self._scheduler.touch(record)
+        self.queue.offer(record)
         self.kick()
 
     def _admit(self) -> None:

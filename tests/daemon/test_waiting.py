@@ -242,6 +242,20 @@ def test_a_server_that_breaks_off_what_it_sends_only_as_a_whole_is_asked_more_an
     daemon.wait(key, "done")
 
 
+def test_whose_wait_is_over_while_there_is_no_slot_says_so(hub: HubServer, tmp_path: Path) -> None:
+    hub.add_repo(REPO, {BIG: seeded(6_000_000, seed=13), "x.json": b"{}"})
+    hub.fault(REPO, "x.json", Fault.status(503, retry_after=2).at("resolve"))
+    hub.rate_bytes_per_s = 200_000
+    with Daemon(tmp_path / "h", hub.endpoint, HFDMD_MAX_ACTIVE_DOWNLOADS="1") as daemon:
+        key = daemon.download(REPO, "x.json").json["id"]
+        until(lambda: daemon.one(key)["retryAt"], "it waits")
+        waiting = daemon.one(key)
+        daemon.download(REPO, BIG)
+        until(lambda: daemon.one(key)["retryAt"] is None, "it waits for the slot")
+        assert daemon.one(key)["status"] == "queued"
+        assert daemon.one(key)["version"] > waiting["version"]
+
+
 def test_content_that_is_always_wrong_fails_though_a_kill_comes_between(hub: HubServer, daemon: Daemon) -> None:
     size = 12_000_000
     hub.add_repo(REPO, {BIG: seeded(size, seed=12)})
