@@ -11,7 +11,7 @@ import os
 import stat
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -57,6 +57,15 @@ class Cache:
             tag.write_text(layout.CACHEDIR_TAG)
         if not os.access(self.root, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.root))
+
+    def recall(self, placed: Iterable[tuple[FileSpec, Source]]) -> None:
+        """What was placed before the daemon started: in a cache without links nothing else tells where it is."""
+        for spec, source in placed:
+            with contextlib.suppress(Failure):  # it comes from a tracker file: disk content, and so hostile
+                _, entry = self._places(spec, source)
+                if os.path.islink(entry):
+                    return  # then the names of the blobs tell
+                self._note_brought(spec, source)
 
     def repo_path(self, spec: FileSpec | RepoSpec) -> Path:
         return self.root / layout.repo_folder(spec.repo_type, spec.model_repo)
@@ -133,7 +142,8 @@ class Cache:
             repo.set_ref(spec.revision, source)
             repo.inside.sync()
             placed = repo.placed(spec, source)
-            self._note_brought(repo, spec, source)
+            if not repo.symlinks:
+                self._note_brought(spec, source)
             self._expected.get(repo.path.name, set()).discard(name)
         self._trust.remember(placed.path, source)
         return placed
@@ -168,7 +178,8 @@ class Cache:
                     else partial(_move_in, repo, name, spec, source, previous)
                 )
                 results[index] = attempt(enter, spec)
-                self._note_brought(repo, spec, source)
+                if not repo.symlinks:
+                    self._note_brought(spec, source)
             repo.inside.sync()
         return [results[index] for index in range(len(items))]
 
@@ -277,13 +288,12 @@ class Cache:
                 return commit, path
         return None
 
-    def _note_brought(self, repo: RepoFolder, spec: FileSpec, source: Source) -> None:
+    def _note_brought(self, spec: FileSpec, source: Source) -> None:
         """Without blobs nothing else tells where a content is that another file of the repo has too."""
-        if not repo.symlinks:
-            with self._guard:
-                self._brought[repo.path.name, source.etag] = (source.commit, spec.file_path)
-                while len(self._brought) > _MEMORY:
-                    self._brought.popitem(last=False)
+        with self._guard:
+            self._brought[self.repo_path(spec).name, source.etag] = (source.commit, spec.file_path)
+            while len(self._brought) > _MEMORY:
+                self._brought.popitem(last=False)
 
     def _links_work(self, blobs: int) -> bool:
         """Whether snapshots may be made of links here; tried once."""

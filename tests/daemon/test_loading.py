@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -107,17 +108,32 @@ async def test_what_was_at_work_is_queued_while_the_rest_is_read(hub: HubServer,
         await closed(scheduler)
 
 
-def test_a_tracker_with_an_impossible_time_is_set_aside(hub: HubServer, daemon: Daemon) -> None:
+def done_and_stopped(hub: HubServer, daemon: Daemon) -> Path:
+    """The tracker file of a download that is done; the daemon does not run."""
     hub.add_repo(REPO, {"a.json": b"{}"})
-    key = daemon.download(REPO, "a.json").json["id"]
-    daemon.wait(key, "done")
+    daemon.wait(daemon.download(REPO, "a.json").json["id"], "done")
     daemon.stop()
     (path,) = daemon.state.glob("trackers/*/*.json")
+    return path
+
+
+def test_a_tracker_with_an_impossible_time_is_set_aside(hub: HubServer, daemon: Daemon) -> None:
+    path = done_and_stopped(hub, daemon)
     tracker = json.loads(path.read_bytes())
     path.write_text(json.dumps({**tracker, "status": "queued", "retryAt": "tomorrow"}))
     daemon.start()
     assert daemon.get("/api/progress").json["downloads"] == []
     assert path.with_name(path.name + ".corrupt").exists()
+
+
+def test_a_tracker_of_a_done_file_with_a_hostile_source_hurts_nobody(hub: HubServer, daemon: Daemon) -> None:
+    path = done_and_stopped(hub, daemon)
+    tracker = json.loads(path.read_bytes())
+    tracker["source"]["etag"] = tracker["source"]["commit"] = "../../escaped"
+    path.write_text(json.dumps(tracker))
+    daemon.start()
+    until(lambda: not daemon.get("/api/info").json["loading"], "it is loaded")
+    assert daemon.one(tracker["id"])["status"] == "done"
 
 
 async def test_a_hub_that_is_silent_is_told_before_a_client_loses_patience(

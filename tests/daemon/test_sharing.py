@@ -251,3 +251,17 @@ def test_a_bandwidth_limit_is_shared_between_requests_however_many_files_one_has
         large_had, small_had = come(large), come(small)
         until(lambda: come(small) - small_had > 15_000_000, "more of the small ones is there")
         assert come(large) - large_had > 0.5 * (come(small) - small_had)
+
+
+@pytest.mark.parametrize("large", [True, False])
+def test_a_content_in_a_cache_without_symlinks_is_not_fetched_again_after_a_restart(
+    hub: HubServer, tmp_path: Path, large: bool
+) -> None:
+    content = seeded(2_000_000, seed=9) if large else b"{}" * 50_000
+    hub.add_repo(REPO, {"a.bin": content, "copy/b.bin": content})
+    with Daemon(tmp_path / "h", hub.endpoint, HF_HUB_DISABLE_SYMLINKS="1") as daemon:
+        daemon.wait(daemon.download(REPO, "a.bin").json["id"], "done")
+        daemon.kill_and_start()
+        done = daemon.wait(daemon.download(REPO, "copy/b.bin").json["id"], "done")
+    assert hub.sent_bytes("copy/b.bin") == 0
+    assert not Path(done["path"]).is_symlink()
