@@ -281,8 +281,8 @@ class Scheduler:
         self.errand(in_thread(self.lists.forget, repo.id), f"forget the list of {repo.id}")
 
     def _absorb(self, repo: RepoRecord) -> None:
-        """Sum up; not before all files are loaded: the number in the tracker tells whether any are missing."""
-        if not self.loading:
+        """Sum up, unless it is deleted, or not all files are loaded: its tracker tells then whether any are missing."""
+        if not self.loading and repo.id in self.index.repos:
             views.absorb(repo, self.index.sums[repo.id])
 
     def publish(self, record: Record, *, is_status: bool = True) -> None:

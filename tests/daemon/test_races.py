@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from hfdmd.scheduler.requests import Ask
+from hfdmd.wire.types import Selector
+from tests.daemon.test_loading import at_work, opened
 from tests.daemon.test_main_job import REPO
 from tests.hub import HubServer, seeded
 from tests.running import Daemon, until
@@ -52,3 +56,19 @@ def test_a_repo_asked_for_while_it_is_cancelled_is_one_or_the_other(hub: HubServ
         assert cancelling.result().status == 200
     counts = narrow.get("/api/info").json["counts"]
     assert counts["cancelled"] == 0, counts
+
+
+async def test_a_repo_that_is_deleted_before_its_post_is_answered_is_told_as_it_was(
+    hub: HubServer, daemon: Daemon
+) -> None:
+    hub.add_repo(REPO, {"a.json": b"{}"})
+    key = (await asyncio.to_thread(daemon.download, REPO)).json["id"]
+    await asyncio.to_thread(daemon.wait, key, "done")
+    daemon.kill()
+    scheduler = await opened(daemon)
+    async with at_work(scheduler):
+        await scheduler.loaded.wait()
+        asked, _ = await scheduler.requests.repo(scheduler.index.repos[key].spec, Ask())
+        await scheduler.actions.delete(Selector(id=key), delete_file=False)
+        view = scheduler.repo_view(asked)
+    assert (view.id, view.status, view.files_done) == (key, "done", 1)
