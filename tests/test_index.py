@@ -68,3 +68,15 @@ def test_what_is_removed_is_found_no_more_and_takes_nothing_along(records: list[
                     and (record.spec.model_repo, record.spec.file_path) == (name, "a.bin")
                 ]
             )
+
+
+def test_a_repo_download_that_is_removed_has_no_files() -> None:
+    index = Index()
+    whole = repo()
+    one = file("a.bin")
+    one.repo_ids = [whole.id]
+    index.add(whole)
+    index.add(one)
+    assert ids(list(index.children(whole))) == {one.id}
+    index.remove(whole)
+    assert list(index.children(whole)) == []

@@ -164,7 +164,8 @@ class Index:
         return (None, None) if first is None else (self.files[first].reason, self.files[first].detail)
 
     def children(self, repo: RepoRecord) -> Iterator[FileRecord]:
-        for file_id in list(self.sums[repo.id].files):
+        """The files of a repo download; none when it was deleted meanwhile."""
+        for file_id in list(self.sums[repo.id].files) if repo.id in self.repos else ():
             record = self.files.get(file_id)
             if record is not None:
                 yield record
