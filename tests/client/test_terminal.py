@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import termios
+from collections.abc import Iterator
 
 import pytest
 
@@ -79,6 +80,15 @@ def test_ctrl_c_in_one_of_two_terminals(hfdm: Hfdm, hub: HubServer, daemon: Daem
         assert hub.sent_bytes(BIG) < 2 * BIG_BYTES  # one transfer for both
 
 
+@pytest.fixture
+def heard_signals() -> Iterator[None]:
+    """Also where the tests themselves run under `nohup`, which their programs would inherit."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("heard_signals")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("verb", ["watch", "download"])
 def test_a_signal_leaves_the_terminal_as_it_was(
