@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -17,9 +18,10 @@ from hfdmd.net.target import Target
 from hfdmd.record import FileRecord, FileSpec, Source, Span
 from hfdmd.scheduler.queue import key
 from hfdmd.scheduler.speed import Speed
-from hfdmd.scheduler.threads import in_thread
+from hfdmd.scheduler.threads import in_thread, settled
 from hfdmd.transfer.disk import disk_failure
 from hfdmd.transfer.job import Job, Meter, is_small
+from hfdmd.transfer.tasks import to_the_end
 from hfdmd.wire.types import Phase, Reason
 
 if TYPE_CHECKING:
@@ -113,7 +115,7 @@ class Drive:
                     placed = await self._fetch(source, target, hold)
             finally:
                 hold.release()
-            await scheduler.reports.finish(record, placed)
+            await to_the_end(scheduler.reports.finish(record, placed))
             if has_part:  # the content came by another way
                 await scheduler.shelving.discard(record.spec, source)
 
@@ -159,7 +161,7 @@ class Drive:
                     data = await scheduler.engine.fetch_small(job)
                 self.meter.downloaded_bytes = len(data)
                 self.meter.received_bytes += len(data)
-                return await scheduler.shelving.place_small((hold, data))
+                return await self._seen_through(scheduler.shelving.place_small((hold, data)))
             finally:
                 scheduler.reports.space.release(record.id)
         still_to_come = (source.size_bytes or 0) - sum(end - start for start, end in record.synced)
@@ -171,7 +173,18 @@ class Drive:
         if source.size_bytes is None:
             source = scheduler.reports.measured(record, fetched.size_bytes)
         scheduler.reports.phase(record, Phase.PLACING)
-        return await in_thread(scheduler.shelf.place, record.spec, source, part, hold.previous)
+        return await self._seen_through(in_thread(scheduler.shelf.place, record.spec, source, part, hold.previous))
+
+    async def _seen_through(self, placing: Coroutine[Any, Any, Placed]) -> Placed:
+        """What is being put in place gets there, and then the download is done, though somebody wants to stop it."""
+        task = asyncio.create_task(placing)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await settled(task)
+            if not task.cancelled() and task.exception() is None:
+                await to_the_end(self.scheduler.reports.finish(self.record, task.result()))
+            raise
 
     def _locator(self, source: Source, target: Target | None) -> _Locator:
         """What the Hub serves itself, or redirects at once, needs no HEAD to be found."""
