@@ -158,11 +158,15 @@ class Machine(RuleBasedStateMachine):
     def views_keep_their_promises(self) -> None:
         answer = self.daemon.get("/api/progress").json
         views = {view["id"]: view for view in answer["downloads"] + answer["repos"]}
-        for known in self.known.values():
+        repo = views.get(self.repo)
+        is_to_be_listed = repo is not None and (repo["status"] == "queued" or repo["phase"] == "listing")
+        for file, known in self.known.items():
             assert known.id in views, "what was asked for is never lost"
             status = views[known.id]["status"]
             assert known.stable in (None, status), f"{known} became {status} by itself"
             known.stable = self._stable(views[known.id])
+            if status == "cancelled" and is_to_be_listed and file in REPO_INCLUDES:
+                known.stable = None  # whoever asked for the repo wants it again
         for key, view in views.items():
             assert view["status"] in STATUSES
             assert (view["progress"] == 100.0) is (view["status"] == "done")
