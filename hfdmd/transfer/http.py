@@ -133,15 +133,14 @@ class HttpTransport:
         target = await self.target()
         generation = self.generation
         url, secret = self._direct or (target.url, target.headers)
-        ranged = end is not None
-        headers = [("Range", f"bytes={start}-{(end or 0) - 1}")] if ranged else []
+        headers = [] if end is None else [("Range", f"bytes={start}-{end - 1}")]
         for _ in range(MAX_REDIRECTS + 1):
             connection, head = await self._ask(url, headers, secret)
             try:
                 if head.status not in _REDIRECTS or "location" not in head.headers:
                     if generation == self.generation:  # else it was given up while this answer was under way
                         self._direct = (url, secret)
-                    await self._take(url, connection, head, start, end if ranged else None, sink)
+                    await self._take(url, connection, head, start, end, sink)
                     return
                 try:
                     location = head.headers["location"].encode("latin-1").decode(errors="surrogateescape")

@@ -94,15 +94,17 @@ async def scripted(answer: Callable[[Asked], Awaitable[None]]) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def an_engine(*, stall_timeout_s: float = 3.0, bandwidth_bytes_per_s: int = 0) -> AsyncIterator[Engine]:
-    """An engine to which addresses of this machine are good."""
+async def an_engine(
+    *, stall_timeout_s: float = 3.0, bandwidth_bytes_per_s: int = 0, hub: str = "http://127.0.0.1:1"
+) -> AsyncIterator[Engine]:
+    """An engine to which addresses of this machine are good, unless its Hub is elsewhere."""
     limits = Limits(
         max_connections=128,
         max_connections_per_file=16,
         bandwidth_bytes_per_s=bandwidth_bytes_per_s,
         stall_timeout_s=stall_timeout_s,
     )
-    engine = Engine(Courtesy(), RedirectPolicy("http://127.0.0.1:1"), limits, "hfdmd-test")
+    engine = Engine(Courtesy(), RedirectPolicy(hub), limits, "hfdmd-test")
     try:
         yield engine
     finally:

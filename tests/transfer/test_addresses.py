@@ -10,12 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hfdmd.config import Limits
 from hfdmd.failure import Failure
-from hfdmd.net.courtesy import Courtesy
-from hfdmd.net.origin import RedirectPolicy
 from hfdmd.net.target import Target
-from hfdmd.transfer.engine import Engine
 from tests.transfer.bench import MiB
 from tests.transfer.scripted import Asked, a_job, an_engine, scripted
 
@@ -169,21 +165,16 @@ async def test_only_the_hubs_own_name_may_lead_to_this_machine(
     async def answer(asked: Asked) -> None:
         await asked.send_part(CONTENT)
 
-    limits = Limits(max_connections=8, max_connections_per_file=4, bandwidth_bytes_per_s=0, stall_timeout_s=1.0)
-    engine = Engine(Courtesy(), RedirectPolicy(hub), limits, "hfdmd-test")
-    async with scripted(answer) as server:
+    async with scripted(answer) as server, an_engine(stall_timeout_s=1.0, hub=hub) as engine:
 
         async def locate() -> Target:
             return Target(f"http://mirror.example:{server.url.rpartition(':')[2]}/file")
 
         job = a_job(tmp_path, CONTENT, locate)
-        try:
-            if hub.startswith("https"):
-                with pytest.raises(Failure, match="inside this machine"):
-                    await engine.fetch(job)
-                assert not server.asked
-            else:
+        if hub.startswith("https"):
+            with pytest.raises(Failure, match="inside this machine"):
                 await engine.fetch(job)
-                assert job.part.read_bytes() == CONTENT
-        finally:
-            await engine.close()
+            assert not server.asked
+        else:
+            await engine.fetch(job)
+            assert job.part.read_bytes() == CONTENT
