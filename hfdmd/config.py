@@ -78,7 +78,7 @@ _LISTS = ("allowed_dirs", "allowed_hosts", "allowed_origins")
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Paths:
     """Folders and addresses, fixed at start."""
 
     state_dir: Path
@@ -87,7 +87,7 @@ class Places:
     socket: Path
 
     @classmethod
-    def from_env(cls, env: Mapping[str, str] = os.environ) -> Places:
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Paths:
         """The folders that this environment means. Raises `ConfigError`."""
         home = Path(env["HOME"]) if env.get("HOME") else Path.home()
         hf_home = Path(env.get("HF_HOME") or Path(env.get("XDG_CACHE_HOME") or home / ".cache") / "huggingface")

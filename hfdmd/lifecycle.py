@@ -58,7 +58,7 @@ TRANSITIONS: dict[tuple[Status, Stimulus], Status] = {
 """Status and stimulus to the next status. What is not here does not happen."""
 
 
-class IllegalChange(Exception):
+class InvalidTransition(Exception):
     """A change that the table does not know: a fault of the daemon, or an action that does not fit the status."""
 
 
@@ -79,12 +79,12 @@ def advance(
 ) -> None:
     """Change `record` as `stimulus` says. `now` and `retry_at` are RFC 3339 (`record.rfc3339`).
 
-    Raises `IllegalChange` for what the table does not know, `ValueError` for a reason that does not fit the status.
+    Raises `InvalidTransition` for what the table does not know, `ValueError` for a reason that does not fit the status.
     """
     before = record.state
     after = TRANSITIONS.get((before, stimulus))
     if after is None:
-        raise IllegalChange(f"{record.id}: {stimulus} does not fit {before}")
+        raise InvalidTransition(f"{record.id}: {stimulus} does not fit {before}")
     if version <= record.version:
         raise ValueError(f"{record.id}: version {version} does not rise above {record.version}")
     allowed: frozenset[Reason] = {Q: QUEUED_REASONS, F: FAILED_REASONS, P: PAUSED_REASONS}.get(after, frozenset())

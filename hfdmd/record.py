@@ -115,6 +115,14 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False
         return (self.etag, self.size_bytes, self.digest) == (other.etag, other.size_bytes, other.digest)
 
 
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """One file of a repo as a listing named it, checked. `blob_id` is git's own hash of the file or the LFS pointer."""
+
+    path: str
+    source: Source
+    blob_id: str
+
+
 @lru_cache(maxsize=4096)  # asked for several times a file, of batches of files
 def _file_id(spec: FileSpec) -> str:
     return _hash("file", spec.repo_type, spec.model_repo, spec.revision, spec.file_path, spec.local_dir)

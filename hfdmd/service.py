@@ -18,21 +18,21 @@ import msgspec
 
 from hfdmd import __version__, descriptors, logs
 from hfdmd.api.access import Access, load_token, own_hosts
-from hfdmd.config import FIELDS, Config, ConfigError, Places, parse_text, split_listen
+from hfdmd.cache.storage import Storage
+from hfdmd.config import FIELDS, Config, ConfigError, Paths, parse_text, split_listen
 from hfdmd.durable import replace_file
 from hfdmd.events import Events
 from hfdmd.hub.client import Hub
-from hfdmd.hub.shelf import Shelf
 from hfdmd.instance import AlreadyRunning, InstanceLock
 from hfdmd.listeners import Listeners, SocketError
-from hfdmd.net.courtesy import Courtesy
 from hfdmd.net.origin import RedirectPolicy
+from hfdmd.net.retry_after import RetryAfter
 from hfdmd.notify import Notifier
 from hfdmd.scheduler.core import Rooms, Scheduler
 from hfdmd.scheduler.limits import limits_of
 from hfdmd.store import Store
+from hfdmd.transfer.disk.reservations import DiskReservations
 from hfdmd.transfer.engine import Engine
-from hfdmd.transfer.space import Space
 from hfdmd.versions import Versions
 from hfdmd.watch import Watch
 from hfdmd.wire.endpoint import ENDPOINT_FILE
@@ -62,16 +62,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
         for name in ("state_dir", "socket", "config"):
             if getattr(options, name) is not None:
                 env[f"HFDMD_{name.upper()}"] = os.path.abspath(getattr(options, name))
-        places = Places.from_env(env)
+        paths = Paths.from_env(env)
         flags = {
             name: parse_text(name, getattr(options, name), f"--{name.replace('_', '-')}")
             for name in FIELDS
             if getattr(options, name) is not None
         }
-        with _locked(places):
-            config = Config(env=env, flags=flags, patched=places.state_dir / "settings.json")
+        with _locked(paths):
+            config = Config(env=env, flags=flags, patched=paths.state_dir / "settings.json")
             logs.set_up(config.values.log, config.values.log_level)
-            return asyncio.run(_Daemon(places, config).run())
+            return asyncio.run(_Daemon(paths, config).run())
     except ConfigError as error:
         print(f"hfdmd: {error}", file=sys.stderr)
         return EXIT_CONFIG
@@ -96,13 +96,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 @contextlib.contextmanager
-def _locked(places: Places) -> Iterator[None]:
+def _locked(paths: Paths) -> Iterator[None]:
     """The folders made, and both locks held. Raises `ConfigError`, `AlreadyRunning`."""
-    locks = places.cache_dir / ".locks"
+    locks = paths.cache_dir / ".locks"
     with contextlib.ExitStack() as stack:
         for folder, file, what in (
-            (places.state_dir, places.state_dir / "hfdmd.lock", "state"),
-            (places.cache_dir, locks / "hfdmd.lock", "cache"),
+            (paths.state_dir, paths.state_dir / "hfdmd.lock", "state"),
+            (paths.cache_dir, locks / "hfdmd.lock", "cache"),
         ):
             lock = InstanceLock(file, folder)
             try:
@@ -119,8 +119,8 @@ def _locked(places: Places) -> Iterator[None]:
 
 
 class _Daemon:
-    def __init__(self, places: Places, config: Config) -> None:
-        self._places = places
+    def __init__(self, paths: Paths, config: Config) -> None:
+        self._paths = paths
         self._config = config
         self._notifier = Notifier.from_env()
         self._stop = asyncio.Event()
@@ -130,29 +130,29 @@ class _Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        places = self._places
+        paths = self._paths
         events = Events()
-        courtesy = Courtesy()
-        policy = RedirectPolicy(places.hub_endpoint)
-        space = Space(lambda: self._config.values.min_free_bytes)
-        shelf = Shelf(places.cache_dir, lambda: self._config.values.allowed_dirs, space.held)
-        store = Store(places.state_dir / "trackers")
-        versions = Versions(places.state_dir / "version")
+        retry_after = RetryAfter()
+        policy = RedirectPolicy(paths.hub_endpoint)
+        space = DiskReservations(lambda: self._config.values.min_free_bytes)
+        storage = Storage(paths.cache_dir, lambda: self._config.values.allowed_dirs, space.held)
+        store = Store(paths.state_dir / "trackers")
+        versions = Versions(paths.state_dir / "version")
         try:
-            shelf.prepare()
+            storage.prepare()
             store.open()
             versions.open()
         except OSError as error:
-            raise ConfigError(f"{error.filename or places.state_dir} cannot be written: {error.strerror}") from error
+            raise ConfigError(f"{error.filename or paths.state_dir} cannot be written: {error.strerror}") from error
         hub = Hub(
-            places.hub_endpoint,
-            courtesy,
+            paths.hub_endpoint,
+            retry_after,
             policy,
             USER_AGENT,
             allow_unverified=lambda: self._config.values.allow_unverified,
         )
-        scheduler = self._scheduler(store, versions, hub, shelf, space, courtesy, policy, events)
-        listeners = Listeners(places.socket)
+        scheduler = self._scheduler(store, versions, hub, storage, space, retry_after, policy, events)
+        listeners = Listeners(paths.socket)
         try:
             access = self._access(listeners)
             await listeners.open(scheduler, access)
@@ -167,8 +167,8 @@ class _Daemon:
             os.getpid(),
             listeners.socket_path,
             f", {listeners.url}" if listeners.url else "",
-            places.cache_dir,
-            places.hub_endpoint,
+            paths.cache_dir,
+            paths.hub_endpoint,
         )
         gc.freeze()  # what start-up made stays: no collection needs to look at it again
         gc.set_threshold(_GARBAGE_AFTER)
@@ -207,22 +207,22 @@ class _Daemon:
         store: Store,
         versions: Versions,
         hub: Hub,
-        shelf: Shelf,
-        space: Space,
-        courtesy: Courtesy,
+        storage: Storage,
+        space: DiskReservations,
+        retry_after: RetryAfter,
         policy: RedirectPolicy,
         events: Events,
     ) -> Scheduler:
         return Scheduler(
             Rooms(
                 config=self._config,
-                places=self._places,
+                paths=self._paths,
                 store=store,
                 versions=versions,
                 hub=hub,
-                shelf=shelf,
+                storage=storage,
                 space=space,
-                engine=Engine(courtesy, policy, limits_of(self._config.values), USER_AGENT),
+                engine=Engine(retry_after, policy, limits_of(self._config.values), USER_AGENT),
                 events=events,
             )
         )
@@ -238,7 +238,7 @@ class _Daemon:
                 f"listen = {values.listen!r} would offer plain HTTP beyond this machine: put a TLS proxy in front of a"
                 " loopback address, or set allow_insecure_listen"
             )
-        file = self._places.state_dir / "token"
+        file = self._paths.state_dir / "token"
         try:
             token = load_token(file)
         except OSError as error:
@@ -271,7 +271,7 @@ class _Daemon:
     def _write_endpoint(self, listeners: Listeners) -> bool:
         """Whether it could be written."""
         endpoint = Endpoint(pid=os.getpid(), socket=str(listeners.socket_path), url=listeners.url)
-        file = self._places.state_dir / ENDPOINT_FILE
+        file = self._paths.state_dir / ENDPOINT_FILE
         try:
             replace_file(file, [msgspec.json.encode(endpoint) + b"\n"])
         except OSError as error:
@@ -280,7 +280,7 @@ class _Daemon:
         return True
 
     def _remove_endpoint(self) -> None:
-        Path(self._places.state_dir / ENDPOINT_FILE).unlink(missing_ok=True)
+        Path(self._paths.state_dir / ENDPOINT_FILE).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -35,12 +35,12 @@ _DESCRIPTORS = 256  # open at once while a batch is written
 _REPO_FOLDERS = {RepoType.MODEL: "models", RepoType.DATASET: "datasets", RepoType.SPACE: "spaces"}
 
 
-class _Head(msgspec.Struct, rename="camel"):
+class _TrackerHead(msgspec.Struct, rename="camel"):
     kind: str
     schema_version: int
 
 
-_head = msgspec.json.Decoder(_Head)
+_tracker_head = msgspec.json.Decoder(_TrackerHead)
 _file = msgspec.json.Decoder(FileRecord)
 _repo = msgspec.json.Decoder(RepoRecord)
 _encoder = msgspec.json.Encoder()
@@ -322,7 +322,7 @@ def _parsed(data: bytes) -> Record | None:
     try:
         record: Record = _file.decode(data)  # nearly all are of files, so that is tried first
     except msgspec.ValidationError:
-        head = _head.decode(data)
+        head = _tracker_head.decode(data)
         if head.schema_version > SCHEMA_VERSION:
             return None
         record = _repo.decode(data) if head.kind == "repo" else _file.decode(data)

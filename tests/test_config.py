@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfdmd.bandwidth import limit_at
-from hfdmd.config import Config, ConfigError, Places
+from hfdmd.config import Config, ConfigError, Paths
 from hfdmd.wire.errors import InvalidField
 from hfdmd.wire.types import ScheduleRule, SettingsPatch
 
@@ -120,16 +120,16 @@ def test_lists_and_schedules_from_the_environment(tmp_path: Path) -> None:
 
 def test_folders_as_everywhere(tmp_path: Path) -> None:
     home = {"HOME": "/home/u"}
-    assert Places.from_env(home).cache_dir == Path("/home/u/.cache/huggingface/hub")
-    assert Places.from_env({**home, "HF_HOME": "/hf"}).cache_dir == Path("/hf/hub")
-    assert Places.from_env({**home, "HF_HOME": "/hf", "HF_HUB_CACHE": "/c"}).cache_dir == Path("/c")
-    assert Places.from_env({**home, "HF_HUB_CACHE": "~/c"}).cache_dir == Path("/home/u/c")
-    assert Places.from_env({**home, "XDG_CACHE_HOME": "/x"}).cache_dir == Path("/x/huggingface/hub")
-    assert Places.from_env({**home, "HF_ENDPOINT": "http://hub/"}).hub_endpoint == "http://hub"
-    assert Places.from_env({**home, "XDG_RUNTIME_DIR": "/run/user/1"}).socket == Path("/run/user/1/hfdmd.sock")
+    assert Paths.from_env(home).cache_dir == Path("/home/u/.cache/huggingface/hub")
+    assert Paths.from_env({**home, "HF_HOME": "/hf"}).cache_dir == Path("/hf/hub")
+    assert Paths.from_env({**home, "HF_HOME": "/hf", "HF_HUB_CACHE": "/c"}).cache_dir == Path("/c")
+    assert Paths.from_env({**home, "HF_HUB_CACHE": "~/c"}).cache_dir == Path("/home/u/c")
+    assert Paths.from_env({**home, "XDG_CACHE_HOME": "/x"}).cache_dir == Path("/x/huggingface/hub")
+    assert Paths.from_env({**home, "HF_ENDPOINT": "http://hub/"}).hub_endpoint == "http://hub"
+    assert Paths.from_env({**home, "XDG_RUNTIME_DIR": "/run/user/1"}).socket == Path("/run/user/1/hfdmd.sock")
     for bad in ("nonsense", "ftp://x", "https://user:pw@hub"):
         with pytest.raises(ConfigError, match="HF_ENDPOINT"):
-            Places.from_env({**home, "HF_ENDPOINT": bad})
+            Paths.from_env({**home, "HF_ENDPOINT": bad})
 
 
 NIGHT = ScheduleRule(days=["mon"], from_="22:00", to="07:00", bandwidth_limit=1)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hfdmd.lifecycle import TRANSITIONS, IllegalChange, Stimulus, advance, percent
+from hfdmd.lifecycle import TRANSITIONS, InvalidTransition, Stimulus, advance, percent
 from hfdmd.record import FileRecord, FileSpec, Source
 from hfdmd.wire.types import FAILED_REASONS, QUEUED_REASONS, Reason, RepoType, Status
 
@@ -52,7 +52,7 @@ def test_every_pair_changes_as_the_table_says_or_not_at_all(before: Status, stim
     changed = record(before)
     after = TRANSITIONS.get((before, stimulus))
     if after is None:
-        with pytest.raises(IllegalChange):
+        with pytest.raises(InvalidTransition):
             advance(changed, stimulus, "now", version=2)
         assert (changed.state, changed.version) == (before, 1)
         return

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
 
 from hfdmd.wire import types as t
-from hfdmd.wire.endpoint import Place
+from hfdmd.wire.endpoint import DaemonAddress
 from hfdmd.wire.errors import Loading, UnknownDownload
 from hfdmd_client import async_transport, calls, handshake, transport, where
 from hfdmd_client.client import (
@@ -46,7 +46,7 @@ class AsyncClient:
         self._spawn = spawn and socket is None and url is None
         self._timeout_s = timeout_s
         self._greeted = False
-        self._places()  # an impossible combination is told at once
+        self._addresses()  # an impossible combination is told at once
 
     async def __aenter__(self) -> Self:
         return self
@@ -80,7 +80,7 @@ class AsyncClient:
 
     async def health(self) -> t.Health:
         """Answers when the scheduler does. Raises `Loading` until the daemon has read its tracker files."""
-        return await async_transport.send(self._places(), calls.HEALTH, self._timeout_s)
+        return await async_transport.send(self._addresses(), calls.HEALTH, self._timeout_s)
 
     async def settings(self) -> t.Settings:
         """What may change while the daemon runs."""
@@ -282,7 +282,7 @@ class AsyncClient:
             opened = False
             try:
                 async with aclosing(
-                    async_transport.stream(self._places(), call, view.last_event_id, patience)
+                    async_transport.stream(self._addresses(), call, view.last_event_id, patience)
                 ) as events:
                     async for sse in events:
                         if sse is None:
@@ -312,7 +312,7 @@ class AsyncClient:
 
     # how
 
-    def _places(self) -> list[Place]:
+    def _addresses(self) -> list[DaemonAddress]:
         return where.candidates(self._socket, self._url, self._token, os.environ)
 
     async def _call(self, call: calls.Call[T]) -> T:
@@ -325,7 +325,7 @@ class AsyncClient:
         patience = Patience(LOADING_PATIENCE_S)
         while True:
             try:
-                return await async_transport.send(self._places(), call, self._timeout_s)
+                return await async_transport.send(self._addresses(), call, self._timeout_s)
             except (Loading, ConnectionLost) as error:
                 await asyncio.sleep(patience.wait_s(error))
 
@@ -333,6 +333,6 @@ class AsyncClient:
         from hfdmd_client import spawn  # only here: most clients find a daemon
 
         def ask() -> t.Info:
-            return transport.send(self._places(), calls.INFO, self._timeout_s)
+            return transport.send(self._addresses(), calls.INFO, self._timeout_s)
 
         return await asyncio.to_thread(spawn.start, error, ask)

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, TypeVar
 
-from hfdmd.wire.endpoint import Place
+from hfdmd.wire.endpoint import DaemonAddress
 from hfdmd_client import calls, where
 from hfdmd_client.errors import ProtocolError, WaitTimeout
 from hfdmd_client.exchange import SOCKET_READ_BYTES, ConnectionLost, Exchange
@@ -21,21 +21,21 @@ T = TypeVar("T")
 class Connection:
     """A connection to the first place that answers, for one exchange."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, place: Place) -> None:
-        self._reader, self._writer, self._place = reader, writer, place
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: DaemonAddress) -> None:
+        self._reader, self._writer, self._place = reader, writer, address
 
     @classmethod
-    async def open(cls, tried_places: Sequence[Place]) -> Connection:
+    async def open(cls, addresses: Sequence[DaemonAddress]) -> Connection:
         """Raises `DaemonUnreachable`, naming every place, `DaemonSilent`."""
-        tried: list[tuple[Place, OSError]] = []
-        for place in tried_places:
+        tried: list[tuple[DaemonAddress, OSError]] = []
+        for address in addresses:
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                    return cls(*await _open(place), place)
+                    return cls(*await _open(address), address)
             except OSError as error:
-                if where.is_silence(place, error):
-                    raise where.silent(place, CONNECT_TIMEOUT_S) from error
-                tried.append((place, error))
+                if where.is_silence(address, error):
+                    raise where.silent(address, CONNECT_TIMEOUT_S) from error
+                tried.append((address, error))
                 if not where.may_be_elsewhere(error):
                     break
         raise where.unreachable(tried)
@@ -71,16 +71,16 @@ class Connection:
             await self._writer.wait_closed()
 
 
-async def _open(place: Place) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    if place.socket is not None:
-        return await asyncio.open_unix_connection(str(place.socket))
-    host, port, secure = where.tcp_address(place)
+async def _open(address: DaemonAddress) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    if address.socket is not None:
+        return await asyncio.open_unix_connection(str(address.socket))
+    host, port, secure = where.tcp_address(address)
     return await asyncio.open_connection(host, port, ssl=secure or None)
 
 
-async def send(tried_places: Sequence[Place], call: calls.Call[T], timeout_s: float) -> T:
+async def send(addresses: Sequence[DaemonAddress], call: calls.Call[T], timeout_s: float) -> T:
     """The decoded answer. Raises `ApiError`, `DaemonUnreachable`; `ConnectionLost` when it breaks off."""
-    connection = await Connection.open(tried_places)
+    connection = await Connection.open(addresses)
     try:
         exchange = connection.begin(call)
         body = b"".join([chunk async for chunk in connection.body(exchange, timeout_s)])
@@ -90,10 +90,10 @@ async def send(tried_places: Sequence[Place], call: calls.Call[T], timeout_s: fl
 
 
 async def stream(
-    tried_places: Sequence[Place], call: calls.Call[bytes], last_event_id: str, patience: Patience
+    addresses: Sequence[DaemonAddress], call: calls.Call[bytes], last_event_id: str, patience: Patience
 ) -> AsyncGenerator[SseEvent | None, None]:
     """The events of a stream; the first item is None and says that it is open. Nothing at all: the daemon said 204."""
-    connection = await Connection.open(tried_places)
+    connection = await Connection.open(addresses)
     try:
         exchange = connection.begin(call, last_event_id)
         parser = SseParser()

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
 
 from hfdmd.wire import types as t
-from hfdmd.wire.endpoint import Place
+from hfdmd.wire.endpoint import DaemonAddress
 from hfdmd.wire.errors import Loading, UnknownDownload
 from hfdmd_client import calls, handshake, logfile, transport, where
 from hfdmd_client.errors import DaemonUnreachable, DownloadFailed, describe
@@ -52,7 +52,7 @@ class Client:
         self._spawn = spawn and socket is None and url is None
         self._timeout_s = timeout_s
         self._greeted = False
-        self._places()  # an impossible combination is told at once
+        self._addresses()  # an impossible combination is told at once
 
     def __enter__(self) -> Self:
         return self
@@ -89,7 +89,7 @@ class Client:
 
     def health(self) -> t.Health:
         """Answers when the scheduler does. Raises `Loading` until the daemon has read its tracker files."""
-        return transport.send(self._places(), calls.HEALTH, self._timeout_s)
+        return transport.send(self._addresses(), calls.HEALTH, self._timeout_s)
 
     def settings(self) -> t.Settings:
         """What may change while the daemon runs."""
@@ -336,7 +336,7 @@ class Client:
         if not self._greeted:
             self.hello()
         try:
-            return transport.Stream(self._places(), call, view.last_event_id, patience)
+            return transport.Stream(self._addresses(), call, view.last_event_id, patience)
         except DaemonUnreachable as error:
             if self._spawn and not view.stopping and patience.away_s > SPAWN_AFTER_S:
                 self._start(error)
@@ -344,7 +344,7 @@ class Client:
 
     # how
 
-    def _places(self) -> list[Place]:
+    def _addresses(self) -> list[DaemonAddress]:
         return where.candidates(self._socket, self._url, self._token, os.environ)
 
     def _call(self, call: calls.Call[T]) -> T:
@@ -357,14 +357,14 @@ class Client:
         patience = Patience(LOADING_PATIENCE_S)
         while True:
             try:
-                return transport.send(self._places(), call, self._timeout_s)
+                return transport.send(self._addresses(), call, self._timeout_s)
             except (Loading, ConnectionLost) as error:
                 time.sleep(patience.wait_s(error))
 
     def _start(self, error: DaemonUnreachable) -> t.Info:
         from hfdmd_client import spawn  # only here: most clients find a daemon
 
-        return spawn.start(error, lambda: transport.send(self._places(), calls.INFO, self._timeout_s))
+        return spawn.start(error, lambda: transport.send(self._addresses(), calls.INFO, self._timeout_s))
 
 
 def named(model_repo: str | None, file_path: str | None, selection: Selection) -> dict[str, Any]:

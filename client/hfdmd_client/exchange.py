@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import h11
 
 from hfdmd import __version__
-from hfdmd.wire.endpoint import Place
+from hfdmd.wire.endpoint import DaemonAddress
 from hfdmd_client.calls import Call
 from hfdmd_client.errors import ProtocolError
 
@@ -31,21 +31,21 @@ class Exchange:
     when the body is complete.
     """
 
-    def __init__(self, place: Place, call: Call[Any], *, last_event_id: str = "") -> None:
+    def __init__(self, address: DaemonAddress, call: Call[Any], *, last_event_id: str = "") -> None:
         self._h11 = h11.Connection(h11.CLIENT)
         headers = [
-            ("Host", host_header(place)),
+            ("Host", host_header(address)),
             ("Accept", call.accept),
             ("User-Agent", f"hfdmd-client/{__version__}"),
             ("Connection", "close"),
         ]
-        if place.token:
-            headers.append(("Authorization", f"Bearer {place.token}"))
+        if address.token:
+            headers.append(("Authorization", f"Bearer {address.token}"))
         if last_event_id:
             headers.append(("Last-Event-ID", last_event_id))
         if call.body is not None:
             headers += [("Content-Type", "application/json"), ("Content-Length", str(len(call.body)))]
-        target = _base_path(place) + call.target
+        target = _base_path(address) + call.target
         try:
             self.to_send = self._h11.send(h11.Request(method=call.method, target=target, headers=headers)) or b""
         except h11.LocalProtocolError as error:
@@ -81,10 +81,10 @@ class Exchange:
             raise ProtocolError(f"what answers does not speak HTTP as it should: {error}") from error
 
 
-def host_header(place: Place) -> str:
-    """The `Host` of requests to `place`. On a socket the name has no meaning."""
-    return urlsplit(place.url).netloc.rpartition("@")[2] if place.url else "localhost"
+def host_header(address: DaemonAddress) -> str:
+    """The `Host` of requests to `address`. On a socket the name has no meaning."""
+    return urlsplit(address.url).netloc.rpartition("@")[2] if address.url else "localhost"
 
 
-def _base_path(place: Place) -> str:
-    return urlsplit(place.url).path.rstrip("/") if place.url else ""
+def _base_path(address: DaemonAddress) -> str:
+    return urlsplit(address.url).path.rstrip("/") if address.url else ""

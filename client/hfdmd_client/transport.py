@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
-from hfdmd.wire.endpoint import Place
+from hfdmd.wire.endpoint import DaemonAddress
 from hfdmd_client import calls, where
 from hfdmd_client.errors import ProtocolError, WaitTimeout
 from hfdmd_client.exchange import SOCKET_READ_BYTES, ConnectionLost, Exchange
@@ -20,25 +20,25 @@ SILENCE_S = 45.0
 """A stream has a comment at least every 15 s (contract, section 5); three missed ones mean that it is dead."""
 
 
-def connect(tried_places: Sequence[Place]) -> tuple[socket.socket, Place]:
+def connect(addresses: Sequence[DaemonAddress]) -> tuple[socket.socket, DaemonAddress]:
     """A connection to the first place that answers. Raises `DaemonUnreachable`, naming them all, `DaemonSilent`."""
-    tried: list[tuple[Place, OSError]] = []
-    for place in tried_places:
+    tried: list[tuple[DaemonAddress, OSError]] = []
+    for address in addresses:
         try:
-            return _open(place), place
+            return _open(address), address
         except OSError as error:
-            if where.is_silence(place, error):
-                raise where.silent(place, CONNECT_TIMEOUT_S) from error
-            tried.append((place, error))
+            if where.is_silence(address, error):
+                raise where.silent(address, CONNECT_TIMEOUT_S) from error
+            tried.append((address, error))
             if not where.may_be_elsewhere(error):
                 break
     raise where.unreachable(tried)
 
 
-def _open(place: Place) -> socket.socket:
-    if place.socket is not None:
-        return _open_unix(place)
-    host, port, secure = where.tcp_address(place)
+def _open(address: DaemonAddress) -> socket.socket:
+    if address.socket is not None:
+        return _open_unix(address)
+    host, port, secure = where.tcp_address(address)
     plain = socket.create_connection((host, port), CONNECT_TIMEOUT_S)
     if not secure:
         return plain
@@ -51,28 +51,32 @@ def _open(place: Place) -> socket.socket:
         raise
 
 
-def _open_unix(place: Place) -> socket.socket:
+def _open_unix(address: DaemonAddress) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.settimeout(CONNECT_TIMEOUT_S)
-        connection.connect(str(place.socket))
+        connection.connect(str(address.socket))
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def send(tried_places: Sequence[Place], call: calls.Call[T], timeout_s: float) -> T:
+def send(addresses: Sequence[DaemonAddress], call: calls.Call[T], timeout_s: float) -> T:
     """The decoded answer. Raises `ApiError`, `DaemonUnreachable`; `ConnectionLost` when it breaks off."""
-    connection, place = connect(tried_places)
+    connection, address = connect(addresses)
     with connection:
-        exchange = Exchange(place, call)
-        body = b"".join(_body(connection, exchange, place, timeout_s))
+        exchange = Exchange(address, call)
+        body = b"".join(_body(connection, exchange, address, timeout_s))
     return calls.answer(call, exchange.status, exchange.headers, body)
 
 
 def _body(
-    connection: socket.socket, exchange: Exchange, place: Place, silence_s: float, patience: Patience | None = None
+    connection: socket.socket,
+    exchange: Exchange,
+    address: DaemonAddress,
+    silence_s: float,
+    patience: Patience | None = None,
 ) -> Iterator[bytes]:
     """The parts of the body as they come. `patience` may end the wait for one before `silence_s` is over."""
     try:
@@ -87,7 +91,7 @@ def _body(
     except TimeoutError as error:
         if patience is not None:
             patience.cut(silence_s)
-        raise where.silent(place, silence_s) from error
+        raise where.silent(address, silence_s) from error
     except OSError as error:
         raise ConnectionLost(str(error)) from error
 
@@ -96,9 +100,9 @@ class Stream:
     """An open event stream. `ended` is True when the daemon answered 204: there is nothing more to come."""
 
     def __init__(
-        self, tried_places: Sequence[Place], call: calls.Call[bytes], last_event_id: str, patience: Patience
+        self, addresses: Sequence[DaemonAddress], call: calls.Call[bytes], last_event_id: str, patience: Patience
     ) -> None:
-        self._connection, self._place = connect(tried_places)
+        self._connection, self._place = connect(addresses)
         try:
             self._exchange = Exchange(self._place, call, last_event_id=last_event_id)
             self._chunks = _body(self._connection, self._exchange, self._place, SILENCE_S, patience)

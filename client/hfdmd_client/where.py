@@ -8,26 +8,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from hfdmd.wire.endpoint import MAX_SOCKET_PATH_BYTES, SYSTEM_SOCKET, Place, places
+from hfdmd.wire.endpoint import MAX_SOCKET_PATH_BYTES, SYSTEM_SOCKET, DaemonAddress, daemon_addresses
 from hfdmd_client.errors import DaemonSilent, DaemonUnreachable
 
 
 def candidates(
     socket: str | os.PathLike[str] | None, url: str | None, token: str | None, env: Mapping[str, str]
-) -> list[Place]:
+) -> list[DaemonAddress]:
     """Where to look, first to last; the caller's own choice is the only place. Each path once."""
     if socket is not None and url is not None:
         raise ValueError("give a socket or a url, not both")
     if socket is not None:
-        return [Place("the given socket", socket=Path(socket).expanduser().absolute())]
+        return [DaemonAddress("the given socket", socket=Path(socket).expanduser().absolute())]
     if url is not None:
-        return [Place("the given URL", url=checked_url(url), token=token or env.get("HFDMD_TOKEN"))]
-    found: list[Place] = []
-    for place in places(env):
-        if place.url is not None:
-            checked_url(place.url)
-        if all((place.socket, place.url) != (other.socket, other.url) for other in found):
-            found.append(place)
+        return [DaemonAddress("the given URL", url=checked_url(url), token=token or env.get("HFDMD_TOKEN"))]
+    found: list[DaemonAddress] = []
+    for address in daemon_addresses(env):
+        if address.url is not None:
+            checked_url(address.url)
+        if all((address.socket, address.url) != (other.socket, other.url) for other in found):
+            found.append(address)
     return found
 
 
@@ -43,9 +43,9 @@ def checked_url(url: str) -> str:
     return url
 
 
-def tcp_address(place: Place) -> tuple[str, int, bool]:
+def tcp_address(address: DaemonAddress) -> tuple[str, int, bool]:
     """Host, port and whether TLS is to be spoken."""
-    parts = urlsplit(place.url or "")
+    parts = urlsplit(address.url or "")
     secure = parts.scheme == "https"
     return parts.hostname or "", parts.port or (443 if secure else 80), secure
 
@@ -55,32 +55,32 @@ def may_be_elsewhere(error: OSError) -> bool:
     return error.errno in (errno.ENOENT, errno.ECONNREFUSED, errno.ENOTSOCK, errno.EACCES, errno.ENOTDIR)
 
 
-def is_silence(place: Place, error: OSError) -> bool:
+def is_silence(address: DaemonAddress, error: OSError) -> bool:
     """True when a daemon holds this socket and does not even take the connection: those that wait fill its queue."""
-    return place.socket is not None and isinstance(error, (BlockingIOError, TimeoutError))
+    return address.socket is not None and isinstance(error, (BlockingIOError, TimeoutError))
 
 
-def silent(place: Place, within_s: float) -> DaemonSilent:
+def silent(address: DaemonAddress, within_s: float) -> DaemonSilent:
     """The error for a daemon that is there and said nothing for `within_s` seconds."""
     return DaemonSilent(
-        f"The daemon at {name(place)} gave no answer within {within_s:g} s: the Hub keeps it waiting, or it hangs."
+        f"The daemon at {name(address)} gave no answer within {within_s:g} s: the Hub keeps it waiting, or it hangs."
         " `hfdm doctor` looks at both."
     )
 
 
-def unreachable(tried: Sequence[tuple[Place, OSError]]) -> DaemonUnreachable:
+def unreachable(tried: Sequence[tuple[DaemonAddress, OSError]]) -> DaemonUnreachable:
     """The error that names every place and why it did not do, and what to do next."""
-    lines = [f"  {name(place)}: {_why(place, error)}" for place, error in tried]
+    lines = [f"  {name(address)}: {_why(address, error)}" for address, error in tried]
     return DaemonUnreachable("No daemon answers. Tried:\n" + "\n".join(lines) + "\n" + _advice(tried))
 
 
-def name(place: Place) -> str:
-    return str(place.socket or place.url)
+def name(address: DaemonAddress) -> str:
+    return str(address.socket or address.url)
 
 
-def _why(place: Place, error: OSError) -> str:
-    if place.socket is not None:
-        if len(os.fsencode(place.socket)) > MAX_SOCKET_PATH_BYTES:
+def _why(address: DaemonAddress, error: OSError) -> str:
+    if address.socket is not None:
+        if len(os.fsencode(address.socket)) > MAX_SOCKET_PATH_BYTES:
             return f"the path of a socket may have {MAX_SOCKET_PATH_BYTES} bytes at most"
         if error.errno == errno.EACCES:
             return "no permission to connect"
@@ -91,8 +91,8 @@ def _why(place: Place, error: OSError) -> str:
     return error.strerror or str(error) or type(error).__name__
 
 
-def _advice(tried: Sequence[tuple[Place, OSError]]) -> str:
-    for place, error in tried:
-        if place.socket == SYSTEM_SOCKET and error.errno == errno.EACCES:
+def _advice(tried: Sequence[tuple[DaemonAddress, OSError]]) -> str:
+    for address, error in tried:
+        if address.socket == SYSTEM_SOCKET and error.errno == errno.EACCES:
             return "To use the system's daemon, join its group: sudo usermod -aG hfdmd $USER, then log in again."
     return "Start one with `hfdmd`, or see what is wrong with `hfdm doctor`."

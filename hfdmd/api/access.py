@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from hfdmd.api.peer import Peer, peer_of
+from hfdmd.cache.folders import is_below
 from hfdmd.durable import replace_file
-from hfdmd.hub.folders import is_below
 from hfdmd.wire.errors import ForbiddenHost, ForbiddenOrigin, ForbiddenPath, Unauthorized
 
 log = logging.getLogger("hfdmd.access")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import msgspec
 from aiohttp import web
 
+from hfdmd.aio import yielding
 from hfdmd.api.problems import HEADERS, json_response
-from hfdmd.scheduler.turns import by_turns
 from hfdmd.wire.types import Affected, Download, RepoDownload
 
 _AT_ONCE = 100
@@ -39,7 +39,7 @@ async def affected_response(request: web.Request, affected: Affected) -> web.Str
 async def _pieces(views: Sequence[Download | RepoDownload]) -> list[bytes]:
     pieces: list[bytes] = []
     piece = bytearray()
-    async for number, view in by_turns(enumerate(views)):
+    async for number, view in yielding(enumerate(views)):
         piece += _encoder.encode(view) if number == 0 else b"," + _encoder.encode(view)
         if len(piece) >= _PIECE_BYTES:
             pieces.append(bytes(piece))

@@ -6,13 +6,12 @@ import asyncio
 import base64
 import re
 
+from hfdmd.aio import in_thread
 from hfdmd.failure import Failure
-from hfdmd.hub.client import Entry
 from hfdmd.hub.urls import FIRST_PAGE
-from hfdmd.net.courtesy import MAX_WAIT_S
-from hfdmd.record import RepoSpec
+from hfdmd.net.retry_after import MAX_WAIT_S
+from hfdmd.record import Entry, RepoSpec
 from hfdmd.scheduler.core import Scheduler
-from hfdmd.scheduler.threads import in_thread
 from hfdmd.wire import errors
 from hfdmd.wire.errors import ApiError, HubUnavailable, InvalidField
 from hfdmd.wire.types import Reason, RepoFile, RepoFiles
@@ -64,7 +63,7 @@ async def repo_files(scheduler: Scheduler, spec: RepoSpec, limit: int, cursor: s
         raise HubUnavailable(detail) from None
 
     def look() -> list[bool]:
-        return [scheduler.shelf.cached(spec.file(entry.path), entry.source) for entry in entries]
+        return [scheduler.storage.cached(spec.file(entry.path), entry.source) for entry in entries]
 
     cached = await in_thread(look)
     files = []

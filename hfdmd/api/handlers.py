@@ -201,9 +201,9 @@ class Handlers:
 
     async def info(self, request: web.Request) -> web.Response:
         decode.query(request, ())
-        places = self._scheduler.places
+        paths = self._scheduler.paths
         try:
-            free = shutil.disk_usage(places.cache_dir).free
+            free = shutil.disk_usage(paths.cache_dir).free
         except OSError:
             free = None
         return json_response(
@@ -211,9 +211,9 @@ class Handlers:
                 version=__version__,
                 api_version=API_VERSION,
                 pid=os.getpid(),
-                hub_endpoint=places.hub_endpoint,
-                cache_dir=str(places.cache_dir),
-                state_dir=str(places.state_dir),
+                hub_endpoint=paths.hub_endpoint,
+                cache_dir=str(paths.cache_dir),
+                state_dir=str(paths.state_dir),
                 socket=self._socket,
                 url=self._url,
                 free_bytes=free,

@@ -9,17 +9,18 @@ from collections.abc import Callable
 
 import msgspec
 
+from hfdmd import names
 from hfdmd.failure import Failure
-from hfdmd.hub import names, urls
-from hfdmd.hub.answers import Asked
-from hfdmd.hub.line import Head, Line
-from hfdmd.hub.listing import Entry, Listing, find_entry
-from hfdmd.hub.resolve import Metadata, contradiction, read_metadata
+from hfdmd.hub import urls
+from hfdmd.hub.listing import Listing, find_entry
+from hfdmd.hub.metadata import Metadata, contradiction, read_metadata
+from hfdmd.hub.refusals import RequestContext
+from hfdmd.hub.session import HubSession, ResponseHead
 from hfdmd.hub.token import current_token
-from hfdmd.net.courtesy import Courtesy
 from hfdmd.net.origin import RedirectPolicy
+from hfdmd.net.retry_after import RetryAfter
 from hfdmd.net.target import Target
-from hfdmd.record import FileSpec, RepoSpec, Source
+from hfdmd.record import Entry, FileSpec, RepoSpec, Source
 from hfdmd.wire.malformed import MALFORMED
 from hfdmd.wire.types import Reason
 
@@ -42,7 +43,7 @@ class Hub:
     def __init__(
         self,
         endpoint: str,
-        courtesy: Courtesy,
+        retry_after: RetryAfter,
         policy: RedirectPolicy,
         user_agent: str,
         *,
@@ -50,7 +51,7 @@ class Hub:
         allow_unverified: Callable[[], bool] = lambda: False,
     ) -> None:
         self.endpoint = endpoint.rstrip("/")
-        self._line = Line(self.endpoint, courtesy, policy, user_agent, token)
+        self._session = HubSession(self.endpoint, retry_after, policy, user_agent, token)
         self._allow_unverified = allow_unverified
         self._auth: dict[str, str] = {}
         self._auth_read_at = -math.inf
@@ -60,15 +61,15 @@ class Hub:
 
         One request as a rule; one more where the headers carry no usable digest or size. Raises `Failure`.
         """
-        head, told, asked = await self._head(spec, None)
-        source = await self._complete(spec, told, asked, told_at=time.time())
+        head, told, context = await self._head(spec, None)
+        source = await self._complete(spec, told, context, told_at=time.time())
         return source, self._target(head)
 
     async def locate(self, spec: FileSpec, source: Source) -> Target:
         """A fresh place to fetch `source` from. Raises `Failure`, hash_mismatch when the Hub now tells another file."""
-        head, told, asked = await self._head(spec, source.commit)
+        head, told, context = await self._head(spec, source.commit)
         if (difference := contradiction(source, told)) is not None:
-            raise Failure(Reason.HASH_MISMATCH, f"{asked.path} of {asked.at} has changed: {difference}.")
+            raise Failure(Reason.HASH_MISMATCH, f"{context.path} of {context.at} has changed: {difference}.")
         return self._target(head)
 
     def direct(self, spec: FileSpec, source: Source) -> Target:
@@ -80,7 +81,7 @@ class Hub:
         """The token's header as it was at most a second ago: thousands of small files are not worth as many looks."""
         now = time.monotonic()
         if now - self._auth_read_at > _AUTH_FRESH_S:
-            self._auth = self._line.auth(url)
+            self._auth = self._session.auth(url)
             self._auth_read_at = now
         return self._auth
 
@@ -92,37 +93,37 @@ class Hub:
         if commit is None:
             commit = await self.head_commit(spec)
             told_at = time.time()
-        return Listing(self._line, spec, commit, told_at)
+        return Listing(self._session, spec, commit, told_at)
 
     async def head_commit(self, spec: RepoSpec) -> str:
         """What the revision points at now; no request when it is a commit already. Raises `Failure`."""
         if names.commit_of(spec.revision) is not None:
             return spec.revision
-        asked = Asked(self.endpoint, spec, spec.revision)
-        body, _ = await self._line.body("GET", urls.revision_url(self.endpoint, spec), asked)
+        context = RequestContext(self.endpoint, spec, spec.revision)
+        body, _ = await self._session.body("GET", urls.revision_url(self.endpoint, spec), context)
         try:
             commit = names.commit_of(msgspec.json.decode(body, type=_Revision).sha)
         except MALFORMED:
             commit = None
         if commit is None:
-            raise Failure(Reason.HUB_UNAVAILABLE, f"The Hub at {asked.host} tells no commit for {asked.at}.")
+            raise Failure(Reason.HUB_UNAVAILABLE, f"The Hub at {context.host} tells no commit for {context.at}.")
         return commit
 
     async def close(self) -> None:
-        await self._line.close()
+        await self._session.close()
 
-    async def _head(self, spec: FileSpec, commit: str | None) -> tuple[Head, Metadata, Asked]:
+    async def _head(self, spec: FileSpec, commit: str | None) -> tuple[ResponseHead, Metadata, RequestContext]:
         revision = commit or spec.revision
-        asked = Asked(self.endpoint, spec, revision, pinned=commit is not None and commit != spec.revision)
-        head = await self._line.head(urls.file_url(self.endpoint, spec, revision), asked)
-        return head, read_metadata(head, asked), asked
+        context = RequestContext(self.endpoint, spec, revision, pinned=commit is not None and commit != spec.revision)
+        head = await self._session.head(urls.file_url(self.endpoint, spec, revision), context)
+        return head, read_metadata(head, context), context
 
-    async def _complete(self, spec: FileSpec, told: Metadata, asked: Asked, *, told_at: float) -> Source:
+    async def _complete(self, spec: FileSpec, told: Metadata, context: RequestContext, *, told_at: float) -> Source:
         """The source, with what the headers left out looked up in the listing."""
         etag, size_bytes, digest = told.etag, told.size_bytes, told.digest
         if digest is None or size_bytes is None:
             try:
-                entry = await self._look_up(spec, told.commit, asked)
+                entry = await self._look_up(spec, told.commit, context)
             except Failure:
                 if digest is None:
                     raise
@@ -134,8 +135,8 @@ class Hub:
         if digest is None and not self._allow_unverified():
             raise Failure(
                 Reason.UNVERIFIABLE,
-                f"The Hub at {asked.host} tells no digest of {asked.path} in {asked.at}, neither in its headers nor in"
-                " its listing; allow_unverified would fetch it all the same.",
+                f"The Hub at {context.host} tells no digest of {context.path} in {context.at}, neither in its headers"
+                " nor in its listing; allow_unverified would fetch it all the same.",
             )
         if etag is None:
             etag = "unverified-" + hashlib.sha256(f"{told.commit}/{spec.file_path}".encode()).hexdigest()
@@ -148,18 +149,18 @@ class Hub:
             told_at=told_at,
         )
 
-    async def _look_up(self, spec: FileSpec, commit: str, asked: Asked) -> Entry | None:
+    async def _look_up(self, spec: FileSpec, commit: str, context: RequestContext) -> Entry | None:
         """What the listing says of the file: asked for by path, or from the whole list where a mirror has only that."""
         url = urls.paths_info_url(self.endpoint, spec.repo, commit)
         try:
-            body, _ = await self._line.body("POST", url, asked, {"paths": spec.file_path, "expand": "False"})
+            body, _ = await self._session.body("POST", url, context, {"paths": spec.file_path, "expand": "False"})
             if (entry := find_entry(body, spec.file_path, commit)) is not None:
                 return entry
         except Failure as failure:
             if not failure.is_final:
                 raise
         try:
-            async for page in Listing(self._line, spec.repo, commit).pages():
+            async for page in Listing(self._session, spec.repo, commit).pages():
                 for entry in page:
                     if entry.path == spec.file_path:
                         return entry
@@ -168,6 +169,6 @@ class Hub:
                 raise
         return None
 
-    def _target(self, head: Head) -> Target:
+    def _target(self, head: ResponseHead) -> Target:
         url = head.location or head.url
-        return Target(url, self._line.auth(url))
+        return Target(url, self._session.auth(url))

@@ -8,12 +8,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from hfdmd import names
 from hfdmd.failure import Failure
-from hfdmd.hub import names, urls
-from hfdmd.hub.answers import Asked
-from hfdmd.hub.line import Line
-from hfdmd.hub.names import PathGuard
-from hfdmd.record import RepoSpec, Source
+from hfdmd.hub import urls
+from hfdmd.hub.refusals import RequestContext
+from hfdmd.hub.session import HubSession
+from hfdmd.names import PathGuard
+from hfdmd.record import Entry, RepoSpec, Source
 from hfdmd.wire.malformed import MALFORMED
 from hfdmd.wire.types import Reason
 
@@ -23,14 +24,6 @@ MAX_ENTRIES = 2_000_000
 _LEAST_OF_A_PAGE = 1000  # what a page counts for, however empty, so that a list has an end
 MAX_REFUSED_KEPT = 1000
 _SLICE = 500  # entries checked before others get their turn
-
-
-class Entry(msgspec.Struct, frozen=True, gc=False):
-    """One file of a repo. `blob_id` is git's own hash of it (of the pointer, for LFS and Xet files)."""
-
-    path: str
-    source: Source
-    blob_id: str
 
 
 class Lfs(msgspec.Struct):
@@ -57,7 +50,7 @@ _NODES = msgspec.json.Decoder(list[Node])
 class Listing:
     """All files of one commit. Read `pages()` once; what was refused is known when it has ended."""
 
-    def __init__(self, line: Line, spec: RepoSpec, commit: str, told_at: float = 0.0) -> None:
+    def __init__(self, session: HubSession, spec: RepoSpec, commit: str, told_at: float = 0.0) -> None:
         self.commit = commit
         self.told_at = told_at
         self.page = urls.FIRST_PAGE
@@ -68,26 +61,28 @@ class Listing:
         self.left_out: list[Entry] = []
         """Those of the refused that the Hub's client would take: it fetches only what the tree names."""
         self._guard = PathGuard()
-        self._line = line
+        self._session = session
         self._spec = spec
 
     async def pages(self, first: str = urls.FIRST_PAGE) -> AsyncIterator[list[Entry]]:
         """The files, some at a time and in the Hub's order, from the page `first` on (a `page`). Raises `Failure`."""
-        asked = Asked(self._line.endpoint, self._spec, self.commit, pinned=self._spec.revision != self.commit)
-        url: str | None = urls.tree_url(self._line.endpoint, self._spec, self.commit, first)
+        context = RequestContext(
+            self._session.endpoint, self._spec, self.commit, pinned=self._spec.revision != self.commit
+        )
+        url: str | None = urls.tree_url(self._session.endpoint, self._spec, self.commit, first)
         seen: set[str] = set()
         total = 0
         while url is not None:
             seen.add(url)
             self.page = urlsplit(url).query
-            body, links = await self._line.body("GET", url, asked)
-            nodes = _decoded(body, asked)
+            body, links = await self._session.body("GET", url, context)
+            nodes = _decoded(body, context)
             total += max(len(nodes), _LEAST_OF_A_PAGE)
             if total > MAX_ENTRIES:
-                raise Failure(Reason.INTERNAL, f"{asked.at} has more than {MAX_ENTRIES} files and folders.")
-            url = urls.next_page(self._line.endpoint, url, links["next"]) if "next" in links else None
+                raise Failure(Reason.INTERNAL, f"{context.at} has more than {MAX_ENTRIES} files and folders.")
+            url = urls.next_page(self._session.endpoint, url, links["next"]) if "next" in links else None
             if url in seen:
-                raise Failure(Reason.HUB_UNAVAILABLE, f"The Hub's list of the files of {asked.at} goes in circles.")
+                raise Failure(Reason.HUB_UNAVAILABLE, f"The Hub's list of the files of {context.at} goes in circles.")
             for start in range(0, len(nodes), _SLICE):
                 entries = [entry for raw in nodes[start : start + _SLICE] if (entry := self._checked(raw)) is not None]
                 if entries:
@@ -160,11 +155,11 @@ def find_entry(body: bytes, path: str, commit: str) -> Entry | None:
     return None
 
 
-def _decoded(body: bytes, asked: Asked) -> list[msgspec.Raw]:
+def _decoded(body: bytes, context: RequestContext) -> list[msgspec.Raw]:
     try:
         return _PAGE.decode(body)
     except MALFORMED:
         raise Failure(
             Reason.HUB_UNAVAILABLE,
-            f"The Hub at {asked.host} answers with something else than a list of files of {asked.at}.",
+            f"The Hub at {context.host} answers with something else than a list of files of {context.at}.",
         ) from None

@@ -8,14 +8,13 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hfdmd import lifecycle
+from hfdmd.aio import in_thread, yielding
+from hfdmd.cache.storage import Placed
 from hfdmd.failure import Failure
-from hfdmd.hub.shelf import Placed
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, Source
 from hfdmd.scheduler import views
 from hfdmd.scheduler.index import in_order, matches
-from hfdmd.scheduler.threads import in_thread
-from hfdmd.scheduler.turns import by_turns
 from hfdmd.wire.errors import NotAllowedNow, UnknownDownload
 from hfdmd.wire.types import Affected, Download, Reason, RepoDownload, RepoType, Selector, Status
 
@@ -92,7 +91,7 @@ class Actions:
             matched = await self._matched(selector)
             if check is not None:
                 check(matched)
-            fitting = [record async for record in by_turns(matched) if self._fits(record, stimulus)]
+            fitting = [record async for record in yielding(matched) if self._fits(record, stimulus)]
             if not fitting and _is_narrow(selector):
                 self._refuse(stimulus, matched)
             repos = [record for record in fitting if isinstance(record, RepoRecord)]
@@ -115,7 +114,7 @@ class Actions:
             if not queued:
                 raise NotAllowedNow(f"only what is queued can be reordered; {_standing(matched)}")
             if priority is not None:
-                async for record in by_turns(queued):
+                async for record in yielding(queued):
                     await self._scheduler.ordering.prioritise(record, priority)
             elif position is not None:
                 await self._scheduler.ordering.move([one for one in queued if isinstance(one, FileRecord)], position)
@@ -137,7 +136,7 @@ class Actions:
             gone = {repo.id for repo in repos}
             await scheduler.admission.stop([*repos])  # a listing that goes on would add files meanwhile
             for repo in repos:
-                async for child in by_turns(scheduler.index.children(repo)):
+                async for child in yielding(scheduler.index.children(repo)):
                     if not child.asked_singly and gone.issuperset(child.repo_ids):
                         files[child.id] = child
             emptied = self._emptied(files)
@@ -149,13 +148,13 @@ class Actions:
             shared: list[FileRecord] = []
             try:
                 await self._remove(list(files.values()), delete_file=delete_file)
-                async for record in by_turns(records):
+                async for record in yielding(records):
                     if scheduler.index.get(record.id) is not record:
                         continue
                     if isinstance(record, FileRecord):
                         left |= self._drop(record, gone)
                     else:
-                        async for child in by_turns(scheduler.index.children(record)):
+                        async for child in yielding(scheduler.index.children(record)):
                             scheduler.leave(child, record)
                             shared.append(child)
                     scheduler.forget(record, gone=gone)
@@ -181,7 +180,7 @@ class Actions:
         """Files that went on for a request that is gone: whoever else wants them may have paused or cancelled."""
         repos = self._scheduler.index.repos
         held: dict[Status, list[FileRecord]] = {P: [], C: []}
-        async for record in by_turns(files):
+        async for record in yielding(files):
             wanted = views.unbegun(repos[repo_id] for repo_id in record.repo_ids if repo_id in repos)
             if wanted in held and not record.asked_singly and record.state in (Q, D):
                 held[wanted].append(record)
@@ -198,7 +197,7 @@ class Actions:
 
     async def _matched(self, selector: Selector) -> list[Record]:
         found = self._scheduler.index.found(selector)
-        matched = in_order([record async for record in by_turns(found) if matches(record, selector)])
+        matched = in_order([record async for record in yielding(found) if matches(record, selector)])
         if not matched:
             raise UnknownDownload("no download matches; `GET /api/progress` lists what there is")
         return matched
@@ -229,7 +228,7 @@ class Actions:
         files = {record.id: record for record in fitting if isinstance(record, FileRecord)}
         acting = {record.id for record in fitting if isinstance(record, RepoRecord)}
         for repo_id in acting:
-            async for child in by_turns(scheduler.index.children(scheduler.index.repos[repo_id])):
+            async for child in yielding(scheduler.index.children(scheduler.index.repos[repo_id])):
                 if child.state not in _ACTS_ON[stimulus]:
                     continue
                 if stimulus in (Stimulus.PAUSE, Stimulus.CANCEL) and self._wanted_elsewhere(child, acting):
@@ -282,9 +281,9 @@ class Actions:
         records: list[Record] = [*files, *repos]
         await scheduler.admission.stop(records)
         try:
-            async for record in by_turns(files):
+            async for record in yielding(files):
                 if discard and record.source is not None and record.state is not OK and scheduler.is_tracked(record):
-                    await scheduler.shelving.discard(record.spec, record.source)
+                    await scheduler.storage_batches.discard(record.spec, record.source)
                     record.synced = []
                     record.downloaded_bytes = 0
                 each_file(record)
@@ -294,7 +293,7 @@ class Actions:
             await self._freed(records)
 
     async def _freed(self, records: list[Record]) -> None:
-        async for record in by_turns(records):
+        async for record in yielding(records):
             self._scheduler.admission.freed([record])
 
     def _apply(self, record: FileRecord, stimulus: Stimulus, *, reason: Reason | None = None) -> None:
@@ -316,7 +315,7 @@ class Actions:
         scheduler = self._scheduler
         for repo in repos:
             repo.held = False
-        async for record in by_turns(files):
+        async for record in yielding(files):
             self._apply(record, Stimulus.RESUME)
         for repo in repos:
             if repo.listed:
@@ -328,7 +327,7 @@ class Actions:
     async def _retry(self, files: list[FileRecord], repos: list[RepoRecord]) -> None:
         scheduler = self._scheduler
         cancelled = {repo.id for repo in repos if repo.state is C}
-        async for record in by_turns(files):
+        async for record in yielding(files):
             if record.state is not Q or record.retry_at is not None:
                 self._apply(record, Stimulus.RETRY)
         for repo in repos:
@@ -339,7 +338,7 @@ class Actions:
                 repo.revive |= anew
                 scheduler.derive(repo, Q)
             if anew:
-                async for child in by_turns(scheduler.index.children(repo)):
+                async for child in yielding(scheduler.index.children(repo)):
                     if child.state is C:
                         scheduler.change(child, Stimulus.RETRY)
                 scheduler.store.put(repo)
@@ -353,12 +352,12 @@ class Actions:
             if record.source is None:
                 continue
             if record.state is not OK and scheduler.is_tracked(record):
-                await scheduler.shelving.discard(record.spec, record.source)
+                await scheduler.storage_batches.discard(record.spec, record.source)
             there = scheduler.reports.previous(record)
             if delete_file and there is not None and not record.adopted and _place(record) not in needed:
                 placed.append((record.spec, record.source, there))
         if placed:
-            for outcome in await in_thread(scheduler.shelf.delete_all, placed):
+            for outcome in await in_thread(scheduler.storage.delete_all, placed):
                 if isinstance(outcome, Failure):
                     log.error("a file could not be deleted: %s", outcome.detail)
 
@@ -367,7 +366,7 @@ class Actions:
         going = {record.id for record in files}
         needed: set[_Place] = set()
         for model_repo in {record.spec.model_repo for record in files}:
-            async for other in by_turns([*self._scheduler.index.of_repo(model_repo)]):
+            async for other in yielding([*self._scheduler.index.of_repo(model_repo)]):
                 if isinstance(other, FileRecord) and other.id not in going and other.state in (OK, D):
                     needed.add(_place(other))
         return needed
@@ -375,7 +374,7 @@ class Actions:
     async def _affected(self, matched: list[Record]) -> Affected:
         downloads: list[Download] = []
         repos: list[RepoDownload] = []
-        async for record in by_turns(matched):
+        async for record in yielding(matched):
             if isinstance(record, RepoRecord):
                 repos.append(self._scheduler.repo_view(record))
             else:

@@ -11,14 +11,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from hfdmd import descriptors, lifecycle
+from hfdmd.aio import yielding
 from hfdmd.lifecycle import Stimulus
-from hfdmd.net.courtesy import MAX_WAIT_S
+from hfdmd.net.retry_after import MAX_WAIT_S
 from hfdmd.record import FileRecord, Record, RepoRecord
 from hfdmd.scheduler.drive import Drive
-from hfdmd.scheduler.gate import Gate
-from hfdmd.scheduler.listing import RepoListing
+from hfdmd.scheduler.priority_semaphore import PrioritySemaphore
 from hfdmd.scheduler.queue import Queue
-from hfdmd.scheduler.turns import by_turns
+from hfdmd.scheduler.repo_listing import RepoListing
 from hfdmd.transfer.job import is_small
 from hfdmd.wire.types import Phase, Reason, Status
 
@@ -45,7 +45,7 @@ class Admission:
         self.stopping: set[str] = set()
         self._at_work = _Load()
         self._served: str | None = None  # the repo download that a file was started of last
-        self.gate = Gate(self._room_for_small)
+        self.gate = PrioritySemaphore(self._room_for_small)
         self._units: dict[str, set[str]] = {}
         self._retries: list[tuple[float, str, str]] = []
         self._offline: dict[str, None] = {}
@@ -121,7 +121,7 @@ class Admission:
             self._scheduler.errand(self._go_on(waiting), "the network is back")
 
     async def _go_on(self, waiting: Iterable[str]) -> None:
-        async for key in by_turns(waiting):
+        async for key in yielding(waiting):
             record = self._scheduler.index.get(key)
             if record is not None and record.retry_at is not None and record.reason is Reason.NETWORK:
                 self._waited(record)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from hfdmd.aio import in_thread
 from hfdmd.record import FileRecord, RepoRecord
 from hfdmd.scheduler import views
-from hfdmd.scheduler.threads import in_thread
 from hfdmd.wire.types import Reason, Status
 
 if TYPE_CHECKING:

@@ -10,34 +10,34 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from hfdmd import lifecycle
-from hfdmd.config import Config, Places
+from hfdmd.aio import in_thread
+from hfdmd.cache.storage import Storage
+from hfdmd.config import Config, Paths
 from hfdmd.events import Event, Events, frame, state_event
 from hfdmd.hub.client import Hub
-from hfdmd.hub.shelf import Shelf
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, Record, RepoRecord, rfc3339
 from hfdmd.scheduler import views
 from hfdmd.scheduler.actions import Actions
 from hfdmd.scheduler.admission import Admission
 from hfdmd.scheduler.completion import Completion
-from hfdmd.scheduler.content import ContentLocks
+from hfdmd.scheduler.content_locks import ContentLocks
 from hfdmd.scheduler.index import Index
 from hfdmd.scheduler.limits import limits_of
-from hfdmd.scheduler.lists import Lists
-from hfdmd.scheduler.loading import Loading
+from hfdmd.scheduler.listing_cache import ListingCache
 from hfdmd.scheduler.ordering import Ordering
 from hfdmd.scheduler.reports import Reports
 from hfdmd.scheduler.requests import Requests
 from hfdmd.scheduler.sampler import Sampler
-from hfdmd.scheduler.shelving import Shelving
-from hfdmd.scheduler.threads import in_thread
-from hfdmd.scheduler.twins import Twins
+from hfdmd.scheduler.startup import Startup
+from hfdmd.scheduler.storage_batches import StorageBatches
 from hfdmd.scheduler.updates import Updates
+from hfdmd.scheduler.written_files import WrittenFiles
 from hfdmd.statuslog import StatusLog
 from hfdmd.store import Store
+from hfdmd.transfer.disk.reservations import DiskReservations
 from hfdmd.transfer.engine import Engine
 from hfdmd.transfer.job import is_small
-from hfdmd.transfer.space import Space
 from hfdmd.versions import Versions
 from hfdmd.wire.errors import Loading as StillLoading
 from hfdmd.wire.types import Download, Phase, Reason, Removed, RepoDownload, Status
@@ -52,12 +52,12 @@ class Rooms:
     """What the scheduler joins. Made by `hfdmd.service`, which also opens and closes them."""
 
     config: Config
-    places: Places
+    paths: Paths
     store: Store
     versions: Versions
     hub: Hub
-    shelf: Shelf
-    space: Space
+    storage: Storage
+    space: DiskReservations
     engine: Engine
     events: Events
 
@@ -65,14 +65,14 @@ class Rooms:
 class Scheduler:
     def __init__(self, rooms: Rooms) -> None:
         self.config = rooms.config
-        self.places = rooms.places
+        self.paths = rooms.paths
         self.store = rooms.store
         self.hub = rooms.hub
-        self.shelf = rooms.shelf
+        self.storage = rooms.storage
         self.engine = rooms.engine
         self.events = rooms.events
         self.versions = rooms.versions
-        self.lists = Lists(rooms.places.state_dir / "lists")
+        self.lists = ListingCache(rooms.paths.state_dir / "lists")
         self.index = Index()
         self.content = ContentLocks()
         self.loading = True
@@ -85,14 +85,14 @@ class Scheduler:
         self.admission = Admission(self)
         self.sampler = Sampler(self)
         self.reports = Reports(self, rooms.space)
-        self.shelving = Shelving(rooms.shelf)
-        self.twins = Twins(self)
+        self.storage_batches = StorageBatches(rooms.storage)
+        self.written_files = WrittenFiles(self)
         self.actions = Actions(self)
         self.requests = Requests(self)
         self.ordering = Ordering(self)
         self.updates = Updates(self)
         self.completion = Completion(self)
-        self.loader = Loading(self)
+        self.loader = Startup(self)
         self.status_log = StatusLog()
 
     # Running

@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from hfdmd.aio import in_thread, shielded, wait_done
+from hfdmd.cache.storage import Lock, Placed
 from hfdmd.failure import Failure
-from hfdmd.hub.shelf import Lock, Placed
 from hfdmd.lifecycle import Stimulus
 from hfdmd.net.target import Target
 from hfdmd.record import FileRecord, FileSpec, Source, Span
 from hfdmd.scheduler.queue import key
 from hfdmd.scheduler.speed import Speed
-from hfdmd.scheduler.threads import in_thread, settled
-from hfdmd.transfer.disk import disk_failure
+from hfdmd.transfer.disk.part_file import disk_failure
 from hfdmd.transfer.job import Job, Meter, is_small
-from hfdmd.transfer.tasks import to_the_end
 from hfdmd.wire.types import Phase, Reason
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ LOCKED_RETRY_S = 2.0
 
 
 @dataclass(slots=True)
-class Hold:
+class Placement:
     """What a drive asks of the shelf before it fetches, and the lock that it then holds."""
 
     spec: FileSpec
@@ -105,19 +104,19 @@ class Drive:
             async with scheduler.content.hold(content_key(replace(record.spec, local_dir=None), source)):
                 pass  # whoever fetches it for the cache just now is waited for: then it is copied
         async with scheduler.content.hold(content_key(record.spec, source)):
-            hold = Hold(record.spec, source, scheduler.reports.previous(record))
+            hold = Placement(record.spec, source, scheduler.reports.previous(record))
             try:
-                placed = await scheduler.shelving.prepare(hold)
+                placed = await scheduler.storage_batches.prepare(hold)
                 if placed is None:
-                    placed = await scheduler.twins.copy(hold)
+                    placed = await scheduler.written_files.copy(hold)
                 has_part = placed is not None and bool(record.synced)
                 if placed is None:
                     placed = await self._fetch(source, target, hold)
             finally:
                 hold.release()
-            await to_the_end(scheduler.reports.finish(record, placed))
+            await shielded(scheduler.reports.finish(record, placed))
             if has_part:  # the content came by another way
-                await scheduler.shelving.discard(record.spec, source)
+                await scheduler.storage_batches.discard(record.spec, source)
 
     async def _resolve(self) -> Target | None:
         """Ask the Hub what the file is; a listing of its repo may tell meanwhile, and of which commit it has to be."""
@@ -133,12 +132,12 @@ class Drive:
         scheduler.reports.resolved(record, source)
         return target
 
-    async def _fetch(self, source: Source, target: Target | None, hold: Hold) -> Placed:
+    async def _fetch(self, source: Source, target: Target | None, hold: Placement) -> Placed:
         record, scheduler = self.record, self.scheduler
         small = self.is_small and not record.synced
         if record.phase is not Phase.TRANSFERRING:
             scheduler.reports.phase(record, Phase.TRANSFERRING, keep=not small)
-        part = Path() if small else await in_thread(scheduler.shelf.part_path, record.spec, source)
+        part = Path() if small else await in_thread(scheduler.storage.part_path, record.spec, source)
         job = Job(
             id=record.id,
             flow=self.unit,
@@ -147,21 +146,21 @@ class Drive:
             digest=source.digest,
             synced=list(record.synced),
             locate=self._locator(source, target),
-            claim=self._claim,
+            checkpoint=self._checkpoint,
             mismatched=self._mismatched,
             meter=self.meter,
         )
         if small:
             local_dir = record.spec.local_dir
             scheduler.reports.space.reserve(
-                record.id, scheduler.places.cache_dir if local_dir is None else Path(local_dir), source.size_bytes or 0
+                record.id, scheduler.paths.cache_dir if local_dir is None else Path(local_dir), source.size_bytes or 0
             )
             try:
-                async with scheduler.admission.gate.turn(key(record)):
+                async with scheduler.admission.gate.slot(key(record)):
                     data = await scheduler.engine.fetch_small(job)
                 self.meter.downloaded_bytes = len(data)
                 self.meter.received_bytes += len(data)
-                return await self._seen_through(scheduler.shelving.place_small((hold, data)))
+                return await self._seen_through(scheduler.storage_batches.place_small((hold, data)))
             finally:
                 scheduler.reports.space.release(record.id)
         still_to_come = (source.size_bytes or 0) - sum(end - start for start, end in record.synced)
@@ -173,7 +172,7 @@ class Drive:
         if source.size_bytes is None:
             source = scheduler.reports.measured(record, fetched.size_bytes)
         scheduler.reports.phase(record, Phase.PLACING)
-        return await self._seen_through(in_thread(scheduler.shelf.place, record.spec, source, part, hold.previous))
+        return await self._seen_through(in_thread(scheduler.storage.place, record.spec, source, part, hold.previous))
 
     async def _seen_through(self, placing: Coroutine[Any, Any, Placed]) -> Placed:
         """What is being put in place gets there, and then the download is done, though somebody wants to stop it."""
@@ -181,9 +180,9 @@ class Drive:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            await settled(task)
+            await wait_done(task)
             if not task.cancelled() and task.exception() is None:
-                await to_the_end(self.scheduler.reports.finish(self.record, task.result()))
+                await shielded(self.scheduler.reports.finish(self.record, task.result()))
             raise
 
     def _locator(self, source: Source, target: Target | None) -> _Locator:
@@ -193,8 +192,8 @@ class Drive:
             target = self.scheduler.hub.direct(self.record.spec, source)
         return _Locator(self, source, target)
 
-    async def _claim(self, spans: list[Span]) -> None:
-        await self.scheduler.reports.claim(self.record, spans)
+    async def _checkpoint(self, spans: list[Span]) -> None:
+        await self.scheduler.reports.checkpoint(self.record, spans)
 
     def _mismatched(self) -> int:
         """The content was wrong: how often by now. The tracker tells it with what is claimed next."""

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from hfdmd.aio import yielding
 from hfdmd.record import FileRecord, Record, RepoRecord
 from hfdmd.scheduler.queue import key, stands_alone
-from hfdmd.scheduler.turns import by_turns
 from hfdmd.wire.types import Status
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Ordering:
         record.priority = priority
         self._reordered(record)
         if isinstance(record, RepoRecord):
-            async for child in by_turns(self._scheduler.index.children(record)):
+            async for child in yielding(self._scheduler.index.children(record)):
                 if child.state in (Status.QUEUED, Status.DOWNLOADING) and child.priority != priority:
                     child.priority = priority
                     self._reordered(child)
@@ -68,10 +68,10 @@ class Ordering:
                 first = low + step
                 behind = [other for place, other in others[at:] if place[0] == neighbour[0]]
                 order = low + step * (len(records) + 1)
-                async for other in by_turns(behind):
+                async for other in yielding(behind):
                     order = max(queue.place(other)[1], order + step)
                     await self._put(other, other.priority, order)
-        async for number, record in by_turns(list(enumerate(records))):
+        async for number, record in yielding(list(enumerate(records))):
             await self._put(record, -neighbour[0], first + number * step, by_a_person=len(records) <= _FEW)
 
     def _files(self) -> list[Record]:
@@ -91,7 +91,7 @@ class Ordering:
         self._reordered(record, by_a_person=by_a_person)
         if isinstance(record, RepoRecord):
             children = [one for one in self._scheduler.index.children(record) if one.state is Status.QUEUED]
-            async for number, child in by_turns(list(enumerate(sorted(children, key=key)))):
+            async for number, child in yielding(list(enumerate(sorted(children, key=key)))):
                 child.priority, child.order = priority, order + number * CHILD_STEP
                 self._reordered(child)
 

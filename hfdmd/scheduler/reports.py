@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hfdmd import lifecycle
+from hfdmd.aio import Batcher
+from hfdmd.cache.storage import Placed
 from hfdmd.failure import Failure
-from hfdmd.hub.shelf import Placed
 from hfdmd.lifecycle import Stimulus
-from hfdmd.net.courtesy import backoff_s
+from hfdmd.net.retry_after import backoff_s
 from hfdmd.record import FileRecord, RepoRecord, Source, Span, rfc3339
 from hfdmd.scheduler import views
-from hfdmd.scheduler.batch import Batcher
 from hfdmd.scheduler.index import target_path
+from hfdmd.transfer.disk.reservations import DiskReservations
 from hfdmd.transfer.job import Meter
-from hfdmd.transfer.space import Space
 from hfdmd.wire.types import Phase, Reason, Status
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ DISK_RETRY_S = 10.0
 
 
 class Reports:
-    def __init__(self, scheduler: Scheduler, space: Space) -> None:
+    def __init__(self, scheduler: Scheduler, space: DiskReservations) -> None:
         self._scheduler = scheduler
         self.space = space
-        self._cache = os.path.join(os.path.abspath(scheduler.places.cache_dir), "")
+        self._cache = os.path.join(os.path.abspath(scheduler.paths.cache_dir), "")
         self.retries_by_reason: dict[Reason, int] = {}
         self._finishing: dict[str, bool] = {}
         self._durable = Batcher(self._flush_all)
@@ -59,7 +59,7 @@ class Reports:
             return False
         if record.spec.local_dir is None and not path.startswith(self._cache):
             return False
-        return self._scheduler.shelf.stands(path, size_bytes)
+        return self._scheduler.storage.stands(path, size_bytes)
 
     def check_target(self, record: FileRecord) -> None:
         """A place in a folder belongs to one download. Raises Failure(PATH_TAKEN)."""
@@ -100,7 +100,7 @@ class Reports:
         is_other = old is not None and not old.same_content(source)
         if old is not None and is_other:
             if record.state is not Status.DONE:
-                await self._scheduler.shelving.discard(record.spec, old)
+                await self._scheduler.storage_batches.discard(record.spec, old)
             record.synced = []
             record.mismatches = 0
             record.downloaded_bytes = 0
@@ -111,7 +111,7 @@ class Reports:
     def phase(self, record: FileRecord, phase: Phase, *, keep: bool = True) -> None:
         self._scheduler.change(record, Stimulus.PHASE, phase=phase, detail=record.detail, keep=keep)
 
-    async def claim(self, record: FileRecord, spans: list[Span]) -> None:
+    async def checkpoint(self, record: FileRecord, spans: list[Span]) -> None:
         """What is synced now; returns when the tracker says so."""
         record.synced = spans
         self._scheduler.persist(record)
@@ -120,7 +120,7 @@ class Reports:
     async def finish(self, record: FileRecord, placed: Placed) -> None:
         """In place, verified and synced: first the tracker says so, then everybody else."""
         scheduler = self._scheduler
-        record.adopted = scheduler.twins.is_others(record, placed)
+        record.adopted = scheduler.written_files.is_others(record, placed)
         record.path = str(placed.path)
         record.placed_mtime_ns = placed.mtime_ns
         record.placed_bytes = placed.size_bytes
@@ -138,7 +138,7 @@ class Reports:
         finally:
             del self._finishing[record.id]
         record.downloaded_bytes = placed.size_bytes
-        scheduler.twins.note(record)
+        scheduler.written_files.note(record)
         self._scheduler.admission.network_is_back()
         if written_meanwhile or record.version >= done.version:
             scheduler.change(record, Stimulus.FINISH, detail=detail)

@@ -6,10 +6,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hfdmd.aio import in_thread, yielding
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, RepoSpec, rfc3339
-from hfdmd.scheduler.threads import in_thread
-from hfdmd.scheduler.turns import by_turns
 from hfdmd.wire.errors import QueueFull
 from hfdmd.wire.types import Status
 
@@ -181,7 +180,7 @@ class Requests:
             repo.revive = True
             scheduler.derive(repo, Status.QUEUED)
         files = list(scheduler.index.children(repo))
-        async for record in by_turns([record for record in files if record.state is Status.CANCELLED]):
+        async for record in yielding([record for record in files if record.state is Status.CANCELLED]):
             if record.state is Status.CANCELLED and self._is_known(record):
                 scheduler.change(record, Stimulus.ASK)
                 queued = True
@@ -190,7 +189,7 @@ class Requests:
         done = [record for record in files if record.state is Status.DONE]
         gone = await in_thread(lambda: any(not scheduler.reports.is_in_place(record) for record in done))
         if ask.retry:
-            async for record in by_turns(files):
+            async for record in yielding(files):
                 if record.state is Status.FAILED and self._is_known(record):
                     scheduler.change(record, Stimulus.RETRY)
                     queued = True

@@ -8,20 +8,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from hfdmd.aio import shielded
 from hfdmd.config import Limits
-from hfdmd.net.courtesy import Courtesy
 from hfdmd.net.origin import RedirectPolicy
-from hfdmd.transfer.blocks import Blocks
-from hfdmd.transfer.budget import Budget
-from hfdmd.transfer.disk import Crew, PartFile
+from hfdmd.net.retry_after import RetryAfter
+from hfdmd.transfer.checkpoint import CheckpointPace
+from hfdmd.transfer.disk.buffers import BufferPool
+from hfdmd.transfer.disk.part_file import IoThreads, PartFile
 from hfdmd.transfer.fetch import OpenPart, fetch_file
-from hfdmd.transfer.http import HttpShared
+from hfdmd.transfer.http.http_transport import HttpShared
 from hfdmd.transfer.job import Fetched, Job
 from hfdmd.transfer.limiter import Limiter
-from hfdmd.transfer.pace import Pace
-from hfdmd.transfer.round import Shop
+from hfdmd.transfer.segmented import EngineResources
+from hfdmd.transfer.slots import ConnectionSlots
 from hfdmd.transfer.small import fetch_small
-from hfdmd.transfer.tasks import to_the_end
 
 HOUSEKEEPING_S = 5.0
 
@@ -40,17 +40,19 @@ class Engine:
 
     def __init__(
         self,
-        courtesy: Courtesy,
+        retry_after: RetryAfter,
         policy: RedirectPolicy,
         limits: Limits,
         user_agent: str,
         *,
         open_part: OpenPart = PartFile,
     ) -> None:
-        self._http = HttpShared(courtesy, policy, user_agent)
+        self._http = HttpShared(retry_after, policy, user_agent)
         self._limiter = Limiter()
         self._open_part = open_part
-        self._shop = Shop(Crew(), Blocks(), self._limiter, Budget(limits.max_connections), Pace())
+        self._resources = EngineResources(
+            IoThreads(), BufferPool(), self._limiter, ConnectionSlots(limits.max_connections), CheckpointPace()
+        )
         self._running: set[asyncio.Task[Any]] = set()
         self._keeper: asyncio.Task[None] | None = None
         self._asked_at: dict[str, float] = {}
@@ -58,9 +60,9 @@ class Engine:
 
     def apply(self, limits: Limits) -> None:
         """Settings, now and whenever they change; what runs goes on under the new ones."""
-        self._http.stall_timeout_s = self._shop.stall_timeout_s = limits.stall_timeout_s
-        self._shop.most_per_file = limits.max_connections_per_file
-        self._shop.budget.set_most(limits.max_connections)
+        self._http.stall_timeout_s = self._resources.stall_timeout_s = limits.stall_timeout_s
+        self._resources.most_per_file = limits.max_connections_per_file
+        self._resources.slots.set_most(limits.max_connections)
         self._limiter.set_rate(limits.bandwidth_bytes_per_s)
         self._http.pool.set_receive_buffer(_receive_buffer_bytes(limits))
 
@@ -71,12 +73,12 @@ class Engine:
         closed, what came is written, synced and claimed, and afterwards not a byte is read or written.
         """
         with self._working():
-            return await fetch_file(job, self._http, self._shop, self._open_part)
+            return await fetch_file(job, self._http, self._resources, self._open_part)
 
     async def fetch_small(self, job: Job) -> bytearray:
         """A file of at most `SMALL_FILE_BYTES` in memory, verified; touches no disk. Failure as in `fetch`."""
         with self._working():
-            return await fetch_small(job, self._http, self._shop.budget, self._limiter)
+            return await fetch_small(job, self._http, self._resources.slots, self._limiter)
 
     def beat(self) -> float:
         """For how many seconds a pool of threads has not answered; to be called every few seconds.
@@ -84,8 +86,8 @@ class Engine:
         A disk that hangs shows here, while the loop goes on.
         """
         now = time.monotonic()
-        crew = self._shop.crew
-        for name, pool in (("write", crew.writers), ("sync", crew.syncers), ("hash", crew.hashers)):
+        io_threads = self._resources.io_threads
+        for name, pool in (("write", io_threads.writers), ("sync", io_threads.syncers), ("hash", io_threads.hashers)):
             if name not in self._asked_at:
                 self._asked_at[name] = now
                 pool.submit(self._asked_at.pop, name, None)
@@ -93,7 +95,7 @@ class Engine:
 
     async def close(self) -> None:
         """End what still runs (as a cancel does), close all connections and end the threads."""
-        await to_the_end(self._close())
+        await shielded(self._close())
 
     async def _close(self) -> None:
         running = list(self._running)
@@ -106,7 +108,7 @@ class Engine:
             await asyncio.gather(self._keeper, return_exceptions=True)
         self._limiter.close()
         await self._http.pool.close()
-        await asyncio.get_running_loop().run_in_executor(None, self._shop.crew.shutdown)
+        await asyncio.get_running_loop().run_in_executor(None, self._resources.io_threads.shutdown)
 
     @contextmanager
     def _working(self) -> Iterator[None]:
@@ -124,7 +126,7 @@ class Engine:
 
     async def _housekeeping(self) -> None:
         """Until there is nothing left to keep: an idle daemon never wakes up."""
-        while self._running or self._http.pool.has_idle or self._shop.blocks.has_spare:
+        while self._running or self._http.pool.has_idle or self._resources.buffers.has_spare:
             await asyncio.sleep(HOUSEKEEPING_S)
             self._http.pool.reap()
-            self._shop.blocks.trim()
+            self._resources.buffers.trim()

@@ -54,11 +54,11 @@ class Job:
     """What the tracker claims; nothing else that the part file holds is trusted."""
     locate: Callable[[], Awaitable[Target]]
     """A fresh URL of the same file, which the Hub was asked about. May raise Failure."""
-    claim: Callable[[list[Span]], Awaitable[None]]
+    checkpoint: Callable[[list[Span]], Awaitable[None]]
     """Called with all that is synced, after the sync; with less, or nothing, before the rest of it is given up."""
     mismatched: Callable[[], int]
-    """Called when the content is wrong, before `claim` hears that it is fetched again: how often it was so by now, in
-    earlier attempts too."""
+    """Called when the content is wrong, before `checkpoint` gives it up: returns how often it has been wrong by now,
+    earlier attempts included."""
     meter: Meter = field(default_factory=Meter)
 
 

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from hfdmd.failure import Failure
-from hfdmd.transfer.budget import Budget
-from hfdmd.transfer.http import HttpShared, HttpTransport
+from hfdmd.transfer.disk.hasher import digest_of
+from hfdmd.transfer.http.http_transport import HttpShared, HttpTransport
+from hfdmd.transfer.http.recovery import Recovery, StartOver
 from hfdmd.transfer.job import SMALL_FILE_BYTES, Job, is_small
 from hfdmd.transfer.limiter import Allowance, Limiter
-from hfdmd.transfer.recovery import Recovery, StartOver
-from hfdmd.transfer.trouble import Trouble
-from hfdmd.transfer.verify import digest_of
+from hfdmd.transfer.slots import ConnectionSlots
+from hfdmd.transfer.transfer_errors import TransferError
 from hfdmd.wire.types import Phase, Reason
 
 
@@ -60,7 +60,7 @@ class MemorySink:
             self.wake()
 
 
-async def fetch_small(job: Job, http: HttpShared, budget: Budget, limiter: Limiter) -> bytearray:
+async def fetch_small(job: Job, http: HttpShared, slots: ConnectionSlots, limiter: Limiter) -> bytearray:
     """See `Engine.fetch_small`."""
     if job.size_bytes is not None and not is_small(job.size_bytes):
         raise ValueError(f"{job.size_bytes} bytes are too many for fetch_small")
@@ -72,9 +72,9 @@ async def fetch_small(job: Job, http: HttpShared, budget: Budget, limiter: Limit
     while True:
         generation = transport.generation
         try:
-            data = await _once(job, transport, budget, limiter)
-        except Trouble as trouble:
-            recovery = recovery or Recovery(transport, budget)
+            data = await _once(job, transport, slots, limiter)
+        except TransferError as trouble:
+            recovery = recovery or Recovery(transport, slots)
             job.meter.retries += 1
             job.meter.trouble = (trouble.reason, trouble.detail)
             first_trouble_at = first_trouble_at or time.monotonic()
@@ -96,19 +96,19 @@ async def fetch_small(job: Job, http: HttpShared, budget: Budget, limiter: Limit
         transport.forget_target()
 
 
-async def _once(job: Job, transport: HttpTransport, budget: Budget, limiter: Limiter) -> bytearray:
+async def _once(job: Job, transport: HttpTransport, slots: ConnectionSlots, limiter: Limiter) -> bytearray:
     if job.size_bytes == 0:
         return bytearray()
-    await budget.take()
+    await slots.take()
     sink = MemorySink(job.size_bytes, limiter, job.flow)
     job.meter.connections = 1
     try:
         await transport.fetch(0, job.size_bytes, sink)
-        budget.went_well()
+        slots.went_well()
         job.meter.downloaded_bytes = sink.got
         job.meter.trouble = None
         return sink.content()
     finally:
         sink.close()
         job.meter.connections = 0
-        budget.give()
+        slots.give()

@@ -19,7 +19,7 @@ ENDPOINT_FILE = "endpoint.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DaemonAddress:
     """One place where a daemon may listen: a socket, or a URL with its token. `why` names it for a person."""
 
     why: str
@@ -53,19 +53,19 @@ def read_endpoint(folder: Path) -> Endpoint | None:
         return None
 
 
-def places(env: Mapping[str, str] = os.environ) -> Iterator[Place]:
+def daemon_addresses(env: Mapping[str, str] = os.environ) -> Iterator[DaemonAddress]:
     """Where a client looks, first to last. `HFDMD_URL` or `HFDMD_SOCKET`, when set, is the only place."""
     if url := env.get("HFDMD_URL"):
-        yield Place("HFDMD_URL", url=url, token=env.get("HFDMD_TOKEN"))
+        yield DaemonAddress("HFDMD_URL", url=url, token=env.get("HFDMD_TOKEN"))
         return
     if configured := env.get("HFDMD_SOCKET"):
-        yield Place("HFDMD_SOCKET", socket=Path(configured).expanduser().absolute())
+        yield DaemonAddress("HFDMD_SOCKET", socket=Path(configured).expanduser().absolute())
         return
     if runtime := env.get("XDG_RUNTIME_DIR"):
-        yield Place("$XDG_RUNTIME_DIR", socket=Path(runtime) / "hfdmd.sock")
+        yield DaemonAddress("$XDG_RUNTIME_DIR", socket=Path(runtime) / "hfdmd.sock")
     folder = state_dir(env)
     known = read_endpoint(folder)
     if known is not None and known.socket:
-        yield Place(str(folder / ENDPOINT_FILE), socket=Path(known.socket))
-    yield Place("the state folder", socket=folder / "hfdmd.sock")
-    yield Place("the system service", socket=SYSTEM_SOCKET)
+        yield DaemonAddress(str(folder / ENDPOINT_FILE), socket=Path(known.socket))
+    yield DaemonAddress("the state folder", socket=folder / "hfdmd.sock")
+    yield DaemonAddress("the system service", socket=SYSTEM_SOCKET)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.api.daemon import Daemon, new_folder
-from tests.hub import HubServer, seeded
+from tests.fakehub import HubServer, seeded
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from tests.api.daemon import Daemon, new_folder
-from tests.hub import HubServer
+from tests.fakehub import HubServer
 
 SECONDS = 45
 WHICH_GO_TOGETHER = ("progress", "delete", "files")

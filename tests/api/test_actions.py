@@ -15,7 +15,7 @@ import pytest
 from hfdmd.record import FileSpec
 from hfdmd.wire.types import RepoType
 from tests.api.daemon import Daemon, new_folder, until
-from tests.hub import Fault, HubServer, seeded
+from tests.fakehub import Fault, HubServer, seeded
 
 BIG = {"modelRepo": "own/big", "filePath": "model.safetensors"}
 STATUSES = ("queued", "waiting", "downloading", "paused", "done", "failed", "cancelled")

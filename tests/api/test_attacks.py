@@ -14,7 +14,7 @@ import pytest
 
 from hfdmd.api.guard import REQUEST_S
 from tests.api.daemon import Daemon, until
-from tests.hub import Fault, HubServer
+from tests.fakehub import Fault, HubServer
 
 JSON = "Content-Type: application/json"
 

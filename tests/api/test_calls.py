@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.api.daemon import Daemon
-from tests.hub import Fault, HubServer
+from tests.fakehub import Fault, HubServer
 
 SHARED_FIELDS = ["status", "phase", "progress", "reason", "detail", "error"]
 DOWNLOAD_FIELDS = [

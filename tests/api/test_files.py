@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.api.daemon import Daemon
-from tests.hub import HubServer
+from tests.fakehub import HubServer
 
 REPO = "own/many"
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.api.daemon import Answer, Daemon
-from tests.hub import HubServer
+from tests.fakehub import HubServer
 
 # Where files may go
 

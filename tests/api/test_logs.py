@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.api.daemon import Daemon, until
 from tests.api.sse import Stream
-from tests.hub import Fault, HubServer
+from tests.fakehub import Fault, HubServer
 
 TOKEN = "hf_" + "aBcD1234" * 4
 

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from hfdmd.hub.layout import part_name
+from hfdmd.cache.layout import part_name
 from tests.api.daemon import Daemon, new_folder
-from tests.hub import Fault, HubServer, seeded
+from tests.fakehub import Fault, HubServer, seeded
 
 REPO = "own/machine"
 SMALL, MIDDLE, SLOW = b"text\n", seeded(400_000, seed=4), seeded(3_000_000, seed=5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.api.daemon import Daemon, until
 from tests.api.sse import Stream
-from tests.hub import Fault, HubServer
+from tests.fakehub import Fault, HubServer
 
 
 def test_retries_are_counted_by_cause(daemon: Daemon, hub: HubServer) -> None:

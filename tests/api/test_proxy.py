@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from tests.api.daemon import DEADLINE_S, Answer, Daemon, until
-from tests.hub import HubServer, seeded
-from tests.hub.tls import make_authority
+from tests.fakehub import HubServer, seeded
+from tests.fakehub.tls import make_authority
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 PAGE = Path(__file__).parents[2] / "docs" / "service.md"

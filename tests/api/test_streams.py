@@ -12,7 +12,7 @@ import pytest
 from hfdmd.api import stream
 from tests.api.daemon import Daemon, until
 from tests.api.sse import Event, Stream, until_ready
-from tests.hub import Fault, HubServer, seeded
+from tests.fakehub import Fault, HubServer, seeded
 
 BIG = {"modelRepo": "own/big", "filePath": "model.safetensors"}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.api.daemon import Daemon, UnixConnection, new_folder
 from tests.benchmarks.api_common import Figure, cpu_s, parser, percentile, report
 from tests.benchmarks.api_trackers import write_trackers
-from tests.hub import HubServer
+from tests.fakehub import HubServer
 
 ASKED = 3000
 

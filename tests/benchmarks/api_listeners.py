@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.api.daemon import Daemon, new_folder, until
 from tests.benchmarks.api_common import Figure, cpu_s, parser, percentile, report, rss_bytes
-from tests.hub import HubServer, seeded
+from tests.fakehub import HubServer, seeded
 
 REQUEST = b"GET /api/progress HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"
 STUCK = 20  # of which one is a twentieth: the process's memory alone moves by megabytes

@@ -13,7 +13,7 @@ from hfdmd.store import Store
 from hfdmd.wire.types import RepoType
 from tests.api.daemon import Daemon, new_folder, until
 from tests.benchmarks.api_common import Figure, cpu_s, parser, report, rss_bytes
-from tests.hub import HubServer
+from tests.fakehub import HubServer
 
 FILES_PER_REPO = 500
 IDLE_S = 5.0

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub import HubServer, seeded
+from tests.fakehub import HubServer, seeded
 from tests.running import DEADLINE_S, Daemon, until
 
 SMALL = b'{"architectures": []}'

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from tests.client.conftest import REPO, SMALL, Hfdm
-from tests.hub import HubServer
+from tests.fakehub import HubServer
 from tests.running import Daemon
 
 ROUNDS = 15

@@ -25,7 +25,7 @@ from hfdmd_client import (
     WaitTimeout,
 )
 from tests.client.conftest import BIG, BIG_BYTES, REPO
-from tests.hub import HubServer
+from tests.fakehub import HubServer
 from tests.running import Daemon
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.client.conftest import BIG, BIG_BYTES, REPO, SMALL, Hfdm
-from tests.hub import HubServer, seeded
+from tests.fakehub import HubServer, seeded
 from tests.running import DEADLINE_S, Daemon, until
 
 VERBS = [

@@ -33,7 +33,7 @@ from hfdmd_client import (
 )
 from hfdmd_client.handshake import check
 from tests.client.conftest import BIG, BIG_BYTES, REPO, SMALL
-from tests.hub import HubServer
+from tests.fakehub import HubServer
 from tests.running import Daemon, until
 
 
@@ -310,8 +310,8 @@ def test_no_daemon_names_every_place(home: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("HFDMD_STATE_DIR", str(home / "state"))
     with pytest.raises(DaemonUnreachable) as caught:
         Client().info()
-    for place in ("run/hfdmd.sock", "state/hfdmd.sock", "/run/hfdmd.sock", "hfdm doctor"):
-        assert place in caught.value.detail
+    for address in ("run/hfdmd.sock", "state/hfdmd.sock", "/run/hfdmd.sock", "hfdm doctor"):
+        assert address in caught.value.detail
     with pytest.raises(DaemonUnreachable, match="no URL of a daemon"):
         Client(url="ftp://example.org")
     with pytest.raises(ValueError, match="not both"):

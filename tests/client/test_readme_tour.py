@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.client import walk
 from tests.client.conftest import Hfdm
-from tests.hub import HubServer
+from tests.fakehub import HubServer
 
 README = Path(__file__).parents[2] / "README.md"
 HEADING = "## Five-minute tour"

@@ -16,7 +16,7 @@ import pytest
 from hfdmd_client import AsyncClient, Client, DaemonSilent, logfile
 from hfdmd_client.cli.session import exit_code
 from tests.client.conftest import REPO, Hfdm
-from tests.hub import HubServer
+from tests.fakehub import HubServer
 from tests.running import DEADLINE_S, Daemon, until
 
 

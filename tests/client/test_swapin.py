@@ -16,7 +16,7 @@ import pytest
 
 import hfdmd_client
 from tests.client.conftest import BIG, BIG_BYTES, REPO, Hfdm
-from tests.hub import HubServer, seeded
+from tests.fakehub import HubServer, seeded
 from tests.running import Daemon
 
 OURS = {"fallback", "client"}

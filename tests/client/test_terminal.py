@@ -13,7 +13,7 @@ import pytest
 
 from tests.client.conftest import BIG, BIG_BYTES, REPO, Hfdm
 from tests.client.terminal import Terminal
-from tests.hub import HubServer
+from tests.fakehub import HubServer
 from tests.running import Daemon, until
 
 WIDTHS = [60, 80, 200]

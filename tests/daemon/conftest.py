@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub import HubServer
+from tests.fakehub import HubServer
 from tests.running import Daemon
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon.test_main_job import BIG, REPO
-from tests.hub import Fault, HubServer, seeded
+from tests.fakehub import Fault, HubServer, seeded
 from tests.running import Daemon, UnixConnection, until
 
 

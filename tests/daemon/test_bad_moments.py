@@ -6,7 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.daemon.test_main_job import BIG, REPO
-from tests.hub import HubServer, seeded
+from tests.fakehub import HubServer, seeded
 from tests.running import Daemon, until
 
 

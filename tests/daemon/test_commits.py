@@ -8,8 +8,8 @@ import pytest
 
 from tests.daemon.test_main_job import BIG, REPO, official
 from tests.daemon.test_repos import FILES, children
-from tests.hub import Fault, HubServer, seeded
-from tests.hub.content import Source
+from tests.fakehub import Fault, HubServer, seeded
+from tests.fakehub.content import Source
 from tests.running import Daemon, until
 
 

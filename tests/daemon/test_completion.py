@@ -10,7 +10,7 @@ import pytest
 
 from tests.daemon.test_main_job import REPO, official
 from tests.daemon.test_repos import children
-from tests.hub import Fault, HubServer, seeded
+from tests.fakehub import Fault, HubServer, seeded
 from tests.running import Daemon, until
 
 BIG = "z-big.safetensors"

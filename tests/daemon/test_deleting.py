@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from huggingface_hub import hf_hub_download
 
-from tests.hub import HubServer, seeded
+from tests.fakehub import HubServer, seeded
 from tests.running import Daemon, until
 
 REPO = "org/model"

@@ -9,7 +9,7 @@ import pytest
 
 from tests.daemon.test_main_job import REPO
 from tests.daemon.test_repos import FILES, children
-from tests.hub import Fault, HubServer
+from tests.fakehub import Fault, HubServer
 from tests.running import Daemon, until
 
 LAST = "tokenizer/vocab.txt"

@@ -14,7 +14,7 @@ from hfdmd.wire.types import Selector, Status
 from tests.daemon.test_loading import at_work, opened
 from tests.daemon.test_main_job import REPO
 from tests.daemon.test_repos import children
-from tests.hub import Fault, HubServer, seeded
+from tests.fakehub import Fault, HubServer, seeded
 from tests.running import Daemon, until
 
 FIRST = "00-first.safetensors"
@@ -196,7 +196,7 @@ async def test_a_file_cancelled_while_its_repo_is_being_listed_stays_cancelled(
         raise OSError("the daemon went before")
 
     with monkeypatch.context() as patch:
-        patch.setattr("hfdmd.scheduler.lists.Lists.write", hold_up)
+        patch.setattr("hfdmd.scheduler.listing_cache.Lists.write", hold_up)
         scheduler = await opened(daemon)
         async with at_work(scheduler):
             assert await asyncio.to_thread(known.wait, 20)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.daemon.test_main_job import REPO
-from tests.hub import Fault, HubServer
+from tests.fakehub import Fault, HubServer
 from tests.running import Daemon, until
 
 GOOD = b'{"good": 1}'

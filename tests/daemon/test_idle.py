@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.daemon.test_main_job import BIG, REPO
-from tests.hub import HubServer, seeded
+from tests.fakehub import HubServer, seeded
 from tests.running import Daemon, until
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

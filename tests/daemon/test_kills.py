@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon.test_main_job import BIG, REPO
-from tests.hub import HubServer, seeded
+from tests.fakehub import HubServer, seeded
 from tests.running import Daemon, until
 
 KILLS = 20

@@ -8,7 +8,7 @@ import pytest
 
 from hfdmd.record import RepoSpec
 from hfdmd.wire.types import RepoType
-from tests.hub import Fault, HubServer
+from tests.fakehub import Fault, HubServer
 from tests.running import Daemon, until
 
 REPO = "org/model"

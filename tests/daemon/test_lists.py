@@ -10,7 +10,7 @@ import pytest
 from tests.daemon.test_held import FILES, FIRST, begun
 from tests.daemon.test_main_job import REPO
 from tests.daemon.test_repos import children
-from tests.hub import HubServer
+from tests.fakehub import HubServer
 from tests.running import Daemon, until
 
 

@@ -11,44 +11,44 @@ from pathlib import Path
 import pytest
 
 from hfdmd.api.files import repo_files
-from hfdmd.config import Config, Places
+from hfdmd.cache.storage import Storage
+from hfdmd.config import Config, Paths
 from hfdmd.events import Events
 from hfdmd.hub.client import Hub
-from hfdmd.hub.shelf import Shelf
-from hfdmd.net.courtesy import Courtesy
 from hfdmd.net.origin import RedirectPolicy
+from hfdmd.net.retry_after import RetryAfter
 from hfdmd.record import RepoSpec
 from hfdmd.scheduler.core import Rooms, Scheduler
 from hfdmd.scheduler.limits import limits_of
 from hfdmd.store import Store
+from hfdmd.transfer.disk.reservations import DiskReservations
 from hfdmd.transfer.engine import Engine
-from hfdmd.transfer.space import Space
 from hfdmd.versions import Versions
 from hfdmd.wire.errors import HubUnavailable
 from hfdmd.wire.types import RepoType, Status
 from tests.daemon.test_main_job import BIG, REPO
-from tests.hub import HubServer, seeded
+from tests.fakehub import HubServer, seeded
 from tests.running import Daemon, until
 
 
 async def opened(daemon: Daemon) -> Scheduler:
     """The scheduler of a daemon that has not read its tracker files yet, on the folders of `daemon`."""
-    places = Places.from_env(daemon.env)
-    config = Config(env=daemon.env, flags={}, patched=places.state_dir / "settings.json")
-    courtesy, policy = Courtesy(), RedirectPolicy(places.hub_endpoint)
-    store, versions = Store(places.state_dir / "trackers"), Versions(places.state_dir / "version")
+    paths = Paths.from_env(daemon.env)
+    config = Config(env=daemon.env, flags={}, patched=paths.state_dir / "settings.json")
+    retry_after, policy = RetryAfter(), RedirectPolicy(paths.hub_endpoint)
+    store, versions = Store(paths.state_dir / "trackers"), Versions(paths.state_dir / "version")
     store.open()
     versions.open()
     return Scheduler(
         Rooms(
             config=config,
-            places=places,
+            paths=paths,
             store=store,
             versions=versions,
-            hub=Hub(places.hub_endpoint, courtesy, policy, "test"),
-            shelf=Shelf(places.cache_dir),
-            space=Space(lambda: 0),
-            engine=Engine(courtesy, policy, limits_of(config.values), "test"),
+            hub=Hub(paths.hub_endpoint, retry_after, policy, "test"),
+            storage=Storage(paths.cache_dir),
+            space=DiskReservations(lambda: 0),
+            engine=Engine(retry_after, policy, limits_of(config.values), "test"),
             events=Events(),
         )
     )

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from tests.daemon.test_main_job import BIG, REPO, official
-from tests.hub import HubServer, seeded
-from tests.hub.content import content_of
+from tests.fakehub import HubServer, seeded
+from tests.fakehub.content import content_of
 from tests.running import Daemon, until
 
 FILES: dict[str, Any] = {BIG: seeded(6_000_000, seed=1), **{f"deep/{n}.json": b"{%d}" % n for n in range(20)}}

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from hfdmd.hub.shelf import Shelf
+from hfdmd.cache.storage import Storage
 from hfdmd.lifecycle import Stimulus
 from hfdmd.wire.types import Selector, Status
 from tests.daemon.test_loading import at_work, opened
 from tests.daemon.test_main_job import REPO
-from tests.hub import HubServer, seeded
+from tests.fakehub import HubServer, seeded
 from tests.running import Daemon, until
 
 
@@ -35,7 +35,7 @@ async def test_what_is_being_placed_is_done(
     hub.break_connections()
     hub.thaw()
     placed, go = threading.Event(), threading.Event()
-    real = getattr(Shelf, entrance)
+    real = getattr(Storage, entrance)
 
     def place(*arguments: Any) -> Any:
         result = real(*arguments)
@@ -43,7 +43,7 @@ async def test_what_is_being_placed_is_done(
         go.wait(20)
         return result
 
-    monkeypatch.setattr(Shelf, entrance, place)
+    monkeypatch.setattr(Storage, entrance, place)
     scheduler = await opened(daemon)
     async with at_work(scheduler):
         assert await asyncio.to_thread(placed.wait, 20)

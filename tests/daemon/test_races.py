@@ -10,7 +10,7 @@ from hfdmd.scheduler.requests import Ask
 from hfdmd.wire.types import Selector
 from tests.daemon.test_loading import at_work, opened
 from tests.daemon.test_main_job import REPO
-from tests.hub import HubServer, seeded
+from tests.fakehub import HubServer, seeded
 from tests.running import Daemon, until
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.daemon.test_main_job import REPO, official
-from tests.hub import Fault, HubServer, seeded
+from tests.fakehub import Fault, HubServer, seeded
 from tests.running import Daemon, until
 
 FILES: dict[str, Any] = {

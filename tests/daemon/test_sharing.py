@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.daemon.test_main_job import BIG, REPO
-from tests.hub import Fault, HubServer, seeded
+from tests.fakehub import Fault, HubServer, seeded
 from tests.running import Daemon, until
 
 FILES: dict[str, Any] = {"README.md": b"# hello", "config.json": b"{}", BIG: seeded(4_000_000, seed=1)}

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.cache.files import shares_blocks
 from tests.daemon.test_main_job import BIG, REPO
-from tests.hub import Fault, HubServer, seeded
-from tests.hubroom.files import shares_blocks
+from tests.fakehub import Fault, HubServer, seeded
 from tests.running import Daemon, until
 
 

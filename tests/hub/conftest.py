@@ -1,16 +1,58 @@
-"""Fixtures of the test Hub's own tests."""
+"""Fixtures of the Hub client: the test Hub, clients of it, and a cache."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.hub import HubServer
+from hfdmd.cache.storage import Storage
+from hfdmd.hub.client import Hub
+from hfdmd.net.origin import RedirectPolicy
+from hfdmd.net.retry_after import RetryAfter
+from tests.fakehub import HubServer
+
+TOKEN = "hf_secretsecretsecret"
+
+MakeHub = Callable[..., Hub]
 
 
 @pytest.fixture
-def hub() -> Iterator[HubServer]:
-    """A running, empty Hub."""
-    with HubServer() as server:
-        yield server
+def server() -> Iterator[HubServer]:
+    with HubServer() as hub:
+        yield hub
+
+
+@pytest.fixture
+async def make_hub() -> AsyncIterator[MakeHub]:
+    """Makes Hubs for an endpoint, and closes them."""
+    made: list[Hub] = []
+
+    def make(endpoint: str, *, token: str | None = None, allow_unverified: bool = False) -> Hub:
+        hub = Hub(
+            endpoint,
+            RetryAfter(),
+            RedirectPolicy(endpoint),
+            "hfdmd-test",
+            token=lambda: token,
+            allow_unverified=lambda: allow_unverified,
+        )
+        made.append(hub)
+        return hub
+
+    yield make
+    for hub in made:
+        await hub.close()
+
+
+@pytest.fixture
+async def hub(server: HubServer, make_hub: MakeHub) -> Hub:
+    return make_hub(server.endpoint)
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    storage = Storage(tmp_path / "hub")
+    storage.prepare()
+    return storage

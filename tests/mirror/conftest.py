@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub import HubServer
+from tests.fakehub import HubServer
 from tests.mirror.olah import NotInstalled, installed, mirror
 
 

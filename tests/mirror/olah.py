@@ -62,7 +62,7 @@ mirrors-path = []
     return _running(python, folder, upstream, offline=False)
 
 
-def shelf(python: Path, repos: Path, folder: Path) -> AbstractContextManager[str]:
+def storage(python: Path, repos: Path, folder: Path) -> AbstractContextManager[str]:
     """olah serving git repos at `repos`/models/OWNER/NAME, without any Hub: no ranges, no lengths, unquoted etags."""
     return _running(python, folder, f'mirrors-path = ["{repos}"]', offline=True)
 

@@ -6,12 +6,12 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.hub import seeded
-from tests.hub.content import Source, content_of
-from tests.hub.official import hf, official
-from tests.hub.raw import ask
+from tests.fakehub import seeded
+from tests.fakehub.content import Source, content_of
+from tests.fakehub.official import hf, official
+from tests.fakehub.raw import ask
 from tests.mirror.conftest import Mirrored
-from tests.mirror.olah import shelf
+from tests.mirror.olah import storage
 from tests.running import Daemon, until
 
 FILES: dict[str, Source] = {
@@ -80,7 +80,7 @@ def test_the_daemon_gets_a_repo_from_a_server_without_ranges(olah_python: Path, 
     for arguments in (["init", "-b", "main"], ["add", "."], ["commit", "-m", "all"]):
         who = ["-c", "user.name=t", "-c", "user.email=t@example.invalid"]
         subprocess.run(["git", "-C", str(repo), *who, *arguments], check=True, capture_output=True)
-    with shelf(olah_python, tmp_path / "repos", tmp_path / "olah") as endpoint:
+    with storage(olah_python, tmp_path / "repos", tmp_path / "olah") as endpoint:
         model = f"{endpoint}/o/n/resolve/main/model.safetensors"
         got = ask(model, Range="bytes=0-9")
         assert (got.status, len(got.body), got.headers.get("content-length")) == (200, 6_000_000, None)

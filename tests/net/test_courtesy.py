@@ -7,7 +7,7 @@ from email.utils import format_datetime
 import pytest
 
 from hfdmd.failure import Failure
-from hfdmd.net.courtesy import MAX_WAIT_S, Courtesy, backoff_s
+from hfdmd.net.retry_after import MAX_WAIT_S, RetryAfter, backoff_s
 from hfdmd.wire.types import Reason
 
 URL = "https://huggingface.co/a/b"
@@ -49,35 +49,35 @@ def date(epoch_s: float) -> str:
 )
 def test_reads_what_is_asked_for(status: int, headers: dict[str, str], wait_s: float | None) -> None:
     clock = Clock()
-    courtesy = Courtesy(clock, lambda: NOW)
-    assert courtesy.note(URL, status, headers) == wait_s
-    assert courtesy.delay_s("https://huggingface.co:443/other") == (wait_s or 0.0)
-    assert courtesy.delay_s("https://cdn.example/") == 0.0
+    retry_after = RetryAfter(clock, lambda: NOW)
+    assert retry_after.note(URL, status, headers) == wait_s
+    assert retry_after.delay_s("https://huggingface.co:443/other") == (wait_s or 0.0)
+    assert retry_after.delay_s("https://cdn.example/") == 0.0
     clock.now += 10_000
-    assert courtesy.delay_s(URL) == 0.0
+    assert retry_after.delay_s(URL) == 0.0
 
 
 async def test_a_long_wait_is_a_failure_with_its_length() -> None:
-    courtesy = Courtesy()
-    courtesy.note(URL, 429, {"Retry-After": "60"})
+    retry_after = RetryAfter()
+    retry_after.note(URL, 429, {"Retry-After": "60"})
     with pytest.raises(Failure) as failed:
-        await courtesy.wait(URL, 30)
+        await retry_after.wait(URL, 30)
     assert failed.value.reason is Reason.RATE_LIMITED
     assert failed.value.retry_after_s == pytest.approx(60, abs=1)
 
 
 async def test_a_short_wait_is_waited_for() -> None:
-    courtesy = Courtesy()
-    courtesy.note(URL, 429, {"Retry-After": "0.05"})
-    await courtesy.wait(URL, 30)
-    assert courtesy.delay_s(URL) == 0.0
+    retry_after = RetryAfter()
+    retry_after.note(URL, 429, {"Retry-After": "0.05"})
+    await retry_after.wait(URL, 30)
+    assert retry_after.delay_s(URL) == 0.0
 
 
 def test_a_shorter_wait_does_not_undo_a_longer_one() -> None:
-    courtesy = Courtesy()
-    courtesy.note(URL, 429, {"Retry-After": "60"})
-    courtesy.note(URL, 503, {"Retry-After": "1"})
-    assert courtesy.delay_s(URL) > 50
+    retry_after = RetryAfter()
+    retry_after.note(URL, 429, {"Retry-After": "60"})
+    retry_after.note(URL, 503, {"Retry-After": "1"})
+    assert retry_after.delay_s(URL) > 50
 
 
 def test_backoff_stays_within_its_bounds() -> None:

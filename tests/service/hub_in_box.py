@@ -11,7 +11,7 @@ import shutil
 import socketserver
 from pathlib import Path
 
-from tests.hub import HubServer, SeededContent, seeded
+from tests.fakehub import HubServer, SeededContent, seeded
 
 PORT = 8443
 CA = Path("/srv/hub/ca.pem")

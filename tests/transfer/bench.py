@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from hfdmd.config import Limits
-from hfdmd.net.courtesy import Courtesy
 from hfdmd.net.origin import RedirectPolicy
+from hfdmd.net.retry_after import RetryAfter
 from hfdmd.net.target import Target
 from hfdmd.record import Digest, Span
 from hfdmd.transfer.engine import Engine
 from hfdmd.transfer.job import Job
-from tests.hub import HubServer, SeededContent, seeded
+from tests.fakehub import HubServer, SeededContent, seeded
 
 MiB = 1 << 20
 REPO = "owner/name"
@@ -42,7 +42,7 @@ def limits(**changes: Any) -> Limits:
 async def engine_for(hub: HubServer, **changes: Any) -> AsyncIterator[Engine]:
     """An engine that trusts the test Hub's addresses; `open_part` is handed on, all else is of `limits`."""
     options = {"open_part": changes.pop("open_part")} if "open_part" in changes else {}
-    engine = Engine(Courtesy(), RedirectPolicy(hub.endpoint), limits(**changes), "hfdmd-test", **options)
+    engine = Engine(RetryAfter(), RedirectPolicy(hub.endpoint), limits(**changes), "hfdmd-test", **options)
     try:
         yield engine
     finally:
@@ -72,7 +72,7 @@ class Desk:
         self.located += 1
         return Target(await asyncio.to_thread(signed_url, self.hub, self.file))
 
-    async def claim(self, spans: list[Span]) -> None:
+    async def checkpoint(self, spans: list[Span]) -> None:
         self.claims.append(spans)
 
     def mismatched(self) -> int:
@@ -89,7 +89,7 @@ class Desk:
             "digest": self.digest,
             "synced": list(self.synced),
             "locate": self.locate,
-            "claim": self.claim,
+            "checkpoint": self.checkpoint,
             "mismatched": self.mismatched,
         }
         return Job(**(values | changes))

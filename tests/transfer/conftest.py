@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.hub import HubServer
+from tests.fakehub import HubServer
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hfdmd.config import Limits
-from hfdmd.net.courtesy import Courtesy
 from hfdmd.net.origin import RedirectPolicy
+from hfdmd.net.retry_after import RetryAfter
 from hfdmd.net.target import Target
 from hfdmd.record import Span
 from hfdmd.transfer.engine import Engine
@@ -104,7 +104,7 @@ async def an_engine(
         bandwidth_bytes_per_s=bandwidth_bytes_per_s,
         stall_timeout_s=stall_timeout_s,
     )
-    engine = Engine(Courtesy(), RedirectPolicy(hub), limits, "hfdmd-test")
+    engine = Engine(RetryAfter(), RedirectPolicy(hub), limits, "hfdmd-test")
     try:
         yield engine
     finally:
@@ -114,7 +114,7 @@ async def an_engine(
 def a_job(folder: Path, content: bytes, locate: Callable[[], Awaitable[Target]]) -> Job:
     """The job that fetches `content`; what it claims goes nowhere."""
 
-    async def claim(spans: list[Span]) -> None:
+    async def checkpoint(spans: list[Span]) -> None:
         pass
 
     return Job(
@@ -125,6 +125,6 @@ def a_job(folder: Path, content: bytes, locate: Callable[[], Awaitable[Target]])
         digest=f"sha256:{hashlib.sha256(content).hexdigest()}",
         synced=[],
         locate=locate,
-        claim=claim,
+        checkpoint=checkpoint,
         mismatched=iter(range(1, 10)).__next__,
     )

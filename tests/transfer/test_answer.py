@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from hfdmd.failure import Failure
-from hfdmd.transfer.answer import MAX_HEAD_BYTES, Answer, Head
-from hfdmd.transfer.connection import request_head
-from hfdmd.transfer.trouble import BadAnswer
+from hfdmd.transfer.http.connection import request_head
+from hfdmd.transfer.http.response import MAX_HEAD_BYTES, HttpHead, ResponseParser
+from hfdmd.transfer.transfer_errors import BadResponse
 
 EARLY = b"HTTP/1.1 100 Continue\r\nX: y\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\n"
 
 
-def fed(data: bytes, step: int) -> Answer:
-    answer = Answer()
+def fed(data: bytes, step: int) -> ResponseParser:
+    answer = ResponseParser()
     for at in range(0, len(data), step):
         answer.feed(memoryview(data)[at : at + step])
     return answer
@@ -56,7 +56,7 @@ def test_what_is_complete(
 
 def test_repeated_headers_are_joined_and_names_are_lower_case() -> None:
     answer = fed(OK + b"X-A: one\r\nx-a: two\r\nContent-Length: 0\r\n\r\n", 1 << 20)
-    assert answer.head == Head(200, {"x-a": "one, two", "content-length": "0"}, 0, True)
+    assert answer.head == HttpHead(200, {"x-a": "one, two", "content-length": "0"}, 0, True)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_body_without_length_or_chunks_ends_with_the_connection(step: int) -> 
 )
 @pytest.mark.parametrize("step", [7, 1024])
 def test_what_is_malformed_or_endless_is_refused(data: bytes, step: int) -> None:
-    with pytest.raises(BadAnswer):
+    with pytest.raises(BadResponse):
         fed(data, step)
 
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hfdmd.record import Span
-from hfdmd.transfer.disk import PartFile
+from hfdmd.transfer.disk.part_file import PartFile
 from hfdmd.transfer.spans import Spans
-from tests.hub import HubServer
+from tests.fakehub import HubServer
 from tests.transfer.bench import FILE, MiB, cancelled, desk, engine_for, signed_url, until
 
 
@@ -73,13 +73,13 @@ async def test_what_is_claimed_survives_the_loss_of_everything_unsynced(hub: Hub
             parts[-1].durable = parts[-2].durable  # it was on disk before
         return parts[-1]
 
-    async def claim(spans: list[Span]) -> None:
+    async def checkpoint(spans: list[Span]) -> None:
         lies.append(missing(spans, parts[-1].durable))
-        await at.claim(spans)
+        await at.checkpoint(spans)
 
     async with engine_for(hub, open_part=open_part) as engine:
         for _ in range(2):
-            task = asyncio.create_task(engine.fetch(at.job(claim=claim)))
+            task = asyncio.create_task(engine.fetch(at.job(checkpoint=checkpoint)))
             before = len(at.claims)
             await until(lambda before=before: len(at.claims) > before + 2)  # type: ignore[misc]
             claimed = list(at.synced)
@@ -90,7 +90,7 @@ async def test_what_is_claimed_survives_the_loss_of_everything_unsynced(hub: Hub
             kept = parts[-1].durable.total_bytes
         await until(lambda: not any(request.open for request in hub.log))
         hub.clear_log()
-        await engine.fetch(at.job(claim=claim))
+        await engine.fetch(at.job(checkpoint=checkpoint))
     assert len(lies) > 4
     assert not any(lies)
     assert at.is_right()
@@ -119,7 +119,7 @@ CHILD = """
 import asyncio, json, os, sys
 from pathlib import Path
 from hfdmd.config import Limits
-from hfdmd.net.courtesy import Courtesy
+from hfdmd.net.retry_after import RetryAfter
 from hfdmd.net.origin import RedirectPolicy
 from hfdmd.transfer.engine import Engine
 from hfdmd.net.target import Target
@@ -139,7 +139,7 @@ async def locate():
     return Target(url)
 
 async def main():
-    engine = Engine(Courtesy(), RedirectPolicy(url), Limits(128, 16, 0, 10.0), "test")
+    engine = Engine(RetryAfter(), RedirectPolicy(url), Limits(128, 16, 0, 10.0), "test")
     synced = [tuple(span) for span in json.loads(tracker.read_text())] if tracker.exists() else []
     try:
         await engine.fetch(Job("job", "job", folder / "file.part", size, digest, synced, locate, claim, int))

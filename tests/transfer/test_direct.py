@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from hfdmd.transfer.blocks import HUGE_PAGE_BYTES, aligned_buffer
-from hfdmd.transfer.direct import LEAST_BYTES, UNIT_BYTES, file_system_of
-from hfdmd.transfer.disk import PartFile
-from tests.hub import HubServer
+from hfdmd.transfer.disk.buffers import HUGE_PAGE_BYTES, aligned_buffer
+from hfdmd.transfer.disk.direct_io import LEAST_BYTES, UNIT_BYTES, file_system_of
+from hfdmd.transfer.disk.part_file import PartFile
+from tests.fakehub import HubServer
 from tests.transfer.bench import MiB, desk, engine_for
 
 SIZE_BYTES = 4 * MiB

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from hfdmd.failure import Failure
-from hfdmd.transfer.disk import PartFile
+from hfdmd.transfer.disk.part_file import PartFile
 from hfdmd.wire.types import Reason
-from tests.hub import HubServer
+from tests.fakehub import HubServer
 from tests.transfer.bench import FILE, MiB, cancelled, desk, engine_for, until
 
 

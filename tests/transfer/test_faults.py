@@ -13,8 +13,8 @@ import pytest
 from hfdmd.failure import Failure
 from hfdmd.net.target import Target
 from hfdmd.wire.types import Reason
-from tests.hub import Fault, HubServer
-from tests.hub.tls import make_authority
+from tests.fakehub import Fault, HubServer
+from tests.fakehub.tls import make_authority
 from tests.transfer.bench import FILE, REPO, MiB, cancelled, desk, engine_for, signed_url, until
 from tests.transfer.scripted import a_job, an_engine
 

@@ -10,7 +10,7 @@ import pytest
 
 from hfdmd.failure import Failure
 from hfdmd.wire.types import Reason
-from tests.hub import HubServer
+from tests.fakehub import HubServer
 from tests.transfer.bench import FILE, MiB, cancelled, desk, engine_for, signed_url, until
 
 

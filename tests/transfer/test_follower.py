@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hfdmd.transfer.disk import Crew, PartFile
-from hfdmd.transfer.verify import READ_BYTES, SPAN_BYTES, Follower
+from hfdmd.transfer.disk.hasher import READ_BYTES, SPAN_BYTES, StreamingHasher
+from hfdmd.transfer.disk.part_file import IoThreads, PartFile
 
 PIECE_BYTES = 64 * 1024
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
@@ -34,89 +34,91 @@ def pieces() -> list[tuple[memoryview, int]]:
 
 
 async def test_what_is_offered_in_order_is_not_read_back(tmp_path: Path) -> None:
-    part, crew = Reading(tmp_path / "part"), Crew()
-    follower = Follower(part, DIGEST, len(CONTENT), crew)
+    part, io_threads = Reading(tmp_path / "part"), IoThreads()
+    hasher = StreamingHasher(part, DIGEST, len(CONTENT), io_threads)
     returned: list[int] = []
     for data, offset in pieces():
-        assert follower.offer(data, offset, lambda offset=offset: returned.append(offset))  # type: ignore[misc]
-    assert await follower.result() == DIGEST
+        assert hasher.feed(data, offset, lambda offset=offset: returned.append(offset))  # type: ignore[misc]
+    assert await hasher.result() == DIGEST
     assert returned == [offset for _, offset in pieces()]
     assert part.read_bytes == 0
-    crew.shutdown()
+    io_threads.shutdown()
 
 
 async def test_pieces_larger_than_the_threads_own_buffer(tmp_path: Path) -> None:
     content = bytes(range(251)) * (3 * READ_BYTES // 251)  # about two and a half buffers, then half of one
     digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-    part, crew = PartFile(tmp_path / "part"), Crew()
-    follower = Follower(part, digest, len(content), crew)
+    part, io_threads = PartFile(tmp_path / "part"), IoThreads()
+    hasher = StreamingHasher(part, digest, len(content), io_threads)
     view, middle = memoryview(content), 5 * READ_BYTES // 2
-    assert follower.offer(view[:middle], 0, lambda: None)
-    assert follower.offer(view[middle:], middle, lambda: None)
-    assert await follower.result() == digest
-    crew.shutdown()
+    assert hasher.feed(view[:middle], 0, lambda: None)
+    assert hasher.feed(view[middle:], middle, lambda: None)
+    assert await hasher.result() == digest
+    io_threads.shutdown()
 
 
 async def test_a_file_with_much_to_hash_lets_others_have_the_thread(tmp_path: Path) -> None:
-    crew = Crew()
-    crew.hashers = ThreadPoolExecutor(1)
+    io_threads = IoThreads()
+    io_threads.hashers = ThreadPoolExecutor(1)
     much = bytes(3 * SPAN_BYTES)
-    long = Follower(PartFile(tmp_path / "long"), f"sha256:{hashlib.sha256(much).hexdigest()}", len(much), crew)
-    short = Follower(PartFile(tmp_path / "short"), DIGEST, len(CONTENT), crew)
+    long = StreamingHasher(
+        PartFile(tmp_path / "long"), f"sha256:{hashlib.sha256(much).hexdigest()}", len(much), io_threads
+    )
+    short = StreamingHasher(PartFile(tmp_path / "short"), DIGEST, len(CONTENT), io_threads)
     ended: list[str] = []
     for at in range(0, len(much), READ_BYTES):
-        assert long.offer(memoryview(much)[at : at + READ_BYTES], at, lambda at=at: ended.append(f"long {at}"))  # type: ignore[misc]
-    assert short.offer(memoryview(CONTENT), 0, lambda: ended.append("short"))
+        assert long.feed(memoryview(much)[at : at + READ_BYTES], at, lambda at=at: ended.append(f"long {at}"))  # type: ignore[misc]
+    assert short.feed(memoryview(CONTENT), 0, lambda: ended.append("short"))
     await asyncio.gather(long.result(), short.result())
     assert ended.index("short") == SPAN_BYTES // READ_BYTES
-    crew.shutdown()
+    io_threads.shutdown()
 
 
 @pytest.mark.parametrize("first", [0, 1, 5])
 async def test_what_is_not_next_is_read_back_and_the_follower_catches_up(tmp_path: Path, first: int) -> None:
     """The prefix is there from before, as after a resume; then one piece comes out of order."""
-    part, crew = Reading(tmp_path / "part"), Crew()
+    part, io_threads = Reading(tmp_path / "part"), IoThreads()
     part.write(memoryview(CONTENT), 0)
-    follower = Follower(part, DIGEST, len(CONTENT), crew)
+    hasher = StreamingHasher(part, DIGEST, len(CONTENT), io_threads)
     order = pieces()[first:]
     order[0], order[1] = order[1], order[0]
-    follower.advance(first * PIECE_BYTES)
+    hasher.advance(first * PIECE_BYTES)
     taken = 0
     for number, (data, offset) in enumerate(order):
-        taken += follower.offer(data, offset, lambda: None)
+        taken += hasher.feed(data, offset, lambda: None)
         if number:
-            follower.advance(offset + 2 * PIECE_BYTES if number == 1 else offset + PIECE_BYTES)
+            hasher.advance(offset + 2 * PIECE_BYTES if number == 1 else offset + PIECE_BYTES)
         goal = offset + PIECE_BYTES if number else first * PIECE_BYTES
-        while follower.hashed_bytes < goal:  # noqa: ASYNC110 - the follower tells nobody how far it is
+        while hasher.hashed_bytes < goal:  # noqa: ASYNC110 - the follower tells nobody how far it is
             await asyncio.sleep(0)
-    assert await follower.result() == DIGEST
+    assert await hasher.result() == DIGEST
     assert taken >= len(order) - 3
     assert part.read_bytes + taken * PIECE_BYTES == len(CONTENT)
-    crew.shutdown()
+    io_threads.shutdown()
 
 
 async def test_stopping_gives_back_what_was_offered(tmp_path: Path) -> None:
-    part, crew = PartFile(tmp_path / "part"), Crew()
-    follower = Follower(part, DIGEST, len(CONTENT), crew)
+    part, io_threads = PartFile(tmp_path / "part"), IoThreads()
+    hasher = StreamingHasher(part, DIGEST, len(CONTENT), io_threads)
     returned: list[int] = []
     data, offset = pieces()[0]
-    assert follower.offer(data, offset, lambda: returned.append(offset))
-    await follower.stop()
+    assert hasher.feed(data, offset, lambda: returned.append(offset))
+    await hasher.stop()
     assert returned == [0]
-    assert not follower.offer(*pieces()[1], lambda: returned.append(1))
+    assert not hasher.feed(*pieces()[1], lambda: returned.append(1))
     assert returned == [0]
-    crew.shutdown()
+    io_threads.shutdown()
 
 
 async def test_a_file_that_cannot_be_read_fails_the_hash_and_gives_back(tmp_path: Path) -> None:
-    part, crew = PartFile(tmp_path / "part"), Crew()
+    part, io_threads = PartFile(tmp_path / "part"), IoThreads()
     part.write(memoryview(CONTENT)[:PIECE_BYTES], 0)
-    follower = Follower(part, DIGEST, len(CONTENT), crew)
-    follower.advance(2 * PIECE_BYTES)  # the file is shorter than it should be
+    hasher = StreamingHasher(part, DIGEST, len(CONTENT), io_threads)
+    hasher.advance(2 * PIECE_BYTES)  # the file is shorter than it should be
     await asyncio.sleep(0)
     returned: list[int] = []
-    assert follower.offer(*pieces()[2], lambda: returned.append(2))
+    assert hasher.feed(*pieces()[2], lambda: returned.append(2))
     with pytest.raises(OSError, match="the part file ends"):
-        await follower.result()
+        await hasher.result()
     assert returned == [2]
-    crew.shutdown()
+    io_threads.shutdown()

@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
-from hfdmd.transfer.growth import (
+from hfdmd.transfer.scaling import (
     ALONE_BYTES_PER_S,
     ENOUGH_BYTES_PER_S,
     FAST_BYTES_PER_S,
     HOLD_S,
     LOOK_S,
     WINDOW_S,
-    Growth,
+    ConnectionScaling,
 )
 
 STEP_S = 0.005
@@ -23,7 +23,7 @@ class Line:
     """A line whose speed depends on how many connections there are, and a growth that watches it."""
 
     def __init__(self, bytes_per_s: Callable[[int], float], *, most: int = 16) -> None:
-        self.growth = Growth()
+        self.scaling = ConnectionScaling()
         self.now = 100.0
         self.holds = 0
         self.is_held = False
@@ -33,7 +33,7 @@ class Line:
 
     @property
     def connections(self) -> int:
-        return min(self._most, self.growth.wanted or self._most)
+        return min(self._most, self.scaling.wanted or self._most)
 
     def run(self, for_s: float) -> int:
         """The connections after so long."""
@@ -41,7 +41,7 @@ class Line:
         while self.now < until:
             self.now += STEP_S
             self._received += STEP_S * self._bytes_per_s(self.connections)
-            self.growth.look(self.now, int(self._received), self.holds, is_held=self.is_held)
+            self.scaling.look(self.now, int(self._received), self.holds, is_held=self.is_held)
         return self.connections
 
 
@@ -49,7 +49,7 @@ def test_a_slow_connection_gets_company_at_once() -> None:
     line = Line(lambda connections: 20e6 * connections)
     assert line.run(LOOK_S - STEP_S) == 1
     assert line.run(4 * STEP_S) == 16
-    assert line.growth.window_s is None
+    assert line.scaling.window_s is None
 
 
 def test_nothing_is_judged_before_the_first_byte() -> None:
@@ -117,7 +117,7 @@ def test_a_try_that_meets_the_disk_is_given_up() -> None:
 
 def test_who_need_not_look_has_all_at_once() -> None:
     line = Line(lambda _: 1e9)
-    assert not line.growth.has_looked
-    line.growth.grow_fully()
-    assert line.growth.has_looked
+    assert not line.scaling.has_looked
+    line.scaling.grow_fully()
+    assert line.scaling.has_looked
     assert line.run(1.0) == 16

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from hfdmd.transfer import engine as engine_module
-from hfdmd.transfer import pool
-from tests.hub import HubServer
+from hfdmd.transfer.http import pool
+from tests.fakehub import HubServer
 from tests.transfer.bench import MiB, desk, engine_for
 
 

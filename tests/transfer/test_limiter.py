@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hfdmd.transfer.limiter import REFILL_S, Limiter
-from tests.hub import HubServer
+from tests.fakehub import HubServer
 from tests.transfer.bench import MiB, desk, engine_for, limits, until
 
 

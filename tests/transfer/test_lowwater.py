@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from hfdmd.transfer.connection import HEAD_BUFFER_BYTES, Connection
-from hfdmd.transfer.lowwater import FAST_BYTES_PER_S, LOW_WATER_BYTES, LowWater
+from hfdmd.transfer.http.connection import HEAD_BUFFER_BYTES, Connection
+from hfdmd.transfer.http.rcvlowat import FAST_BYTES_PER_S, LOW_WATER_BYTES, ReceiveLowWater
 from tests.transfer.bench import MiB, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux' epoll heeds SO_RCVLOWAT")
@@ -89,8 +89,8 @@ async def test_a_fast_body_comes_in_large_pieces_and_whole() -> None:
 
 
 async def test_what_lies_in_the_kernel_is_fetched_when_the_line_becomes_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hfdmd.transfer.lowwater.FAST_BYTES_PER_S", 1.0)  # whatever this machine does is fast
-    monkeypatch.setattr("hfdmd.transfer.lowwater.LASTS_S", 0.2)
+    monkeypatch.setattr("hfdmd.transfer.http.rcvlowat.FAST_BYTES_PER_S", 1.0)  # whatever this machine does is fast
+    monkeypatch.setattr("hfdmd.transfer.http.rcvlowat.LASTS_S", 0.2)
     first, some = 4 * MiB, 1000
     go_on = asyncio.Event()
 
@@ -115,8 +115,8 @@ class Transport(asyncio.BaseTransport):
         super().__init__({"socket": end, "ssl_object": object() if has_tls else None})
 
 
-def attached(transport: Transport) -> LowWater:
-    water = LowWater()
+def attached(transport: Transport) -> ReceiveLowWater:
+    water = ReceiveLowWater()
     water.attach(transport)
     return water
 
@@ -143,7 +143,7 @@ async def test_the_mark_rises_with_the_speed_and_falls_before_the_end() -> None:
 
 
 async def test_the_mark_lapses_and_may_rise_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hfdmd.transfer.lowwater.LASTS_S", 0.05)
+    monkeypatch.setattr("hfdmd.transfer.http.rcvlowat.LASTS_S", 0.05)
     ours, theirs = socket.socketpair()
     with ours, theirs:
         water = attached(Transport(ours))

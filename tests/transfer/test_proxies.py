@@ -12,7 +12,7 @@ import pytest
 from hfdmd.failure import Failure
 from hfdmd.net.target import Target
 from hfdmd.wire.types import Reason
-from tests.hub import HubServer
+from tests.fakehub import HubServer
 from tests.transfer.bench import FILE, MiB, desk, engine_for, signed_url
 
 

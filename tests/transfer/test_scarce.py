@@ -8,7 +8,7 @@ import pytest
 
 from hfdmd.failure import Failure
 from hfdmd.wire.types import Reason
-from tests.hub import HubServer
+from tests.fakehub import HubServer
 from tests.scarcity import no_descriptors
 from tests.transfer.bench import MiB, desk, engine_for
 

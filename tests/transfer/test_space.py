@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hfdmd.failure import Failure
-from hfdmd.transfer.space import Space
+from hfdmd.transfer.disk.reservations import DiskReservations
 from hfdmd.wire.types import Reason
 
 GiB = 1 << 30
@@ -20,7 +20,7 @@ def free(path: Path) -> int:
 
 
 def test_sums_what_is_still_to_come(tmp_path: Path) -> None:
-    space = Space(lambda: 0)
+    space = DiskReservations(lambda: 0)
     half = free(tmp_path) * 6 // 10
     space.reserve("a", tmp_path / "not" / "there" / "yet", half)
     with pytest.raises(Failure) as failed:
@@ -36,21 +36,21 @@ def test_sums_what_is_still_to_come(tmp_path: Path) -> None:
 
 
 def test_a_refused_one_has_nothing_set_aside(tmp_path: Path) -> None:
-    space = Space(lambda: 0)
+    space = DiskReservations(lambda: 0)
     with pytest.raises(Failure):
         space.reserve("a", tmp_path, free(tmp_path) + GiB)
     space.reserve("b", tmp_path, free(tmp_path) // 2)
 
 
 def test_min_free_stays_free_but_what_needs_nothing_may_go_on(tmp_path: Path) -> None:
-    space = Space(lambda: free(tmp_path) + GiB)
+    space = DiskReservations(lambda: free(tmp_path) + GiB)
     with pytest.raises(Failure):
         space.reserve("a", tmp_path, 1)
     space.reserve("a", tmp_path, 0)
 
 
 def test_what_is_held_is_let_go_whatever_happens(tmp_path: Path) -> None:
-    space = Space(lambda: 0)
+    space = DiskReservations(lambda: 0)
     most = free(tmp_path) * 9 // 10
 
     def copy() -> None:
@@ -69,7 +69,7 @@ def test_what_is_held_is_let_go_whatever_happens(tmp_path: Path) -> None:
 
 
 def test_what_needs_nothing_more_leaves_nothing_behind(tmp_path: Path) -> None:
-    space = Space(lambda: 0)
+    space = DiskReservations(lambda: 0)
     half = free(tmp_path) * 6 // 10
     for first, second in ((half, 0), (0, half), (0, 0), (half // 2, half // 2)):
         space.reserve("a", tmp_path, first)

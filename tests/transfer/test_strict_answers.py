@@ -12,8 +12,8 @@ import pytest
 
 from hfdmd.failure import Failure
 from hfdmd.net.target import Target
-from hfdmd.transfer.answer import MAX_HEAD_BYTES, Answer
-from hfdmd.transfer.trouble import BadAnswer
+from hfdmd.transfer.http.response import MAX_HEAD_BYTES, ResponseParser
+from hfdmd.transfer.transfer_errors import BadResponse
 from hfdmd.wire.types import Reason
 from tests.transfer.bench import MiB, until
 from tests.transfer.scripted import Asked, a_job, an_engine, scripted
@@ -108,18 +108,18 @@ async def test_what_trickles_beside_the_body_is_no_progress(
 
 
 def test_trailers_are_bounded_and_not_kept() -> None:
-    answer = Answer()
+    answer = ResponseParser()
     answer.feed(memoryview(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n"))
     for _ in range(MAX_HEAD_BYTES // 1005):
         answer.feed(memoryview(b"X: %s\r\n" % (b"z" * 1000)))
-    with pytest.raises(BadAnswer):
+    with pytest.raises(BadResponse):
         answer.feed(memoryview(b"X: %s\r\n" % (b"z" * 1000)))
     assert answer.head is not None
     assert answer.head.headers == {"transfer-encoding": "chunked"}
 
 
 def test_chunks_are_not_bounded_in_number() -> None:
-    answer = Answer()
+    answer = ResponseParser()
     answer.feed(memoryview(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"))
     for _ in range(MAX_HEAD_BYTES):
         answer.feed(memoryview(b"1\r\n"))

@@ -13,7 +13,7 @@ from hfdmd.failure import Failure
 from hfdmd.transfer.engine import Engine
 from hfdmd.transfer.limiter import Allowance, Limiter
 from hfdmd.wire.types import Reason
-from tests.hub import Fault, HubServer
+from tests.fakehub import Fault, HubServer
 from tests.transfer.bench import FILE, REPO, Desk, MiB, cancelled, desk, engine_for, limits, until
 
 SIZE = 24 * MiB
@@ -151,7 +151,9 @@ async def test_a_server_that_serves_no_ranges_any_more_is_asked_for_all(hub: Hub
         await engine.fetch(job)
     assert at.is_right()
     assert job.meter.started_over
-    assert all(claim[0][1] >= prefix[1] for claim in at.claims[before:]), "what is there stays while it is sent again"
+    assert all(checkpoint[0][1] >= prefix[1] for checkpoint in at.claims[before:]), (
+        "what is there stays while it is sent again"
+    )
 
 
 @pytest.mark.parametrize("break_off", [Fault.hangup, Fault.fin], ids=["at once", "at the first byte"])

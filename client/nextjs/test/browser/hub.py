@@ -11,7 +11,7 @@ import json
 import sys
 from typing import Any
 
-from tests.hub import Fault, HubServer, seeded
+from tests.fakehub import Fault, HubServer, seeded
 
 
 def answer(hub: HubServer, told: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,82 @@
+"""The list of a commit's files on disk, as the Hub's client keeps it.
+
+Source of the format: `huggingface_hub._tree_cache`. With it the client knows offline that a snapshot is incomplete.
+The client's own is readable by its writer only; ours by whoever may read the cache.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from hfdmd import names
+from hfdmd.cache.folders import Folders
+from hfdmd.durable import open_new, sync_file, write_all
+from hfdmd.record import Entry
+from hfdmd.wire.malformed import MALFORMED
+
+_WRITE_BYTES = 1024 * 1024
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+class _Tree(msgspec.Struct):
+    files: dict[str, msgspec.Raw]
+
+
+_TREE = msgspec.json.Decoder(_Tree)
+
+
+def write_tree(inside: Folders, above: tuple[str, ...], commit: str, entries: Iterable[Entry], temporary: str) -> None:
+    """Write `trees/<commit>.json` in the folder `above`, in one step: by renaming `temporary`. Raises OSError."""
+    folder = inside.open((*above, "trees"), make=True)
+    fd = open_new(temporary, folder)
+    try:
+        try:
+            _write(fd, sorted(entries, key=lambda entry: entry.path))
+            sync_file(fd)
+        finally:
+            os.close(fd)
+        os.rename(temporary, f"{commit}.json", src_dir_fd=folder, dst_dir_fd=folder)
+    except OSError:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=folder)
+        raise
+    inside.note_change((*above, "trees"))
+    inside.sync()
+
+
+def read_paths(inside: Folders, above: tuple[str, ...], commit: str) -> list[str]:
+    """The paths that the tree of a commit names, as far as they are legal; none where there is no good tree."""
+    try:
+        fd = os.open(f"{commit}.json", _READ, dir_fd=inside.open((*above, "trees")))
+        with open(fd, "rb") as file:
+            return [path for path in _TREE.decode(file.read()).files if names.path_problem(path) is None]
+    except (OSError, *MALFORMED):
+        return []
+
+
+def _write(fd: int, entries: list[Entry]) -> None:
+    buffer = bytearray(b'{\n "format_version": 1,\n "files": {')
+    separator = b"\n  "
+    for entry in entries:
+        buffer += separator + msgspec.json.encode(entry.path) + b": " + msgspec.json.encode(_described(entry))
+        separator = b",\n  "
+        if len(buffer) > _WRITE_BYTES:
+            write_all(fd, bytes(buffer))
+            buffer.clear()
+    write_all(fd, bytes(buffer) + b"\n }\n}")
+
+
+def _described(entry: Entry) -> dict[str, Any]:
+    source = entry.source
+    described: dict[str, Any] = {"size": source.size_bytes, "blob_id": entry.blob_id}
+    if source.digest is not None and source.digest.startswith("sha256:"):
+        described["lfs_sha256"] = source.digest.removeprefix("sha256:")
+        described["lfs_size"] = source.size_bytes
+    if source.xet_hash is not None:
+        described["xet_hash"] = source.xet_hash
+    return described

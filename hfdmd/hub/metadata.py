@@ -1,0 +1,85 @@
+"""Reading a file's metadata off a HEAD answer. Source of the headers: `huggingface_hub.get_hf_file_metadata`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hfdmd import names
+from hfdmd.failure import Failure
+from hfdmd.hub.refusals import RequestContext
+from hfdmd.hub.session import ResponseHead
+from hfdmd.record import Digest, Source, is_etag
+from hfdmd.wire.types import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What the headers told of a file, each thing checked or None."""
+
+    commit: str
+    etag: str | None
+    size_bytes: int | None
+    digest: Digest | None
+    xet_hash: str | None
+
+
+def read_metadata(head: ResponseHead, context: RequestContext) -> Metadata:
+    """The metadata of a successful walk.
+
+    Raises `Failure`: hub_unavailable when the answer is not a Hub's, or is about another commit than the pinned one;
+    xet_required when the file can only be had through Xet.
+    """
+    headers = head.headers
+    commit = names.commit_of(headers.get("X-Repo-Commit"))
+    if commit is None:
+        raise Failure(
+            Reason.HUB_UNAVAILABLE,
+            f"{context.host} answers for {context.at}, but not as a Hub does (no X-Repo-Commit): check HF_ENDPOINT, the"
+            " proxy and the network's sign-in page.",
+        )
+    if names.is_sha1(context.revision) and commit != context.revision:
+        raise Failure(
+            Reason.HUB_UNAVAILABLE, f"The Hub at {context.host} answered with commit {commit[:12]} for {context.at}."
+        )
+    linked = names.normal_etag(headers.get("X-Linked-Etag"))
+    etag = linked or names.normal_etag(headers.get("ETag"))
+    if etag is not None and not is_etag(etag):
+        etag = None
+    xet_hash = headers.get("X-Xet-Hash")
+    if xet_hash is not None and not names.is_sha256(xet_hash):
+        xet_hash = None
+    redirected = 300 <= head.status < 400
+    length = None
+    if not redirected and headers.get("Content-Encoding", "identity").lower() == "identity":
+        length = names.size_of(headers.get("Content-Length"))
+    size_bytes = names.size_of(headers.get("X-Linked-Size"))
+    if xet_hash is not None and head.location is None and (length is None or size_bytes not in (None, length)):
+        raise Failure(
+            Reason.XET_REQUIRED,
+            f"{context.spec.model_repo}: the Hub at {context.host} serves {context.path} through Xet only,"
+            " not over HTTP.",
+        )
+    return Metadata(
+        commit=commit,
+        etag=etag,
+        size_bytes=length if size_bytes is None else size_bytes,
+        # the plain ETag of a Xet file is its Xet hash, which looks like a sha256 and is none
+        digest=None if etag is None or (linked is None and etag == xet_hash) else names.digest_of(etag),
+        xet_hash=xet_hash,
+    )
+
+
+def contradiction(source: Source, told: Metadata) -> str | None:
+    """How what the Hub tells now contradicts the `source` pinned before; None when it is the same file.
+
+    Etags are compared only when they are digests of one kind, or both none: a mirror may spell them otherwise.
+    """
+    if None not in (source.size_bytes, told.size_bytes) and source.size_bytes != told.size_bytes:
+        return f"it had {source.size_bytes} bytes and now has {told.size_bytes}"
+    if source.digest is not None and told.digest is not None:
+        same_kind = source.digest.partition(":")[0] == told.digest.partition(":")[0]
+        if same_kind and source.digest != told.digest:
+            return f"its digest was {source.digest} and is now {told.digest}"
+    elif source.digest is None and told.digest is None and told.etag not in (None, source.etag):
+        return "its etag is another one"
+    return None

@@ -1,0 +1,138 @@
+"""What an answer of the Hub that is no success means: the contract's reason, and a sentence that says what to do.
+
+Source of the codes: `huggingface_hub.utils.hf_raise_for_status`. Nothing the Hub wrote is repeated in a detail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hfdmd.failure import Failure
+from hfdmd.hub.urls import page_url, without_user
+from hfdmd.record import FileSpec, RepoSpec
+from hfdmd.wire.types import Reason, RepoType
+
+_LOGIN = "`hf auth login` or HF_TOKEN"
+_DISABLED = "Access to this resource is disabled."
+_BAD_TOKEN = "Invalid credentials in Authorization header"  # noqa: S105 - the Hub's words, not a secret
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """What was asked of the Hub, in a person's words for details."""
+
+    endpoint: str
+    spec: FileSpec | RepoSpec
+    revision: str
+    pinned: bool = False
+    """Whether `revision` is the commit that an earlier resolve pinned."""
+
+    @property
+    def repo(self) -> str:
+        kind = "" if self.spec.repo_type is RepoType.MODEL else f"{self.spec.repo_type.value} "
+        return f"{kind}{self.spec.model_repo}"
+
+    @property
+    def at(self) -> str:
+        what = f"commit {self.revision[:12]}" if self.pinned else f"revision {self.revision}"
+        return f"{self.repo} at {what}"
+
+    @property
+    def page(self) -> str:
+        return page_url(self.endpoint, self.spec)
+
+    @property
+    def host(self) -> str:
+        return without_user(self.endpoint)
+
+    @property
+    def path(self) -> str | None:
+        return self.spec.file_path if isinstance(self.spec, FileSpec) else None
+
+
+def failure_of(
+    context: RequestContext, status: int, headers: Mapping[str, str], *, token_sent: bool, wait_s: float | None
+) -> Failure:
+    """The failure that an answer with this status (400 or above) means. `wait_s`: what the Hub asked to wait."""
+    by_code = _by_code(context, headers, token_sent)
+    if by_code is not None:
+        return by_code
+    if status == 429:
+        return Failure(
+            Reason.RATE_LIMITED,
+            f"The Hub at {context.host} gets too many requests from here"
+            + ("" if wait_s is None else f" and asked to wait {wait_s:.0f} s")
+            + ("" if token_sent else f"; signed in ({_LOGIN}) more are allowed")
+            + ".",
+            retry_after_s=wait_s,
+        )
+    if status in (401, 403, 451):
+        return _no_access(context, status, token_sent)
+    if status in (404, 410):
+        return _not_found(context)
+    if status == 407:
+        return Failure(Reason.NETWORK, "The proxy wants a user name and password: set them in HTTPS_PROXY.")
+    if status in (400, 405, 414, 431):
+        return Failure(
+            Reason.INTERNAL, f"The Hub at {context.host} does not understand the request for {context.at}: {status}."
+        )
+    return Failure(
+        Reason.HUB_UNAVAILABLE, f"The Hub at {context.host} answered {status} for {context.at}.", retry_after_s=wait_s
+    )
+
+
+def _by_code(context: RequestContext, headers: Mapping[str, str], token_sent: bool) -> Failure | None:
+    code = headers.get("X-Error-Code")
+    if code == "GatedRepo":
+        how = (
+            f"The account of the token has no access: ask for it or accept the conditions at {context.page}."
+            if token_sent
+            else f"Accept its conditions at {context.page}, then sign in with {_LOGIN}."
+        )
+        return Failure(Reason.GATED, f"{context.repo} is gated. {how}")
+    if code == "RepoNotFound":
+        return _no_repo(context, token_sent)
+    if code == "RevisionNotFound":
+        return Failure(Reason.REVISION_NOT_FOUND, f"{context.at} does not exist: no such branch, tag or commit.")
+    if code == "EntryNotFound" and context.path is not None:
+        return Failure(Reason.FILE_NOT_FOUND, f"{context.at} has no file {context.path}.")
+    message = headers.get("X-Error-Message")
+    if message == _DISABLED:
+        return Failure(Reason.UNAUTHORIZED, f"The Hub has disabled access to {context.repo}.")
+    if message == _BAD_TOKEN:
+        return _bad_token(context)
+    return None
+
+
+def _no_access(context: RequestContext, status: int, token_sent: bool) -> Failure:
+    if status == 451:
+        return Failure(Reason.UNAUTHORIZED, f"{context.repo} is not available for legal reasons.")
+    if status == 403:
+        return Failure(
+            Reason.UNAUTHORIZED,
+            f"The Hub forbids access to {context.repo}"
+            + (": the token's rights do not cover it." if token_sent else f": sign in with {_LOGIN}."),
+        )
+    return _bad_token(context) if token_sent else _no_repo(context, token_sent)
+
+
+def _bad_token(context: RequestContext) -> Failure:
+    return Failure(
+        Reason.UNAUTHORIZED,
+        f"The Hub at {context.host} refuses the token for {context.repo}: sign in again with {_LOGIN}.",
+    )
+
+
+def _no_repo(context: RequestContext, token_sent: bool) -> Failure:
+    why = "is private for others than the token's account" if token_sent else f"is private (sign in with {_LOGIN})"
+    return Failure(Reason.REPO_NOT_FOUND, f"{context.repo} does not exist on {context.host}, or {why}.")
+
+
+def _not_found(context: RequestContext) -> Failure:
+    """404 without a code, as mirrors answer: the nearest guess."""
+    if context.pinned:
+        return Failure(Reason.REVISION_NOT_FOUND, f"The Hub at {context.host} no longer has {context.at}.")
+    if context.path is not None:
+        return Failure(Reason.FILE_NOT_FOUND, f"The Hub at {context.host} has no file {context.path} in {context.at}.")
+    return Failure(Reason.REPO_NOT_FOUND, f"The Hub at {context.host} does not have {context.at}.")

@@ -1,0 +1,232 @@
+"""The line to the Hub: requests over one aiohttp session, with the rules for tokens, proxies, TLS and courtesy."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+from multidict import CIMultiDictProxy
+from yarl import URL
+
+from hfdmd.failure import Failure
+from hfdmd.hub.refusals import RequestContext, failure_of
+from hfdmd.net.origin import MAX_REDIRECTS, RedirectPolicy, origin
+from hfdmd.net.proxy import proxy_for
+from hfdmd.net.retry_after import RetryAfter, backoff_s
+from hfdmd.net.trust import ssl_context
+from hfdmd.wire.types import Reason
+
+PATIENCE_S = 10.0
+"""The longest wait that a server may ask for before a request is given back to the queue."""
+
+MAX_BODY_BYTES = 64 * 1024 * 1024
+_MAX_FIELD_BYTES = 64 * 1024  # signed URLs in Location are long
+_HEAD_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=10, sock_read=20)
+_BODY_TIMEOUT = aiohttp.ClientTimeout(total=300, sock_connect=10, sock_read=30)
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_TRIES = 4  # of one page, since a list of files has many
+_PROXY_AUTH = "Proxy-Authorization"
+_READ_BYTES = 256 * 1024
+
+Headers = CIMultiDictProxy[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHead:
+    """What a walk along redirects ended with. `location` is where the file itself is, when that is elsewhere."""
+
+    url: str
+    status: int
+    headers: Headers
+    location: str | None
+
+
+class HubSession:
+    """Requests to one Hub. The token goes to `endpoint`'s own origin and nowhere else."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        retry_after: RetryAfter,
+        policy: RedirectPolicy,
+        user_agent: str,
+        token: Callable[[], str | None],
+    ) -> None:
+        self.endpoint = endpoint
+        self._origin = origin(endpoint)
+        self._retry_after = retry_after
+        self._policy = policy
+        self._user_agent = user_agent
+        self._token = token
+        self._session: aiohttp.ClientSession | None = None
+
+    def auth(self, url: str) -> dict[str, str]:
+        """The headers that carry the token; empty for any other origin than the Hub's, or without a token.
+
+        Raises `Failure` (unauthorized) for a token that no header can carry or a token file that cannot be read.
+        """
+        if origin(url) != self._origin:
+            return {}
+        try:
+            token = self._token()
+        except OSError as error:
+            raise Failure(Reason.UNAUTHORIZED, f"The Hub token's file cannot be read: {error.strerror}.") from None
+        if token is None:
+            return {}
+        if not (token.isascii() and token.isprintable()):
+            raise Failure(Reason.UNAUTHORIZED, "The Hub token has characters that no token has: set it again.")
+        return {"Authorization": f"Bearer {token}"}
+
+    async def head(self, url: str, context: RequestContext) -> ResponseHead:
+        """HEAD, following redirects until an answer carries the file's metadata.
+
+        Redirects on the Hub's own origin are followed with the token. One that leaves it is the answer, with its
+        target as `location`, when it carries a commit; otherwise (a mirror that sends us on) it is followed without
+        the token. Raises `Failure`.
+        """
+        for _ in range(MAX_REDIRECTS + 1):
+            async with self._request("HEAD", url, context, {"Accept-Encoding": "identity"}, _HEAD_TIMEOUT) as answer:
+                if answer.status not in _REDIRECTS or "Location" not in answer.headers:
+                    return ResponseHead(url, answer.status, answer.headers, None)
+                target = self._policy.next_url(url, answer.headers["Location"])
+                leaves = origin(target) != self._origin
+                if leaves and "X-Repo-Commit" in answer.headers:
+                    return ResponseHead(url, answer.status, answer.headers, target)
+                url = target
+        raise Failure(Reason.HUB_UNAVAILABLE, f"The Hub at {context.host} redirects without end for {context.at}.")
+
+    async def body(
+        self, method: str, url: str, context: RequestContext, form: Mapping[str, str] | None = None
+    ) -> tuple[bytes, Mapping[str, str]]:
+        """An answer's whole body and the URLs of its `Link` header by `rel`. Repeats what may pass by itself."""
+        attempt = 0
+        while True:
+            try:
+                return await self._body(method, url, context, form)
+            except Failure as failure:
+                attempt += 1
+                if failure.is_final or failure.reason is Reason.RATE_LIMITED or attempt == _TRIES:
+                    raise
+            await asyncio.sleep(backoff_s(attempt, base_s=0.25, cap_s=4.0))
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _body(
+        self, method: str, url: str, context: RequestContext, form: Mapping[str, str] | None
+    ) -> tuple[bytes, Mapping[str, str]]:
+        for _ in range(MAX_REDIRECTS + 1):
+            async with self._request(method, url, context, {}, _BODY_TIMEOUT, form) as answer:
+                if answer.status not in _REDIRECTS or "Location" not in answer.headers:
+                    return await self._read(answer, context), _links(answer)
+                target = self._policy.next_url(url, answer.headers["Location"])
+                if origin(target) != self._origin:
+                    raise Failure(
+                        Reason.HUB_UNAVAILABLE,
+                        f"The Hub at {context.host} sends us to another server for {context.at}.",
+                    )
+                url = target
+        raise Failure(Reason.HUB_UNAVAILABLE, f"The Hub at {context.host} redirects without end for {context.at}.")
+
+    async def _read(self, answer: aiohttp.ClientResponse, context: RequestContext) -> bytes:
+        data = bytearray()
+        async for chunk in answer.content.iter_chunked(_READ_BYTES):
+            data += chunk
+            if len(data) > MAX_BODY_BYTES:
+                raise Failure(
+                    Reason.INTERNAL, f"The Hub's answer about {context.at} is longer than {MAX_BODY_BYTES} bytes."
+                )
+        return bytes(data)
+
+    @asynccontextmanager
+    async def _request(
+        self,
+        method: str,
+        url: str,
+        context: RequestContext,
+        headers: Mapping[str, str],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own kind, of three timeouts
+        form: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """One request, one answer below 400; every other outcome is a `Failure`."""
+        auth = self.auth(url)
+        await self._retry_after.wait(url, PATIENCE_S)
+        try:
+            proxy = proxy_for(url)
+            proxy_auth = {} if proxy is None or proxy.authorization is None else {_PROXY_AUTH: proxy.authorization}
+            tunnelled = url.startswith("https:")  # otherwise the request itself goes to the proxy, in its own words
+            async with self._open().request(
+                method,
+                URL(url, encoded=True),
+                headers={**headers, **auth, **({} if tunnelled else proxy_auth)},
+                data=form,
+                allow_redirects=False,
+                timeout=timeout,
+                ssl=_trust(),
+                proxy=None if proxy is None else proxy.url,
+                proxy_headers=proxy_auth if tunnelled else None,
+            ) as answer:
+                if answer.status >= 400:
+                    wait_s = self._retry_after.note(url, answer.status, answer.headers)
+                    raise failure_of(context, answer.status, answer.headers, token_sent=bool(auth), wait_s=wait_s)
+                yield answer
+        except (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError) as error:
+            raise Failure(Reason.TLS, f"The certificate of {_host(url)} is not trusted: {_why(error)}.") from None
+        except TimeoutError:
+            raise Failure(Reason.NETWORK, f"{_host(url)} did not answer in time.") from None
+        except aiohttp.ClientProxyConnectionError as error:
+            raise Failure(Reason.NETWORK, f"The proxy for {_host(url)} cannot be reached: {_why(error)}.") from None
+        except (aiohttp.ClientError, ssl.SSLError, OSError) as error:
+            raise Failure(Reason.NETWORK, f"{_host(url)} cannot be reached: {_why(error)}.") from None
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=32, ttl_dns_cache=60),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": self._user_agent},
+                max_line_size=_MAX_FIELD_BYTES,
+                max_field_size=_MAX_FIELD_BYTES,
+            )
+        return self._session
+
+
+def _trust() -> ssl.SSLContext:
+    try:
+        return ssl_context()
+    except (OSError, ssl.SSLError) as error:
+        raise Failure(
+            Reason.TLS, f"SSL_CERT_FILE or SSL_CERT_DIR names no usable certificates: {_why(error)}."
+        ) from None
+
+
+def _links(answer: aiohttp.ClientResponse) -> dict[str, str]:
+    try:
+        return {rel: str(link["url"]) for rel, link in answer.links.items()}
+    except ValueError:
+        raise Failure(Reason.HUB_UNAVAILABLE, "The Hub's Link header is malformed.") from None
+
+
+def _host(url: str) -> str:
+    return origin(url).partition("://")[2]
+
+
+def _why(error: BaseException) -> str:
+    """The cause in the system's words, without addresses that a message might carry."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "its name is not known"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        error = error.certificate_error if isinstance(error.certificate_error, Exception) else error
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message or "verification failed"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy answered {error.status}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return type(error).__name__

@@ -1,0 +1,1 @@
+"""The part file: buffers, writes, syncs, hashes and reserved space."""

@@ -1,0 +1,1 @@
+"""The HTTP transport: connections, responses, the pool, and what to do after an error."""

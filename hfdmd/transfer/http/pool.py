@@ -1,0 +1,229 @@
+"""Connections, kept alive and reused across segments and files."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import aiohappyeyeballs
+
+from hfdmd.failure import Failure
+from hfdmd.net.origin import RedirectPolicy, literal_address, origin, split_origin
+from hfdmd.net.proxy import Proxy
+from hfdmd.net.trust import ssl_context
+from hfdmd.transfer.http.connection import HEAD_BUFFER_BYTES, Connection, Key, request_head
+from hfdmd.transfer.http.response import ResponseParser
+from hfdmd.transfer.transfer_errors import BadResponse, ConnectionFailed
+from hfdmd.wire.types import Reason
+
+IDLE_S = 20.0
+"""An unused connection is closed after this: servers and firewalls forget theirs silently, often after 60 s."""
+NAMES_KEPT_S = 30.0
+HAPPY_EYEBALLS_DELAY_S = 0.25  # RFC 8305, section 5
+
+AddrInfo = aiohappyeyeballs.AddrInfoType
+
+
+class Pool:
+    """Open connections by (origin, proxy)."""
+
+    def __init__(self, policy: RedirectPolicy) -> None:
+        self._policy = policy
+        self._idle: dict[Key, list[tuple[Connection, float]]] = {}
+        self._open: set[Connection] = set()
+        self._names: dict[tuple[str, int], tuple[float, asyncio.Task[list[AddrInfo]]]] = {}
+        self._resolvers = ThreadPoolExecutor(4, thread_name_prefix="hfdmd-dns")
+        self._closed = False
+        self._head_buffer = memoryview(bytearray(HEAD_BUFFER_BYTES))
+        self._receive_buffer_bytes: int | None = None
+
+    async def acquire(
+        self, url: str, proxy: Proxy | None, timeout_s: float, *, fresh: bool = False
+    ) -> tuple[Connection, bool]:
+        """A connection for `url`, and whether it was used before. Broken; Failure(TLS) for a rejected certificate."""
+        key = (origin(url), proxy.url if proxy else None)
+        idle = self._idle.get(key, [])
+        while idle and not fresh:
+            connection, since = idle.pop()
+            # what lies there was sent before anything was asked for: it must not be taken for the answer
+            if connection.is_open and time.monotonic() - since < IDLE_S and not connection.unread_bytes:
+                return connection, True
+            connection.abort()
+        try:
+            async with asyncio.timeout(timeout_s):
+                connection = await self._connect(url, proxy)
+                connection.key = key
+                return connection, False
+        except TimeoutError:
+            raise ConnectionFailed(f"no connection to {split_origin(url)[1]} within {timeout_s:.0f} s") from None
+
+    def release(self, connection: Connection) -> None:
+        """Done with it: kept for the next request when it can be, else closed."""
+        outdated = connection.receive_buffer_bytes != self._receive_buffer_bytes
+        if not connection.reusable or not connection.is_open or self._closed or outdated:
+            connection.abort()
+            return
+        self._idle.setdefault(connection.key, []).append((connection, time.monotonic()))
+
+    @property
+    def has_idle(self) -> bool:
+        """Whether connections are kept that nobody uses."""
+        return bool(self._idle)
+
+    def reap(self) -> None:
+        """Close what nobody has used for a while. To be called now and then."""
+        now = time.monotonic()
+        for key, idle in list(self._idle.items()):
+            kept = [(connection, since) for connection, since in idle if connection.is_open and now - since < IDLE_S]
+            for connection, since in idle:
+                if (connection, since) not in kept:
+                    connection.abort()
+            if kept:
+                self._idle[key] = kept
+            else:
+                del self._idle[key]
+
+    def set_receive_buffer(self, size_bytes: int | None) -> None:
+        """SO_RCVBUF of all connections that may have more, and of new ones; None leaves it to the kernel.
+
+        Those that have less are used up and not kept: what was set can only be made smaller.
+        """
+        if size_bytes == self._receive_buffer_bytes:
+            return
+        self._receive_buffer_bytes = size_bytes
+        if size_bytes is not None:
+            for connection in self._open:
+                connection.limit_receive_buffer(size_bytes)
+        for idle in self._idle.values():
+            for connection, _ in idle:
+                connection.abort()
+        self._idle.clear()
+
+    async def close(self) -> None:
+        """Close all connections and wait until they are."""
+        self._closed = True
+        self._idle.clear()
+        lookups = [task for _, task in self._names.values()]
+        for task in lookups:
+            task.cancel()
+        for connection in list(self._open):
+            connection.abort()
+        await asyncio.gather(*lookups, *(connection.closed for connection in self._open), return_exceptions=True)
+        self._resolvers.shutdown(wait=False, cancel_futures=True)
+
+    async def _connect(self, url: str, proxy: Proxy | None) -> Connection:
+        scheme, host, port = split_origin(url)
+        at_host, at_port = split_origin(proxy.url)[1:] if proxy else (host, port)
+        sock = await self._dial(at_host, at_port, checked=proxy is None)
+        loop = asyncio.get_running_loop()
+        try:
+            if proxy and scheme == "https":
+                await _tunnel(sock, host, port, proxy)
+            if scheme == "https":
+                context = _context()
+                _, connection = await loop.create_connection(
+                    self._made, sock=sock, ssl=context, server_hostname=host, ssl_shutdown_timeout=1.0
+                )
+            else:
+                _, connection = await loop.create_connection(self._made, sock=sock)
+        except ssl.SSLCertVerificationError as error:
+            sock.close()
+            raise Failure(Reason.TLS, f"the certificate of {host} is not trusted: {error.verify_message}") from None
+        except OSError as error:
+            sock.close()
+            raise ConnectionFailed(f"no TLS connection to {host}: {error.strerror or error}") from None
+        except BaseException:
+            sock.close()
+            raise
+        self._open.add(connection)
+        connection.closed.add_done_callback(lambda _: self._open.discard(connection))
+        return connection
+
+    def _made(self) -> Connection:
+        connection = Connection(self._head_buffer)
+        connection.receive_buffer_bytes = self._receive_buffer_bytes
+        return connection
+
+    async def _dial(self, host: str, port: int, *, checked: bool) -> socket.socket:
+        try:
+            addresses = await self._lookup(host, port)
+            if checked and literal_address(host) is None:
+                addresses = [entry for entry in addresses if self._policy.may_connect(host, str(entry[4][0]))]
+                if not addresses:
+                    raise ConnectionFailed(f"{host} has only addresses inside this machine")
+            return await aiohappyeyeballs.start_connection(
+                addresses,
+                happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S,
+                interleave=1,
+                socket_factory=self._socket,
+            )
+        except socket.gaierror as error:
+            raise ConnectionFailed(f"the name {host} cannot be resolved: {error.strerror or error}") from None
+        except OSError as error:
+            self._names.pop((host, port), None)  # it may have moved
+            raise ConnectionFailed(f"no connection to {host}:{port}: {error.strerror or error}") from None
+
+    def _socket(self, info: AddrInfo) -> socket.socket:
+        sock = socket.socket(*info[:3])
+        sock.setblocking(False)
+        if self._receive_buffer_bytes is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer_bytes)
+        return sock
+
+    async def _lookup(self, host: str, port: int) -> list[AddrInfo]:
+        """Addresses of a name; asked once for all who want them at the time, and again after half a minute."""
+        now = time.monotonic()
+        known = self._names.get((host, port))
+        if known is None or now - known[0] > NAMES_KEPT_S or (known[1].done() and _failed(known[1])):
+            if len(self._names) > 1000:
+                self._names = {name: entry for name, entry in self._names.items() if now - entry[0] <= NAMES_KEPT_S}
+            known = (now, asyncio.create_task(self._ask(host, port)))
+            self._names[(host, port)] = known
+        return await asyncio.shield(known[1])
+
+    async def _ask(self, host: str, port: int) -> list[AddrInfo]:
+        return await asyncio.get_running_loop().run_in_executor(self._resolvers, _addresses, host, port)
+
+
+def _addresses(host: str, port: int) -> list[AddrInfo]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [info for info in found if info[0] in (socket.AF_INET, socket.AF_INET6)]
+
+
+def _failed(task: asyncio.Task[list[AddrInfo]]) -> bool:
+    return task.cancelled() or task.exception() is not None
+
+
+def _context() -> ssl.SSLContext:
+    try:
+        return ssl_context()
+    except (OSError, ValueError) as error:
+        raise Failure(Reason.TLS, f"the trusted certificates cannot be read: {error}") from None
+
+
+async def _tunnel(sock: socket.socket, host: str, port: int, proxy: Proxy) -> None:
+    """CONNECT through an HTTP proxy (RFC 9110, 9.3.6)."""
+    loop = asyncio.get_running_loop()
+    name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    headers = [("Host", name)]
+    if proxy.authorization:
+        headers.append(("Proxy-Authorization", proxy.authorization))
+    answer = ResponseParser()
+    try:
+        await loop.sock_sendall(sock, request_head("CONNECT", name, headers))
+        while answer.head is None:
+            received = await loop.sock_recv(sock, 16 * 1024)
+            if not received:
+                raise ConnectionFailed("the proxy closed the connection")
+            answer.feed(memoryview(received))
+    except BadResponse as trouble:
+        raise ConnectionFailed(f"the proxy: {trouble.detail}") from None
+    except OSError as error:
+        raise ConnectionFailed(f"the proxy broke the connection: {error.strerror or error}") from None
+    if not 200 <= answer.head.status < 300:
+        raise ConnectionFailed(f"the proxy refused a connection to {name} with {answer.head.status}")
+    if answer.buffered_bytes or answer.has_surplus:
+        raise ConnectionFailed("the proxy spoke before the server could")

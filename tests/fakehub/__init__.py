@@ -1,0 +1,8 @@
+"""A Hugging Face Hub for tests and demonstrations: faithful to what its clients see, with faults on demand."""
+
+from tests.fakehub.content import BytesContent, Content, PathContent, SeededContent, seeded
+from tests.fakehub.fault import Fault
+from tests.fakehub.journal import Request
+from tests.fakehub.server import HubServer
+
+__all__ = ["BytesContent", "Content", "Fault", "HubServer", "PathContent", "Request", "SeededContent", "seeded"]
