@@ -1,4 +1,4 @@
-"""Settings: defaults < config.toml < environment < flags < what was changed while running (contract, section 7)."""
+"""Settings: defaults < config.toml < environment < flags < what was changed while running (docs/api.md, section 7)."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from hfdmd.wire.types import FAILED_REASONS, QUEUED_REASONS, Reason
 class Failure(Exception):
     """A download cannot go on now, or at all.
 
-    `reason` is of the contract's closed set: one for `failed` ends the download, one for `queued` makes it wait.
+    `reason` is one of docs/api.md, section 2: one for `failed` ends the download, one for `queued` makes it wait.
     `detail` is a sentence for a person, with the numbers, without tokens and signed URLs.
     `retry_after_s` is how long the other side asked to wait; None leaves it to the scheduler's backoff.
     """

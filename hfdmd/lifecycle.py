@@ -120,7 +120,7 @@ def derive(
     reason: Reason | None = None,
     detail: str | None = None,
 ) -> None:
-    """Give a repo download the status that its files add up to (contract, section 2): any may follow any."""
+    """Give a repo download the status that its files add up to (docs/api.md, section 2): any may follow any."""
     if version <= record.version:
         raise ValueError(f"{record.id}: version {version} does not rise above {record.version}")
     if status is F and reason is None:

@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """The daemon from start to end; returns its exit code (contract, section 7)."""
+    """The daemon from start to end; returns its exit code (docs/api.md, section 7)."""
     faulthandler.enable()
     descriptors.raise_limit()
     options = _parser().parse_args(arguments)

@@ -30,7 +30,7 @@ SPAWN_AFTER_S = 5.0
 
 
 class Client:
-    """A daemon, wherever it listens: by default where the environment says (contract, section 6).
+    """A daemon, wherever it listens: by default where the environment says (docs/api.md, section 6).
 
     `socket` or `url` (with `token`) name one place; `spawn=True` starts a daemon when none answers (never for a place
     that is named so, nor with `HFDMD_NO_SPAWN=1`). `timeout_s` bounds each answer. Safe to use from several threads:

@@ -69,7 +69,7 @@ class WaitTimeout(ClientError, TimeoutError):
 
 
 class DownloadFailed(ClientError):
-    """What was waited for is `failed` or `cancelled`. `download` is its last state, `reason` the contract's."""
+    """What was waited for is `failed` or `cancelled`. `download` is its last state, `reason` that of docs/api.md."""
 
     code, status, title = "download_failed", 502, "The download did not succeed"
 

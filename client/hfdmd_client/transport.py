@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 CONNECT_TIMEOUT_S = 5.0
 SILENCE_S = 45.0
-"""A stream has a comment at least every 15 s (contract, section 5); three missed ones mean that it is dead."""
+"""A stream has a comment at least every 15 s (docs/api.md, section 5); three missed ones mean that it is dead."""
 
 
 def connect(addresses: Sequence[DaemonAddress]) -> tuple[socket.socket, DaemonAddress]:

@@ -1,7 +1,7 @@
 """What a listener knows, over any number of connections: newest version wins, nothing is told twice.
 
-Pure. Source of the rules: contract, section 5. A stream begins with the present state, so a reconnect needs no history:
-what was live before and is not named before `ready` no longer exists.
+Pure. Source of the rules: docs/api.md, section 5. A stream begins with the present state, so a reconnect needs no
+history: what was live before and is not named before `ready` no longer exists.
 """
 
 from __future__ import annotations

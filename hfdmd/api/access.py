@@ -1,4 +1,4 @@
-"""Who may do what (contract, section 6). Decided before any handler, on every route, known or not."""
+"""Who may do what (docs/api.md, section 6). Decided before any handler, on every route, known or not."""
 
 from __future__ import annotations
 

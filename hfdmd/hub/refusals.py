@@ -1,4 +1,4 @@
-"""What an answer of the Hub that is no success means: the contract's reason, and a sentence that says what to do.
+"""Translates an error response of the Hub to a reason (docs/api.md, section 2) and a sentence that says what to do.
 
 Source of the codes: `huggingface_hub.utils.hf_raise_for_status`. Nothing the Hub wrote is repeated in a detail.
 """

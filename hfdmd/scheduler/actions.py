@@ -222,7 +222,7 @@ class Actions:
         """The files that the action is for: those matched, and those of the matched repos that are theirs alone.
 
         A file that another request which is not paused wants stays as it is, when it is paused or cancelled only by
-        way of a repo download (contract, section 2).
+        way of a repo download (docs/api.md, section 2).
         """
         scheduler = self._scheduler
         files = {record.id: record for record in fitting if isinstance(record, FileRecord)}

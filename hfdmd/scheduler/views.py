@@ -99,7 +99,7 @@ def absorb(record: RepoRecord, sums: Sums) -> None:
 def standing(index: Index, repo: RepoRecord) -> tuple[Status, Phase | None, Reason | None, str | None]:
     """What the files of a listed repo add up to: status, phase, reason and detail.
 
-    The status is the first that holds (contract, section 2).
+    The status is the first that holds (docs/api.md, section 2).
     """
     sums = index.sums[repo.id]
     count = sums.by_status

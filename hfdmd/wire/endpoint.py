@@ -1,4 +1,4 @@
-"""Where the daemon is: folders, socket paths and the order in which a client tries them (contract, section 6)."""
+"""Where the daemon is: folders, socket paths and the order in which a client tries them (docs/api.md, section 6)."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class RepoType(StrEnum):
 
 
 class Status(StrEnum):
-    """Where a download or a repo download stands (contract, section 2)."""
+    """Where a download or a repo download stands (docs/api.md, section 2)."""
 
     QUEUED = "queued"
     DOWNLOADING = "downloading"

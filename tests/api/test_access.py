@@ -1,4 +1,4 @@
-"""Who may talk to it (contract, section 6): on every route, before any handler."""
+"""Who may talk to it (docs/api.md, section 6): on every route, before any handler."""
 
 from __future__ import annotations
 

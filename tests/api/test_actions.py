@@ -1,4 +1,4 @@
-"""Pause, resume, cancel, retry, reorder, delete: on each status, and true when answered (contract, section 4)."""
+"""Pause, resume, cancel, retry, reorder, delete: on each status, and true when answered (docs/api.md, section 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every call of the route table and every code that it may answer with (contract, section 4)."""
+"""Every call of the route table and every code that it may answer with (docs/api.md, section 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders: who may put files where, and delete or renew them there (contract, section 6; decision 0017)."""
+"""Folders: who may put files where, and delete or renew them there (docs/api.md, section 6; decision 0017)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Live progress (contract, section 5), read as an EventSource reads it."""
+"""Live progress (docs/api.md, section 5), read as an EventSource reads it."""
 
 from __future__ import annotations
 

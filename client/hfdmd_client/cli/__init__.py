@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The console script. Exit codes: contract, section 7; 128 and the signal's number when a signal ends it."""
+    """The console script. Exit codes: docs/api.md, section 7; 128 and the signal's number when a signal ends it."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     _open_what_is_closed()
     _write_utf8()

@@ -118,7 +118,7 @@ def fitted(text: str, stream: TextIO, indent: str = "") -> str:
 
 
 def exit_code(error: e.ApiError) -> int:
-    """The command's exit code for an error (contract, section 7)."""
+    """The command's exit code for an error (docs/api.md, section 7)."""
     if isinstance(error, DaemonSilent):
         return FAILED
     if isinstance(error, (DaemonUnreachable, VersionMismatch)):

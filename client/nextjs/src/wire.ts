@@ -499,7 +499,7 @@ export interface components {
         };
         /**
          * Status
-         * @description Where a download or a repo download stands (contract, section 2).
+         * @description Where a download or a repo download stands (docs/api.md, section 2).
          * @enum {unknown}
          */
         Status: "cancelled" | "done" | "downloading" | "failed" | "paused" | "queued";
