@@ -54,7 +54,7 @@ class Phase(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why something failed, waits or is paused: a closed set."""
+    """Why a download failed, waits or is paused: a closed set. `REASON_STATUS` says which is for what."""
 
     REPO_NOT_FOUND = "repo_not_found"
     REVISION_NOT_FOUND = "revision_not_found"
@@ -68,7 +68,6 @@ class Reason(StrEnum):
     PATH_TAKEN = "path_taken"
     XET_REQUIRED = "xet_required"
     INTERNAL = "internal"
-
     NETWORK = "network"
     HUB_UNAVAILABLE = "hub_unavailable"
     RATE_LIMITED = "rate_limited"
@@ -76,13 +75,36 @@ class Reason(StrEnum):
     LOCKED = "locked"
     DISK_FULL = "disk_full"
     RESTARTED = "restarted"
-
     REQUESTED = "requested"
 
 
-FAILED_REASONS = frozenset(list(Reason)[:12])
-QUEUED_REASONS = frozenset(list(Reason)[12:19])
-PAUSED_REASONS = frozenset({Reason.REQUESTED})
+REASON_STATUS: dict[Reason, Status] = {
+    Reason.REPO_NOT_FOUND: Status.FAILED,
+    Reason.REVISION_NOT_FOUND: Status.FAILED,
+    Reason.FILE_NOT_FOUND: Status.FAILED,
+    Reason.GATED: Status.FAILED,
+    Reason.UNAUTHORIZED: Status.FAILED,
+    Reason.HASH_MISMATCH: Status.FAILED,
+    Reason.UNVERIFIABLE: Status.FAILED,
+    Reason.TLS: Status.FAILED,
+    Reason.DISK_ERROR: Status.FAILED,
+    Reason.PATH_TAKEN: Status.FAILED,
+    Reason.XET_REQUIRED: Status.FAILED,
+    Reason.INTERNAL: Status.FAILED,
+    Reason.NETWORK: Status.QUEUED,
+    Reason.HUB_UNAVAILABLE: Status.QUEUED,
+    Reason.RATE_LIMITED: Status.QUEUED,
+    Reason.STALLED: Status.QUEUED,
+    Reason.LOCKED: Status.QUEUED,
+    Reason.DISK_FULL: Status.QUEUED,
+    Reason.RESTARTED: Status.QUEUED,
+    Reason.REQUESTED: Status.PAUSED,
+}
+"""The one status that each reason explains."""
+
+FAILED_REASONS = frozenset(reason for reason, status in REASON_STATUS.items() if status is Status.FAILED)
+QUEUED_REASONS = frozenset(reason for reason, status in REASON_STATUS.items() if status is Status.QUEUED)
+PAUSED_REASONS = frozenset(reason for reason, status in REASON_STATUS.items() if status is Status.PAUSED)
 
 
 class _Wire(msgspec.Struct, rename="camel", kw_only=True):

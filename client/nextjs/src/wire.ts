@@ -360,7 +360,7 @@ export interface components {
         };
         /**
          * Reason
-         * @description Why something failed, waits or is paused: a closed set.
+         * @description Why a download failed, waits or is paused: a closed set. `REASON_STATUS` says which is for what.
          * @enum {unknown}
          */
         Reason: "disk_error" | "disk_full" | "file_not_found" | "gated" | "hash_mismatch" | "hub_unavailable" | "internal" | "locked" | "network" | "path_taken" | "rate_limited" | "repo_not_found" | "requested" | "restarted" | "revision_not_found" | "stalled" | "tls" | "unauthorized" | "unverifiable" | "xet_required";
