@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import re
 
-from hfdmd.record import Digest, is_commit
+from hfdmd.record import is_commit
 from hfdmd.wire import validate
 
 MAX_SIZE_BYTES = 2**53 - 1
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_SHA1 = re.compile(r"[0-9a-f]{40}")
 _CONTROL = re.compile(r"[\x01-\x1f\x7f-\x9f\u2028\u2029]")
 _NUMBER = re.compile(r"[0-9]{1,16}")
 
@@ -38,23 +36,6 @@ def is_clients(path: str) -> bool:
 def commit_of(value: object) -> str | None:
     """`value` if it is a full commit hash."""
     return value if isinstance(value, str) and is_commit(value) else None
-
-
-def is_sha256(value: str) -> bool:
-    return _SHA256.fullmatch(value) is not None
-
-
-def is_sha1(value: str) -> bool:
-    return _SHA1.fullmatch(value) is not None
-
-
-def digest_of(etag: str) -> Digest | None:
-    """The digest that an etag of the Hub is: a sha256 for LFS and Xet files, a git blob's sha1 for all others."""
-    if is_sha256(etag):
-        return f"sha256:{etag}"
-    if is_sha1(etag):
-        return f"git-sha1:{etag}"
-    return None
 
 
 def size_of(value: str | None) -> int | None:

@@ -23,6 +23,7 @@ FLOORS = {
     "lifecycle": 2,
     "config": 2,
     "names": 2,
+    "digest": 2,
     "bandwidth": 3,
     "versions": 2,
     "statuslog": 2,

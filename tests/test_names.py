@@ -54,20 +54,6 @@ def test_a_path_is_listed_once_and_is_a_file_or_a_folder() -> None:
 
 
 @pytest.mark.parametrize(
-    ("etag", "digest"),
-    [
-        ("a" * 64, "sha256:" + "a" * 64),
-        ("b" * 40, "git-sha1:" + "b" * 40),
-        ("A" * 40, None),
-        ("c" * 41, None),
-        ("", None),
-    ],
-)
-def test_digests_of_etags(etag: str, digest: str | None) -> None:
-    assert names.digest_of(etag) == digest
-
-
-@pytest.mark.parametrize(
     ("text", "size"),
     [("0", 0), ("12", 12), ("-1", None), ("1e3", None), ("", None), (None, None), ("9" * 17, None), ("١", None)],
 )

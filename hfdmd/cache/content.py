@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hfdmd.digest import Hasher
 from hfdmd.record import Source
 
 _CHUNK_BYTES = 4 * 1024 * 1024
@@ -41,15 +41,15 @@ def has_content(fd: int, source: Source, stopped: Callable[[], bool] = never) ->
     size_bytes = os.fstat(fd).st_size
     if source.digest is None or source.size_bytes not in (None, size_bytes):
         return False
-    kind, _, expected = source.digest.partition(":")
-    hasher = hashlib.sha1(b"blob %d\0" % size_bytes, usedforsecurity=False)
-    if kind == "sha256":
-        hasher = hashlib.sha256()
+    try:
+        hasher = Hasher(source.digest, size_bytes)
+    except ValueError:
+        return False  # from a tampered tracker file
     offset = 0
     while not stopped():
         chunk = os.pread(fd, _CHUNK_BYTES, offset)
         if not chunk:
-            return hasher.hexdigest() == expected
+            return hasher.digest() == source.digest
         hasher.update(chunk)
         offset += len(chunk)
     return False

@@ -15,6 +15,7 @@ import msgspec
 
 from hfdmd import names
 from hfdmd.cache.folders import Folders
+from hfdmd.digest import split
 from hfdmd.durable import open_new, sync_file, write_all
 from hfdmd.record import Entry
 from hfdmd.wire.malformed import MALFORMED
@@ -74,8 +75,9 @@ def _write(fd: int, entries: list[Entry]) -> None:
 def _described(entry: Entry) -> dict[str, Any]:
     source = entry.source
     described: dict[str, Any] = {"size": source.size_bytes, "blob_id": entry.blob_id}
-    if source.digest is not None and source.digest.startswith("sha256:"):
-        described["lfs_sha256"] = source.digest.removeprefix("sha256:")
+    kind, digits = (None, None) if source.digest is None else split(source.digest)
+    if kind == "sha256":
+        described["lfs_sha256"] = digits
         described["lfs_size"] = source.size_bytes
     if source.xet_hash is not None:
         described["xet_hash"] = source.xet_hash

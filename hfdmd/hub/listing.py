@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from hfdmd import names
+from hfdmd import digest, names
 from hfdmd.failure import Failure
 from hfdmd.hub import urls
 from hfdmd.hub.refusals import RequestContext
@@ -116,18 +116,18 @@ class Listing:
 def entry_of(node: Node, commit: str, told_at: float = 0.0) -> Entry | str:
     """The file that a tree entry describes, or what is wrong with its hashes or size."""
     etag, size_bytes = (node.oid, node.size) if node.lfs is None else (node.lfs.oid, node.lfs.size)
-    if not names.is_sha1(node.oid):
+    if not digest.is_sha1(node.oid):
         return "has no git hash"
-    if node.lfs is not None and not names.is_sha256(etag):
+    if node.lfs is not None and not digest.is_sha256(etag):
         return "has no sha256"
     if not 0 <= size_bytes <= names.MAX_SIZE_BYTES:
         return "has no size"
-    xet_hash = node.xet_hash if node.xet_hash is not None and names.is_sha256(node.xet_hash) else None
+    xet_hash = node.xet_hash if node.xet_hash is not None and digest.is_sha256(node.xet_hash) else None
     source = Source(
         commit=commit,
         etag=etag,
         size_bytes=size_bytes,
-        digest=names.digest_of(etag),
+        digest=digest.from_etag(etag),
         xet_hash=xet_hash,
         told_at=told_at,
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hfdmd import names
+from hfdmd import digest, names
 from hfdmd.failure import Failure
 from hfdmd.hub.refusals import RequestContext
 from hfdmd.hub.session import ResponseHead
-from hfdmd.record import Digest, Source, is_etag
+from hfdmd.record import Digest, Source, is_commit, is_etag
 from hfdmd.wire.types import Reason
 
 
@@ -37,7 +37,7 @@ def read_metadata(head: ResponseHead, context: RequestContext) -> Metadata:
             f"{context.host} answers for {context.at}, but not as a Hub does (no X-Repo-Commit): check HF_ENDPOINT, the"
             " proxy and the network's sign-in page.",
         )
-    if names.is_sha1(context.revision) and commit != context.revision:
+    if is_commit(context.revision) and commit != context.revision:
         raise Failure(
             Reason.HUB_UNAVAILABLE, f"The Hub at {context.host} answered with commit {commit[:12]} for {context.at}."
         )
@@ -46,7 +46,7 @@ def read_metadata(head: ResponseHead, context: RequestContext) -> Metadata:
     if etag is not None and not is_etag(etag):
         etag = None
     xet_hash = headers.get("X-Xet-Hash")
-    if xet_hash is not None and not names.is_sha256(xet_hash):
+    if xet_hash is not None and not digest.is_sha256(xet_hash):
         xet_hash = None
     redirected = 300 <= head.status < 400
     length = None
@@ -64,7 +64,7 @@ def read_metadata(head: ResponseHead, context: RequestContext) -> Metadata:
         etag=etag,
         size_bytes=length if size_bytes is None else size_bytes,
         # the plain ETag of a Xet file is its Xet hash, which looks like a sha256 and is none
-        digest=None if etag is None or (linked is None and etag == xet_hash) else names.digest_of(etag),
+        digest=None if etag is None or (linked is None and etag == xet_hash) else digest.from_etag(etag),
         xet_hash=xet_hash,
     )
 
@@ -77,7 +77,7 @@ def contradiction(source: Source, told: Metadata) -> str | None:
     if None not in (source.size_bytes, told.size_bytes) and source.size_bytes != told.size_bytes:
         return f"it had {source.size_bytes} bytes and now has {told.size_bytes}"
     if source.digest is not None and told.digest is not None:
-        same_kind = source.digest.partition(":")[0] == told.digest.partition(":")[0]
+        same_kind = digest.split(source.digest)[0] == digest.split(told.digest)[0]
         if same_kind and source.digest != told.digest:
             return f"its digest was {source.digest} and is now {told.digest}"
     elif source.digest is None and told.digest is None and told.etag not in (None, source.etag):

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from hfdmd.digest import compute
 from hfdmd.failure import Failure
-from hfdmd.transfer.disk.hasher import digest_of
 from hfdmd.transfer.http.http_transport import HttpShared, HttpTransport
 from hfdmd.transfer.http.recovery import Recovery, StartOver
 from hfdmd.transfer.job import SMALL_FILE_BYTES, Job, is_small
@@ -88,7 +88,7 @@ async def fetch_small(job: Job, http: HttpShared, slots: ConnectionSlots, limite
             attempt += 1
             continue
         job.meter.phase = Phase.VERIFYING
-        digest = None if job.digest is None else digest_of(job.digest, data)
+        digest = None if job.digest is None else compute(data, job.digest)
         if digest == job.digest:
             return data
         if job.mismatched() > 1:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
+from hfdmd.digest import Hasher
 from hfdmd.record import Digest
 from hfdmd.transfer.disk.buffers import aligned_buffer
 from hfdmd.transfer.disk.part_file import IoThreads, PartFile
@@ -19,23 +18,6 @@ READ_BYTES = 1 << 20
 _Offer = tuple[memoryview, Callable[[], None]]
 
 
-def hasher_for(digest: Digest, size_bytes: int) -> Any:
-    """The running hash that `digest` names, for content of that size (git frames a blob by its length)."""
-    algorithm = digest.partition(":")[0]
-    if algorithm == "sha256":
-        return hashlib.sha256()
-    if algorithm == "git-sha1":
-        return hashlib.sha1(b"blob %d\0" % size_bytes, usedforsecurity=False)
-    raise ValueError(f"not a digest: {algorithm}")
-
-
-def digest_of(digest: Digest, data: bytes | bytearray | memoryview) -> Digest:
-    """The digest of `data`, of the kind that `digest` is."""
-    hasher = hasher_for(digest, len(data))
-    hasher.update(data)
-    return f"{digest.partition(':')[0]}:{hasher.hexdigest()}"
-
-
 class StreamingHasher:
     """Hashes a part file from its beginning on, from the buffers that are offered in time, else from the file.
 
@@ -44,8 +26,7 @@ class StreamingHasher:
 
     def __init__(self, part: PartFile, digest: Digest, size_bytes: int, io_threads: IoThreads) -> None:
         self._part = part
-        self._digest = digest
-        self._hasher = hasher_for(digest, size_bytes)
+        self._hasher = Hasher(digest, size_bytes)
         self._io_threads = io_threads
         self._frontier = 0
         self._moved = asyncio.Event()
@@ -77,7 +58,7 @@ class StreamingHasher:
     async def result(self) -> Digest:
         """The digest of all, once everything was offered or written. OSError when the file could not be read."""
         await asyncio.shield(self._task)
-        return f"{self._digest.partition(':')[0]}:{self._hasher.hexdigest()}"
+        return self._hasher.digest()
 
     async def stop(self) -> None:
         """Stop, and wait until no thread reads any more."""

@@ -1,0 +1,41 @@
+"""Digests: what an etag is as one, and what content gives."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from hfdmd import digest
+
+
+@pytest.mark.parametrize(
+    ("etag", "expected"),
+    [
+        ("a" * 64, "sha256:" + "a" * 64),
+        ("b" * 40, "git-sha1:" + "b" * 40),
+        ("A" * 40, None),
+        ("c" * 41, None),
+        ("", None),
+    ],
+)
+def test_digests_of_etags(etag: str, expected: str | None) -> None:
+    assert digest.from_etag(etag) == expected
+
+
+def test_each_kind_is_computed_as_the_hub_does() -> None:
+    data = b"content"
+    sha256 = "sha256:" + hashlib.sha256(data).hexdigest()
+    git_sha1 = "git-sha1:" + hashlib.sha1(b"blob 7\0" + data).hexdigest()
+    for expected in (sha256, git_sha1):
+        assert digest.compute(data, expected) == expected
+        hasher = digest.Hasher(expected, len(data))
+        hasher.update(data[:3])
+        hasher.update(memoryview(data)[3:])
+        assert hasher.digest() == expected
+        assert ":".join(digest.split(expected)) == expected
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="not a digest"):
+        digest.compute(b"", "md5:" + "a" * 32)
