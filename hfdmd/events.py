@@ -9,16 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-from hfdmd.wire.types import Download, RepoDownload
+from hfdmd.wire.types import Download, EventName, Removed, RepoDownload
 
 MAX_WAITING_BYTES = 512 * 1024
 _COALESCE_BYTES = 64 * 1024  # from here on, what waits is kept as the newest state per id only
 
-EventName = Literal["progress", "repo", "removed", "ready", "end"]
 _encoder = msgspec.json.Encoder()
 
 
@@ -44,8 +43,13 @@ def frame(name: EventName, data: Any, event_id: str) -> bytes:
 
 def state_event(view: Download | RepoDownload) -> Event:
     """The event that tells the present state of one download or repo download."""
-    name: EventName = "progress" if isinstance(view, Download) else "repo"
+    name = EventName.PROGRESS if isinstance(view, Download) else EventName.REPO
     return Event(name, view.id, frame(name, view, f"{view.version}:{view.id}"), view)
+
+
+def removed_event(key: str, version: int) -> Event:
+    """The event for a deleted download or repo download."""
+    return Event(EventName.REMOVED, key, frame(EventName.REMOVED, Removed(id=key), f"{version}:{key}"))
 
 
 class Listener:

@@ -12,13 +12,23 @@ from typing import TypeAlias
 import msgspec
 
 from hfdmd.wire.malformed import MALFORMED
-from hfdmd.wire.types import Affected, Download, Downloads, End, Removed, RepoDownload, Status
+from hfdmd.wire.types import (
+    RECONNECT_REASONS,
+    Affected,
+    Download,
+    Downloads,
+    End,
+    EndReason,
+    EventName,
+    Removed,
+    RepoDownload,
+    Status,
+)
 from hfdmd_client.errors import ProtocolError
 from hfdmd_client.sse import SseEvent
 
 FINAL = frozenset({Status.DONE, Status.FAILED, Status.CANCELLED})
 _SURELY_NAMED = frozenset({Status.QUEUED, Status.DOWNLOADING, Status.PAUSED, Status.FAILED})
-_GOES_ON = frozenset({"lagging", "shutdown"})
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -68,16 +78,16 @@ class View:
         self.last_event_id = sse.id
         try:
             match sse.event:
-                case "progress":
+                case EventName.PROGRESS:
                     return self._upsert(msgspec.json.decode(sse.data, type=Download))
-                case "repo":
+                case EventName.REPO:
                     return self._upsert(msgspec.json.decode(sse.data, type=RepoDownload))
-                case "removed":
+                case EventName.REMOVED:
                     removed = msgspec.json.decode(sse.data, type=Removed)
                     return [removed] if self._known.pop(removed.id, None) else []
-                case "ready":
+                case EventName.READY:
                     return [*self._gone(), Ready()]
-                case "end":
+                case EventName.END:
                     return self._end(msgspec.json.decode(sse.data, type=End))
         except MALFORMED as error:
             raise ProtocolError(f"the stream has an unreadable {sse.event!r} event: {error}") from error
@@ -104,8 +114,8 @@ class View:
         return [Removed(id=id) for id in missing]
 
     def _end(self, end: End) -> list[Event]:
-        if end.reason in _GOES_ON:
-            self.stopping = end.reason == "shutdown"
+        if end.reason in RECONNECT_REASONS:
+            self.stopping = end.reason is EndReason.SHUTDOWN
             return []
         self.end = end
         return [end]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -12,14 +11,17 @@ from msgspec.structs import replace
 from hfdmd.events import Event
 from hfdmd.record import FileRecord, Record, RepoRecord
 from hfdmd.scheduler.core import Scheduler
-from hfdmd.wire.types import Download, RepoDownload, Selector, Status
+from hfdmd.wire.types import Download, EndReason, RepoDownload, Selector, Status
 
 _HISTORY = timedelta(hours=24)
 _LIVE = (Status.QUEUED, Status.DOWNLOADING, Status.PAUSED, Status.FAILED)
 _MOVES_BY_ITSELF = (Status.QUEUED, Status.DOWNLOADING)
 
-EndReason = Literal["done", "failed", "cancelled", "idle", "lagging", "shutdown"]
-_ENDED: dict[Status, EndReason] = {Status.DONE: "done", Status.FAILED: "failed", Status.CANCELLED: "cancelled"}
+_ENDED = {
+    Status.DONE: EndReason.DONE,
+    Status.FAILED: EndReason.FAILED,
+    Status.CANCELLED: EndReason.CANCELLED,
+}
 
 
 class Scope:
@@ -93,7 +95,7 @@ class OneFile(Scope):
     def over(self) -> EndReason | None:
         record = self.scheduler.index.get(self._id)
         if record is None:
-            return "cancelled"
+            return EndReason.CANCELLED
         return None if self.scheduler.updates.is_under_way(self._id) else _ENDED.get(record.state)
 
 
@@ -116,9 +118,9 @@ class OneRepoDownload(Scope):
     def over(self) -> EndReason | None:
         repo = self.scheduler.index.repos.get(self._id)
         if repo is None:
-            return "idle"
+            return EndReason.IDLE
         may_move = repo.state in _MOVES_BY_ITSELF or self.scheduler.updates.is_under_way(self._id)
-        return None if may_move else "idle"
+        return None if may_move else EndReason.IDLE
 
 
 class RepoScope(Scope):
@@ -157,7 +159,7 @@ class RepoScope(Scope):
 
     def over(self) -> EndReason | None:
         may_move = self._moving or self.scheduler.updates.any_under_way(self._any_status)
-        return None if may_move else "idle"
+        return None if may_move else EndReason.IDLE
 
     def _is_meant(self, state: Download | RepoDownload) -> bool:
         if state.model_repo != self._selector.model_repo:

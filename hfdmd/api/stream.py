@@ -10,17 +10,17 @@ from aiohttp import HttpVersion11, web
 from aiohttp_sse import EventSourceResponse
 
 from hfdmd.api import problems
-from hfdmd.api.scope import EndReason, Scope
+from hfdmd.api.scope import Scope
 from hfdmd.events import Listener, frame, state_event
 from hfdmd.record import Record
-from hfdmd.wire.types import End
+from hfdmd.wire.types import RECONNECT_REASONS, End, EndReason, EventName
 
 log = logging.getLogger("hfdmd.stream")
 
 PING_S = 10.0
 SEND_TIMEOUT_S = 60.0
 _RETRY = b"retry: 1000\n\n"
-_READY = frame("ready", {}, "ready")
+_READY = frame(EventName.READY, {}, "ready")
 _CHUNK_BYTES = 64 * 1024
 HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-cache, no-transform",
@@ -110,9 +110,9 @@ async def _tell(stream: Stream, listener: Listener, scope: Scope, records: list[
     while True:
         pending += b"".join(event.frame for event in listener.take())
         if listener.lagging:
-            reason = "lagging"
+            reason = EndReason.LAGGING
         elif events.closing:
-            reason = "shutdown"
+            reason = EndReason.SHUTDOWN
         else:
             reason = scope.over()
         if reason is not None:
@@ -123,8 +123,8 @@ async def _tell(stream: Stream, listener: Listener, scope: Scope, records: list[
         if stream.takes_chunks:
             listener.direct = stream.send_at_once
         await listener.wait()
-    final = reason not in ("lagging", "shutdown")
-    pending += frame("end", End(reason=reason), _final_id(scope.present()) if final else f"end:{reason}")
+    final = reason not in RECONNECT_REASONS
+    pending += frame(EventName.END, End(reason=reason), _final_id(scope.present()) if final else f"end:{reason}")
     await stream.send_frames(bytes(pending))
 
 

@@ -13,7 +13,7 @@ from hfdmd import lifecycle
 from hfdmd.aio import in_thread
 from hfdmd.cache.storage import Storage
 from hfdmd.config import Config, Paths
-from hfdmd.events import Event, Events, frame, state_event
+from hfdmd.events import Events, removed_event, state_event
 from hfdmd.hub.client import Hub
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, Record, RepoRecord, rfc3339
@@ -40,7 +40,7 @@ from hfdmd.transfer.engine import Engine
 from hfdmd.transfer.job import is_small
 from hfdmd.versions import Versions
 from hfdmd.wire.errors import Loading as StillLoading
-from hfdmd.wire.types import Download, Phase, Reason, Removed, RepoDownload, Status
+from hfdmd.wire.types import Download, Phase, Reason, RepoDownload, Status
 
 log = logging.getLogger("hfdmd.scheduler")
 
@@ -305,8 +305,7 @@ class Scheduler:
         self.store.forget(record)
         self.admission.queue.changed()
         version = self.next_version()
-        removed = frame("removed", Removed(id=record.id), f"{version}:{record.id}")
-        self.events.publish(lambda: Event("removed", record.id, removed), is_status=True)
+        self.events.publish(lambda: removed_event(record.id, version), is_status=True)
         for repo_id in parents:
             repo = self.index.repos.get(repo_id)
             if repo is not None and repo_id not in gone:

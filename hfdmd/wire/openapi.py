@@ -46,8 +46,9 @@ _RULES: dict[str, dict[str, Any]] = {
 _EVENTS = (t.Download, t.RepoDownload, t.Removed, t.End)
 
 _STREAM_TEXT = (
-    "Server-sent events: `progress` with a Download, `repo` with a RepoDownload, `removed` with its id, `ready` when"
-    " the present state is told, `end` with the reason. Every event has an id."
+    f"Server-sent events: `{t.EventName.PROGRESS}` with a Download, `{t.EventName.REPO}` with a RepoDownload,"
+    f" `{t.EventName.REMOVED}` with an id, `{t.EventName.READY}` after the present state, `{t.EventName.END}` with the"
+    " reason. Every event has an id."
 )
 
 

@@ -326,6 +326,31 @@ class Endpoint(_Wire):
     url: str | None
 
 
+class EventName(StrEnum):
+    """Names of the server-sent events of `GET /api/progress`."""
+
+    PROGRESS = "progress"
+    REPO = "repo"
+    REMOVED = "removed"
+    READY = "ready"
+    END = "end"
+
+
+class EndReason(StrEnum):
+    """Why a stream ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    IDLE = "idle"
+    LAGGING = "lagging"
+    SHUTDOWN = "shutdown"
+
+
+RECONNECT_REASONS = frozenset({EndReason.LAGGING, EndReason.SHUTDOWN})
+"""After one of these a client reconnects; after any other the stream is complete."""
+
+
 class Removed(_Wire):
     """Data of an SSE `removed` event."""
 
@@ -335,7 +360,7 @@ class Removed(_Wire):
 class End(_Wire):
     """Data of an SSE `end` event."""
 
-    reason: Literal["done", "failed", "cancelled", "idle", "lagging", "shutdown"]
+    reason: EndReason
 
 
 def to_builtins(value: Any) -> Any:

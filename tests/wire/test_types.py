@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from hfdmd.failure import Failure
-from hfdmd.wire.types import FAILED_REASONS, PAUSED_REASONS, QUEUED_REASONS, REASON_STATUS, Reason, Status
+from hfdmd.wire.types import (
+    FAILED_REASONS,
+    PAUSED_REASONS,
+    QUEUED_REASONS,
+    REASON_STATUS,
+    RECONNECT_REASONS,
+    EndReason,
+    Reason,
+    Status,
+)
 
 
 def test_each_reason_explains_exactly_one_status() -> None:
@@ -31,3 +40,8 @@ def test_only_a_failed_reason_ends_a_download() -> None:
     for reason in PAUSED_REASONS:
         with pytest.raises(ValueError, match=reason):
             Failure(reason, "why")
+
+
+def test_a_client_reconnects_exactly_where_the_daemon_did_not_finish_the_stream() -> None:
+    final = {EndReason.DONE, EndReason.FAILED, EndReason.CANCELLED, EndReason.IDLE}
+    assert set(EndReason) - RECONNECT_REASONS == final

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from hfdmd.wire.types import Download, End, Removed, RepoDownload
+from hfdmd.wire.types import Download, End, EventName, Removed, RepoDownload
 from hfdmd_client.cli import complete
 from hfdmd_client.cli import text as words
 from hfdmd_client.cli.params import GIVEN, REPO, REPO_TYPE
@@ -100,15 +100,21 @@ def _as_lines(client: Client, watched: dict[str, Any]) -> int:
     return outcome(list(items.values()))
 
 
+_EVENT_NAMES: dict[type, EventName] = {
+    Download: EventName.PROGRESS,
+    RepoDownload: EventName.REPO,
+    Removed: EventName.REMOVED,
+    End: EventName.END,
+}
+
+
 def _as_json(client: Client, watched: dict[str, Any]) -> int:
     import msgspec
 
     items: dict[str, Download | RepoDownload] = {}
     try:
         for event in client.watch(**watched):
-            kind = {Download: "progress", RepoDownload: "repo", Removed: "removed", End: "end"}.get(
-                type(event), "ready"
-            )
+            kind = _EVENT_NAMES.get(type(event), EventName.READY)
             sys.stdout.write(msgspec.json.encode({"event": kind, **msgspec.to_builtins(event)}).decode() + "\n")
             sys.stdout.flush()
             if isinstance(event, (Download, RepoDownload)):

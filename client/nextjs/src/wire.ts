@@ -311,9 +311,14 @@ export interface components {
          * @description Data of an SSE `end` event.
          */
         End: {
-            /** @enum {unknown} */
-            reason: "cancelled" | "done" | "failed" | "idle" | "lagging" | "shutdown";
+            reason: components["schemas"]["EndReason"];
         };
+        /**
+         * EndReason
+         * @description Why a stream ended.
+         * @enum {unknown}
+         */
+        EndReason: "cancelled" | "done" | "failed" | "idle" | "lagging" | "shutdown";
         /** Health */
         Health: {
             /**
@@ -516,6 +521,7 @@ export type Download = components['schemas']['Download'];
 export type DownloadRequest = components['schemas']['DownloadRequest'];
 export type Downloads = components['schemas']['Downloads'];
 export type End = components['schemas']['End'];
+export type EndReason = components['schemas']['EndReason'];
 export type Health = components['schemas']['Health'];
 export type Info = components['schemas']['Info'];
 export type Phase = components['schemas']['Phase'];
