@@ -73,9 +73,9 @@ if TYPE_CHECKING:
         VersionMismatch,
         WaitTimeout,
     )
+    from hfdmd_client.event_state import Event, Ready
+    from hfdmd_client.hf_api import hf_hub_download, snapshot_download
     from hfdmd_client.reference import Reference
-    from hfdmd_client.swapin import hf_hub_download, snapshot_download
-    from hfdmd_client.view import Event, Ready
 
 _ERRORS = (
     "ApiError FileNotFound ForbiddenHost ForbiddenOrigin ForbiddenPath Gated HubRefused HubUnauthorized HubUnavailable"
@@ -97,8 +97,8 @@ _HOMES = {
     "hfdmd_client.client": "Client",
     "hfdmd_client.errors": _OWN_ERRORS,
     "hfdmd_client.reference": "Reference",
-    "hfdmd_client.swapin": "hf_hub_download snapshot_download",
-    "hfdmd_client.view": "Event Ready",
+    "hfdmd_client.hf_api": "hf_hub_download snapshot_download",
+    "hfdmd_client.event_state": "Event Ready",
     "hfdmd": "__version__",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}

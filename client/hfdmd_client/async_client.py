@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar, Unpack, overload
 from hfdmd.wire import types as t
 from hfdmd.wire.endpoint import DaemonAddress
 from hfdmd.wire.errors import Loading, UnknownDownload
-from hfdmd_client import async_transport, calls, handshake, transport, where
+from hfdmd_client import async_transport, calls, handshake, locate, transport
 from hfdmd_client.client import (
     DEFAULT_TIMEOUT_S,
     GIVE_UP_AFTER_S,
@@ -22,10 +22,10 @@ from hfdmd_client.client import (
     named,
 )
 from hfdmd_client.errors import DaemonUnreachable, DownloadFailed, describe
+from hfdmd_client.event_state import FINAL, Event, EventState, Item
 from hfdmd_client.exchange import ConnectionLost
 from hfdmd_client.options import FileOptions, RepoOptions, Selection, Selector, StrPath, normalised
-from hfdmd_client.patience import Patience, deadline, left_s
-from hfdmd_client.view import FINAL, Event, Item, View
+from hfdmd_client.reconnect import Backoff, deadline, left_s
 
 T = TypeVar("T")
 
@@ -251,20 +251,20 @@ class AsyncClient:
     ) -> AsyncGenerator[Event, None]:
         """As `Client.watch`. Leave it early only with `contextlib.aclosing`, so that its connection closes at once."""
         call = calls.stream(named(model_repo, file_path, selection), history)
-        return self._watch(call, View(), Patience(give_up_after_s, deadline(timeout_s)))
+        return self._watch(call, EventState(), Backoff(give_up_after_s, deadline(timeout_s)))
 
     async def follow(
         self, item: t.Download | t.RepoDownload, *, timeout_s: float | None = None
     ) -> AsyncGenerator[t.Download | t.RepoDownload, None]:
         """As `Client.follow`: each new state of `item`, this one first, until it is done, failed or cancelled."""
         yield item
-        patience = Patience(GIVE_UP_AFTER_S, deadline(timeout_s))
-        view = View()
-        view.knows(item)
+        backoff = Backoff(GIVE_UP_AFTER_S, deadline(timeout_s))
+        state = EventState()
+        state.knows(item)
         status = item.status
         call = calls.stream(calls.selector(id=item.id), False)
         while status not in FINAL:
-            async with aclosing(self._watch(call, view, patience)) as events:
+            async with aclosing(self._watch(call, state, backoff)) as events:
                 async for event in events:
                     if isinstance(event, t.Removed) and event.id == item.id:
                         raise UnknownDownload(f"{describe(item)} was removed while it was waited for")
@@ -272,48 +272,48 @@ class AsyncClient:
                         status = event.status
                         yield event
             if status not in FINAL:  # the stream ended all the same: a repo download that somebody paused
-                await asyncio.sleep(patience.cut(IDLE_POLL_S))
+                await asyncio.sleep(backoff.cut(IDLE_POLL_S))
 
-    async def _watch(self, call: calls.Call[bytes], view: View, patience: Patience) -> AsyncGenerator[Event, None]:
-        view.end = None
+    async def _watch(self, call: calls.Call[bytes], state: EventState, backoff: Backoff) -> AsyncGenerator[Event, None]:
+        state.end = None
         while True:
             if not self._greeted:
                 await self.hello()
             opened = False
             try:
                 async with aclosing(
-                    async_transport.stream(self._addresses(), call, view.last_event_id, patience)
+                    async_transport.stream(self._addresses(), call, state.last_event_id, backoff)
                 ) as events:
                     async for sse in events:
                         if sse is None:
                             opened = True
-                            patience.answered()
-                            view.opened()
+                            backoff.answered()
+                            state.opened()
                             continue
-                        for event in view.feed(sse):
+                        for event in state.feed(sse):
                             yield event
-                        if view.end is not None:
+                        if state.end is not None:
                             return
                 return
             except UnknownDownload:
-                if not view.last_event_id:
+                if not state.last_event_id:
                     raise
-                for event in view.vanished():
+                for event in state.vanished():
                     yield event
                 return
             except (DaemonUnreachable, Loading, ConnectionLost) as error:
                 if isinstance(error, DaemonUnreachable) and not opened:
-                    await self._maybe_start(error, view, patience)
-                await asyncio.sleep(patience.wait_s(error))
+                    await self._maybe_start(error, state, backoff)
+                await asyncio.sleep(backoff.wait_s(error))
 
-    async def _maybe_start(self, error: DaemonUnreachable, view: View, patience: Patience) -> None:
-        if self._spawn and not view.stopping and patience.away_s > SPAWN_AFTER_S:
+    async def _maybe_start(self, error: DaemonUnreachable, state: EventState, backoff: Backoff) -> None:
+        if self._spawn and not state.stopping and backoff.away_s > SPAWN_AFTER_S:
             await self._start(error)
 
     # how
 
     def _addresses(self) -> list[DaemonAddress]:
-        return where.candidates(self._socket, self._url, self._token, os.environ)
+        return locate.candidates(self._socket, self._url, self._token, os.environ)
 
     async def _call(self, call: calls.Call[T]) -> T:
         if not self._greeted:
@@ -322,12 +322,12 @@ class AsyncClient:
 
     async def _patiently(self, call: calls.Call[T]) -> T:
         """The answer, waiting out a daemon that is still loading or was just restarted. All calls are idempotent."""
-        patience = Patience(LOADING_PATIENCE_S)
+        backoff = Backoff(LOADING_PATIENCE_S)
         while True:
             try:
                 return await async_transport.send(self._addresses(), call, self._timeout_s)
             except (Loading, ConnectionLost) as error:
-                await asyncio.sleep(patience.wait_s(error))
+                await asyncio.sleep(backoff.wait_s(error))
 
     async def _start(self, error: DaemonUnreachable) -> t.Info:
         from hfdmd_client import spawn  # only here: most clients find a daemon

@@ -8,10 +8,10 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any, TypeVar
 
 from hfdmd.wire.endpoint import DaemonAddress
-from hfdmd_client import calls, where
+from hfdmd_client import calls, locate
 from hfdmd_client.errors import ProtocolError, WaitTimeout
 from hfdmd_client.exchange import SOCKET_READ_BYTES, ConnectionLost, Exchange
-from hfdmd_client.patience import Patience
+from hfdmd_client.reconnect import Backoff
 from hfdmd_client.sse import SseEvent, SseParser
 from hfdmd_client.transport import CONNECT_TIMEOUT_S, SILENCE_S
 
@@ -33,25 +33,25 @@ class Connection:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
                     return cls(*await _open(address), address)
             except OSError as error:
-                if where.is_silence(address, error):
-                    raise where.silent(address, CONNECT_TIMEOUT_S) from error
+                if locate.is_silence(address, error):
+                    raise locate.silent(address, CONNECT_TIMEOUT_S) from error
                 tried.append((address, error))
-                if not where.may_be_elsewhere(error):
+                if not locate.may_be_elsewhere(error):
                     break
-        raise where.unreachable(tried)
+        raise locate.unreachable(tried)
 
     def begin(self, call: calls.Call[Any], last_event_id: str = "") -> Exchange:
         return Exchange(self._place, call, last_event_id=last_event_id)
 
     async def body(
-        self, exchange: Exchange, silence_s: float, patience: Patience | None = None
+        self, exchange: Exchange, silence_s: float, backoff: Backoff | None = None
     ) -> AsyncGenerator[bytes, None]:
-        """The parts of the body as they come. `patience` may end the wait for one before `silence_s` is over."""
+        """The parts of the body as they come. `backoff` may end the wait for one before `silence_s` is over."""
         try:
             self._writer.write(exchange.to_send)
             await self._writer.drain()
             while not exchange.done:
-                wait_s = silence_s if patience is None else patience.cut(silence_s)
+                wait_s = silence_s if backoff is None else backoff.cut(silence_s)
                 async with asyncio.timeout(wait_s):
                     received = await self._reader.read(SOCKET_READ_BYTES)
                 for chunk in exchange.chunks(received):
@@ -59,9 +59,9 @@ class Connection:
         except WaitTimeout:
             raise
         except TimeoutError as error:
-            if patience is not None:
-                patience.cut(silence_s)
-            raise where.silent(self._place, silence_s) from error
+            if backoff is not None:
+                backoff.cut(silence_s)
+            raise locate.silent(self._place, silence_s) from error
         except OSError as error:
             raise ConnectionLost(str(error)) from error
 
@@ -74,7 +74,7 @@ class Connection:
 async def _open(address: DaemonAddress) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     if address.socket is not None:
         return await asyncio.open_unix_connection(str(address.socket))
-    host, port, secure = where.tcp_address(address)
+    host, port, secure = locate.tcp_address(address)
     return await asyncio.open_connection(host, port, ssl=secure or None)
 
 
@@ -90,7 +90,7 @@ async def send(addresses: Sequence[DaemonAddress], call: calls.Call[T], timeout_
 
 
 async def stream(
-    addresses: Sequence[DaemonAddress], call: calls.Call[bytes], last_event_id: str, patience: Patience
+    addresses: Sequence[DaemonAddress], call: calls.Call[bytes], last_event_id: str, backoff: Backoff
 ) -> AsyncGenerator[SseEvent | None, None]:
     """The events of a stream; the first item is None and says that it is open. Nothing at all: the daemon said 204."""
     connection = await Connection.open(addresses)
@@ -99,7 +99,7 @@ async def stream(
         parser = SseParser()
         refused = b""
         opened = False
-        async for chunk in connection.body(exchange, SILENCE_S, patience):
+        async for chunk in connection.body(exchange, SILENCE_S, backoff):
             if exchange.status != 200:
                 refused += chunk
                 continue

@@ -12,12 +12,12 @@ from typing import Any, Self, TypeVar, Unpack, overload
 from hfdmd.wire import types as t
 from hfdmd.wire.endpoint import DaemonAddress
 from hfdmd.wire.errors import Loading, UnknownDownload
-from hfdmd_client import calls, handshake, logfile, transport, where
+from hfdmd_client import calls, handshake, locate, logfile, transport
 from hfdmd_client.errors import DaemonUnreachable, DownloadFailed, describe
+from hfdmd_client.event_state import FINAL, Event, EventState, Item
 from hfdmd_client.exchange import ConnectionLost
 from hfdmd_client.options import FileOptions, RepoOptions, Selection, Selector, StrPath, normalised
-from hfdmd_client.patience import Patience, deadline, left_s
-from hfdmd_client.view import FINAL, Event, Item, View
+from hfdmd_client.reconnect import Backoff, deadline, left_s
 
 T = TypeVar("T")
 
@@ -280,7 +280,7 @@ class Client:
         `timeout_s` seconds are over.
         """
         call = calls.stream(named(model_repo, file_path, selection), history)
-        return self._watch(call, View(), Patience(give_up_after_s, deadline(timeout_s)))
+        return self._watch(call, EventState(), Backoff(give_up_after_s, deadline(timeout_s)))
 
     def follow(
         self, item: t.Download | t.RepoDownload, *, timeout_s: float | None = None
@@ -290,62 +290,62 @@ class Client:
         Raises `UnknownDownload` when somebody deletes it meanwhile, `WaitTimeout` after `timeout_s` seconds.
         """
         yield item
-        patience = Patience(GIVE_UP_AFTER_S, deadline(timeout_s))
-        view = View()
-        view.knows(item)
+        backoff = Backoff(GIVE_UP_AFTER_S, deadline(timeout_s))
+        state = EventState()
+        state.knows(item)
         status = item.status
         call = calls.stream(calls.selector(id=item.id), False)
         while status not in FINAL:
-            for event in self._watch(call, view, patience):
+            for event in self._watch(call, state, backoff):
                 if isinstance(event, t.Removed) and event.id == item.id:
                     raise UnknownDownload(f"{describe(item)} was removed while it was waited for")
                 if isinstance(event, (t.Download, t.RepoDownload)) and event.id == item.id:
                     status = event.status
                     yield event
             if status not in FINAL:  # the stream ended all the same: a repo download that somebody paused
-                time.sleep(patience.cut(IDLE_POLL_S))
+                time.sleep(backoff.cut(IDLE_POLL_S))
 
-    def _watch(self, call: calls.Call[bytes], view: View, patience: Patience) -> Iterator[Event]:
-        view.end = None
+    def _watch(self, call: calls.Call[bytes], state: EventState, backoff: Backoff) -> Iterator[Event]:
+        state.end = None
         while True:
             try:
-                stream = self._open_stream(call, view, patience)
+                stream = self._open_stream(call, state, backoff)
             except UnknownDownload:
-                if not view.last_event_id:
+                if not state.last_event_id:
                     raise
-                yield from view.vanished()
+                yield from state.vanished()
                 return
             except (DaemonUnreachable, Loading, ConnectionLost) as error:
-                time.sleep(patience.wait_s(error))
+                time.sleep(backoff.wait_s(error))
                 continue
-            patience.answered()
-            view.opened()
+            backoff.answered()
+            state.opened()
             try:
                 if stream.ended:
                     return
                 for sse in stream:
-                    yield from view.feed(sse)
-                    if view.end is not None:
+                    yield from state.feed(sse)
+                    if state.end is not None:
                         return
             except (ConnectionLost, DaemonUnreachable):
-                time.sleep(patience.wait_s())
+                time.sleep(backoff.wait_s())
             finally:
                 stream.close()
 
-    def _open_stream(self, call: calls.Call[bytes], view: View, patience: Patience) -> transport.Stream:
+    def _open_stream(self, call: calls.Call[bytes], state: EventState, backoff: Backoff) -> transport.Stream:
         if not self._greeted:
             self.hello()
         try:
-            return transport.Stream(self._addresses(), call, view.last_event_id, patience)
+            return transport.Stream(self._addresses(), call, state.last_event_id, backoff)
         except DaemonUnreachable as error:
-            if self._spawn and not view.stopping and patience.away_s > SPAWN_AFTER_S:
+            if self._spawn and not state.stopping and backoff.away_s > SPAWN_AFTER_S:
                 self._start(error)
             raise
 
     # how
 
     def _addresses(self) -> list[DaemonAddress]:
-        return where.candidates(self._socket, self._url, self._token, os.environ)
+        return locate.candidates(self._socket, self._url, self._token, os.environ)
 
     def _call(self, call: calls.Call[T]) -> T:
         if not self._greeted:
@@ -354,12 +354,12 @@ class Client:
 
     def _patiently(self, call: calls.Call[T]) -> T:
         """The answer, waiting out a daemon that is still loading or was just restarted. All calls are idempotent."""
-        patience = Patience(LOADING_PATIENCE_S)
+        backoff = Backoff(LOADING_PATIENCE_S)
         while True:
             try:
                 return transport.send(self._addresses(), call, self._timeout_s)
             except (Loading, ConnectionLost) as error:
-                time.sleep(patience.wait_s(error))
+                time.sleep(backoff.wait_s(error))
 
     def _start(self, error: DaemonUnreachable) -> t.Info:
         from hfdmd_client import spawn  # only here: most clients find a daemon

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from hfdmd.wire.endpoint import DaemonAddress
-from hfdmd_client import calls, where
+from hfdmd_client import calls, locate
 from hfdmd_client.errors import ProtocolError, WaitTimeout
 from hfdmd_client.exchange import SOCKET_READ_BYTES, ConnectionLost, Exchange
-from hfdmd_client.patience import Patience
+from hfdmd_client.reconnect import Backoff
 from hfdmd_client.sse import SseEvent, SseParser
 
 T = TypeVar("T")
@@ -27,18 +27,18 @@ def connect(addresses: Sequence[DaemonAddress]) -> tuple[socket.socket, DaemonAd
         try:
             return _open(address), address
         except OSError as error:
-            if where.is_silence(address, error):
-                raise where.silent(address, CONNECT_TIMEOUT_S) from error
+            if locate.is_silence(address, error):
+                raise locate.silent(address, CONNECT_TIMEOUT_S) from error
             tried.append((address, error))
-            if not where.may_be_elsewhere(error):
+            if not locate.may_be_elsewhere(error):
                 break
-    raise where.unreachable(tried)
+    raise locate.unreachable(tried)
 
 
 def _open(address: DaemonAddress) -> socket.socket:
     if address.socket is not None:
         return _open_unix(address)
-    host, port, secure = where.tcp_address(address)
+    host, port, secure = locate.tcp_address(address)
     plain = socket.create_connection((host, port), CONNECT_TIMEOUT_S)
     if not secure:
         return plain
@@ -76,22 +76,22 @@ def _body(
     exchange: Exchange,
     address: DaemonAddress,
     silence_s: float,
-    patience: Patience | None = None,
+    backoff: Backoff | None = None,
 ) -> Iterator[bytes]:
-    """The parts of the body as they come. `patience` may end the wait for one before `silence_s` is over."""
+    """The parts of the body as they come. `backoff` may end the wait for one before `silence_s` is over."""
     try:
         connection.settimeout(silence_s)
         connection.sendall(exchange.to_send)
         while not exchange.done:
-            if patience is not None:
-                connection.settimeout(patience.cut(silence_s))
+            if backoff is not None:
+                connection.settimeout(backoff.cut(silence_s))
             yield from exchange.chunks(connection.recv(SOCKET_READ_BYTES))
     except WaitTimeout:
         raise
     except TimeoutError as error:
-        if patience is not None:
-            patience.cut(silence_s)
-        raise where.silent(address, silence_s) from error
+        if backoff is not None:
+            backoff.cut(silence_s)
+        raise locate.silent(address, silence_s) from error
     except OSError as error:
         raise ConnectionLost(str(error)) from error
 
@@ -100,12 +100,12 @@ class Stream:
     """An open event stream. `ended` is True when the daemon answered 204: there is nothing more to come."""
 
     def __init__(
-        self, addresses: Sequence[DaemonAddress], call: calls.Call[bytes], last_event_id: str, patience: Patience
+        self, addresses: Sequence[DaemonAddress], call: calls.Call[bytes], last_event_id: str, backoff: Backoff
     ) -> None:
         self._connection, self._place = connect(addresses)
         try:
             self._exchange = Exchange(self._place, call, last_event_id=last_event_id)
-            self._chunks = _body(self._connection, self._exchange, self._place, SILENCE_S, patience)
+            self._chunks = _body(self._connection, self._exchange, self._place, SILENCE_S, backoff)
             self._first = b""
             while not self._exchange.status:
                 self._first += next(self._chunks, b"")

@@ -32,7 +32,7 @@ def test_the_asyncio_client_needs_no_aiohttp() -> None:
 
 
 def test_nothing_of_the_daemon_but_the_wire() -> None:
-    code = "import hfdmd_client.cli.app, hfdmd_client.async_client, hfdmd_client.swapin, hfdmd_client.spawn"
+    code = "import hfdmd_client.cli.app, hfdmd_client.async_client, hfdmd_client.hf_api, hfdmd_client.spawn"
     mine = {name for name in loaded_by(code) if name.startswith("hfdmd.")}
     assert {name for name in mine if not name.startswith("hfdmd.wire")} == set()
 

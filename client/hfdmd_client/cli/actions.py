@@ -10,13 +10,12 @@ import click
 
 from hfdmd.wire.errors import ApiError, ForbiddenPath, NotAllowedNow, UnknownDownload
 from hfdmd.wire.types import Affected, Download, Status
-from hfdmd_client.cli import complete
-from hfdmd_client.cli import text as words
+from hfdmd_client.cli import completion, render
 from hfdmd_client.cli.params import GIVEN, REPO, REPO_TYPE
 from hfdmd_client.cli.session import FAILED, INTERRUPTED, Session, exit_code, standard, worst
 from hfdmd_client.client import Client
+from hfdmd_client.event_state import Item, items_of
 from hfdmd_client.reference import Reference
-from hfdmd_client.view import Item, items_of
 
 
 def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -29,8 +28,8 @@ def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--revision", "-r", metavar="REV", type=GIVEN, help="Only of this revision."),
         click.option("--id", metavar="ID", type=GIVEN, help="The one with this id (see `hfdm status --json`)."),
         click.option("--all", "everything", is_flag=True, help="All downloads."),
-        click.argument("file", nargs=-1, shell_complete=complete.files),
-        click.argument("repo", type=REPO, required=False, shell_complete=complete.repos),
+        click.argument("file", nargs=-1, shell_complete=completion.files),
+        click.argument("repo", type=REPO, required=False, shell_complete=completion.repos),
     ):
         command = decorate(command)
     return command
@@ -85,7 +84,7 @@ def _act(session: Session, act: Callable[..., Affected], chosen: list[dict[str, 
         session.out_json(found)
     else:
         for item in items_of(found):
-            session.out(f"{done or words.state(item)}  {words.title(item)}")
+            session.out(f"{done or render.state(item)}  {render.title(item)}")
     for file_path, told in refused.items():
         session.say(f"hfdm: {file_path}: {told.detail}")
     return worst(exit_code(told) for told in refused.values())
@@ -158,7 +157,9 @@ def _titles(client: Client, chosen: list[dict[str, Any]]) -> list[str]:
         found += [] if one.get("file_path") else page.repos
     if not found:
         raise _unknown()
-    return [words.title(item) for item in found if isinstance(item, Download)] or [words.title(item) for item in found]
+    return [render.title(item) for item in found if isinstance(item, Download)] or [
+        render.title(item) for item in found
+    ]
 
 
 def _confirm(delete_file: bool, titles: list[str]) -> None:

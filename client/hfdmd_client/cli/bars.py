@@ -10,8 +10,8 @@ from rich.segment import Segment
 from rich.text import Text
 
 from hfdmd.wire.types import Download, Status
-from hfdmd_client.cli import text as words
-from hfdmd_client.view import Item
+from hfdmd_client.cli import render
+from hfdmd_client.event_state import Item
 
 _ORDER = {
     Status.DOWNLOADING: 0,
@@ -46,7 +46,7 @@ class Bars:
         self._items = items
         self._height = max(1, height)
         self._selected = selected
-        self._with_repo = len({words.repo_name(item) for item in items}) > 1
+        self._with_repo = len({render.repo_name(item) for item in items}) > 1
         self._longest = max((len(self._name(item)) for item in items), default=0)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -77,7 +77,7 @@ class Bars:
         name_width = max(8, min(room, self._longest))
         name = self._name(item)
         line = Text(mark, style="bold")
-        line.append(words.squeeze(name, name_width).ljust(name_width), style="" if _has_bar(item) else "dim")
+        line.append(render.squeeze(name, name_width).ljust(name_width), style="" if _has_bar(item) else "dim")
         line.append(" ")
         if bar_width:
             bar = ProgressBar(total=100, completed=item.progress, width=bar_width)
@@ -86,25 +86,25 @@ class Bars:
                 if isinstance(segment, Segment) and segment.text.strip("\n"):
                     line.append(segment.text.strip("\n"), style=segment.style)
             line.append(" ")
-        line.append(facts, style=words.style(item.status))
+        line.append(facts, style=render.style(item.status))
         line.truncate(width)
         yield line
 
     def _name(self, item: Item) -> str:
         """A file's repo is left out where it is the same in every line."""
-        return words.file_name(item) if isinstance(item, Download) and not self._with_repo else words.title(item)
+        return render.file_name(item) if isinstance(item, Download) and not self._with_repo else render.title(item)
 
     def _facts(self, item: Item, width: int) -> str:
         """The right end of the line. Fixed widths, so that nothing jumps."""
         if not _has_bar(item):
-            return words.state(item)
-        percentage = f"{words.percent(item):>6}"
+            return render.state(item)
+        percentage = f"{render.percent(item):>6}"
         if item.status is not Status.DOWNLOADING or (item.phase and item.phase.value != "transferring"):
-            return f"{percentage} {words.state(item)}"
-        facts = f"{percentage} {words.speed(item):>10}"
+            return f"{percentage} {render.state(item)}"
+        facts = f"{percentage} {render.speed(item):>10}"
         if width >= _FACTS_FROM:
-            facts += f" {words.amount(item):>20}" if width >= 100 else ""
-            facts += f" {words.eta(item):>7}"
+            facts += f" {render.amount(item):>20}" if width >= 100 else ""
+            facts += f" {render.eta(item):>7}"
         return facts
 
 

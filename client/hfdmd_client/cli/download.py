@@ -11,14 +11,13 @@ import click
 
 from hfdmd.wire.errors import ApiError
 from hfdmd.wire.types import Download, Reason, Status
-from hfdmd_client.cli import complete, waiting
-from hfdmd_client.cli import text as words
+from hfdmd_client.cli import completion, render, waiting
 from hfdmd_client.cli.params import DURATION, GIVEN, REPO, REPO_TYPE
 from hfdmd_client.cli.session import INTERRUPTED, Session, outcome, standard
 from hfdmd_client.client import Client
-from hfdmd_client.patience import deadline, left_s
+from hfdmd_client.event_state import Item, items_of
+from hfdmd_client.reconnect import deadline, left_s
 from hfdmd_client.reference import Reference
-from hfdmd_client.view import Item, items_of
 
 EPILOG = """\b
 Examples:
@@ -37,8 +36,8 @@ was paused, and tries again when it had failed."""
 
 
 @click.command(epilog=EPILOG)
-@click.argument("repo", type=REPO, shell_complete=complete.repos)
-@click.argument("file", nargs=-1, shell_complete=complete.files)
+@click.argument("repo", type=REPO, shell_complete=completion.repos)
+@click.argument("file", nargs=-1, shell_complete=completion.files)
 @click.option("--include", "-i", multiple=True, metavar="GLOB", help="Only files that match; may be repeated.")
 @click.option("--exclude", "-x", multiple=True, metavar="GLOB", help="No files that match; may be repeated.")
 @click.option("--revision", "-r", metavar="REV", type=GIVEN, help="Branch, tag, commit or refs/pr/N.  [default: main]")
@@ -118,13 +117,13 @@ def _wait(session: Session, client: Client, items: list[Item], until: float | No
         from shlex import quote
 
         one = items[0]
-        folder = f" --local-dir {quote(words.clean(one.local_dir))}" if one.local_dir is not None else ""
+        folder = f" --local-dir {quote(render.clean(one.local_dir))}" if one.local_dir is not None else ""
         session.say(
             "\nInterrupted. The download goes on in the background.\n"
-            f"  see it:   hfdm status {words.repo_name(one)}{folder}\n"
+            f"  see it:   hfdm status {render.repo_name(one)}{folder}\n"
             f"  wait:     the same command again\n"
-            f"  stop it:  hfdm cancel {words.repo_name(one)}"
-            + (f" {words.clean(one.file_path)}" if isinstance(one, Download) and len(items) == 1 else "")
+            f"  stop it:  hfdm cancel {render.repo_name(one)}"
+            + (f" {render.clean(one.file_path)}" if isinstance(one, Download) and len(items) == 1 else "")
             + folder
         )
         return None
@@ -142,7 +141,7 @@ def _finish(session: Session, client: Client, items: list[Item], waited: bool) -
         if item.path is not None and item.status is Status.DONE and not session.json:
             session.out(item.path)
         elif not waited:
-            session.say(words.line(item))
+            session.say(render.line(item))
         if item.reason is Reason.FILE_NOT_FOUND and isinstance(item, Download):
             _suggest(session, client, item)
         elif item.reason in (Reason.GATED, Reason.UNAUTHORIZED):
@@ -164,4 +163,4 @@ def _suggest(session: Session, client: Client, item: Download) -> None:
     if close:
         session.say(f"  Did you mean {' or '.join(map(repr, close))}?")
     else:
-        session.say(f"  `hfdm files {words.repo_name(item)}` shows what there is.")
+        session.say(f"  `hfdm files {render.repo_name(item)}` shows what there is.")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from hfdmd.wire.types import RepoFile, RepoFiles
-from hfdmd_client.cli import complete, gguf, tables
+from hfdmd_client.cli import completion, gguf, tables
 from hfdmd_client.cli.params import GIVEN, REPO, REPO_TYPE
+from hfdmd_client.cli.render import clean
 from hfdmd_client.cli.session import Session, standard
-from hfdmd_client.cli.text import clean
 from hfdmd_client.reference import Reference
 from hfdmd_client.units import format_size
 
@@ -20,7 +20,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("repo", type=REPO, shell_complete=complete.repos)
+@click.argument("repo", type=REPO, shell_complete=completion.repos)
 @click.argument("glob", nargs=-1)
 @click.option("--revision", "-r", metavar="REV", type=GIVEN, help="Branch, tag, commit or refs/pr/N.  [default: main]")
 @click.option("--repo-type", "-t", type=REPO_TYPE, help="model, dataset or space.  [default: model]")

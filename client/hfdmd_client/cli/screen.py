@@ -13,13 +13,13 @@ from rich.text import Text
 
 from hfdmd.wire.errors import ApiError
 from hfdmd.wire.types import Affected, Download, End, Info, Removed, RepoDownload, Settings, Status
-from hfdmd_client.cli import text as words
+from hfdmd_client.cli import render
 from hfdmd_client.cli.bars import Bars, in_order
 from hfdmd_client.cli.keys import Keys
 from hfdmd_client.cli.session import DONE, INTERRUPTED, outcome
 from hfdmd_client.client import Client
+from hfdmd_client.event_state import FINAL, Event, Item, items_of
 from hfdmd_client.units import format_duration, format_rate, format_size
-from hfdmd_client.view import FINAL, Event, Item, items_of
 
 _FRAME_S = 0.2
 _ASK_EVERY_S = 3.0
@@ -61,7 +61,7 @@ class Screen:
         finally:
             self._console.show_cursor(True)
         for item in in_order(self._items.values()):
-            self._console.print(words.line(item), markup=False)
+            self._console.print(render.line(item), markup=False)
         return outcome(list(self._items.values()))
 
     def _listen(self) -> None:
@@ -118,13 +118,13 @@ class Screen:
             parts.append(Text("Nothing to do. In another terminal: hfdm download owner/name", style="dim"))
         chosen = self._items.get(self._selected or "")
         if chosen is not None and chosen.detail and chosen.status is not Status.DONE:
-            parts.append(Text(words.squeeze(words.clean(chosen.detail), width), style=words.style(chosen.status)))
+            parts.append(Text(render.squeeze(render.clean(chosen.detail), width), style=render.style(chosen.status)))
         parts.append(self._foot(width))
         return Group(*parts)
 
     def _head(self, items: list[Item], width: int) -> Text:
         if self._info is None:
-            return Text(words.squeeze("The daemon does not answer; waiting for it …", width), style="yellow")
+            return Text(render.squeeze("The daemon does not answer; waiting for it …", width), style="yellow")
         files = [item for item in items if isinstance(item, Download)]
         moving = sum(item.status is Status.DOWNLOADING for item in files)
         queued = sum(item.status is Status.QUEUED for item in files)
@@ -151,10 +151,10 @@ class Screen:
     def _foot(self, width: int) -> Text:
         message, until = self._message
         if time.monotonic() < until:
-            return Text(words.squeeze(message, width), style="yellow")
+            return Text(render.squeeze(message, width), style="yellow")
         keys = "space pause/resume · c cancel · r retry · P/R all · q leave"
         return Text(
-            words.squeeze(keys if len(keys) <= width else "space pause · c cancel · r retry · q leave", width),
+            render.squeeze(keys if len(keys) <= width else "space pause · c cancel · r retry · q leave", width),
             style="dim",
         )
 
@@ -185,7 +185,7 @@ class Screen:
         try:
             affected: Affected = act()
         except ApiError as error:
-            self._message = (words.clean(error.detail), time.monotonic() + _MESSAGE_S)
+            self._message = (render.clean(error.detail), time.monotonic() + _MESSAGE_S)
             return
         for item in items_of(affected):
             self._items[item.id] = item

@@ -14,7 +14,7 @@ import click
 
 from hfdmd.wire import errors as e
 from hfdmd.wire.types import Download, Info, Reason, RepoDownload, Status
-from hfdmd_client.cli.text import clean
+from hfdmd_client.cli.render import clean
 from hfdmd_client.client import Client
 from hfdmd_client.environment import Environment, version_difference
 from hfdmd_client.errors import DaemonSilent, DaemonUnreachable, DownloadFailed, VersionMismatch

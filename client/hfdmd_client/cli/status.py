@@ -7,13 +7,12 @@ from collections.abc import Sequence
 import click
 
 from hfdmd.wire.types import Download, Downloads, RepoDownload, Status
-from hfdmd_client.cli import complete, tables
-from hfdmd_client.cli import text as words
+from hfdmd_client.cli import completion, render, tables
 from hfdmd_client.cli.params import GIVEN, REPO, REPO_TYPE
 from hfdmd_client.cli.session import NOT_FOUND, Session, outcome, standard
+from hfdmd_client.event_state import items_of
 from hfdmd_client.reference import Reference
 from hfdmd_client.units import format_size
-from hfdmd_client.view import items_of
 
 _DONE_SHOWN = 10
 _ORDER = (Status.DOWNLOADING, Status.QUEUED, Status.PAUSED, Status.FAILED, Status.CANCELLED, Status.DONE)
@@ -31,8 +30,8 @@ is not on the Hub (4) or not open to you (5)."""
 
 
 @click.command(epilog=EPILOG)
-@click.argument("repo", type=REPO, required=False, shell_complete=complete.repos)
-@click.argument("file", required=False, shell_complete=complete.files)
+@click.argument("repo", type=REPO, required=False, shell_complete=completion.repos)
+@click.argument("file", required=False, shell_complete=completion.files)
 @click.option("--revision", "-r", metavar="REV", type=GIVEN, help="Only of this revision.")
 @click.option("--repo-type", "-t", type=REPO_TYPE, help="Only model, dataset or space repos.")
 @click.option("--local-dir", "-d", metavar="DIR", type=GIVEN, help="Only what goes to this folder.")
@@ -85,10 +84,10 @@ def _one(session: Session, item: Download | RepoDownload) -> int:
         session.out_json(item)
         return outcome([item])
     facts = [
-        ("status", words.state(item)),
-        ("progress", ", ".join(fact for fact in (words.percent(item), words.amount(item)) if fact)),
-        ("speed", words.speed(item)),
-        ("time left", words.eta(item)),
+        ("status", render.state(item)),
+        ("progress", ", ".join(fact for fact in (render.percent(item), render.amount(item)) if fact)),
+        ("speed", render.speed(item)),
+        ("time left", render.eta(item)),
         ("why", item.detail or ""),
         ("retry at", item.retry_at or "" if isinstance(item, Download) else ""),
         ("path", item.path or ""),
@@ -97,7 +96,7 @@ def _one(session: Session, item: Download | RepoDownload) -> int:
         ("asked for", item.created_at),
         ("id", item.id),
     ]
-    print(words.title(item))
+    print(render.title(item))
     tables.print_facts([(name, value) for name, value in facts if value])
     return outcome([item])
 
@@ -116,11 +115,11 @@ def _many(session: Session, found: Downloads, everything: bool) -> None:
         [_row(item) for item in shown],
         right=frozenset({1, 2, 3, 4}),
         optional=(4, 2, 3),
-        styles=[words.style(item.status) for item in shown],
+        styles=[render.style(item.status) for item in shown],
     )
     for item in shown:
         if item.status in (Status.FAILED, Status.QUEUED) and item.detail:
-            session.say(f"{words.title(item)}: {words.clean(item.detail)}")
+            session.say(f"{render.title(item)}: {render.clean(item.detail)}")
     left_out = number - len(shown)
     if left_out:
         session.say(f"… and {left_out} more; --all shows them.")
@@ -133,4 +132,4 @@ def _worth(item: Download) -> bool:
 
 def _row(item: Download | RepoDownload) -> Sequence[str]:
     size = "" if item.total_bytes is None else format_size(item.total_bytes)
-    return (words.state(item), words.percent(item), size, words.speed(item), words.eta(item), words.title(item))
+    return (render.state(item), render.percent(item), size, render.speed(item), render.eta(item), render.title(item))

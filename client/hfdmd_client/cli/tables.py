@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-from hfdmd_client.cli.text import clean, squeeze
+from hfdmd_client.cli.render import clean, squeeze
 
 Row = Sequence[str]
 GAP = "  "

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 from hfdmd.wire.errors import UnknownDownload
 from hfdmd.wire.types import Download, Removed, RepoDownload, Status
-from hfdmd_client.cli import text as words
+from hfdmd_client.cli import render
 from hfdmd_client.client import IDLE_POLL_S, Client
-from hfdmd_client.patience import left_s
+from hfdmd_client.event_state import FINAL, Item, Ready
+from hfdmd_client.reconnect import left_s
 from hfdmd_client.units import format_duration, format_size
-from hfdmd_client.view import FINAL, Item, Ready
 
 if TYPE_CHECKING:
     from hfdmd_client.cli.bars import Bars
@@ -53,7 +53,7 @@ class Lines:
         if state == told and now - when < _LINE_EVERY_S:
             return
         self._told[item.id] = (state, now)
-        print(words.line(item), file=self._stream, flush=True)
+        print(render.line(item), file=self._stream, flush=True)
 
 
 class LiveBars:
@@ -148,7 +148,7 @@ def _watch(client: Client, states: dict[str, Item], shown: Display, timeout_s: f
 
 
 def _removed(item: Item) -> UnknownDownload:
-    return UnknownDownload(f"{words.title(item)} was removed while it was waited for")
+    return UnknownDownload(f"{render.title(item)} was removed while it was waited for")
 
 
 def _unfinished(states: dict[str, Item]) -> bool:
@@ -160,6 +160,6 @@ def summary(item: Item, took_s: float | None) -> str:
     if item.status is Status.DONE:
         size = format_size(item.total_bytes) if item.total_bytes is not None else ""
         took = f" in {format_duration(took_s)}" if took_s is not None and took_s >= 1 else ""
-        return f"✓ {words.title(item)}{f', {size}' if size else ''}{took}"
-    why = words.clean(item.error or item.detail or "")
-    return f"✗ {words.title(item)}: {item.status.value}{f', {why}' if why else ''}"
+        return f"✓ {render.title(item)}{f', {size}' if size else ''}{took}"
+    why = render.clean(item.error or item.detail or "")
+    return f"✗ {render.title(item)}: {item.status.value}{f', {why}' if why else ''}"

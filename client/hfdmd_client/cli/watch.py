@@ -11,14 +11,13 @@ from typing import Any
 import click
 
 from hfdmd.wire.types import Download, End, EventName, Removed, RepoDownload
-from hfdmd_client.cli import complete
-from hfdmd_client.cli import text as words
+from hfdmd_client.cli import completion, render
 from hfdmd_client.cli.params import GIVEN, REPO, REPO_TYPE
 from hfdmd_client.cli.session import INTERRUPTED, NOT_FOUND, Session, outcome, standard
 from hfdmd_client.cli.waiting import Lines, is_dumb
 from hfdmd_client.client import Client
+from hfdmd_client.event_state import items_of
 from hfdmd_client.reference import Reference
-from hfdmd_client.view import items_of
 
 EPILOG = """\b
 Examples:
@@ -32,8 +31,8 @@ c cancels, r retries, P pauses all, R resumes all, q leaves."""
 
 
 @click.command(epilog=EPILOG)
-@click.argument("repo", type=REPO, required=False, shell_complete=complete.repos)
-@click.argument("file", required=False, shell_complete=complete.files)
+@click.argument("repo", type=REPO, required=False, shell_complete=completion.repos)
+@click.argument("file", required=False, shell_complete=completion.files)
 @click.option("--revision", "-r", metavar="REV", type=GIVEN, help="Only of this revision.")
 @click.option("--repo-type", "-t", type=REPO_TYPE, help="Only model, dataset or space repos.")
 @click.option("--local-dir", "-d", metavar="DIR", type=GIVEN, help="Only what goes to this folder.")
@@ -94,7 +93,7 @@ def _as_lines(client: Client, watched: dict[str, Any]) -> int:
                 items[event.id] = event
                 lines.show(event)
             elif isinstance(event, Removed) and event.id in items:
-                print(f"{words.title(items.pop(event.id))}: removed", flush=True)
+                print(f"{render.title(items.pop(event.id))}: removed", flush=True)
     except KeyboardInterrupt:
         return INTERRUPTED
     return outcome(list(items.values()))

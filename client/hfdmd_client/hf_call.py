@@ -17,7 +17,7 @@ from hfdmd.wire.types import Download, Reason, RepoDownload, RepoType, Status
 from hfdmd_client.client import Client
 from hfdmd_client.environment import same_folder
 from hfdmd_client.errors import DaemonMismatch, DaemonUnreachable, DownloadFailed, UnsupportedByDaemon
-from hfdmd_client.view import FINAL
+from hfdmd_client.event_state import FINAL
 
 _ASKS_THE_HUB = frozenset(
     {Reason.REPO_NOT_FOUND, Reason.REVISION_NOT_FOUND, Reason.FILE_NOT_FOUND, Reason.GATED, Reason.UNAUTHORIZED}
@@ -34,7 +34,7 @@ class _HubAway(Exception):
         self.detail = detail
 
 
-class SwappedCall:
+class HfCall:
     """One call of an original, with its arguments."""
 
     def __init__(
@@ -191,7 +191,7 @@ class SwappedCall:
         raise invalid
 
     def _failed(self, failed: DownloadFailed) -> Any:
-        """Raises the original's own exception where the Hub is the reason: it is asked once more, for its words."""
+        """Raises the original's own exception where the Hub is the reason: it is asked once more, for its render."""
         if failed.reason not in _ASKS_THE_HUB:
             raise failed
         if failed.reason is Reason.FILE_NOT_FOUND and "filename" not in self._arguments:

@@ -54,7 +54,7 @@ class _Known:
     live: bool
 
 
-class View:
+class EventState:
     """Turns the events of one stream after another into what is news."""
 
     def __init__(self) -> None:

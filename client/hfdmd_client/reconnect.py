@@ -12,7 +12,7 @@ FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 5.0
 
 
-class Patience:
+class Backoff:
     """Waits between attempts: doubling, with jitter; over when nobody answered for `give_up_after_s` (None: never).
 
     `deadline` is a point in time of `time.monotonic` that the caller set, or None.

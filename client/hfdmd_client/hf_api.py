@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hfdmd_client.client import Client
-from hfdmd_client.swapped import SwappedCall
+from hfdmd_client.hf_call import HfCall
 
 
 def hf_hub_download(
@@ -42,7 +42,7 @@ def hf_hub_download(
     """
     import huggingface_hub
 
-    call = SwappedCall(
+    call = HfCall(
         original=huggingface_hub.hf_hub_download,
         arguments={
             "repo_id": repo_id,
@@ -102,7 +102,7 @@ def snapshot_download(
     """
     import huggingface_hub
 
-    call = SwappedCall(
+    call = HfCall(
         original=huggingface_hub.snapshot_download,
         arguments={
             "repo_id": repo_id,
