@@ -7,8 +7,11 @@ import ctypes
 import errno
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from hfdmd.wire.types import Reason
 
 if sys.platform == "darwin":
     import fcntl
@@ -16,13 +19,22 @@ if sys.platform == "darwin":
 NO_SUCH_CALL = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 """What a file system answers to a call that it does not know."""
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-"""No fault of the disk, and soon over (docs/decisions/0018)."""
-
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+_MAX_SINGLE_SYNCS = 4
 _BUFFER_BYTES = 1 << 20
 
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+def disk_reason(error: OSError) -> Reason:
+    """Why a download fails or waits after this error: disk_full, locked or disk_error.
+
+    Too few descriptors or too little memory is `locked`: other programs release them again (docs/decisions/0018).
+    """
+    if error.errno in _NO_SPACE:
+        return Reason.DISK_FULL
+    return Reason.LOCKED if error.errno in _SCARCE else Reason.DISK_ERROR
 
 
 def write_all(fd: int, data: bytes | bytearray) -> None:
@@ -99,6 +111,42 @@ def sync_folder_at(folder: Path) -> None:
         sync_folder(fd)
     finally:
         os.close(fd)
+
+
+def sync_files(folder_fd: int, names: Sequence[str]) -> None:
+    """Sync many files of one folder: with one sync of the file system, or several at a time. Raises OSError."""
+    if len(names) > _MAX_SINGLE_SYNCS and sync_file_system(folder_fd):
+        return
+    # macOS: the full sync of the last file empties the drive's cache of all that were synced before
+    sync = os.fsync if sys.platform == "darwin" else sync_file
+    with ThreadPoolExecutor(max_workers=8) as threads:
+        for done in [threads.submit(_sync_name, folder_fd, name, sync) for name in names[:-1]]:
+            done.result()
+    for name in names[-1:]:
+        _sync_name(folder_fd, name, sync_file)
+
+
+def _sync_name(folder_fd: int, name: str, sync: Callable[[int], None]) -> None:
+    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
+    try:
+        sync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_paths(paths: Sequence[str]) -> None:
+    """Sync files anywhere on one file system. Links are followed, missing files skipped. Raises OSError."""
+    for path in paths:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except FileNotFoundError:
+            continue
+        try:
+            if len(paths) > _MAX_SINGLE_SYNCS and sync_file_system(fd):
+                return
+            sync_file(fd)
+        finally:
+            os.close(fd)
 
 
 def sync_file_system(fd: int) -> bool:

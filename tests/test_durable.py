@@ -1,4 +1,4 @@
-"""A file that is replaced in one step is whole ever after, whatever stops the writing."""
+"""Files are replaced in one step and complete, whatever stops the writing; many are synced at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hfdmd import durable
-from hfdmd.durable import replace_file
+from hfdmd.durable import replace_file, sync_files
 
 NO_ROOM_FOR_A_BYTE = """
 import resource, signal, sys
@@ -94,3 +94,18 @@ def test_a_first_start_without_room_leaves_no_token_that_is_none(tmp_path: Path)
     failed = where_nothing_can_be_written(code, tmp_path / "token")
     assert "File too large" in failed.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_syncing_without_a_call_for_the_whole_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "abcdefgh":
+        (tmp_path / name).write_text(name)
+    folder = os.open(tmp_path, os.O_RDONLY)
+    try:
+        sync_files(folder, list("abcdefgh"))
+        monkeypatch.setattr(durable, "_libc", None)
+        assert not durable.sync_file_system(folder)
+        sync_files(folder, list("abcdefgh"))
+        with pytest.raises(FileNotFoundError):
+            sync_files(folder, ["a", "gone", *"bcdef"])
+    finally:
+        os.close(folder)

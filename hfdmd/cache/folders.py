@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from hfdmd.durable import sync_file_system, sync_folder
+from hfdmd.durable import sync_file_system, sync_folder, sync_folder_at
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _MAX_OPEN = 64  # descriptors kept at once
@@ -27,11 +27,7 @@ def make_folders(path: Path) -> None:
         path = path.parent
     for folder in reversed(missing):
         folder.mkdir(exist_ok=True)
-        fd = os.open(folder.parent, _FLAGS)
-        try:
-            sync_folder(fd)
-        finally:
-            os.close(fd)
+        sync_folder_at(folder.parent)
 
 
 def is_below(path: str, folders: Iterable[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Getting bytes and names onto the disk for good, and the few file operations that the standard library lacks."""
+"""File operations that the standard library lacks, and what their errors mean for a download."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ import errno
 import fcntl
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from hfdmd.durable import NO_ROOM, NO_SUCH_CALL, SCARCE, open_new, sync_file, sync_file_system, write_all
+from hfdmd.durable import NO_SUCH_CALL, disk_reason, open_new, write_all
 from hfdmd.failure import Failure
 from hfdmd.wire.types import Reason
 
@@ -24,7 +23,6 @@ _RENAME_NOREPLACE = 1  # Linux: linux/fs.h
 _RENAME_EXCL = 4  # macOS: sys/stdio.h
 _FICLONE = 0x40049409  # Linux: linux/fs.h
 _COPY_BYTES = 64 * 1024 * 1024
-_MAX_SINGLE_SYNCS = 4
 
 Held = AbstractContextManager[Callable[[int], None]]
 """Bytes set aside for a copy while it is made; what it gives is told how many are still to come."""
@@ -45,49 +43,14 @@ def disk_trouble(what: str) -> Iterator[None]:
 def failure_of(error: OSError, what: str) -> Failure:
     """disk_full, locked (others hold what is needed), path_taken (something else stands in the way) or disk_error."""
     why = error.strerror or type(error).__name__
-    if error.errno in NO_ROOM:
-        return Failure(Reason.DISK_FULL, f"No room for {what}: {why}.")
-    if error.errno in SCARCE:
-        return Failure(Reason.LOCKED, f"Other work of this machine holds what is needed for {what}: {why}.")
+    reason = disk_reason(error)
+    if reason is Reason.DISK_FULL:
+        return Failure(reason, f"No room for {what}: {why}.")
+    if reason is Reason.LOCKED:
+        return Failure(reason, f"Other work of this machine holds what is needed for {what}: {why}.")
     if error.errno in _IN_THE_WAY:
         return Failure(Reason.PATH_TAKEN, f"Something is in the way of {what}: {why}.")
-    return Failure(Reason.DISK_ERROR, f"Cannot use {what}: {why}.")
-
-
-def sync_files(folder_fd: int, names: Sequence[str]) -> None:
-    """Many files of one folder: one sync of the whole file system, else file by file, several at a time."""
-    if len(names) > _MAX_SINGLE_SYNCS and sync_file_system(folder_fd):
-        return
-    # macOS: the full sync of the last one empties the drive's cache for all that were synced to it before
-    sync = os.fsync if sys.platform == "darwin" else sync_file
-    with ThreadPoolExecutor(max_workers=8) as threads:
-        for done in [threads.submit(_sync_name, folder_fd, name, sync) for name in names[:-1]]:
-            done.result()
-    for name in names[-1:]:
-        _sync_name(folder_fd, name, sync_file)
-
-
-def sync_paths(paths: Sequence[str]) -> None:
-    """Files anywhere on one file system, links followed: one sync of it all when they are many."""
-    for path in paths:
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except FileNotFoundError:
-            continue  # gone meanwhile, so there is nothing to keep
-        try:
-            if len(paths) > _MAX_SINGLE_SYNCS and sync_file_system(fd):
-                return
-            sync_file(fd)
-        finally:
-            os.close(fd)
-
-
-def _sync_name(folder_fd: int, name: str, sync: Callable[[int], None]) -> None:
-    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
-    try:
-        sync(fd)
-    finally:
-        os.close(fd)
+    return Failure(reason, f"Cannot use {what}: {why}.")
 
 
 def rename_new(source_fd: int, source: str, target_fd: int, target: str) -> None:

@@ -23,7 +23,7 @@ from hfdmd.cache.folders import make_folders
 from hfdmd.cache.shared_blobs import find_shared, link_shared
 from hfdmd.cache.snapshots import RepoFolder
 from hfdmd.cache.verified_files import Read, VerifiedFiles
-from hfdmd.durable import sync_folder
+from hfdmd.durable import sync_files, sync_folder
 from hfdmd.failure import Failure
 from hfdmd.record import FileSpec, RepoSpec, Source
 from hfdmd.wire.types import Reason
@@ -161,7 +161,7 @@ class HubCache:
                 else:
                     written[index] = name
             try:
-                fs_ops.sync_files(blobs, list(written.values()))
+                sync_files(blobs, list(written.values()))
                 if repo.symlinks:
                     for index, name in written.items():
                         os.rename(name, items[index][1].etag, src_dir_fd=blobs, dst_dir_fd=blobs)

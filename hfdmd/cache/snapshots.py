@@ -19,12 +19,10 @@ from types import TracebackType
 from hfdmd.cache import fs_ops, layout
 from hfdmd.cache.content import Placed, has_content, never
 from hfdmd.cache.folders import Folders, make_folders
-from hfdmd.durable import sync_file, write_all
+from hfdmd.durable import open_new, sync_file, write_all
 from hfdmd.failure import Failure
 from hfdmd.record import FileSpec, Source, is_commit
 from hfdmd.wire.types import Reason
-
-_NEW = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class RepoFolder:
@@ -263,7 +261,7 @@ class RepoFolder:
         if commit == source.commit or told_ns < since_ns <= time.time_ns():
             return
         with self._temporary() as temporary:
-            fd = os.open(temporary, _NEW, 0o666, dir_fd=self.blobs())
+            fd = open_new(temporary, self.blobs())
             try:
                 write_all(fd, source.commit.encode())
                 os.utime(fd, ns=(told_ns, told_ns))
@@ -330,7 +328,7 @@ class RepoFolder:
 
     def _copy(self, content: int, parent: int, name: str) -> None:
         with self._temporary() as temporary:
-            fd = os.open(temporary, _NEW, 0o666, dir_fd=self.blobs())
+            fd = open_new(temporary, self.blobs())
             try:
                 fs_ops.copy_file(content, fd, never, partial(self._room, temporary, self.path))
                 sync_file(fd)

@@ -16,6 +16,7 @@ from hfdmd.cache.hub_cache import Adoptable, HubCache, Removable, Small, check_p
 from hfdmd.cache.local_dir import LocalDir, LocalDirs
 from hfdmd.cache.locks import Lock
 from hfdmd.cache.trees import read_paths, write_tree
+from hfdmd.durable import sync_files
 from hfdmd.failure import Failure
 from hfdmd.record import Entry, FileSpec, RepoSpec, Source
 from hfdmd.wire.types import Reason
@@ -110,7 +111,7 @@ class Storage:
                 name = folder.copy_new(fd, spec, source, stopped)
                 if name is None:
                     return None
-                fs_ops.sync_files(folder.books(), [name])
+                sync_files(folder.books(), [name])
                 placed = folder.move_in(name, spec, source, previous)
                 folder.inside.sync()
                 return placed
@@ -252,7 +253,7 @@ class Storage:
                 for spec, source, previous in group
             ]
             copies = [one for one in found if isinstance(one, str)]
-            fs_ops.sync_files(folder.books(), copies)
+            sync_files(folder.books(), copies)
             results = [
                 attempt(partial(folder.move_in, one, spec, source, previous), spec) if isinstance(one, str) else one
                 for one, (spec, source, previous) in zip(found, group, strict=True)
@@ -283,7 +284,7 @@ class Storage:
             return self._cache.place_small(group)
         with self._local.open(group[0][0]) as folder:
             written = [attempt(partial(_write_local, folder, *item[:3]), item[0]) for item in group]
-            fs_ops.sync_files(folder.books(), [name for name in written if isinstance(name, str)])
+            sync_files(folder.books(), [name for name in written if isinstance(name, str)])
             results = [
                 name
                 if isinstance(name, Failure)

@@ -14,8 +14,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hfdmd.cache import fs_ops
 from hfdmd.cache.content import Placed, has_content
+from hfdmd.durable import sync_paths
 from hfdmd.record import Source
 
 _MEMORY = 20_000  # files remembered as verified
@@ -65,7 +65,7 @@ class VerifiedFiles:
 
     def settle(self, read: Sequence[Read]) -> None:
         """Sync what was read: apps placed it, and apps do not sync. From then on it counts as verified."""
-        fs_ops.sync_paths([path for path, _ in read])
+        sync_paths([path for path, _ in read])
         for _, key in read:
             self._note(key)
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from hfdmd import durable as everywhere
-from hfdmd.cache import fs_ops
 from hfdmd.cache.folders import Folders, make_folders
 
 
@@ -62,43 +59,3 @@ def test_missing_folders_are_made(tmp_path: Path) -> None:
     make_folders(tmp_path / "a" / "b")
     make_folders(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").is_dir()
-
-
-def test_a_rename_that_replaces_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Folders(tmp_path) as inside:
-        root = inside.open(())
-        for supported in (True, False):
-            if not supported:
-                monkeypatch.setattr(fs_ops, "_function", lambda name: None)
-            (tmp_path / "new").write_text("new")
-            (tmp_path / "old").write_text("old")
-            with pytest.raises(FileExistsError):
-                fs_ops.rename_new(root, "new", root, "old")
-            (tmp_path / "old").unlink()
-            fs_ops.rename_new(root, "new", root, "old")
-            assert (tmp_path / "old").read_text() == "new"
-
-
-def test_syncing_without_a_call_for_the_whole_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in "abcdefgh":
-        (tmp_path / name).write_text(name)
-    with Folders(tmp_path) as inside:
-        fs_ops.sync_files(inside.open(()), list("abcdefgh"))
-        monkeypatch.setattr(everywhere, "_libc", None)
-        assert not everywhere.sync_file_system(inside.open(()))
-        fs_ops.sync_files(inside.open(()), list("abcdefgh"))
-        with pytest.raises(FileNotFoundError):
-            fs_ops.sync_files(inside.open(()), ["a", "gone", *"bcdef"])
-
-
-@pytest.mark.parametrize("size", [0, 1, 5_000_000])
-def test_copies_are_exact(tmp_path: Path, size: int) -> None:
-    room = partial(fs_ops.boundless, "", tmp_path)
-    data = os.urandom(size)
-    (tmp_path / "a").write_bytes(data)
-    with (tmp_path / "a").open("rb") as source, (tmp_path / "b").open("w+b") as target:
-        assert fs_ops.copy_file(source.fileno(), target.fileno(), lambda: False, room)
-    assert (tmp_path / "b").read_bytes() == data
-    with (tmp_path / "a").open("rb") as source, (tmp_path / "c").open("w+b") as target:
-        stopped = not fs_ops.copy_file(source.fileno(), target.fileno(), lambda: True, room)
-    assert stopped or (tmp_path / "c").read_bytes() == data

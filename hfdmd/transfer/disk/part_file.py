@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple, Unpack
 
-from hfdmd.durable import NO_ROOM, SCARCE, sync_file
+from hfdmd.durable import disk_reason, sync_file
 from hfdmd.failure import Failure
 from hfdmd.transfer.disk.direct_io import DirectWrites
 from hfdmd.wire.types import Reason
@@ -109,8 +109,9 @@ class IoThreads:
 def disk_failure(error: OSError, doing: str) -> Failure:
     """The Failure that an error of the file system means."""
     text = error.strerror or str(error)
-    if error.errno in NO_ROOM:
-        return Failure(Reason.DISK_FULL, f"no room left while {doing}: {text}")
-    if error.errno in SCARCE:
-        return Failure(Reason.LOCKED, f"other work of this machine holds what is needed while {doing}: {text}")
-    return Failure(Reason.DISK_ERROR, f"the disk failed while {doing}: {text}")
+    reason = disk_reason(error)
+    if reason is Reason.DISK_FULL:
+        return Failure(reason, f"no room left while {doing}: {text}")
+    if reason is Reason.LOCKED:
+        return Failure(reason, f"other work of this machine holds what is needed while {doing}: {text}")
+    return Failure(reason, f"the disk failed while {doing}: {text}")
