@@ -10,9 +10,10 @@ from typing import Literal
 
 import msgspec
 
+from hfdmd.migrations import TRACKER_MIGRATIONS, schema_version
 from hfdmd.wire.types import Phase, Reason, RepoType, Status
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = schema_version(TRACKER_MIGRATIONS)
 
 Digest = str
 """`sha256:<64 hex>` of the content (LFS and Xet files) or `git-sha1:<40 hex>` of the git blob (all others)."""

@@ -1,7 +1,7 @@
 """Tracker files: load, put, forget. Atomic and crash-proof: temporary name, sync, rename.
 
-One thread writes. What is put while it writes waits and goes in one batch, the newest state of each record only, so
-the number of syncs is bounded by the disk and not by the speed of what happens.
+One thread writes. Records put during a write are written together in the next batch, only the newest state of each,
+so the number of syncs is bounded by the disk and not by the rate of changes.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ import contextlib
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from hfdmd.durable import sync_file, sync_file_system, sync_folder_at, write_all
-from hfdmd.record import SCHEMA_VERSION, FileRecord, FileSpec, Record, RepoRecord, RepoSpec
+from hfdmd.migrations import TRACKER_MIGRATIONS, NewerSchema, migrate, schema_version
+from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, RepoSpec
 from hfdmd.wire import validate
 from hfdmd.wire.errors import InvalidField
 from hfdmd.wire.malformed import MALFORMED
@@ -35,31 +37,24 @@ _DESCRIPTORS = 256  # open at once while a batch is written
 _REPO_FOLDERS = {RepoType.MODEL: "models", RepoType.DATASET: "datasets", RepoType.SPACE: "spaces"}
 
 
-class _TrackerHead(msgspec.Struct, rename="camel"):
-    kind: str
-    schema_version: int
-
-
-_tracker_head = msgspec.json.Decoder(_TrackerHead)
-_file = msgspec.json.Decoder(FileRecord)
-_repo = msgspec.json.Decoder(RepoRecord)
+_file_decoder = msgspec.json.Decoder(FileRecord)
+_repo_decoder = msgspec.json.Decoder(RepoRecord)
 _encoder = msgspec.json.Encoder()
 
 
 class Store:
-    """The tracker files below one folder. `on_error` hears of a write that failed, in the writer thread."""
+    """The tracker files below one folder, and the thread that writes them."""
 
-    def __init__(self, folder: Path, on_error: Callable[[OSError], None] | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._on_error = on_error
         self._condition = threading.Condition()
         self._pending: dict[str, tuple[str, bytes | None]] = {}
         self._writing: dict[str, tuple[str, bytes | None]] = {}
         self._waiting: list[Future[None]] = []
         self._closing = False
         self._thread: threading.Thread | None = None
-        self.left_alone = 0
-        """How many trackers were not read, though they may be good: of a newer schema, or the disk refused."""
+        self._rename_lock = threading.Lock()
+        self._left_alone: set[str] = set()
 
     def open(self) -> None:
         """Make the folder and start the writer. Raises OSError."""
@@ -69,7 +64,7 @@ class Store:
         self._thread.start()
 
     def close(self) -> None:
-        """Write what waits and stop the writer."""
+        """Write everything that is pending and stop the writer."""
         with self._condition:
             self._closing = True
             self._condition.notify()
@@ -79,29 +74,34 @@ class Store:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the writer is there. Without it nothing could become done."""
+        """Whether the writer thread runs. Without it no download can become done."""
         return self._thread is not None and self._thread.is_alive()
 
     @property
     def wrote_all(self) -> bool:
-        """Whether nothing waits to be written."""
+        """Whether no write is pending."""
         return not self._pending
 
+    @property
+    def left_alone(self) -> int:
+        """Number of tracker files that may be good but were not read: of a newer schema, or unreadable."""
+        return len(self._left_alone)
+
     def has_written(self, key: str) -> bool:
-        """Whether what was put last of this record is on disk."""
+        """Whether the newest state of this record is on disk."""
         with self._condition:
             return key not in self._pending and key not in self._writing
 
     def put(self, record: Record) -> None:
-        """Remember the record as it is now; written soon, newest state only."""
+        """Queue the present state of the record for writing; it replaces an older one that is still queued."""
         self._enqueue(record.id, self._path(record.spec), _encoder.encode(record))
 
     def forget(self, record: Record) -> None:
-        """Delete its tracker file soon."""
+        """Queue the deletion of its tracker file."""
         self._enqueue(record.id, self._path(record.spec), None)
 
     async def flush(self) -> None:
-        """Return when everything put or forgotten before is on disk. Raises OSError if it could not be written."""
+        """Return when all earlier puts and deletions are on disk. Raises OSError if they could not be written."""
         future: Future[None] = Future()
         with self._condition:
             if not self._thread:
@@ -111,7 +111,7 @@ class Store:
         await asyncio.wrap_future(future)
 
     def path(self, spec: FileSpec | RepoSpec) -> Path:
-        """Where the tracker of `spec` lies. The readable part is for a person, the id alone makes it unambiguous."""
+        """Path of the tracker file of `spec`. The readable part is for people; the id alone makes it unique."""
         return Path(self._path(spec))
 
     def _path(self, spec: FileSpec | RepoSpec, key: str | None = None) -> str:
@@ -123,22 +123,25 @@ class Store:
         return f"{folder}/{readable}{suffix}"
 
     def load_one(self, spec: FileSpec | RepoSpec) -> Record | None:
-        """The record of `spec`, if it has a tracker file that can be read."""
+        """The record of `spec`, or None without a readable tracker file of its name."""
         return self._read(self._path(spec))
 
     def load_repo(self, model_repo: str) -> list[Record]:
-        """All records of one repo, of whatever type, before the others. Blocking."""
+        """All records of one repo, of any repo type. Blocking."""
         name = model_repo.replace("/", "--")
         folders = (f"{self.folder}/{kind}--{name}" for kind in _REPO_FOLDERS.values())
         found = (self._read(path) for folder in folders for path in self._paths_in(folder))
         return [record for record in found if record is not None and record.spec.model_repo == model_repo]
 
     def load_id(self, key: str) -> Record | None:
-        """The record of that id, found by its file's name. Blocking."""
+        """The record of that id, found by the file's name. Blocking."""
         return next((self._read(path) for path in self._tracker_paths() if path.endswith(f".{key}.json")), None)
 
     def load(self, batch: int = 500) -> Iterator[list[Record]]:
-        """All records, in batches. Blocking: runs in a thread. What does not parse is set aside as `.corrupt`."""
+        """All records, in batches; an id may come twice. Blocking: runs in a thread.
+
+        Damaged files are set aside as `.corrupt`, files under an old name are moved, newer ones are left alone.
+        """
         records: list[Record] = []
         for path in self._tracker_paths():
             record = self._read(path)
@@ -149,6 +152,8 @@ class Store:
                 records = []
         if records:
             yield records
+        if self._left_alone:
+            log.error("%d tracker files were not read and are left alone; see above", self.left_alone)
 
     def _tracker_paths(self) -> Iterator[str]:
         for folder in self._folders_of_repos():
@@ -168,7 +173,7 @@ class Store:
                 yield f"{folder}/{name}"
 
     def _sweep(self) -> None:
-        """Remove writes that a crash cut short, before new ones begin; the files that they were to replace stand."""
+        """Remove the temporary files of writes that a crash cut short. The trackers they were to replace are intact."""
         for folder in self._folders_of_repos():
             for name in os.listdir(folder):
                 if name.endswith(".json.tmp"):
@@ -180,23 +185,48 @@ class Store:
         except FileNotFoundError:
             return None
         except OSError as error:
-            self.left_alone += 1
-            log.error("cannot read the tracker file %s: %s", path, error.strerror)
+            self._leave_alone(path, f"cannot be read: {error.strerror}")
             return None
         try:
             record = _parsed(data)
-            if record is None:
-                self.left_alone += 1
-                log.error("%s is of a newer hfdmd than this one (schema %d): left alone", path, SCHEMA_VERSION)
-                return None
             _check(record)
-            expected = self._path(record.spec, record.id)
-            if path != expected:
-                raise ValueError(f"it belongs at {os.path.basename(expected)}")
+        except NewerSchema as error:
+            self._leave_alone(path, f"was written by a newer hfdmd: {error}")
+            return None
         except (InvalidField, ValueError, *MALFORMED) as error:
             self._set_aside(Path(path), error)
             return None
+        expected = self._path(record.spec, record.id)
+        return record if path == expected else self._moved(path, expected, record)
+
+    def _moved(self, path: str, expected: str, record: Record) -> Record | None:
+        """Move a tracker from an old name to its expected one, unless a newer state is there.
+
+        On file systems that ignore case both names may be the same file. Not synced: a crash leaves the file under
+        one of its names, and both are read.
+        """
+        try:
+            with self._rename_lock:
+                if os.path.lexists(expected) and not os.path.samestat(os.lstat(path), os.lstat(expected)):
+                    present = self._read(expected)  # a damaged one is set aside
+                    if present is None and os.path.lexists(expected):
+                        self._leave_alone(path, f"belongs at {expected}, which is left alone")
+                        return None
+                    if present is not None and present.version >= record.version:
+                        os.unlink(path)
+                        log.info("removed the old tracker file %s: %s is newer", path, expected)
+                        return present
+                os.makedirs(os.path.dirname(expected), mode=0o700, exist_ok=True)
+                os.rename(path, expected)
+                log.info("moved the tracker file %s to %s", path, expected)
+        except OSError as error:
+            log.error("cannot move the tracker file %s to %s: %s", path, expected, error.strerror)
         return record
+
+    def _leave_alone(self, path: str, why: str) -> None:
+        if path not in self._left_alone:
+            self._left_alone.add(path)
+            log.error("the tracker file %s %s; it is left alone", path, why)
 
     def _set_aside(self, path: Path, why: Exception) -> None:
         aside = path.with_name(path.name + ".corrupt")
@@ -227,15 +257,13 @@ class Store:
             except OSError as raised:
                 error = raised
                 log.error("cannot write tracker files: %s", raised)
-                if self._on_error is not None:
-                    self._on_error(raised)
             with self._condition:
-                if error is not None:  # keep what could not be written, unless something newer came meanwhile
+                if error is not None:  # keep what was not written, unless a newer state has been put since
                     self._pending = {**pending, **self._pending}
                 self._writing = {}
             for future in waiting:
                 if not future.set_running_or_notify_cancel():
-                    continue  # whoever waited was cancelled; what it waited for is written all the same
+                    continue  # the waiting task was cancelled; the write took place all the same
                 if error is None:
                     future.set_result(None)
                 else:
@@ -243,7 +271,7 @@ class Store:
             if closing and (error is not None or not self._pending):
                 return
             if error is not None:
-                with self._condition:  # a full or broken disk is tried again, but not in a tight loop
+                with self._condition:  # try a full or broken disk again, but not in a tight loop
                     self._condition.wait_for(lambda: self._closing, timeout=1.0)
 
     def _write(self, batch: Iterable[tuple[str, bytes | None]]) -> None:
@@ -266,15 +294,16 @@ class Store:
                 if len(descriptors) >= _DESCRIPTORS:
                     _sync_all(descriptors)
             _sync_all(descriptors)
-            for path in written:
-                os.rename(path + ".tmp", path)
+            with self._rename_lock:
+                for path in written:
+                    os.rename(path + ".tmp", path)
             _sync_folders([Path(folder) for folder in touched])
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
 
     def _open_new(self, path: str, folder: str) -> int:
-        """A descriptor to write to, in the folder of a repo, which is made where it is missing."""
+        """Open a file for writing; create the folder of its repo if it is missing."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         try:
             return os.open(path, flags, 0o600)
@@ -317,20 +346,22 @@ def _content(path: str) -> bytes:
         os.close(descriptor)
 
 
-def _parsed(data: bytes) -> Record | None:
-    """The record; None for one of a newer schema. Raises `MALFORMED`."""
-    try:
-        record: Record = _file.decode(data)  # nearly all are of files, so that is tried first
-    except msgspec.ValidationError:
-        head = _tracker_head.decode(data)
-        if head.schema_version > SCHEMA_VERSION:
-            return None
-        record = _repo.decode(data) if head.kind == "repo" else _file.decode(data)
-    return record if record.schema_version <= SCHEMA_VERSION else None
+def _parsed(data: bytes) -> Record:
+    """The record, migrated to the present schema. Raises `NewerSchema`, ValueError and `MALFORMED`."""
+    decoders: tuple[msgspec.json.Decoder[Any], ...] = (_file_decoder, _repo_decoder)  # nearly all are of files
+    for decoder in decoders:
+        with contextlib.suppress(msgspec.ValidationError):
+            record: Record = decoder.decode(data)
+            if record.schema_version == schema_version(TRACKER_MIGRATIONS):
+                return record
+    document = migrate(msgspec.json.decode(data, type=dict[str, Any]), TRACKER_MIGRATIONS)
+    kind: type[Any] = RepoRecord if document.get("kind") == "repo" else FileRecord
+    migrated: Record = msgspec.convert(document, kind)
+    return migrated
 
 
 def _check(record: Record) -> None:
-    """A tracker file is disk content and so hostile: names must be legal and the identity must be its own."""
+    """Check names and identity, since files on disk are not trusted. Raises `InvalidField` and ValueError."""
     _check_repo(record.spec.model_repo, record.spec.revision)
     if isinstance(record, FileRecord):
         validate.file_path(record.spec.file_path)

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = {
     "wire": 0,
+    "migrations": 0,
     "record": 1,
     "failure": 1,
     "aio": 1,

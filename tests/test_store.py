@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hfdmd.migrations import Document
 from hfdmd.record import FileRecord, FileSpec, RepoRecord, RepoSpec
 from hfdmd.store import Store
 from hfdmd.wire.types import RepoType, Status
@@ -126,6 +127,95 @@ async def test_a_newer_schema_is_left_alone(store: Store) -> None:
     path.write_bytes(newer)
     assert loaded(store) == {}
     assert path.read_bytes() == newer
+
+
+async def written(store: Store, record: FileRecord) -> Path:
+    """The path of the record's tracker file, which is on disk."""
+    store.put(record)
+    await store.flush()
+    return store.path(record.spec)
+
+
+@pytest.mark.parametrize("old_name", ["models--o--n/a.bin.json", "o--n/whatever.json", "models--o--n/A.BIN.json"])
+async def test_a_tracker_under_an_old_name_is_moved(store: Store, old_name: str) -> None:
+    record = file_record(version=7)
+    path = await written(store, record)
+    content = path.read_bytes()
+    old = store.folder / old_name
+    old.parent.mkdir(exist_ok=True)
+    path.rename(old)
+    assert loaded(store) == {record.id: record}
+    assert [found for found in store.folder.rglob("*") if found.is_file()] == [path]
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(("old_version", "wins"), [(9, 9), (3, 5), (5, 5)])
+async def test_of_two_trackers_of_one_download_the_newer_wins(store: Store, old_version: int, wins: int) -> None:
+    record = file_record(version=old_version)
+    path = await written(store, record)
+    path.rename(path.with_name("old.json"))
+    record.version = 5
+    await written(store, record)
+    assert loaded(store)[record.id].version == wins
+    assert json.loads(path.read_bytes())["version"] == wins
+    assert list(path.parent.iterdir()) == [path]
+
+
+async def test_a_damaged_tracker_gives_way_to_a_good_one_under_an_old_name(store: Store) -> None:
+    record = file_record()
+    path = await written(store, record)
+    path.rename(path.with_name("old.json"))
+    path.write_bytes(b"{}")
+    assert loaded(store) == {record.id: record}
+    assert sorted(found.name for found in path.parent.iterdir()) == [path.name, path.name + ".corrupt"]
+
+
+async def test_a_newer_schema_is_not_replaced_by_a_tracker_under_an_old_name(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = await written(store, file_record())
+    old = path.with_name("old.json")
+    old.write_bytes(path.read_bytes())
+    path.write_bytes(path.read_bytes().replace(b'"schemaVersion":1', b'"schemaVersion":99'))
+    before = {found: found.read_bytes() for found in (old, path)}
+    assert loaded(store) == {}
+    assert loaded(store) == {}
+    assert {found: found.read_bytes() for found in (old, path)} == before
+    assert store.left_alone == 2
+    for found in before:
+        assert sum(line.startswith(f"the tracker file {found} ") for line in caplog.messages) == 1
+    assert caplog.messages[-1] == "2 tracker files were not read and are left alone; see above"
+
+
+async def test_a_tracker_with_the_id_of_another_is_damaged_whatever_its_name(store: Store) -> None:
+    path = await written(store, file_record("a.bin"))
+    forged = path.with_name("old.json")
+    forged.write_bytes(path.read_bytes().replace(b"a.bin", b"b.bin"))
+    assert set(loaded(store)) == {file_record("a.bin").id}
+    assert forged.with_name("old.json.corrupt").exists()
+
+
+async def test_an_older_schema_is_migrated_in_order(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    record, spec = file_record(), RepoSpec(repo_type=RepoType.MODEL, model_repo="o/n", revision="main")
+    repo = RepoRecord(id=spec.id, spec=spec, created_at="c", updated_at="u", version=1)
+    path = await written(store, record)
+    await written(store, repo)
+    path.write_bytes(path.read_bytes().replace(b'"priority":0', b'"urgency":"40"'))
+
+    def renamed(document: Document) -> Document:
+        return {"priority" if name == "urgency" else name: value for name, value in document.items()}
+
+    def as_number(document: Document) -> Document:
+        return {**document, "priority": int(document["priority"]) + 1}
+
+    monkeypatch.setattr("hfdmd.store.TRACKER_MIGRATIONS", (renamed, as_number))
+    found = loaded(store)
+    assert {key: (one.priority, one.schema_version) for key, one in found.items()} == {
+        record.id: (41, 3),
+        repo.id: (1, 3),
+    }
+    await written(store, found[record.id])
+    assert loaded(store)[record.id] == found[record.id]
 
 
 async def test_a_disk_that_takes_only_half_of_a_tracker_leaves_the_old_one(store: Store) -> None:

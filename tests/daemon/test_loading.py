@@ -150,3 +150,39 @@ async def test_a_hub_that_is_silent_is_told_before_a_client_loses_patience(
     hub.break_connections()
     hub.thaw()
     await closed(scheduler)
+
+
+def test_a_daemon_finds_its_downloads_under_the_names_of_an_older_one(hub: HubServer, daemon: Daemon) -> None:
+    size = 12_000_000
+    hub.add_repo(REPO, {BIG: seeded(size, seed=33), "small.json": b"{}"})
+    hub.rate_bytes_per_s = 6_000_000
+    done = daemon.wait(daemon.download(REPO, "small.json").json["id"], "done")
+    key = daemon.download(REPO, BIG).json["id"]
+    until(lambda: daemon.one(key)["downloadedBytes"] > size // 2, "half of it is there")
+    daemon.post("/api/pause", id=key)
+    paused = daemon.one(key)
+    assert daemon.stop() == 0
+    trackers = sorted(daemon.state.glob("trackers/*/*.json"))
+    old = daemon.state / "trackers" / "old-layout"
+    old.mkdir()
+    for number, tracker in enumerate(trackers):
+        tracker.rename(old / f"{number}.json")
+    daemon.start()
+    until(lambda: not daemon.get("/api/info").json["loading"], "it has looked at everything")
+    assert {**daemon.one(key), "version": 0} == {**paused, "version": 0}
+    assert daemon.one(done["id"])["status"] == "done"
+    assert sorted(daemon.state.glob("trackers/*/*.json*")) == trackers
+    hub.rate_bytes_per_s = 0
+    daemon.post("/api/resume", id=key)
+    daemon.wait(key, "done")
+    assert hub.sent_bytes(BIG) < 1.2 * size
+
+
+def test_settings_of_a_newer_daemon_are_not_ignored_but_refused(daemon: Daemon) -> None:
+    assert daemon.stop() == 0
+    (daemon.state / "settings.json").write_text('{"schemaVersion": 99, "bandwidth_limit": 1}')
+    refused = daemon.run_to_end()
+    assert refused.returncode == 78
+    assert f"{daemon.state / 'settings.json'} was written by a newer hfdmd" in refused.stderr
+    (daemon.state / "settings.json").unlink()
+    daemon.start()
