@@ -1,4 +1,4 @@
-"""Settings: defaults < config.toml < environment < flags < what was changed while running (docs/api.md, section 7)."""
+"""Settings: defaults < config.toml < environment < flags < PATCHed ones (docs/api.md, section 7)."""
 
 from __future__ import annotations
 
@@ -14,24 +14,34 @@ import msgspec
 from msgspec import UNSET, Meta
 
 from hfdmd.durable import replace_file
+from hfdmd.migrations import SETTINGS_MIGRATIONS, NewerSchema, migrate, schema_version
 from hfdmd.wire import endpoint, validate
 from hfdmd.wire.errors import InvalidField
 from hfdmd.wire.malformed import MALFORMED
-from hfdmd.wire.types import ScheduleRule, Settings, SettingsPatch
+from hfdmd.wire.types import (
+    MaxActiveDownloads,
+    MaxConnections,
+    MaxConnectionsPerFile,
+    NonNegative,
+    Schedule,
+    ScheduleRule,
+    Settings,
+    SettingsPatch,
+    StallTimeout,
+)
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 
 PositiveInt = Annotated[int, Meta(ge=1)]
-Bytes = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 
 
 class ConfigError(Exception):
-    """A setting that cannot work. The text names the setting, where it was set, and what would be right."""
+    """An invalid setting. The text names the setting, where it was set, and which values are valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the transfer engine must keep to. `bandwidth_bytes_per_s` 0 is no limit."""
+    """Limits of the transfer engine. `bandwidth_bytes_per_s` 0 is no limit."""
 
     max_connections: int
     max_connections_per_file: int
@@ -39,40 +49,39 @@ class Limits:
     stall_timeout_s: float
 
 
-class Values(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Every setting with its default. The last nine are fixed at start."""
+class PatchableValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings that may change at any time: by `PATCH /api/settings` and by SIGHUP."""
 
-    max_active_downloads: Annotated[int, Meta(ge=1, le=1000)] = 4
-    max_connections: Annotated[int, Meta(ge=1, le=1024)] = 128
-    max_connections_per_file: Annotated[int, Meta(ge=1, le=64)] = 16
-    bandwidth_limit: Bytes = 0
-    schedule: list[ScheduleRule] = []
-    stall_timeout: Annotated[float, Meta(ge=1, le=3600)] = 30.0
-    min_free_bytes: Bytes = 1 << 30
+    max_active_downloads: MaxActiveDownloads = 4
+    max_connections: MaxConnections = 128
+    max_connections_per_file: MaxConnectionsPerFile = 16
+    bandwidth_limit: NonNegative = 0
+    schedule: Schedule = []
+    stall_timeout: StallTimeout = 30.0
+    min_free_bytes: NonNegative = 1 << 30
 
-    listen: str | None = None
-    allow_insecure_listen: bool = False
+
+class ReloadableValues(PatchableValues, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Also those that only SIGHUP changes while the daemon runs."""
+
     allow_unverified: bool = False
     allowed_dirs: list[str] = []
-    allowed_hosts: list[str] = []
-    allowed_origins: list[str] = []
     max_queue: PositiveInt = 100_000
     max_listeners: PositiveInt = 4096
-    log: str = "text"
     log_level: str = "info"
 
 
-LIVE = (
-    "max_active_downloads",
-    "max_connections",
-    "max_connections_per_file",
-    "bandwidth_limit",
-    "schedule",
-    "stall_timeout",
-    "min_free_bytes",
-)
-"""Settings that may change while the daemon runs."""
+class Values(ReloadableValues, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every setting with its default. Those that this class adds are read once, at start."""
 
+    listen: str | None = None
+    allow_insecure_listen: bool = False
+    allowed_hosts: list[str] = []
+    allowed_origins: list[str] = []
+    log: str = "text"
+
+
+PATCHABLE = tuple(field.name for field in msgspec.structs.fields(PatchableValues))
 FIELDS = {field.name: field for field in msgspec.structs.fields(Values)}
 _LISTS = ("allowed_dirs", "allowed_hosts", "allowed_origins")
 
@@ -88,7 +97,7 @@ class Paths:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Paths:
-        """The folders that this environment means. Raises `ConfigError`."""
+        """The folders and addresses that the environment names. Raises `ConfigError`."""
         home = Path(env["HOME"]) if env.get("HOME") else Path.home()
         hf_home = Path(env.get("HF_HOME") or Path(env.get("XDG_CACHE_HOME") or home / ".cache") / "huggingface")
         cache = env.get("HF_HUB_CACHE") or env.get("HUGGINGFACE_HUB_CACHE")
@@ -113,7 +122,7 @@ class Paths:
 
 
 class Config:
-    """The settings as they stand. `reload` and `patch` change the live ones; a listener is told by the caller."""
+    """The present settings. After `reload` and `patch` the caller applies them (`Scheduler.apply_settings`)."""
 
     def __init__(
         self,
@@ -133,21 +142,21 @@ class Config:
 
     @property
     def settings(self) -> Settings:
-        """The live settings in the API's form."""
-        return Settings(**{name: getattr(self.values, name) for name in LIVE})
+        """The settings that can be patched, in the API's form."""
+        return Settings(**{name: getattr(self.values, name) for name in PATCHABLE})
 
     def reload(self) -> None:
-        """Read the file again, or one that is new. Raises `ConfigError` and changes nothing when it is bad."""
+        """Read `config.toml` again, or a new one. Raises `ConfigError` for an invalid one and then changes nothing."""
         self._file = self._given_file if self._given_file is not None else config_file(self._env)
         self.values = self._merge()
 
     def patch(self, patch: SettingsPatch) -> Settings:
-        """Change live settings, all or none; null gives one back to the layers below. Survives a restart.
+        """Change settings, all or none; null returns one to the layers below. Survives a restart.
 
         Raises `InvalidField`, and OSError when it cannot be stored.
         """
         patched = dict(self._patched)
-        for name in LIVE:
+        for name in PATCHABLE:
             value = getattr(patch, name)
             if value is UNSET:
                 continue
@@ -206,7 +215,9 @@ class Config:
             raise ConfigError(f"{self._file} is not TOML: {error}") from error
         for name in layer:
             if name not in FIELDS:
-                raise ConfigError(f"{self._file} sets {name!r}, which is no setting; there are: {', '.join(FIELDS)}")
+                raise ConfigError(
+                    f"{self._file} sets {name!r}, which is not a setting; the settings are: {', '.join(FIELDS)}"
+                )
         return {**layer, "schedule": _in_camel_case(layer["schedule"])} if "schedule" in layer else layer
 
     def _read_env(self) -> dict[str, Any]:
@@ -223,15 +234,22 @@ class Config:
             return {}
         try:
             stored = msgspec.json.decode(self._patched_file.read_bytes(), type=dict[str, Any])
+            stored = migrate(stored, SETTINGS_MIGRATIONS)
         except FileNotFoundError:
             return {}
-        except (OSError, *MALFORMED) as error:
-            raise ConfigError(f"cannot read {self._patched_file}: {error}; mend or delete it") from error
-        return {name: value for name, value in stored.items() if name in LIVE}
+        except NewerSchema as error:  # to ignore it would lift limits that were set, and the next change overwrite it
+            raise ConfigError(
+                f"{self._patched_file} was written by a newer hfdmd: {error}; start that one, or delete the file to go"
+                " back to the settings of config.toml, the environment and the flags"
+            ) from error
+        except (OSError, ValueError, *MALFORMED) as error:
+            raise ConfigError(f"cannot read {self._patched_file}: {error}; repair or delete it") from error
+        return {name: value for name, value in stored.items() if name in PATCHABLE}
 
     def _write_patched(self) -> None:
         if self._patched_file is not None:
-            replace_file(self._patched_file, [msgspec.json.format(msgspec.json.encode(self._patched))])
+            stored = {"schemaVersion": schema_version(SETTINGS_MIGRATIONS), **self._patched}
+            replace_file(self._patched_file, [msgspec.json.format(msgspec.json.encode(stored))])
 
 
 def config_file(env: Mapping[str, str] = os.environ) -> Path | None:
@@ -247,7 +265,7 @@ def config_file(env: Mapping[str, str] = os.environ) -> Path | None:
 
 
 def parse_text(name: str, text: str, source: str) -> Any:
-    """A setting written as text, in an environment variable or a flag. Raises `ConfigError` naming `source`."""
+    """A setting given as text, by an environment variable or a flag. Raises `ConfigError` naming `source`."""
     if name == "schedule":
         try:
             return msgspec.json.decode(text.encode(), type=list[ScheduleRule])
@@ -259,9 +277,9 @@ def parse_text(name: str, text: str, source: str) -> Any:
 
 
 def _in_camel_case(rules: Any) -> Any:
-    """The rules of a schedule as the API spells them: in the file `bandwidth_limit` is as good as `bandwidthLimit`."""
+    """The rules of a schedule as the API spells them; files may say `bandwidth_limit` or `bandwidthLimit`."""
     if not isinstance(rules, list):
-        return rules  # the conversion says what it should have been
+        return rules  # the conversion to `Schedule` reports the error
     spelled = {"bandwidth_limit": "bandwidthLimit"}
     return [{spelled.get(k, k): v for k, v in rule.items()} if isinstance(rule, dict) else rule for rule in rules]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfdmd.bandwidth import limit_at
-from hfdmd.config import Config, ConfigError, Paths
+from hfdmd.config import PATCHABLE, Config, ConfigError, Paths
+from hfdmd.migrations import Document
+from hfdmd.wire import openapi
 from hfdmd.wire.errors import InvalidField
-from hfdmd.wire.types import ScheduleRule, SettingsPatch
+from hfdmd.wire.types import ScheduleRule, Settings, SettingsPatch
 
 
 def config(tmp_path: Path, text: str = "", env: dict[str, str] | None = None, **flags: str) -> Config:
@@ -163,3 +166,47 @@ def test_an_invalid_patch_names_itself(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("surprise = 1")
     with pytest.raises(InvalidField, match="surprise"):
         broken.patch(SettingsPatch(max_connections=3))
+
+
+def test_changed_settings_are_stored_with_their_schema_version(tmp_path: Path) -> None:
+    config(tmp_path).patch(SettingsPatch(max_connections=3))
+    assert json.loads((tmp_path / "settings.json").read_bytes()) == {"schemaVersion": 1, "max_connections": 3}
+
+
+def test_settings_of_an_older_schema_are_migrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file without a version is of version 1."""
+    (tmp_path / "settings.json").write_text('{"connections": 3}')
+
+    def renamed(document: Document) -> Document:
+        return {"max_connections" if name == "connections" else name: value for name, value in document.items()}
+
+    monkeypatch.setattr("hfdmd.config.SETTINGS_MIGRATIONS", (renamed,))
+    migrated = config(tmp_path)
+    assert migrated.values.max_connections == 3
+    migrated.patch(SettingsPatch(max_active_downloads=2))
+    stored = json.loads((tmp_path / "settings.json").read_bytes())
+    assert stored == {"schemaVersion": 2, "max_connections": 3, "max_active_downloads": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"schemaVersion": 2, "max_connections": 3}', "written by a newer hfdmd.*delete the file"),
+        ('{"schemaVersion": "new"}', "repair or delete"),
+        ("[]", "repair or delete"),
+    ],
+)
+def test_settings_that_cannot_be_read_are_refused_and_kept(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "settings.json").write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        config(tmp_path)
+    assert (tmp_path / "settings.json").read_text() == text
+
+
+def test_the_settings_that_may_be_patched_are_those_of_the_api() -> None:
+    """The bounds are the same type in both; the names must be the same, too."""
+    for struct in (Settings, SettingsPatch):
+        assert {field.name for field in msgspec.structs.fields(struct)} == set(PATCHABLE)
+    document = openapi.document("0")["components"]["schemas"]
+    for name, schema in document["Settings"]["properties"].items():
+        assert schema.items() <= document["SettingsPatch"]["properties"][name]["anyOf"][0].items(), name

@@ -264,27 +264,34 @@ class ScheduleRule(_Asked):
     bandwidth_limit: NonNegative
 
 
-class Settings(_Wire):
-    """What may change while the daemon runs, as it now stands."""
+MaxActiveDownloads = Annotated[int, Meta(ge=1, le=1000)]
+MaxConnections = Annotated[int, Meta(ge=1, le=1024)]
+MaxConnectionsPerFile = Annotated[int, Meta(ge=1, le=64)]
+Schedule = Annotated[list[ScheduleRule], Meta(max_length=100)]
+StallTimeout = Annotated[float, Meta(ge=1, le=3600)]
 
-    max_active_downloads: int
-    max_connections: int
-    max_connections_per_file: int
-    bandwidth_limit: int
-    schedule: list[ScheduleRule]
-    stall_timeout: float
-    min_free_bytes: int
+
+class Settings(_Wire):
+    """Settings that may change while the daemon runs, with their present values."""
+
+    max_active_downloads: MaxActiveDownloads
+    max_connections: MaxConnections
+    max_connections_per_file: MaxConnectionsPerFile
+    bandwidth_limit: NonNegative
+    schedule: Schedule
+    stall_timeout: StallTimeout
+    min_free_bytes: NonNegative
 
 
 class SettingsPatch(_Asked):
-    """Body of `PATCH /api/settings`: null gives a setting back to files, environment and flags."""
+    """Body of `PATCH /api/settings`: null returns a setting to `config.toml`, the environment and the flags."""
 
-    max_active_downloads: Annotated[int, Meta(ge=1, le=1000)] | UnsetType | None = UNSET
-    max_connections: Annotated[int, Meta(ge=1, le=1024)] | UnsetType | None = UNSET
-    max_connections_per_file: Annotated[int, Meta(ge=1, le=64)] | UnsetType | None = UNSET
+    max_active_downloads: MaxActiveDownloads | UnsetType | None = UNSET
+    max_connections: MaxConnections | UnsetType | None = UNSET
+    max_connections_per_file: MaxConnectionsPerFile | UnsetType | None = UNSET
     bandwidth_limit: NonNegative | UnsetType | None = UNSET
-    schedule: Annotated[list[ScheduleRule], Meta(max_length=100)] | UnsetType | None = UNSET
-    stall_timeout: Annotated[float, Meta(ge=1, le=3600)] | UnsetType | None = UNSET
+    schedule: Schedule | UnsetType | None = UNSET
+    stall_timeout: StallTimeout | UnsetType | None = UNSET
     min_free_bytes: NonNegative | UnsetType | None = UNSET
 
 

@@ -266,7 +266,7 @@ export type Selector = {
 } & (unknown | unknown | unknown);
 /**
  * Settings
- * @description What may change while the daemon runs, as it now stands.
+ * @description Settings that may change while the daemon runs, with their present values.
  */
 export type Settings = {
     bandwidthLimit: number;
@@ -279,7 +279,7 @@ export type Settings = {
 };
 /**
  * SettingsPatch
- * @description Body of `PATCH /api/settings`: null gives a setting back to files, environment and flags.
+ * @description Body of `PATCH /api/settings`: null returns a setting to `config.toml`, the environment and the flags.
  */
 export type SettingsPatch = {
     bandwidthLimit?: number | null;
