@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.daemon import Daemon, new_folder
+from tests.daemon_process import Daemon, new_folder
 from tests.fakehub import HubServer, seeded
 
 
@@ -33,8 +33,8 @@ def make_daemon(hub: HubServer) -> Iterator[Callable[..., Daemon]]:
 
         def make(**options: Any) -> Daemon:
             folder = Path(stack.enter_context(new_folder()))
-            daemon = Daemon(folder=folder, hub_endpoint=hub.endpoint, **options)
-            stack.callback(lambda: daemon.process is None or daemon.kill())
+            daemon = Daemon(folder, hub.endpoint, **options)
+            stack.callback(daemon.kill)
             return daemon
 
         yield make
@@ -60,5 +60,5 @@ def shared_hub() -> Iterator[HubServer]:
 @pytest.fixture(scope="module")
 def shared(shared_hub: HubServer) -> Iterator[Daemon]:
     """A daemon with TCP that the tests of a module share: for those that leave no trace."""
-    with new_folder() as folder, Daemon(folder=Path(folder), hub_endpoint=shared_hub.endpoint, tcp=True) as daemon:
+    with new_folder() as folder, Daemon(Path(folder), shared_hub.endpoint, tcp=True) as daemon:
         yield daemon

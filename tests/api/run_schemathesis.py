@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.api.daemon import Daemon, new_folder
+from tests.daemon_process import Daemon, new_folder
 from tests.fakehub import HubServer
 
 SECONDS = 45
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
         allowed = Path(folder) / "allowed"
         allowed.mkdir()
         env = {"HFDMD_ALLOWED_DIRS": str(allowed)}
-        with Daemon(Path(folder), hub.endpoint, env, tcp=True) as daemon:
+        with Daemon(Path(folder), hub.endpoint, tcp=True, **env) as daemon:
             config = Path(scratch) / "schemathesis.toml"
             config.write_text(CONFIG)
             result = subprocess.run(

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
 
-from tests.api.daemon import DEADLINE_S, Daemon
+from tests.daemon_process import DEADLINE_S, Daemon
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hfdmd.wire.routes import ROUTES
-from tests.api.daemon import Daemon, until
+from tests.daemon_process import Daemon, until
 
 EVERYWHERE = [
     *sorted({(route.method, route.path) for route in ROUTES}),
@@ -167,10 +167,10 @@ def test_origins_are_an_exact_list(
 
 @pytest.fixture(scope="module")
 def origin_daemon(shared_hub: object) -> object:
-    from tests.api.daemon import new_folder
+    from tests.daemon_process import new_folder
 
     env = {"HFDMD_ALLOWED_ORIGINS": "https://app.example", "HFDMD_ALLOWED_HOSTS": "daemon.example,proxy.example:443"}
-    with new_folder() as folder, Daemon(Path(folder), shared_hub.endpoint, env, tcp=True) as daemon:  # type: ignore[attr-defined]
+    with new_folder() as folder, Daemon(Path(folder), shared_hub.endpoint, tcp=True, **env) as daemon:  # type: ignore[attr-defined]
         yield daemon
 
 
@@ -199,7 +199,7 @@ def test_no_answer_opens_itself_to_other_origins(shared: Daemon) -> None:
 
 def test_the_socket_needs_no_token_and_the_token_is_nobody_elses(shared: Daemon) -> None:
     assert shared.get("/api/info").status == 200
-    assert (shared.state_dir / "token").stat().st_mode & 0o777 == 0o600
+    assert (shared.state / "token").stat().st_mode & 0o777 == 0o600
     assert len(shared.token) >= 40
     assert shared.token not in shared.log
 
@@ -211,16 +211,16 @@ def test_a_token_stays_and_one_that_others_can_read_stops_the_start(make_daemon:
     daemon.start()
     assert daemon.token == token
     assert daemon.stop() == 0
-    (daemon.state_dir / "token").chmod(0o644)
+    (daemon.state / "token").chmod(0o644)
     assert daemon.spawn().wait(20) == 78
     assert "chmod 600" in daemon.log
-    (daemon.state_dir / "token").unlink()
-    (daemon.state_dir / "token").symlink_to("/etc/hostname")
+    (daemon.state / "token").unlink()
+    (daemon.state / "token").symlink_to("/etc/hostname")
     assert daemon.spawn().wait(20) == 78
 
 
 def test_plain_http_beyond_this_machine_is_refused(make_daemon: Callable[..., Daemon]) -> None:
-    daemon = make_daemon(env={"HFDMD_LISTEN": "0.0.0.0:0"})
+    daemon = make_daemon(HFDMD_LISTEN="0.0.0.0:0")
     assert daemon.spawn().wait(20) == 78
     assert "allow_insecure_listen" in daemon.log
     daemon.env["HFDMD_ALLOW_INSECURE_LISTEN"] = "true"
@@ -231,11 +231,11 @@ def test_plain_http_beyond_this_machine_is_refused(make_daemon: Callable[..., Da
 
 def test_without_listen_there_is_no_tcp_and_no_token(daemon: Daemon) -> None:
     assert daemon.get("/api/info").json["url"] is None
-    assert not (daemon.state_dir / "token").exists()
+    assert not (daemon.state / "token").exists()
 
 
 def test_who_asked_is_in_the_log(make_daemon: Callable[..., Daemon]) -> None:
-    daemon = make_daemon(env={"HFDMD_LOG_LEVEL": "debug"}).start()
+    daemon = make_daemon(HFDMD_LOG_LEVEL="debug").start()
     daemon.get("/api/info")
     until(lambda: f"GET /api/info by uid {os.getuid()}, pid {os.getpid()}" in daemon.log)
 
@@ -250,13 +250,13 @@ def test_the_socket_is_its_owners_alone_whatever_the_umask(make_daemon: Callable
     finally:
         os.umask(before)
     assert daemon.socket.stat().st_mode & 0o777 == 0o600
-    assert daemon.state_dir.stat().st_mode & 0o077 == 0
+    assert daemon.state.stat().st_mode & 0o077 == 0
     daemon.ask("own/small", "config.json")
-    for path in daemon.trackers():
+    for path in daemon.tracker_files():
         assert path.stat().st_mode & 0o077 == 0
     assert daemon.stop() == 0
     assert not daemon.socket.exists()
-    assert not (daemon.state_dir / "endpoint.json").exists()
+    assert not (daemon.state / "endpoint.json").exists()
 
 
 def test_a_stale_socket_is_replaced_and_a_file_is_not(make_daemon: Callable[..., Daemon]) -> None:
@@ -282,8 +282,8 @@ def test_a_socket_that_somebody_serves_is_not_taken(make_daemon: Callable[..., D
 def test_a_second_daemon_gives_way_and_names_the_first(make_daemon: Callable[..., Daemon]) -> None:
     first = make_daemon().start()
     assert first.process is not None
-    same_state = make_daemon(env={"HFDMD_STATE_DIR": str(first.state_dir)})
-    same_cache = make_daemon(env={"HF_HUB_CACHE": str(first.cache_dir)})
+    same_state = make_daemon(HFDMD_STATE_DIR=str(first.state))
+    same_cache = make_daemon(HF_HUB_CACHE=str(first.cache))
     for second in (same_state, same_cache):
         assert second.spawn().wait(20) == 75
         assert str(first.process.pid) in second.log
@@ -292,13 +292,13 @@ def test_a_second_daemon_gives_way_and_names_the_first(make_daemon: Callable[...
 
 def test_a_socket_path_of_107_bytes_is_the_longest(make_daemon: Callable[..., Daemon]) -> None:
     daemon = make_daemon()
-    room = 107 - len(str(daemon.folder)) - 1
-    daemon.env["HFDMD_SOCKET"] = str(daemon.folder / ("x" * (room + 1)))
+    room = 107 - len(str(daemon.home)) - 1
+    daemon.env["HFDMD_SOCKET"] = str(daemon.home / ("x" * (room + 1)))
     assert daemon.spawn().wait(20) == 78
     assert "HFDMD_SOCKET" in daemon.log
-    daemon.env["HFDMD_SOCKET"] = str(daemon.folder / ("x" * room))
+    daemon.env["HFDMD_SOCKET"] = str(daemon.home / ("x" * room))
     process = daemon.process = daemon.spawn()
-    until((daemon.folder / ("x" * room)).exists)
+    until((daemon.home / ("x" * room)).exists)
     process.terminate()
     assert process.wait(10) == 0
     daemon.process = None

@@ -14,7 +14,7 @@ import pytest
 
 from hfdmd.record import FileSpec
 from hfdmd.wire.types import RepoType
-from tests.api.daemon import Daemon, new_folder, until
+from tests.daemon_process import Daemon, new_folder, until
 from tests.fakehub import Fault, HubServer, seeded
 
 BIG = {"modelRepo": "own/big", "filePath": "model.safetensors"}
@@ -59,7 +59,7 @@ def scene(shared_hub: HubServer) -> Any:
 
     with (
         new_folder() as folder,
-        Daemon(Path(folder), shared_hub.endpoint, {"HFDMD_MAX_ACTIVE_DOWNLOADS": "1"}) as daemon,
+        Daemon(Path(folder), shared_hub.endpoint, HFDMD_MAX_ACTIVE_DOWNLOADS="1") as daemon,
     ):
         yield daemon, shared_hub
 
@@ -75,7 +75,7 @@ def bring(daemon: Daemon, hub: HubServer, name: str, status: str) -> str:
         hub.add_repo(f"own/{name}-holder", {"f.txt": b"content"})
         hub.fault(f"own/{name}-holder", "f.txt", *slow)
         holder = daemon.ask(f"own/{name}-holder", "f.txt")["id"]
-        daemon.until_status(holder, "downloading")
+        daemon.wait(holder, "downloading")
     if status == "downloading":
         hub.fault(f"own/{name}", "f.txt", *slow)
     key = str(daemon.ask(f"own/{name}", "nothing" if status == "failed" else "f.txt")["id"])
@@ -84,7 +84,7 @@ def bring(daemon: Daemon, hub: HubServer, name: str, status: str) -> str:
     if status == "waiting":
         until(lambda: daemon.view(key)["retryAt"])
     else:
-        daemon.until_status(key, status)
+        daemon.wait(key, status)
     return key
 
 
@@ -119,17 +119,17 @@ def test_each_action_on_each_status(scene: tuple[Daemon, HubServer], action: str
 
 def test_after_a_pause_not_a_byte_moves(daemon: Daemon, hub: HubServer) -> None:
     hub.rate_bytes_per_s = 10_000_000
-    key = daemon.ask(**{"repo": "own/big", "file": "model.safetensors"})["id"]
+    key = daemon.ask("own/big", "model.safetensors")["id"]
     until(lambda: daemon.view(key)["downloadedBytes"] > 1_000_000)
     paused = daemon.post("/api/pause", {"id": key}).json["downloads"][0]
     sent = hub.sent_bytes("model.safetensors")
     parts = {
-        path: (path.stat().st_mtime_ns, path.stat().st_blocks) for path in daemon.cache_dir.rglob("*") if path.is_file()
+        path: (path.stat().st_mtime_ns, path.stat().st_blocks) for path in daemon.cache.rglob("*") if path.is_file()
     }
     view = daemon.view(key)
     assert view == paused
     assert view["status"] == "paused"
-    tracker = next(iter(daemon.trackers().values()))
+    tracker = next(iter(daemon.trackers()))
     assert tracker["status"] == "paused"
     assert tracker["downloadedBytes"] == view["downloadedBytes"] == sum(end - start for start, end in tracker["synced"])
     time.sleep(0.5)  # nothing is waited for: that nothing happens is what is looked at
@@ -139,12 +139,12 @@ def test_after_a_pause_not_a_byte_moves(daemon: Daemon, hub: HubServer) -> None:
     ]
     hub.rate_bytes_per_s = 0
     daemon.post("/api/resume", {"id": key})
-    daemon.until_status(key, "done")
+    daemon.wait(key, "done")
     assert hub.sent_bytes("model.safetensors") <= 40_000_000 + max(0, sent - view["downloadedBytes"]) + 1_000_000
 
 
 def _on_disk(daemon: Daemon) -> dict[Path, tuple[int, int]]:
-    stats = {path: path.stat() for path in daemon.cache_dir.rglob("*") if path.is_file()}
+    stats = {path: path.stat() for path in daemon.cache.rglob("*") if path.is_file()}
     return {path: (stat.st_mtime_ns, stat.st_blocks) for path, stat in stats.items()}
 
 
@@ -154,20 +154,20 @@ def test_after_a_cancel_no_partial_data_is_left(daemon: Daemon, hub: HubServer) 
     until(lambda: daemon.view(key)["downloadedBytes"] > 1_000_000)
     cancelled = daemon.post("/api/cancel", {"id": key}).json["downloads"][0]
     assert (cancelled["status"], cancelled["downloadedBytes"], cancelled["progress"]) == ("cancelled", 0, 0)
-    left = [path for path in daemon.cache_dir.rglob("*") if path.is_file() and path.stat().st_size > 1000]
+    left = [path for path in daemon.cache.rglob("*") if path.is_file() and path.stat().st_size > 1000]
     assert left == []
 
 
 def test_delete_forgets_and_the_next_version_is_higher(daemon: Daemon) -> None:
-    done = daemon.until_status(daemon.ask("own/small", "b.txt")["id"], "done")
+    done = daemon.wait(daemon.ask("own/small", "b.txt")["id"], "done")
     answer = daemon.call("DELETE", "/api/download", {"id": done["id"]})
     assert answer.json == {"downloads": [done], "repos": []}, "as it was"
     assert daemon.get("/api/progress", id=done["id"]).status == 404
-    assert daemon.trackers() == {}
+    assert daemon.trackers() == []
     assert Path(done["path"]).exists()
     again = daemon.ask("own/small", "b.txt")
     assert again["version"] > done["version"]
-    done = daemon.until_status(done["id"], "done")
+    done = daemon.wait(done["id"], "done")
     query = {"modelRepo": "own/small", "deleteFile": "true"}
     assert daemon.call("DELETE", "/api/download", query=query).status == 200
     assert not Path(done["path"]).exists()
@@ -175,8 +175,8 @@ def test_delete_forgets_and_the_next_version_is_higher(daemon: Daemon) -> None:
 
 
 def test_delete_of_a_repo_takes_its_files_but_not_those_of_others(daemon: Daemon) -> None:
-    kept = daemon.until_status(daemon.ask("own/small", "b.txt")["id"], "done")["id"]
-    repo = daemon.until_status(daemon.ask("own/small")["id"], "done")["id"]
+    kept = daemon.wait(daemon.ask("own/small", "b.txt")["id"], "done")["id"]
+    repo = daemon.wait(daemon.ask("own/small")["id"], "done")["id"]
     assert daemon.call("DELETE", "/api/download", query={"id": repo}).status == 200
     left = daemon.get("/api/progress").json
     assert [view["id"] for view in left["downloads"]] == [kept]
@@ -205,7 +205,7 @@ def test_a_repo_pauses_what_others_do_not_want(daemon: Daemon, hub: HubServer) -
     hub.clear_faults()
     daemon.post("/api/resume", {"modelRepo": "own/small", "filePath": "config.json"})
     config = next(view for view in daemon.get("/api/progress").json["downloads"] if view["filePath"] == "config.json")
-    daemon.until_status(config["id"], "done")
+    daemon.wait(config["id"], "done")
     assert by_path()["b.txt"] == "paused", "resuming one leaves the others"
 
 
@@ -216,8 +216,8 @@ def positions(daemon: Daemon) -> list[str]:
 
 def test_priority_and_position_say_who_is_next(make_daemon: Callable[..., Daemon], hub: HubServer) -> None:
     hub.fault(None, None, Fault.delay(100).at("head"))
-    daemon = make_daemon(env={"HFDMD_MAX_ACTIVE_DOWNLOADS": "1"}).start()
-    daemon.until_status(daemon.ask("own/small", "holder", priority=100)["id"], "downloading")
+    daemon = make_daemon(HFDMD_MAX_ACTIVE_DOWNLOADS="1").start()
+    daemon.wait(daemon.ask("own/small", "holder", priority=100)["id"], "downloading")
     for name in "abcd":
         daemon.ask("own/small", name)
     daemon.ask("own/small", "e", priority=5)
@@ -239,7 +239,7 @@ def test_priority_and_position_say_who_is_next(make_daemon: Callable[..., Daemon
     order = positions(daemon)
     daemon.kill()
     daemon.start()
-    daemon.until_status(daemon.get("/api/progress", modelRepo="own/small", filePath="holder").json["id"], "downloading")
+    daemon.wait(daemon.get("/api/progress", modelRepo="own/small", filePath="holder").json["id"], "downloading")
     assert positions(daemon) == order, "and it survives"
     holder = daemon.call("PATCH", "/api/download", {"modelRepo": "own/small", "filePath": "holder", "priority": 1})
     assert (holder.status, holder.code) == (409, "not_allowed_now")
@@ -247,7 +247,7 @@ def test_priority_and_position_say_who_is_next(make_daemon: Callable[..., Daemon
 
 def test_only_the_first_hundred_know_their_position(make_daemon: Callable[..., Daemon], hub: HubServer) -> None:
     hub.fault(None, None, Fault.delay(100).at("head"))
-    daemon = make_daemon(env={"HFDMD_MAX_ACTIVE_DOWNLOADS": "1"}).start()
+    daemon = make_daemon(HFDMD_MAX_ACTIVE_DOWNLOADS="1").start()
     for number in range(104):
         daemon.ask("own/small", f"f{number:03}")
     until(lambda: daemon.get("/api/info").json["counts"]["downloading"] == 1)
@@ -290,14 +290,14 @@ def test_the_same_request_from_many_at_once_is_one_download(daemon: Daemon) -> N
 def test_the_second_answer_too_waits_for_the_tracker(daemon: Daemon, hub: HubServer, file: str | None) -> None:
     hub.fault(None, None, Fault.delay(100).at("any"))
     daemon.ask("own/small", "first")
-    fifo = next((daemon.state_dir / "trackers").iterdir()) / f"held.{_id_of('held')}.json.tmp"
+    fifo = next((daemon.state / "trackers").iterdir()) / f"held.{_id_of('held')}.json.tmp"
     os.mkfifo(fifo)  # the writer of trackers is held here until somebody reads
     body = {"modelRepo": "own/small", **({} if file is None else {"filePath": file})}
     on_disk: list[bool] = []
 
     def ask() -> None:
         key = daemon.post("/api/download", body).json["id"]
-        on_disk.append(any(tracker["id"] == key for tracker in daemon.trackers().values()))
+        on_disk.append(any(tracker["id"] == key for tracker in daemon.trackers()))
 
     with ThreadPoolExecutor(3) as clients:
         jobs = [clients.submit(daemon.post, "/api/download", {"modelRepo": "own/small", "filePath": "held"})]
@@ -328,9 +328,9 @@ def test_a_new_request_is_on_disk_when_answered(daemon: Daemon, hub: HubServer) 
     hub.fault(None, None, Fault.delay(100).at("head"))
     for number in range(10):
         view = daemon.ask("own/small", f"f{number}")
-        on_disk = {tracker["id"] for tracker in daemon.trackers().values()}
+        on_disk = {tracker["id"] for tracker in daemon.trackers()}
         assert view["id"] in on_disk
-    keys = {tracker["id"] for tracker in daemon.trackers().values()}
+    keys = {tracker["id"] for tracker in daemon.trackers()}
     daemon.kill()
     daemon.start()
     assert {view["id"] for view in daemon.get("/api/progress").json["downloads"]} == keys

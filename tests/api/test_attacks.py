@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hfdmd.api.guard import REQUEST_S
-from tests.api.daemon import Daemon, until
+from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer
 
 JSON = "Content-Type: application/json"
@@ -167,9 +167,9 @@ def test_no_revision_is_a_path(shared: Daemon, revision: str) -> None:
 
 def test_delete_file_removes_only_what_was_placed(daemon: Daemon) -> None:
     """LocalAI's delete by name removed any file (CVE-2024-5182): here also after the folder became a symlink."""
-    target, other = daemon.folder / "target", daemon.folder / "other"
+    target, other = daemon.home / "target", daemon.home / "other"
     view = daemon.ask("own/small", "b.txt", localDir=str(target))
-    done = daemon.until_status(view["id"], "done")
+    done = daemon.wait(view["id"], "done")
     other.mkdir()
     (other / "b.txt").write_bytes(b"text\n")
     Path(done["path"]).unlink()
@@ -182,8 +182,8 @@ def test_delete_file_removes_only_what_was_placed(daemon: Daemon) -> None:
 
 
 def test_delete_file_spares_a_file_that_somebody_changed(daemon: Daemon) -> None:
-    view = daemon.ask("own/small", "b.txt", localDir=str(daemon.folder / "target"))
-    path = Path(daemon.until_status(view["id"], "done")["path"])
+    view = daemon.ask("own/small", "b.txt", localDir=str(daemon.home / "target"))
+    path = Path(daemon.wait(view["id"], "done")["path"])
     path.write_bytes(b"precious work of somebody")
     assert daemon.call("DELETE", "/api/download", query={"id": view["id"], "deleteFile": "true"}).status == 200
     assert path.read_bytes() == b"precious work of somebody"
@@ -191,7 +191,7 @@ def test_delete_file_spares_a_file_that_somebody_changed(daemon: Daemon) -> None
 
 def test_no_call_serves_the_content_of_a_file(daemon: Daemon) -> None:
     """Jan read files over HTTP (CVE-2024-36857)."""
-    view = daemon.until_status(daemon.ask("own/small", "sub/a.bin")["id"], "done")
+    view = daemon.wait(daemon.ask("own/small", "sub/a.bin")["id"], "done")
     for target in (view["path"], "/sub/a.bin", "/static/a.bin", "/api/files/" + view["id"], "/..%2f..%2fetc/passwd"):
         answer = daemon.call("GET", target)
         assert answer.status == 404
@@ -384,7 +384,7 @@ def test_thousands_of_idle_connections_keep_nobody_out(make_daemon: Callable[...
             idle.append(raw)
         assert is_whole(daemon)
         view = daemon.ask("own/small", "config.json")
-        daemon.until_status(view["id"], "done")
+        daemon.wait(view["id"], "done")
         assert descriptors(daemon) < IDLE // 2 + 100
     finally:
         for raw in idle:
@@ -406,6 +406,6 @@ def test_a_rogue_hub_names_no_file(make_daemon: Callable[..., Daemon], hub: HubS
     for number, etag in enumerate(("../../../../etc/x", "..", "a/b", "\\x", "C:x")):
         hub.add_repo(f"own/rogue{number}", {"a.txt": b"content"})
         hub.fault(f"own/rogue{number}", "a.txt", Fault.say({"ETag": f'"{etag}"', "X-Linked-ETag": f'"{etag}"'}))
-        view = daemon.until_status(daemon.ask(f"own/rogue{number}", "a.txt")["id"], "failed", "queued", "done")
+        view = daemon.wait(daemon.ask(f"own/rogue{number}", "a.txt")["id"], "failed", "queued", "done")
         assert view["status"] != "done" or ".." not in view["path"]
-    assert not (daemon.folder / "etc").exists()
+    assert not (daemon.home / "etc").exists()

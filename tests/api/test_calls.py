@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.daemon import Daemon
+from tests.daemon_process import Daemon
 from tests.fakehub import Fault, HubServer
 
 SHARED_FIELDS = ["status", "phase", "progress", "reason", "detail", "error"]
@@ -243,7 +243,7 @@ def test_a_file_is_asked_for_and_seen_under_all_its_names(daemon: Daemon, hub: H
     assert answer.status == 202
     assert list(answer.json) == DOWNLOAD_FIELDS
     key = answer.json["id"]
-    done = daemon.until_status(key, "done")
+    done = daemon.wait(key, "done")
     assert list(done) == DOWNLOAD_FIELDS
     assert (done["progress"], done["totalBytes"], done["downloadedBytes"], done["error"]) == (100.0, 2, 2, None)
     assert Path(done["path"]).read_bytes() == b"{}"
@@ -260,18 +260,18 @@ def test_a_file_is_asked_for_and_seen_under_all_its_names(daemon: Daemon, hub: H
 
 
 def test_a_file_gone_from_disk_is_queued_again(daemon: Daemon) -> None:
-    done = daemon.until_status(daemon.ask("own/small", "config.json")["id"], "done")
+    done = daemon.wait(daemon.ask("own/small", "config.json")["id"], "done")
     Path(done["path"]).resolve().unlink()
     answer = daemon.post("/api/download", GOOD)
     assert answer.status == 202
-    assert daemon.until_status(done["id"], "done")["version"] > done["version"]
+    assert daemon.wait(done["id"], "done")["version"] > done["version"]
 
 
 def test_a_repo_and_its_files(daemon: Daemon) -> None:
     answer = daemon.post("/api/download", {"modelRepo": "own/small", "include": ["*.txt", "sub/*"]})
     assert answer.status == 202
     assert list(answer.json) == REPO_FIELDS
-    done = daemon.until_status(answer.json["id"], "done")
+    done = daemon.wait(answer.json["id"], "done")
     assert (done["filesTotal"], done["filesDone"], done["progress"]) == (2, 2, 100.0)
     again = daemon.post("/api/download", {"modelRepo": "own/small", "include": ["sub/*", "*.txt", "*.txt"]})
     assert again.status == 200, "globs are a set"
@@ -288,7 +288,7 @@ def test_unknown_things_are_202_now_and_failed_soon(daemon: Daemon) -> None:
         ("no/body", None, "repo_not_found"),
     ):
         view = daemon.ask(repo, file)
-        failed = daemon.until_status(view["id"], "failed")
+        failed = daemon.wait(view["id"], "failed")
         assert failed["reason"] == reason
         assert failed["error"] == failed["detail"] != ""
         body = {"modelRepo": repo, **({} if file is None else {"filePath": file})}
@@ -327,7 +327,7 @@ def test_the_default_one_is_meant_when_several_match(daemon: Daemon, hub: HubSer
 
 
 def test_files_of_a_repo(daemon: Daemon, hub: HubServer) -> None:
-    done = daemon.until_status(daemon.ask("own/small", "config.json")["id"], "done")
+    done = daemon.wait(daemon.ask("own/small", "config.json")["id"], "done")
     answer = daemon.get("/api/files", modelRepo="own/small").json
     by_path = {entry["filePath"]: entry for entry in answer["files"]}
     assert set(by_path) == {"config.json", "sub/a.bin", "b.txt"}
@@ -369,7 +369,7 @@ def test_settings_change_at_once_survive_and_are_given_back(daemon: Daemon) -> N
 
 
 def test_info_health_metrics_and_the_document(daemon: Daemon) -> None:
-    daemon.until_status(daemon.ask("own/small", "b.txt")["id"], "done")
+    daemon.wait(daemon.ask("own/small", "b.txt")["id"], "done")
     info = daemon.get("/api/info").json
     assert list(info) == INFO_FIELDS
     assert (info["pid"], info["counts"]["done"], info["loading"]) == (daemon.process and daemon.process.pid, 1, False)
@@ -390,10 +390,10 @@ def test_info_health_metrics_and_the_document(daemon: Daemon) -> None:
 
 
 def test_a_get_changes_nothing(daemon: Daemon) -> None:
-    daemon.until_status(daemon.ask("own/small", "b.txt")["id"], "done")
+    daemon.wait(daemon.ask("own/small", "b.txt")["id"], "done")
 
     def everything() -> Any:
-        files = {path: path.stat().st_mtime_ns for path in daemon.state_dir.rglob("*") if path.is_file()}
+        files = {path: path.stat().st_mtime_ns for path in daemon.state.rglob("*") if path.is_file()}
         return files, daemon.get("/api/progress").json, daemon.get("/api/settings").json
 
     before = everything()
@@ -413,7 +413,7 @@ def test_a_get_changes_nothing(daemon: Daemon) -> None:
 
 def test_a_full_queue_says_so_and_when_to_come_again(make_daemon: Any, hub: HubServer) -> None:
     hub.fault(None, None, Fault.delay(60).at("head"))
-    daemon = make_daemon(env={"HFDMD_MAX_QUEUE": "3"}).start()
+    daemon = make_daemon(HFDMD_MAX_QUEUE="3").start()
     for number in range(3):
         daemon.ask("own/small", f"f{number}")
     for body in ({"modelRepo": "own/small", "filePath": "f3"}, {"modelRepo": "own/big"}):
@@ -426,7 +426,7 @@ def test_a_full_queue_says_so_and_when_to_come_again(make_daemon: Any, hub: HubS
 def test_too_many_listeners_are_told_so(make_daemon: Any) -> None:
     from tests.api.sse import Stream
 
-    daemon = make_daemon(env={"HFDMD_MAX_LISTENERS": "2"}).start()
+    daemon = make_daemon(HFDMD_MAX_LISTENERS="2").start()
     with Stream(daemon), Stream(daemon), Stream(daemon) as third:
         assert third.status == 503
         assert b"queue_full" in third.body()

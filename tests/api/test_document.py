@@ -10,7 +10,7 @@ import pytest
 
 from hfdmd.wire import openapi, validate
 from hfdmd.wire.errors import InvalidField
-from tests.api.daemon import Daemon
+from tests.daemon_process import Daemon
 
 COMMITTED = Path(__file__).parents[2] / "client" / "openapi.json"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.daemon import Daemon
+from tests.daemon_process import Daemon
 from tests.fakehub import HubServer
 
 REPO = "own/many"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.daemon import Answer, Daemon
+from tests.daemon_process import Answer, Daemon
 from tests.fakehub import HubServer
 
 # Where files may go
@@ -20,12 +20,12 @@ from tests.fakehub import HubServer
 
 def test_the_own_user_may_use_any_folder_and_tcp_only_allowed_ones(make_daemon: Callable[..., Daemon]) -> None:
     daemon = make_daemon(tcp=True)
-    allowed, other = daemon.folder / "allowed", daemon.folder / "other"
+    allowed, other = daemon.home / "allowed", daemon.home / "other"
     for folder in (allowed / "deep", other):
         folder.mkdir(parents=True)
     (allowed / "out").symlink_to(other)
     (allowed / "in").symlink_to(allowed / "deep")
-    (daemon.folder / "allowed-not").mkdir()
+    (daemon.home / "allowed-not").mkdir()
     daemon.env["HFDMD_ALLOWED_DIRS"] = str(allowed)
     daemon.start()
     for folder, may in (
@@ -36,8 +36,8 @@ def test_the_own_user_may_use_any_folder_and_tcp_only_allowed_ones(make_daemon: 
         (allowed / "out", False),
         (allowed / "out" / "deeper", False),
         (other, False),
-        (daemon.folder / "allowed-not", False),
-        (daemon.folder, False),
+        (daemon.home / "allowed-not", False),
+        (daemon.home, False),
         (Path("/"), False),
         (Path("/etc"), False),
     ):
@@ -52,7 +52,7 @@ def test_the_own_user_may_use_any_folder_and_tcp_only_allowed_ones(make_daemon: 
 def test_a_link_inside_an_allowed_folder_leads_nowhere(make_daemon: Callable[..., Daemon]) -> None:
     """A folder swapped for a symlink after it was checked: nothing is written through it."""
     daemon = make_daemon(tcp=True)
-    allowed, other = daemon.folder / "allowed", daemon.folder / "other"
+    allowed, other = daemon.home / "allowed", daemon.home / "other"
     allowed.mkdir()
     other.mkdir()
     daemon.env["HFDMD_ALLOWED_DIRS"] = str(allowed)
@@ -60,7 +60,7 @@ def test_a_link_inside_an_allowed_folder_leads_nowhere(make_daemon: Callable[...
     (allowed / "sub").symlink_to(other)
     body = {"modelRepo": "own/small", "filePath": "sub/a.bin", "localDir": str(allowed)}
     view = daemon.call("POST", "/api/download", body, tcp=True, token=daemon.token).json
-    assert daemon.until_status(view["id"], "failed")["reason"] in ("path_taken", "disk_error")
+    assert daemon.wait(view["id"], "failed")["reason"] in ("path_taken", "disk_error")
     assert list(other.iterdir()) == []
 
 
@@ -71,7 +71,7 @@ def test_a_folder_that_becomes_a_link_out_of_the_allowed_ones(
 ) -> None:
     """The folder itself swapped for a symlink while the download waits."""
     daemon = make_daemon(tcp=True)
-    allowed, other = daemon.folder / "allowed", daemon.folder / "other"
+    allowed, other = daemon.home / "allowed", daemon.home / "other"
     for folder in (allowed / "deep", other):
         folder.mkdir(parents=True)
     daemon.env["HFDMD_ALLOWED_DIRS"] = str(allowed)
@@ -90,12 +90,12 @@ def test_a_folder_that_becomes_a_link_out_of_the_allowed_ones(
         daemon.start()
     hub.thaw()
     late, inner, plain = views
-    failed = daemon.until_status(late["id"], "failed")
+    failed = daemon.wait(late["id"], "failed")
     assert failed["reason"] == "path_taken"
     assert "allowed_dirs" in failed["detail"]
     assert list(other.iterdir()) == []
     for view in (inner, plain):
-        assert daemon.until_status(view["id"], "done")["localDir"] == view["localDir"]
+        assert daemon.wait(view["id"], "done")["localDir"] == view["localDir"]
     assert (allowed / "deep" / "config.json").read_bytes() == b"{}"
     again = {**body, "localDir": str(allowed / "late"), "retry": True}
     assert daemon.call("POST", "/api/download", again, tcp=True, token=daemon.token).code == "forbidden_path"
@@ -104,7 +104,7 @@ def test_a_folder_that_becomes_a_link_out_of_the_allowed_ones(
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
 def test_another_user_on_the_socket_is_held_to_allowed_dirs(make_daemon: Callable[..., Daemon]) -> None:
     daemon = make_daemon().start()
-    for path in (daemon.folder, daemon.socket):
+    for path in (daemon.home, daemon.socket):
         path.chmod(0o777)
     code = (
         "import socket,sys,os\n"
@@ -127,9 +127,9 @@ def test_another_user_on_the_socket_is_held_to_allowed_dirs(make_daemon: Callabl
 def mixed(make_daemon: Callable[..., Daemon]) -> Daemon:
     """A daemon that lets others into `allowed`, with TCP; its own user also uses `other`."""
     daemon = make_daemon(tcp=True)
-    daemon.env["HFDMD_ALLOWED_DIRS"] = str(daemon.folder / "allowed")
+    daemon.env["HFDMD_ALLOWED_DIRS"] = str(daemon.home / "allowed")
     for name in ("allowed", "other"):
-        (daemon.folder / name).mkdir()
+        (daemon.home / name).mkdir()
     return daemon.start()
 
 
@@ -138,22 +138,22 @@ def over_tcp(daemon: Daemon, method: str, path: str, body: Any) -> Answer:
 
 
 def test_files_outside_are_not_deleted_for_who_may_not_put_them_there(mixed: Daemon) -> None:
-    outside = mixed.ask("own/small", "b.txt", localDir=str(mixed.folder / "other"))
-    path = Path(mixed.until_status(outside["id"], "done")["path"])
+    outside = mixed.ask("own/small", "b.txt", localDir=str(mixed.home / "other"))
+    path = Path(mixed.wait(outside["id"], "done")["path"])
     cached = mixed.ask("own/small", "config.json")
-    cached = mixed.until_status(cached["id"], "done")
+    cached = mixed.wait(cached["id"], "done")
     before = mixed.get("/api/progress").json
     for selector in (
         {"id": outside["id"]},
         {"modelRepo": "own/small", "filePath": "b.txt"},
-        {"modelRepo": "own/small", "localDir": str(mixed.folder / "other")},
+        {"modelRepo": "own/small", "localDir": str(mixed.home / "other")},
         {"modelRepo": "own/small"},
         {"all": True},
         {"all": True, "status": "done"},
     ):
         refused = over_tcp(mixed, "DELETE", "/api/download", {**selector, "deleteFile": True})
         assert (refused.status, refused.code) == (403, "forbidden_path"), selector
-        assert str(mixed.folder / "other") in refused.json["detail"]
+        assert str(mixed.home / "other") in refused.json["detail"]
     query = {"id": outside["id"], "deleteFile": "true"}
     refused = mixed.call("DELETE", "/api/download", query=query, tcp=True, token=mixed.token)
     assert refused.code == "forbidden_path"
@@ -162,14 +162,14 @@ def test_files_outside_are_not_deleted_for_who_may_not_put_them_there(mixed: Dae
     assert not Path(cached["path"]).exists()
     assert over_tcp(mixed, "DELETE", "/api/download", {"id": outside["id"]}).status == 200, "it is only forgotten"
     assert path.read_bytes() == b"text\n"
-    mixed.until_status(mixed.ask("own/small", "b.txt", localDir=str(mixed.folder / "other"))["id"], "done")
+    mixed.wait(mixed.ask("own/small", "b.txt", localDir=str(mixed.home / "other"))["id"], "done")
     assert mixed.call("DELETE", "/api/download", {"all": True, "deleteFile": True}).status == 200, "the own user may"
     assert not path.exists()
 
 
 def test_nothing_outside_is_set_going_by_who_may_not_put_it_there(mixed: Daemon, hub: HubServer) -> None:
     hub.freeze()
-    outside = {"modelRepo": "own/small", "localDir": str(mixed.folder / "other")}
+    outside = {"modelRepo": "own/small", "localDir": str(mixed.home / "other")}
     file, repo = (mixed.post("/api/download", {**outside, **more}).json for more in ({"filePath": "b.txt"}, {}))
     for view in (file, repo):
         for action, then in (("pause", "resume"), ("cancel", "retry")):
@@ -184,17 +184,17 @@ def test_nothing_outside_is_set_going_by_who_may_not_put_it_there(mixed: Daemon,
         assert over_tcp(mixed, "POST", "/api/download", {**outside, "filePath": "b.txt", **more}).status == 403
         assert over_tcp(mixed, "POST", "/api/download", {**outside, **more}).status == 403
     hub.thaw()
-    assert list((mixed.folder / "other").rglob("*.txt")) == []
+    assert list((mixed.home / "other").rglob("*.txt")) == []
     assert mixed.post("/api/retry", {"all": True}).status == 200, "the own user may"
-    mixed.until_status(file["id"], "done")
+    mixed.wait(file["id"], "done")
 
 
 def test_what_is_done_outside_hinders_nobody_who_goes_on_elsewhere(mixed: Daemon, hub: HubServer) -> None:
-    mixed.until_status(mixed.ask("own/small", "b.txt", localDir=str(mixed.folder / "other"))["id"], "done")
-    failed = mixed.ask("own/small", "no.bin", localDir=str(mixed.folder / "allowed"))
-    mixed.until_status(failed["id"], "failed")
+    mixed.wait(mixed.ask("own/small", "b.txt", localDir=str(mixed.home / "other"))["id"], "done")
+    failed = mixed.ask("own/small", "no.bin", localDir=str(mixed.home / "allowed"))
+    mixed.wait(failed["id"], "failed")
     hub.freeze()
-    inside = mixed.ask("own/big", localDir=str(mixed.folder / "allowed"))
+    inside = mixed.ask("own/big", localDir=str(mixed.home / "allowed"))
     assert over_tcp(mixed, "POST", "/api/pause", {"all": True}).status == 200
     assert over_tcp(mixed, "POST", "/api/resume", {"all": True}).status == 200
     assert mixed.view(inside["id"])["status"] != "paused"
@@ -204,13 +204,13 @@ def test_what_is_done_outside_hinders_nobody_who_goes_on_elsewhere(mixed: Daemon
 
 def test_a_folder_that_leads_out_counts_as_what_it_leads_to(mixed: Daemon) -> None:
     """The own user's download below an allowed folder, whose folder has become a link since."""
-    inside = mixed.folder / "allowed" / "x"
-    view = mixed.until_status(mixed.ask("own/small", "b.txt", localDir=str(inside))["id"], "done")
-    inside.rename(mixed.folder / "other" / "x")
-    inside.symlink_to(mixed.folder / "other" / "x")
+    inside = mixed.home / "allowed" / "x"
+    view = mixed.wait(mixed.ask("own/small", "b.txt", localDir=str(inside))["id"], "done")
+    inside.rename(mixed.home / "other" / "x")
+    inside.symlink_to(mixed.home / "other" / "x")
     refused = over_tcp(mixed, "DELETE", "/api/download", {"id": view["id"], "deleteFile": True})
     assert refused.code == "forbidden_path"
     inside.unlink()
-    (mixed.folder / "other" / "x").rename(inside)
+    (mixed.home / "other" / "x").rename(inside)
     assert over_tcp(mixed, "DELETE", "/api/download", {"id": view["id"], "deleteFile": True}).status == 200
     assert not Path(view["path"]).exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hfdmd.wire.routes import ROUTES
-from tests.api.daemon import Daemon
+from tests.daemon_process import Daemon
 
 ASKS = sorted({(route.method, route.path) for route in ROUTES} | {("HEAD", "/api/info"), ("GET", "/nothing")})
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from tests.api.daemon import Daemon, until
 from tests.api.sse import Stream
+from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer
 
 TOKEN = "hf_" + "aBcD1234" * 4
@@ -19,9 +19,9 @@ def lines(daemon: Daemon) -> list[dict[str, Any]]:
 
 
 def test_each_change_of_status_is_one_line_with_its_fields(make_daemon: Callable[..., Daemon]) -> None:
-    daemon = make_daemon(env={"HFDMD_LOG": "json"}).start()
-    done = daemon.until_status(daemon.ask("own/small", "sub/a.bin")["id"], "done")
-    failed = daemon.until_status(daemon.ask("own/small", "nothing")["id"], "failed")
+    daemon = make_daemon(HFDMD_LOG="json").start()
+    done = daemon.wait(daemon.ask("own/small", "sub/a.bin")["id"], "done")
+    failed = daemon.wait(daemon.ask("own/small", "nothing")["id"], "failed")
     assert daemon.stop() == 0
     told = [line for line in lines(daemon) if line.get("event") == "status"]
     of_done = [line for line in told if line["id"] == done["id"]]
@@ -36,7 +36,7 @@ def test_each_change_of_status_is_one_line_with_its_fields(make_daemon: Callable
 
 
 def test_as_text_too(daemon: Daemon) -> None:
-    key = daemon.until_status(daemon.ask("own/small", "b.txt")["id"], "done")["id"]
+    key = daemon.wait(daemon.ask("own/small", "b.txt")["id"], "done")["id"]
     told = [line for line in daemon.log.splitlines() if key in line]
     assert len(told) == 2
     pattern = rf"INFO +hfdmd\.status: own/small/b\.txt downloading -> done, 5 bytes after \d+\.\d+ s, id {key}"
@@ -49,9 +49,9 @@ def test_a_repo_tells_of_its_small_files_only_what_went_wrong(
     """Thousands of lines would make the journal drop those that matter."""
     hub.add_repo("own/many", {f"{number}.json": b"%d" % number for number in range(20)} | {"big.bin": b"x" * 600_000})
     hub.fault("own/many", "7.json", Fault.corrupt(times=None))
-    daemon = make_daemon(env={"HFDMD_LOG": "json"}).start()
+    daemon = make_daemon(HFDMD_LOG="json").start()
     repo = daemon.ask("own/many")["id"]
-    daemon.until_status(repo, "failed")
+    daemon.wait(repo, "failed")
     assert daemon.stop() == 0
     told = [(line["file"], line["status"]) for line in lines(daemon) if line.get("event") == "status"]
     assert ("", "failed") in told
@@ -61,11 +61,11 @@ def test_a_repo_tells_of_its_small_files_only_what_went_wrong(
 
 
 def test_the_level_says_how_much(make_daemon: Callable[..., Daemon]) -> None:
-    debug = make_daemon(env={"HFDMD_LOG_LEVEL": "debug"}).start()
-    quiet = make_daemon(env={"HFDMD_LOG_LEVEL": "error"}).start()
+    debug = make_daemon(HFDMD_LOG_LEVEL="debug").start()
+    quiet = make_daemon(HFDMD_LOG_LEVEL="error").start()
     for daemon in (debug, quiet):
-        daemon.until_status(daemon.ask("own/small", "b.txt")["id"], "done")
-        daemon.until_status(daemon.ask("own/small", "nothing")["id"], "failed")
+        daemon.wait(daemon.ask("own/small", "b.txt")["id"], "done")
+        daemon.wait(daemon.ask("own/small", "nothing")["id"], "failed")
     assert "DEBUG" in debug.log
     assert len(quiet.log.splitlines()) == 1
     assert "ERROR" in quiet.log
@@ -79,13 +79,13 @@ def test_no_secret_is_in_any_log_tracker_or_answer(make_daemon: Callable[..., Da
         "own/private", "big.bin", Fault.expired(), Fault.reset(after=100_000), Fault.status(403), Fault.status(500)
     )
     hub.fault("own/small", "b.txt", Fault.redirect(f"https://user:{TOKEN}@127.0.0.1:1/?X-Amz-Signature=abc", times=2))
-    daemon = make_daemon(env={"HF_TOKEN": TOKEN, "HFDMD_LOG_LEVEL": "debug"}, tcp=True).start()
+    daemon = make_daemon(HF_TOKEN=TOKEN, HFDMD_LOG_LEVEL="debug", tcp=True).start()
     answers = []
     with Stream(daemon) as live:
         for repo, file in (("own/private", "big.bin"), ("own/private", None), ("own/small", "b.txt")):
             answers.append(daemon.ask(repo, file))
         for answer in answers[:2]:
-            daemon.until_status(answer["id"], "done", "failed", deadline_s=60)
+            daemon.wait(answer["id"], "done", "failed", deadline_s=60)
         until(lambda: daemon.view(answers[2]["id"])["detail"] or daemon.view(answers[2]["id"])["status"] == "done")
         for path in (f"/api/{TOKEN}", f"/api/progress?{TOKEN}={TOKEN}", f"/api/progress?id={TOKEN}"):
             daemon.call("GET", path, headers={"Authorization": f"Bearer {TOKEN}"}, tcp=True)
@@ -99,7 +99,7 @@ def test_no_secret_is_in_any_log_tracker_or_answer(make_daemon: Callable[..., Da
         assert daemon.stop() == 0
         events = list(live)
     everything = {"the log": daemon.log, "answers": repr(told), "events": repr(events)}
-    for path in daemon.state_dir.rglob("*"):
+    for path in daemon.state.rglob("*"):
         if path.is_file() and path.name != "token":
             everything[str(path)] = path.read_text(errors="replace")
     assert any(entry.authorization for entry in hub.log), "the token was used"

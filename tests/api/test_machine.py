@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from hfdmd.cache.layout import part_name
-from tests.api.daemon import Daemon, new_folder
+from tests.daemon_process import Daemon, new_folder
 from tests.fakehub import Fault, HubServer, seeded
 
 REPO = "own/machine"
@@ -56,8 +56,7 @@ class Machine(RuleBasedStateMachine):
         self.versions: dict[str, tuple[int, Any]] = {}
 
     def teardown(self) -> None:
-        if self.daemon.process is not None:
-            self.daemon.kill()
+        self.daemon.kill()
         self._folder.cleanup()
 
     # What a person does
@@ -134,7 +133,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def crash(self) -> None:
         self.daemon.kill()
-        on_disk = {tracker["id"]: tracker["status"] for tracker in self.daemon.trackers().values()}
+        on_disk = {tracker["id"]: tracker["status"] for tracker in self.daemon.trackers()}
         for known in self.known.values():
             if known.stable == "failed" != on_disk.get(known.id):
                 known.stable = None  # it was told a moment before it was written: it is tried again
@@ -150,7 +149,7 @@ class Machine(RuleBasedStateMachine):
         """Let one come to rest, unless it waits or is slow on purpose."""
         known = self.known.get(file)
         if known is not None and known.stable is None and file in ("small.txt", "middle.bin", "missing.bin"):
-            self.daemon.until_status(known.id, "done", "failed", "paused", "cancelled")
+            self.daemon.wait(known.id, "done", "failed", "paused", "cancelled")
 
     # What always holds
 
@@ -189,17 +188,17 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def what_is_cancelled_leaves_no_part(self) -> None:
         for view in self.daemon.get("/api/progress", status="cancelled").json["downloads"]:
-            assert list(self.daemon.cache_dir.rglob(part_name(view["id"]))) == []
+            assert list(self.daemon.cache.rglob(part_name(view["id"]))) == []
 
     @invariant()
     def trackers_parse_and_claim_only_what_is_there(self) -> None:
-        for path, tracker in self.daemon.trackers().items():
+        for path, tracker in self.daemon.tracker_files().items():
             assert list(tracker)[:3] == ["status", "progress", "error"], path
             assert tracker["status"] in TRACKER_STATUSES
             assert (tracker["progress"] == 100) is (tracker["status"] == "done")
             if not tracker.get("synced"):
                 continue
-            parts = list(self.daemon.cache_dir.rglob(part_name(tracker["id"])))
+            parts = list(self.daemon.cache.rglob(part_name(tracker["id"])))
             try:
                 held = parts[0].read_bytes()
             except (IndexError, FileNotFoundError):  # placed or discarded since the tracker was read

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.api.daemon import Daemon, until
 from tests.api.sse import Stream
+from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.daemon import DEADLINE_S, Answer, Daemon, until
+from tests.daemon_process import DEADLINE_S, Answer, Daemon, until
 from tests.fakehub import HubServer, seeded
 from tests.fakehub.tls import make_authority
 
@@ -74,7 +74,7 @@ class Front:
 @pytest.fixture
 def front(make_daemon: Callable[..., Daemon]) -> Iterator[Front]:
     daemon = make_daemon()
-    config = daemon.folder / "config.toml"
+    config = daemon.home / "config.toml"
     config.write_text(example("# /etc/hfdmd/config.toml").replace(":7878", ":0"))
     daemon.env["HFDMD_CONFIG"] = str(config)
     daemon.start()
@@ -120,7 +120,7 @@ def test_a_client_beyond_the_proxy_is_served(front: Front) -> None:
     assert (info.status, info.json["url"]) == (200, front.daemon.url)
     asked = front.call("POST", "/api/download", {"modelRepo": "own/small", "filePath": "config.json"})
     assert asked.status == 202
-    front.daemon.until_status(asked.json["id"], "done")
+    front.daemon.wait(asked.json["id"], "done")
     assert front.call("GET", "/api/info", Authorization="Bearer x").code == "unauthorized"
     assert front.call("GET", "/api/info", Origin="https://evil.example").code == "forbidden_origin"
     long_path = "/".join(["%E9%95%B7" * 84] * 16)

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.api.daemon import Daemon
+from tests.daemon_process import Daemon
 
 LONG = "/".join(["長" * 84 + "abc"] * 16)
 """A legal path of 4,095 bytes, and nearly three times as many in percent encoding."""
@@ -52,7 +52,7 @@ def test_a_query_beside_a_body_is_refused_and_nothing_done(
     """`POST /api/cancel?id=…` with the body of another call would cancel everything."""
     moving = [shared.get("/api/progress", status=status) for status in ("queued", "downloading")]
     for view in [one for answer in moving for one in answer.json["downloads"]]:
-        shared.until_status(view["id"], "done", "failed")
+        shared.wait(view["id"], "done", "failed")
     before = [shared.get("/api/progress").json, shared.get("/api/settings").json]
     for query, field in (("id=x", "id"), ("bogus=1", "bogus"), ("ModelRepo=a/b", "modelRepo"), ("id", "id")):
         answer = shared.call(method, f"{path}?{query}", body)

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from hfdmd.api import stream
-from tests.api.daemon import Daemon, until
 from tests.api.sse import Event, Stream, until_ready
+from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer, seeded
 
 BIG = {"modelRepo": "own/big", "filePath": "model.safetensors"}
@@ -59,7 +59,7 @@ def test_one_download_from_its_first_state_to_its_end(daemon: Daemon, hub: HubSe
 
 
 def test_a_reconnect_after_the_end_is_told_to_stop(daemon: Daemon) -> None:
-    key = daemon.until_status(daemon.ask("own/small", "b.txt")["id"], "done")["id"]
+    key = daemon.wait(daemon.ask("own/small", "b.txt")["id"], "done")["id"]
     with Stream(daemon, {"id": key}) as live:
         events = list(live)
     assert names(events) == ["progress", "ready", "end"]
@@ -70,7 +70,7 @@ def test_a_reconnect_after_the_end_is_told_to_stop(daemon: Daemon) -> None:
             assert again.status == 200
             assert names(list(again)) == ["progress", "ready", "end"]
     daemon.call("DELETE", "/api/download", query={"id": key})
-    daemon.until_status(daemon.ask("own/small", "b.txt")["id"], "done")
+    daemon.wait(daemon.ask("own/small", "b.txt")["id"], "done")
     with Stream(daemon, {"id": key}, last_event_id=events[-1].id) as again:
         assert again.status == 200, "it has changed"
 
@@ -80,7 +80,7 @@ def test_a_reconnect_after_the_end_is_told_to_stop(daemon: Daemon) -> None:
 def test_an_update_that_finds_nothing_newer_is_heard_of(
     daemon: Daemon, hub: HubServer, file: str | None, hub_is: str
 ) -> None:
-    done = daemon.until_status(daemon.ask("own/small", file)["id"], "done")
+    done = daemon.wait(daemon.ask("own/small", file)["id"], "done")
     hub.freeze()
     asked = daemon.ask("own/small", file, update=True)
     assert asked["status"] == "done"
@@ -96,14 +96,14 @@ def test_an_update_that_finds_nothing_newer_is_heard_of(
     assert told["version"] > asked["version"]
     assert {**told, "version": 0, "updatedAt": ""} == {**asked, "version": 0, "updatedAt": ""}
     assert told == daemon.view(done["id"])
-    until(lambda: told["version"] in {tracker["version"] for tracker in daemon.trackers().values()}, "it is on disk")
+    until(lambda: told["version"] in {tracker["version"] for tracker in daemon.trackers()}, "it is on disk")
 
 
 @pytest.mark.parametrize("file", ["b.txt", None])
 def test_an_update_that_finds_something_newer_is_heard_of_to_its_end(
     daemon: Daemon, hub: HubServer, file: str | None
 ) -> None:
-    done = daemon.until_status(daemon.ask("own/small", file)["id"], "done")
+    done = daemon.wait(daemon.ask("own/small", file)["id"], "done")
     commit = hub.commit("own/small", {"b.txt": b"newer"})
     hub.freeze()
     daemon.ask("own/small", file, update=True)
@@ -121,7 +121,7 @@ def test_an_update_that_finds_something_newer_is_heard_of_to_its_end(
 def test_a_repos_stream_waits_for_an_update_of_it(
     daemon: Daemon, hub: HubServer, file: str | None, newer: bool, status: dict[str, str]
 ) -> None:
-    done = daemon.until_status(daemon.ask("own/small", file)["id"], "done")
+    done = daemon.wait(daemon.ask("own/small", file)["id"], "done")
     commit = hub.commit("own/small", {"b.txt": b"newer"}) if newer else done["commit"]
     hub.freeze()
     daemon.ask("own/small", file, update=True)
@@ -223,7 +223,7 @@ def test_a_repos_stream_ends_when_paused_and_tells_only_its_own(daemon: Daemon, 
     with Stream(daemon, {"modelRepo": "own/big"}) as live:
         events = iter(live)
         assert [event.data["id"] for event in until_ready(events)] == [key]
-        daemon.until_status(daemon.ask("own/small", "b.txt")["id"], "done", deadline_s=60)
+        daemon.wait(daemon.ask("own/small", "b.txt")["id"], "done", deadline_s=60)
         daemon.post("/api/pause", {"id": key})
         rest = list(events)
     assert {event.data["id"] for event in rest[:-1]} == {key}
@@ -261,11 +261,11 @@ def test_everything_never_ends_and_tells_additions_and_removals(daemon: Daemon) 
 
 def test_everything_begins_with_what_is_live_or_recent_or_with_all(make_daemon: Callable[..., Daemon]) -> None:
     daemon = make_daemon().start()
-    old = daemon.until_status(daemon.ask("own/small", "b.txt")["id"], "done")["id"]
-    failed = daemon.until_status(daemon.ask("own/small", "nothing")["id"], "failed")["id"]
-    recent = daemon.until_status(daemon.ask("own/small", "config.json")["id"], "done")["id"]
+    old = daemon.wait(daemon.ask("own/small", "b.txt")["id"], "done")["id"]
+    failed = daemon.wait(daemon.ask("own/small", "nothing")["id"], "failed")["id"]
+    recent = daemon.wait(daemon.ask("own/small", "config.json")["id"], "done")["id"]
     assert daemon.stop() == 0
-    for path, tracker in daemon.trackers().items():
+    for path, tracker in daemon.tracker_files().items():
         if tracker["id"] in (old, failed):
             tracker["updatedAt"] = "2020-01-01T00:00:00.000000Z"
             path.write_text(json.dumps(tracker))
@@ -283,7 +283,7 @@ def test_everything_begins_with_what_is_live_or_recent_or_with_all(make_daemon: 
 def test_a_status_filter_also_tells_what_leaves_it(daemon: Daemon, hub: HubServer) -> None:
     hub.rate_bytes_per_s = 500_000
     key = ask_big(daemon)
-    daemon.until_status(key, "downloading")
+    daemon.wait(key, "downloading")
     with Stream(daemon, {"status": "downloading"}) as live:
         events = iter(live)
         assert [event.data["id"] for event in until_ready(events)] == [key]
@@ -416,7 +416,7 @@ def test_what_goes_to_the_cache_alone(daemon: Daemon, hub: HubServer) -> None:
     """The same file in the cache and in a folder, told apart by every call that takes a selector."""
     hub.rate_bytes_per_s = 100_000
     cached = ask_big(daemon)
-    beside = daemon.ask("own/big", localDir=str(daemon.folder / "mine"))["id"]
+    beside = daemon.ask("own/big", localDir=str(daemon.home / "mine"))["id"]
     in_cache = {"modelRepo": "own/big", "inCache": "true"}
     with Stream(daemon, in_cache) as live:
         events = iter(live)
@@ -430,4 +430,4 @@ def test_what_goes_to_the_cache_alone(daemon: Daemon, hub: HubServer) -> None:
     assert listed["repos"] == []
     assert daemon.call("DELETE", "/api/download", query=in_cache).json["downloads"][0]["id"] == cached
     assert daemon.call("DELETE", "/api/download", query=in_cache).code == "unknown_download"
-    assert daemon.view(beside)["localDir"] == str(daemon.folder / "mine")
+    assert daemon.view(beside)["localDir"] == str(daemon.home / "mine")

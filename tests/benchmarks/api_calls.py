@@ -6,9 +6,9 @@ import sys
 import time
 from pathlib import Path
 
-from tests.api.daemon import Daemon, UnixConnection, new_folder
-from tests.benchmarks.api_common import Figure, cpu_s, parser, percentile, report
+from tests.benchmarks.api_common import Figure, parser, percentile, report
 from tests.benchmarks.api_trackers import write_trackers
+from tests.daemon_process import Daemon, UnixConnection, new_folder
 from tests.fakehub import HubServer
 
 ASKED = 3000
@@ -21,10 +21,9 @@ def main() -> int:
     figures = []
     with HubServer() as hub, new_folder() as folder:
         daemon = Daemon(Path(folder), hub.endpoint)
-        write_trackers(daemon.state_dir / "trackers", options.downloads)
+        write_trackers(daemon.state / "trackers", options.downloads)
         with daemon:
-            assert daemon.process is not None
-            pid = daemon.process.pid
+            stats = daemon.stats
             connection = UnixConnection(daemon.socket)
 
             def timed(method: str, target: str, body: bytes | None = None) -> tuple[float, int]:
@@ -36,9 +35,9 @@ def main() -> int:
                 return 1000 * (time.perf_counter() - began), size
 
             timed("GET", "/api/progress?limit=10000")
-            used = cpu_s(pid)
+            used = stats.cpu_s()
             lists = [timed("GET", "/api/progress?limit=10000") for _ in range(20)]
-            list_cpu_ms = 1000 * (cpu_s(pid) - used) / len(lists)
+            list_cpu_ms = 1000 * (stats.cpu_s() - used) / len(lists)
             figures += [
                 Figure("GET /api/progress of them all, median", percentile([ms for ms, _ in lists], 0.5), "ms", 150),
                 Figure("  CPU of the daemon for it", list_cpu_ms, "ms"),
@@ -52,11 +51,11 @@ def main() -> int:
                     hub.add_repo("own/small", {"config.json": b"{}"})
                 timed("POST", "/api/download", body)
                 view = daemon.get("/api/progress", modelRepo=f"own/{'small' if name == 'done' else 'gone'}")
-                daemon.until_status(view.json["downloads"][0]["id"], "done" if name == "done" else "failed")
-                began, used = time.perf_counter(), cpu_s(pid)
+                daemon.wait(view.json["downloads"][0]["id"], "done" if name == "done" else "failed")
+                began, used = time.perf_counter(), stats.cpu_s()
                 posts = [timed("POST", "/api/download", body)[0] for _ in range(ASKED)]
                 rate = ASKED / (time.perf_counter() - began)
-                cost_ms = 1000 * (cpu_s(pid) - used) / ASKED
+                cost_ms = 1000 * (stats.cpu_s() - used) / ASKED
                 what = "done" if name == "done" else "failed"
                 figures += [
                     Figure(f"POST of a {what} download, median", percentile(posts, 0.5), "ms", at_most=5),

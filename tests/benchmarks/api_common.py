@@ -1,16 +1,13 @@
-"""What the API's benchmarks share: CPU and memory of a process, percentiles, the table, the JSON file."""
+"""What the API's benchmarks share: percentiles, the table, the JSON file."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -28,20 +25,6 @@ class Figure:
         return (self.at_most is None or self.value <= self.at_most) and (
             self.at_least is None or self.value >= self.at_least
         )
-
-
-def cpu_s(pid: int) -> float:
-    """CPU seconds of a process so far, user and system."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
-
-
-def rss_bytes(pid: int, field: str = "VmRSS") -> int:
-    """Resident memory; `VmHWM` is the most that it ever was."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(field + ":"):
-            return int(line.split()[1]) * 1024
-    raise ValueError(f"no {field} of {pid}")
 
 
 def percentile(values: Sequence[float], part: float) -> float:

@@ -14,9 +14,10 @@ import sys
 import time
 from pathlib import Path
 
-from tests.api.daemon import Daemon, new_folder, until
-from tests.benchmarks.api_common import Figure, cpu_s, parser, percentile, report, rss_bytes
+from tests.benchmarks.api_common import Figure, parser, percentile, report
+from tests.daemon_process import Daemon, new_folder, until
 from tests.fakehub import HubServer, seeded
+from tests.process_stats import ProcessStats
 
 REQUEST = b"GET /api/progress HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"
 STUCK = 20  # of which one is a twentieth: the process's memory alone moves by megabytes
@@ -74,21 +75,20 @@ def main() -> int:
     with HubServer() as hub, new_folder() as folder:
         hub.add_repo("own/big", {"x.bin": seeded(200_000_000, seed=1)})
         with Daemon(Path(folder), hub.endpoint) as daemon:
-            assert daemon.process is not None
-            pid = daemon.process.pid
+            stats = daemon.stats
             hub.rate_bytes_per_s = 500_000
             key = daemon.ask("own/big", "x.bin")["id"]
             until(lambda: daemon.view(key)["downloadedBytes"] > 0)
-            alone = measure_cpu(pid, 8.0)
-            before = rss_bytes(pid)
+            alone = measure_cpu(stats, 8.0)
+            before = stats.rss_bytes()
             readers = Readers(daemon, options.listeners)
             readers.read_for(3.0)
             readers.arrivals.clear()
-            began, used = time.perf_counter(), cpu_s(pid)
+            began, used = time.perf_counter(), stats.cpu_s()
             readers.read_for(options.seconds)
             took = time.perf_counter() - began
-            busy = (cpu_s(pid) - used) / took
-            per_listener = (rss_bytes(pid) - before) / options.listeners
+            busy = (stats.cpu_s() - used) / took
+            per_listener = (stats.rss_bytes() - before) / options.listeners
             delays = readers.delays_ms()
             events = len(delays) / options.listeners / took
             figures += [
@@ -106,13 +106,13 @@ def main() -> int:
                 raw.sendall(REQUEST)
             readers.read_for(1.0)
             readers.arrivals.clear()
-            before = rss_bytes(pid)
+            before = stats.rss_bytes()
             readers.read_for(60.0)
             delays = readers.delays_ms()
             figures += [
                 Figure(f"beside {STUCK} that do not read: delivery, p99", percentile(delays, 0.99), "ms", at_most=50),
                 Figure(
-                    "what one of them costs in a minute", (rss_bytes(pid) - before) / 1e6 / STUCK, "MB", at_most=1.0
+                    "what one of them costs in a minute", (stats.rss_bytes() - before) / 1e6 / STUCK, "MB", at_most=1.0
                 ),
             ]
             for raw in stuck:
@@ -121,11 +121,11 @@ def main() -> int:
     return report(f"{options.listeners} listeners", figures, options.json)
 
 
-def measure_cpu(pid: int, seconds: float) -> float:
+def measure_cpu(stats: ProcessStats, seconds: float) -> float:
     """Share of one core over some seconds."""
-    began, used = time.perf_counter(), cpu_s(pid)
+    began, used = time.perf_counter(), stats.cpu_s()
     time.sleep(seconds)
-    return (cpu_s(pid) - used) / (time.perf_counter() - began)
+    return (stats.cpu_s() - used) / (time.perf_counter() - began)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ import msgspec
 from hfdmd.record import FileRecord, FileSpec, Source, rfc3339
 from hfdmd.store import Store
 from hfdmd.wire.types import RepoType
-from tests.api.daemon import Daemon, new_folder, until
-from tests.benchmarks.api_common import Figure, cpu_s, parser, report, rss_bytes
+from tests.benchmarks.api_common import Figure, parser, report
+from tests.daemon_process import Daemon, new_folder, until
 from tests.fakehub import HubServer
 
 FILES_PER_REPO = 500
@@ -61,12 +61,12 @@ def main() -> int:
     options = arguments.parse_args()
     with HubServer() as hub, new_folder() as folder:
         daemon = Daemon(Path(folder), hub.endpoint)
-        write_trackers(daemon.state_dir / "trackers", options.trackers)
-        for path in (daemon.state_dir / "trackers").rglob("*.json"):
+        write_trackers(daemon.state / "trackers", options.trackers)
+        for path in (daemon.state / "trackers").rglob("*.json"):
             path.read_bytes()  # warm
         began = time.perf_counter()
         daemon.process = daemon.spawn()
-        pid = daemon.process.pid
+        stats = daemon.stats
 
         def answers() -> bool:
             try:
@@ -84,20 +84,20 @@ def main() -> int:
             was_loading = daemon.get("/api/info").json["loading"]
             until(lambda: not daemon.get("/api/info").json["loading"])
             known_s = time.perf_counter() - began
-            used_s = cpu_s(pid)
+            used_s = stats.cpu_s()
             counts = daemon.get("/api/info").json["counts"]
             assert counts["done"] == options.trackers, counts
-            idle_from = cpu_s(pid)
+            idle_from = stats.cpu_s()
             time.sleep(IDLE_S)
-            idle = (cpu_s(pid) - idle_from) / IDLE_S
+            idle = (stats.cpu_s() - idle_from) / IDLE_S
             figures = [
                 Figure("first answer", first_s, "s", at_most=1),
                 Figure(f"one asked for by name {'while loading' if was_loading else 'after'}", named_s, "s", at_most=1),
                 Figure("  its status", named.status, ""),
                 Figure("everything known", known_s, "s", at_most=3),
                 Figure("  CPU until then", used_s, "s"),
-                Figure("memory", rss_bytes(pid) / 1e6, "MB", at_most=400),
-                Figure("  at most", rss_bytes(pid, "VmHWM") / 1e6, "MB", at_most=400),
+                Figure("memory", stats.rss_bytes() / 1e6, "MB", at_most=400),
+                Figure("  at most", stats.peak_rss_bytes() / 1e6, "MB", at_most=400),
                 Figure("CPU when idle after that", 100 * idle, "%", at_most=0.5),
             ]
         finally:

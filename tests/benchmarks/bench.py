@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from tests.benchmarks import ca, content
 from tests.benchmarks.ca import Authority
 from tests.benchmarks.content import Made
 from tests.benchmarks.line import SERVER_HOST
+from tests.daemon_process import Daemon
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -38,6 +40,11 @@ class Bench:
 
     def site_folder(self, name: str) -> Path:
         return self.ram / f"{name}{next(self._numbers)}"
+
+    def daemon(self, endpoint: str, *, bundle: Path | None = None, inside: Sequence[str] = ()) -> Daemon:
+        """A daemon with a new folder that trusts the certificates of `bundle`; `inside` as in `Task`."""
+        trusted = {"SSL_CERT_FILE": str(bundle)} if bundle else {}
+        return Daemon(self.folder("d"), endpoint, wrapper=inside, HFDMD_NO_SPAWN="1", TERM="dumb", **trusted)
 
     def big(self, size_bytes: int, at: Path) -> Made:
         """A file of that size at `at`; the content is made once and linked where it is wanted again."""

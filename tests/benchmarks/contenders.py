@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Protocol
 
 from hfdmd.wire.types import Download, RepoDownload
+from hfdmd_client import Client
 from tests.benchmarks.content import sha256_of
-from tests.benchmarks.daemon import BIN, Daemon, clean_env
-from tests.benchmarks.process import ProgramFailed, run
+from tests.benchmarks.process import BIN, ProgramFailed, clean_env, run
+from tests.daemon_process import Daemon
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +76,10 @@ class Hfdm:
 
     def go(self, task: Task, folder: Path) -> Sample:
         daemon = self.daemon
-        daemon.forget_peak()
-        before_s = daemon.cpu_s()
+        daemon.stats.reset_peak()
+        before_s = daemon.stats.cpu_s()
         if self.through_api:
-            client = daemon.client
+            client = Client(socket=daemon.socket)
             client.hello()
             began = time.perf_counter()
             item: Download | RepoDownload = (
@@ -90,9 +91,9 @@ class Hfdm:
             try:
                 spent = run(command, env=daemon.env, timeout_s=task.timeout_s)
             except ProgramFailed as failed:
-                raise ProgramFailed(f"{failed}\nThe daemon says:\n{daemon.log()[-2000:]}") from failed
+                raise ProgramFailed(f"{failed}\nThe daemon says:\n{daemon.log[-2000:]}") from failed
             wall_s, cpu_s, path = spent.wall_s, spent.cpu_s, spent.stdout.strip()
-        sample = Sample(wall_s, cpu_s + daemon.cpu_s() - before_s, daemon.peak_rss_bytes())
+        sample = Sample(wall_s, cpu_s + daemon.stats.cpu_s() - before_s, daemon.stats.peak_rss_bytes())
         self._check(task, Path(path))
         self._last = task.repo
         return sample
@@ -108,7 +109,7 @@ class Hfdm:
             raise AssertionError(f"{path} is not what was asked for")
 
     def clean(self, folder: Path) -> None:
-        self.daemon.client.delete(model_repo=self._last, delete_file=not self.keep_files)
+        Client(socket=self.daemon.socket).delete(model_repo=self._last, delete_file=not self.keep_files)
 
 
 @dataclass(slots=True)

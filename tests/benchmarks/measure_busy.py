@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
+from hfdmd_client import Client
 from tests.benchmarks.bench import GIB, MIB, Bench
 from tests.benchmarks.content import big
-from tests.benchmarks.daemon import Daemon
 from tests.benchmarks.machine import settle
 from tests.benchmarks.measure_large import FILE, REPO, site_with
 from tests.benchmarks.nginx import Nginx, Options
@@ -25,12 +25,12 @@ def full_speed(bench: Bench) -> Section:
     paths = ("/api/progress", "/api/health")
     times: dict[str, list[float]] = {path: [] for path in paths}
     site, _ = site_with(bench, size_bytes)
-    with Nginx(site, bench.site_folder("nginx")) as server, Daemon(bench.folder("d"), server.endpoint) as daemon:
+    with Nginx(site, bench.site_folder("nginx")) as server, bench.daemon(server.endpoint) as daemon:
         for _ in range(bench.times(1, 0.6)):
             settle()
             with Prober(daemon.socket, paths) as prober:
-                daemon.client.download(REPO, FILE)
-            daemon.client.delete(model_repo=REPO, delete_file=True)
+                Client(socket=daemon.socket).download(REPO, FILE)
+            Client(socket=daemon.socket).delete(model_repo=REPO, delete_file=True)
             for path in paths:
                 times[path] += prober.times_s[path]
     return Section(
@@ -52,10 +52,10 @@ def long_queue(bench: Bench) -> Section:
     site.add(QUEUE_REPO, lfs={name: Lfs(body, oid=commit_of(name) + commit_of(name)[:24]) for name in names})
     with (
         Nginx(site, bench.site_folder("nginx"), Options(bytes_per_s=2_000)) as server,
-        Daemon(bench.folder("d"), server.endpoint) as daemon,
+        bench.daemon(server.endpoint) as daemon,
     ):
-        client = daemon.client
-        daemon.forget_peak()
+        client = Client(socket=daemon.socket)
+        daemon.stats.reset_peak()
         repo = client.ask(QUEUE_REPO)
         deadline = time.monotonic() + QUEUE_WAIT_S
         began = time.monotonic()
@@ -68,7 +68,7 @@ def long_queue(bench: Bench) -> Section:
         paths = ("/api/health", one)
         with Prober(daemon.socket, paths) as prober:
             time.sleep(3 if bench.quick else 10)
-        rss_mb, peak_mb = daemon.rss_bytes() / 1e6, daemon.peak_rss_bytes() / 1e6
+        rss_mb, peak_mb = daemon.stats.rss_bytes() / 1e6, daemon.stats.peak_rss_bytes() / 1e6
     times = {"/api/health": prober.times_s[paths[0]], "/api/progress of one": prober.times_s[one]}
     return Section(
         "queue",

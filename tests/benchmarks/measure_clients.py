@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import time
 
+from hfdmd_client import Client
 from tests.benchmarks.bench import MIB, Bench
-from tests.benchmarks.daemon import BIN, Daemon, clean_env
 from tests.benchmarks.machine import settle
 from tests.benchmarks.measure_large import FILE, REPO, site_with
 from tests.benchmarks.nginx import Nginx
-from tests.benchmarks.process import run
+from tests.benchmarks.process import BIN, clean_env, run
 from tests.benchmarks.report import Bars, Goal, Section, Table, median
+from tests.daemon_process import Daemon
 
 IDLE_S = 10.0
 STARTS = 5
@@ -24,8 +25,8 @@ def clients(bench: Bench) -> Section:
     site, _ = site_with(bench, 64 * MIB)
     with Nginx(site, bench.site_folder("nginx")) as server:
         first_s = [_first_answer(bench, server.endpoint) for _ in range(STARTS)]
-        with Daemon(bench.folder("d"), server.endpoint) as fresh, Daemon(bench.folder("d"), server.endpoint) as daemon:
-            daemon.client.download(REPO, FILE)
+        with bench.daemon(server.endpoint) as fresh, bench.daemon(server.endpoint) as daemon:
+            Client(socket=daemon.socket).download(REPO, FILE)
             commit = site.repos[REPO].head
             commands = {
                 "hfdm --version": [str(BIN / "hfdm"), "--version"],
@@ -97,7 +98,7 @@ def clients(bench: Bench) -> Section:
 
 
 def _first_answer(bench: Bench, endpoint: str) -> float:
-    with Daemon(bench.folder("d"), endpoint) as daemon:
+    with bench.daemon(endpoint) as daemon:
         return daemon.first_answer_s
 
 
@@ -125,9 +126,9 @@ def _imports(bench: Bench, runs: int) -> tuple[dict[str, list[float]], dict[str,
 def _idle(daemons: dict[str, Daemon], window_s: float) -> dict[str, tuple[float, float]]:
     """Resident MB and wake-ups per second of daemons that nobody talks to."""
     time.sleep(2)
-    before = {name: daemon.wake_ups() for name, daemon in daemons.items()}
+    before = {name: daemon.stats.wake_ups() for name, daemon in daemons.items()}
     time.sleep(window_s)
     return {
-        name: (daemon.rss_bytes() / 1e6, (daemon.wake_ups() - before[name]) / window_s)
+        name: (daemon.stats.rss_bytes() / 1e6, (daemon.stats.wake_ups() - before[name]) / window_s)
         for name, daemon in daemons.items()
     }

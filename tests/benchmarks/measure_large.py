@@ -8,7 +8,6 @@ from tests.benchmarks import line
 from tests.benchmarks.bench import GIB, MIB, Bench
 from tests.benchmarks.compare import Samples, compare, raw, table, wall
 from tests.benchmarks.contenders import Aria2, Contender, Curl, Hfdm, HfDownload, Task
-from tests.benchmarks.daemon import Daemon
 from tests.benchmarks.nginx import Nginx, Options
 from tests.benchmarks.report import Bars, Goal, Section, median, number
 from tests.benchmarks.site import Lfs, Site
@@ -85,7 +84,7 @@ def _unlimited(bench: Bench, size_bytes: int, bundle: Path | None) -> Samples:
     options = Options(certificate=authority.certificate, key=authority.key) if authority else Options()
     with (
         Nginx(site, bench.site_folder("nginx"), options) as server,
-        Daemon(bench.folder("d"), server.endpoint, bundle=bundle) as daemon,
+        bench.daemon(server.endpoint, bundle=bundle) as daemon,
     ):
         contenders: list[Contender] = [Hfdm(daemon), Hfdm(daemon, API, through_api=True), Aria2(), HfDownload()]
         contenders.append(Curl(rounds=bench.times(1, 0.6)))
@@ -101,7 +100,7 @@ def capped(bench: Bench) -> Section:
     site, sha256 = site_with(bench, size_bytes)
     with (
         Nginx(site, bench.site_folder("nginx"), Options(bytes_per_s=rate)) as server,
-        Daemon(bench.folder("d"), server.endpoint) as daemon,
+        bench.daemon(server.endpoint) as daemon,
     ):
         contenders: list[Contender] = [Hfdm(daemon), Aria2(), HfDownload(rounds=bench.times(1, 0.2))]
         samples = compare(task_for(server, size_bytes, sha256), contenders, bench.rounds, bench.work)
@@ -131,7 +130,7 @@ def distant(bench: Bench) -> Section:
     with (
         line.Line(bench.site_folder("line"), rtt_ms=40, rate_mbit=1000),
         Nginx(site, bench.site_folder("nginx"), options) as server,
-        Daemon(bench.folder("d"), server.endpoint, inside=line.IN_CLIENT) as daemon,
+        bench.daemon(server.endpoint, inside=line.IN_CLIENT) as daemon,
     ):
         contenders: list[Contender] = [Hfdm(daemon), Aria2(), HfDownload(rounds=bench.times(1, 0.6))]
         samples = compare(

@@ -7,17 +7,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
+from hfdmd_client import Client
 from tests.benchmarks import line
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.compare import Samples, compare, raw, table, wall
 from tests.benchmarks.contenders import Aria2, Contender, Hfdm, HfDownload, Sample, Task
 from tests.benchmarks.content import small_files
-from tests.benchmarks.daemon import BIN, Daemon
 from tests.benchmarks.machine import settle
 from tests.benchmarks.nginx import Logged, Nginx, Options
-from tests.benchmarks.process import run
+from tests.benchmarks.process import BIN, run
 from tests.benchmarks.report import Bars, Goal, Section, Table
 from tests.benchmarks.site import Site
+from tests.daemon_process import Daemon
 
 REPO, WARM_REPO = "bench/small", "bench/warm"
 ARIA2 = "aria2c -j64"
@@ -144,9 +145,9 @@ class _Fresh:
 
     def go(self, task: Task, folder: Path) -> Sample:
         self._stack.close()
-        new = Daemon(self._bench.folder("d"), self._server.endpoint, inside=self._inside)
+        new = self._bench.daemon(self._server.endpoint, inside=self._inside)
         self._daemon = self._stack.enter_context(new)
-        new.client.download(WARM_REPO)
+        Client(socket=new.socket).download(WARM_REPO)
         settle(warm_bytes=0)
         self._server.clear_log()
         sample = Hfdm(new, keep_files=True).go(task, folder)

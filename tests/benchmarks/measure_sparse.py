@@ -6,9 +6,9 @@ import shutil
 import time
 
 from hfdmd.wire.types import Status
+from hfdmd_client import Client
 from tests.benchmarks import content
 from tests.benchmarks.bench import GIB, Bench
-from tests.benchmarks.daemon import Daemon
 from tests.benchmarks.inotify import Replaced
 from tests.benchmarks.machine import settle
 from tests.benchmarks.nginx import Nginx
@@ -34,10 +34,10 @@ def sparse(bench: Bench) -> Section:
     rows, peaks, writes = [], [], []
     with Nginx(site, bench.site_folder("nginx")) as server:
         for repo, gib in sizes.items():
-            with Daemon(bench.folder("d"), server.endpoint) as daemon:
+            with bench.daemon(server.endpoint) as daemon:
                 settle()
-                daemon.forget_peak()
-                client = daemon.client
+                daemon.stats.reset_peak()
+                client = Client(socket=daemon.socket)
                 began = time.monotonic()
                 asked = client.ask(repo, "model.bin")
                 folder = next(path.parent for path in (daemon.folder / "state/trackers").rglob("*.json"))
@@ -46,7 +46,7 @@ def sparse(bench: Bench) -> Section:
                 took_s = time.monotonic() - began
                 if last.status is not Status.DONE:
                     raise AssertionError(f"{repo}: {last.error}")
-                peaks.append(daemon.peak_rss_bytes() / 1e6)
+                peaks.append(daemon.stats.peak_rss_bytes() / 1e6)
                 writes.append(replaced.most_per_s())
                 count = len(replaced.times_s)
                 rows.append(
@@ -54,7 +54,7 @@ def sparse(bench: Bench) -> Section:
                         f"{gib} GiB",
                         f"{took_s:.1f}",
                         f"{gib / took_s:.2f}",
-                        f"{daemon.cpu_s() / gib:.2f}",
+                        f"{daemon.stats.cpu_s() / gib:.2f}",
                         f"{peaks[-1]:.0f}",
                         str(count),
                         f"{count / took_s:.1f}",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Self
 
-from tests.benchmarks.daemon import Asker
+from tests.daemon_process import UnixConnection
 
 PAUSE_S = 0.004
 
@@ -36,12 +37,14 @@ class Prober:
 
     def _ask(self, socket: Path, path: str) -> None:
         try:
-            with Asker(socket) as asker:
+            with closing(UnixConnection(socket)) as connection:
                 while not self._stop.wait(PAUSE_S):
                     began = time.perf_counter()
-                    status = asker.get(path)
+                    connection.request("GET", path)
+                    with connection.getresponse() as answer:
+                        answer.read()
                     self.times_s[path].append(time.perf_counter() - began)
-                    if status != 200:
-                        raise AssertionError(f"GET {path} answers {status}")
+                    if answer.status != 200:
+                        raise AssertionError(f"GET {path} answers {answer.status}")
         except Exception as failure:
             self._failure = failure

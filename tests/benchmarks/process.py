@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -14,6 +15,13 @@ from pathlib import Path
 from typing import Self
 
 LOOK_EVERY_S = 0.05
+BIN = Path(sys.executable).parent
+
+
+def clean_env(**more: str) -> dict[str, str]:
+    """An environment with nothing in it that could change what a program does."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TZ") if name in os.environ}
+    return kept | {"TERM": "dumb"} | more
 
 
 class ProgramFailed(Exception):

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.daemon_process import DEADLINE_S, Daemon, daemon_env, until
 from tests.fakehub import HubServer, seeded
-from tests.running import DEADLINE_S, Daemon, until
 
 SMALL = b'{"architectures": []}'
 BIG_BYTES = 8_000_000
@@ -28,15 +28,7 @@ class Hfdm:
         self.home = home
         self.state = home / "state"
         self.cache = home / "hf" / "hub"
-        self.env = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(home),
-            "HF_HOME": str(home / "hf"),
-            "HF_ENDPOINT": hub_endpoint,
-            "HFDMD_STATE_DIR": str(self.state),
-            "HFDMD_MIN_FREE_BYTES": "0",
-            **env,
-        }
+        self.env = daemon_env(home, hub_endpoint, **env)
         self.program = str(Path(sys.executable).with_name("hfdm"))
 
     def __call__(self, *arguments: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:

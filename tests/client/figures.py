@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 from tests.client.conftest import REPO, SMALL, Hfdm
+from tests.daemon_process import Daemon
 from tests.fakehub import HubServer
-from tests.running import Daemon
 
 ROUNDS = 15
 

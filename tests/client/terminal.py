@@ -11,7 +11,7 @@ from typing import Self
 
 import pexpect
 
-from tests.running import DEADLINE_S
+from tests.daemon_process import DEADLINE_S
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>]")
 

@@ -25,8 +25,8 @@ from hfdmd_client import (
     WaitTimeout,
 )
 from tests.client.conftest import BIG, BIG_BYTES, REPO
+from tests.daemon_process import Daemon
 from tests.fakehub import HubServer
-from tests.running import Daemon
 
 
 @pytest.fixture

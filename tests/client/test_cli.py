@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.client.conftest import BIG, BIG_BYTES, REPO, SMALL, Hfdm
+from tests.daemon_process import DEADLINE_S, Daemon, until
 from tests.fakehub import HubServer, seeded
-from tests.running import DEADLINE_S, Daemon, until
 
 VERBS = [
     "download",

@@ -33,8 +33,8 @@ from hfdmd_client import (
 )
 from hfdmd_client.handshake import check
 from tests.client.conftest import BIG, BIG_BYTES, REPO, SMALL
+from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer
-from tests.running import Daemon, until
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_a_watch_goes_on_over_a_kill_of_the_daemon(client: Client, daemon: Daemo
     events: list[object] = []
     watching = threading.Thread(target=lambda: events.extend(client.watch(id=asked.id)), daemon=True)
     watching.start()
-    until(lambda: daemon.one(asked.id)["downloadedBytes"] > 1_000_000, "some of it is there")
+    until(lambda: daemon.view(asked.id)["downloadedBytes"] > 1_000_000, "some of it is there")
     daemon.kill()
     daemon.start()
     hub.rate_bytes_per_s = 0

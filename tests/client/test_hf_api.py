@@ -16,8 +16,8 @@ import pytest
 
 import hfdmd_client
 from tests.client.conftest import BIG, BIG_BYTES, REPO, Hfdm
+from tests.daemon_process import Daemon
 from tests.fakehub import HubServer, seeded
-from tests.running import Daemon
 
 OURS = {"fallback", "client"}
 

@@ -16,8 +16,8 @@ import pytest
 from hfdmd_client import AsyncClient, Client, DaemonSilent, logfile
 from hfdmd_client.cli.session import exit_code
 from tests.client.conftest import REPO, Hfdm
+from tests.daemon_process import DEADLINE_S, Daemon, until
 from tests.fakehub import HubServer
-from tests.running import DEADLINE_S, Daemon, until
 
 
 def test_the_first_command_starts_a_daemon_that_outlives_it(lone_hfdm: Hfdm) -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from tests.client.conftest import BIG, BIG_BYTES, REPO, Hfdm
 from tests.client.terminal import Terminal
+from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer
-from tests.running import Daemon, until
 
 WIDTHS = [60, 80, 200]
 
@@ -50,15 +50,15 @@ def test_watch_shows_everything_and_obeys_keys(hfdm: Hfdm, hub: HubServer, daemo
         terminal.until(r"▶ .*━")
         terminal.press(" ")
         terminal.until(r"paused: 1")
-        assert daemon.one(asked["id"])["status"] == "paused"
+        assert daemon.view(asked["id"])["status"] == "paused"
         terminal.press("p")
         terminal.until(r"resumed: 1")
         terminal.press("P")
-        until(lambda: daemon.one(asked["id"])["status"] == "paused", "all are paused")
+        until(lambda: daemon.view(asked["id"])["status"] == "paused", "all are paused")
         terminal.press("R")
-        until(lambda: daemon.one(asked["id"])["status"] != "paused", "all are resumed")
+        until(lambda: daemon.view(asked["id"])["status"] != "paused", "all are resumed")
         terminal.press("c")
-        until(lambda: daemon.one(asked["id"])["status"] == "cancelled", "it is cancelled")
+        until(lambda: daemon.view(asked["id"])["status"] == "cancelled", "it is cancelled")
         terminal.press("q")
         assert terminal.end() == 0
         assert terminal.widest <= columns

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.daemon_process import Daemon
 from tests.fakehub import HubServer
-from tests.running import Daemon
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.daemon.test_main_job import BIG, REPO
+from tests.daemon_process import Daemon, UnixConnection, until
 from tests.fakehub import Fault, HubServer, seeded
-from tests.running import Daemon, UnixConnection, until
 
 
 @pytest.mark.parametrize(
@@ -158,9 +158,9 @@ def test_a_damaged_tracker_is_set_aside_and_the_rest_loads(hub: HubServer, daemo
     victim.write_bytes(victim.read_bytes()[:50])
     daemon.start()
     assert daemon.get("/api/progress", id=keys[0]).status == 404
-    assert daemon.one(keys[1])["status"] == "done"
+    assert daemon.view(keys[1])["status"] == "done"
     assert victim.with_name(victim.name + ".corrupt").exists()
-    assert str(victim) in daemon.log.read_text()
+    assert str(victim) in daemon.log
 
 
 def test_a_corrupted_file_is_fetched_again_and_then_refused(hub: HubServer, daemon: Daemon) -> None:

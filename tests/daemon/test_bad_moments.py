@@ -6,8 +6,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.daemon.test_main_job import BIG, REPO
+from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer, seeded
-from tests.running import Daemon, until
 
 
 def test_a_stop_does_not_wait_for_a_hub_that_is_asked_for_news(hub: HubServer, daemon: Daemon) -> None:
@@ -28,7 +28,7 @@ def test_what_is_paused_asks_for_nothing_more_though_it_waited_for_a_connection(
     hub.add_repo(REPO, {BIG: seeded(4_000_000, seed=1), "x.json": b"{}"})
     hub.rate_bytes_per_s = 200_000
     key = narrow.download(REPO, BIG).json["id"]
-    until(lambda: narrow.one(key)["downloadedBytes"] > 0, "it moves and wants more connections than there may be")
+    until(lambda: narrow.view(key)["downloadedBytes"] > 0, "it moves and wants more connections than there may be")
     assert narrow.post("/api/pause", id=key).status == 200
     hub.clear_log()
     hub.rate_bytes_per_s = 0
@@ -41,12 +41,12 @@ def test_a_part_file_that_cannot_be_deleted_leaves_nothing_stuck(hub: HubServer,
     hub.add_repo(REPO, {BIG: seeded(6_000_000, seed=2), "x.safetensors": seeded(6_000_000, seed=3)})
     hub.rate_bytes_per_s = 1_000_000
     keys = [daemon.download(REPO, name).json["id"] for name in (BIG, "x.safetensors")]
-    until(lambda: all(daemon.one(key)["downloadedBytes"] > 0 for key in keys), "they move")
+    until(lambda: all(daemon.view(key)["downloadedBytes"] > 0 for key in keys), "they move")
     for part in daemon.parts():
         part.unlink()
         part.mkdir()
     assert daemon.post("/api/cancel", modelRepo=REPO).status == 200
-    assert [daemon.one(key)["status"] for key in keys] == ["cancelled", "cancelled"]
+    assert [daemon.view(key)["status"] for key in keys] == ["cancelled", "cancelled"]
     for part in daemon.parts():
         part.rmdir()
     hub.rate_bytes_per_s = 0
@@ -59,7 +59,7 @@ def test_actions_and_updates_at_once_end_in_what_was_said_last(hub: HubServer, d
     hub.add_repo(REPO, {BIG: seeded(8_000_000, seed=4)})
     hub.rate_bytes_per_s = 2_000_000
     key = daemon.download(REPO, BIG).json["id"]
-    until(lambda: daemon.one(key)["downloadedBytes"] > 0, "it moves")
+    until(lambda: daemon.view(key)["downloadedBytes"] > 0, "it moves")
     with ThreadPoolExecutor(4) as people:
         for round_ in range(10):
             hub.commit(REPO, {BIG: seeded(8_000_000, seed=100 + round_)})
@@ -69,7 +69,7 @@ def test_actions_and_updates_at_once_end_in_what_was_said_last(hub: HubServer, d
             (view,) = daemon.post("/api/cancel", id=key).json["downloads"]
             assert view["status"] == "cancelled"
             sent = hub.sent_bytes(BIG)
-            assert daemon.one(key)["status"] == "cancelled"
+            assert daemon.view(key)["status"] == "cancelled"
             assert hub.sent_bytes(BIG) - sent <= 0
             assert daemon.download(REPO, BIG).status == 202
     last = seeded(8_000_000, seed=5)
@@ -77,22 +77,22 @@ def test_actions_and_updates_at_once_end_in_what_was_said_last(hub: HubServer, d
     hub.rate_bytes_per_s = 0
     daemon.wait(key, "done")
     daemon.download(REPO, BIG, update=True)
-    until(lambda: daemon.one(key)["digest"] == f"sha256:{last.sha256}", "it has moved")
+    until(lambda: daemon.view(key)["digest"] == f"sha256:{last.sha256}", "it has moved")
     daemon.wait(key, "done")
-    assert "Traceback" not in daemon.log.read_text()
+    assert "Traceback" not in daemon.log
 
 
 def test_a_whole_repo_is_moved_to_the_front_at_once(hub: HubServer, daemon: Daemon) -> None:
     hub.add_repo(REPO, {f"{number:04}.json": b"{}%d" % number for number in range(4000)})
     hub.latency_s = 2.0
     key = daemon.download(REPO).json["id"]
-    until(lambda: daemon.one(key)["filesTotal"] == 4000, "it is listed")
+    until(lambda: daemon.view(key)["filesTotal"] == 4000, "it is listed")
     began = time.monotonic()
-    moved = daemon.ask("PATCH", "/api/download", {"modelRepo": REPO, "position": 1})
+    moved = daemon.call("PATCH", "/api/download", {"modelRepo": REPO, "position": 1})
     assert moved.status == 200
     assert time.monotonic() - began < 5
     hub.latency_s = 0
-    daemon.ask("DELETE", "/api/download", {"all": True})
+    daemon.call("DELETE", "/api/download", {"all": True})
 
 
 def test_several_come_to_stand_together_where_they_were_put(hub: HubServer, daemon: Daemon) -> None:
@@ -100,14 +100,14 @@ def test_several_come_to_stand_together_where_they_were_put(hub: HubServer, daem
     hub.add_repo(REPO, {name: seeded(4_000_000, seed=index) for index, name in enumerate(names)})
     hub.add_repo("org/two", {name: seeded(4_000_000, seed=index) for index, name in enumerate(names)})
     hub.rate_bytes_per_s = 100_000
-    daemon.ask("PATCH", "/api/settings", {"maxActiveDownloads": 1})
+    daemon.call("PATCH", "/api/settings", {"maxActiveDownloads": 1})
     daemon.download(REPO, names[0])
     until(lambda: daemon.get("/api/info").json["counts"]["downloading"] == 1, "one is at work")
     for name in names[1:4]:
         daemon.download(REPO, name)
     for name in names[:3]:
         daemon.download("org/two", name)
-    assert daemon.ask("PATCH", "/api/download", {"modelRepo": "org/two", "position": 2}).status == 200
+    assert daemon.call("PATCH", "/api/download", {"modelRepo": "org/two", "position": 2}).status == 200
     queue = sorted(
         (view["queuePosition"], view["modelRepo"], view["filePath"])
         for view in daemon.get("/api/progress", status="queued").json["downloads"]

@@ -8,9 +8,9 @@ import pytest
 
 from tests.daemon.test_main_job import BIG, REPO, official
 from tests.daemon.test_repos import FILES, children
+from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer, seeded
 from tests.fakehub.content import Source
-from tests.running import Daemon, until
 
 
 def offline_snapshot(daemon: Daemon) -> str:
@@ -29,7 +29,7 @@ def test_a_repo_is_whole_although_a_file_of_it_came_with_an_older_commit(
     new = hub.commit(REPO, {"README.md": b"# new", **({"config.json": b"[]"} if changed else {})})
     hub.clear_log()
     done = daemon.wait(daemon.download(REPO).json["id"], "done")
-    assert done["commit"] == daemon.one(single)["commit"] == new
+    assert done["commit"] == daemon.view(single)["commit"] == new
     assert offline_snapshot(daemon) == done["path"]
     assert Path(done["path"], "config.json").read_bytes() == (b"[]" if changed else FILES["config.json"])
     assert hub.sent_bytes("config.json") == (2 if changed else 0)
@@ -55,11 +55,11 @@ def test_a_request_under_way_follows_one_that_shares_its_files(hub: HubServer, d
     hub.add_repo(REPO, FILES)
     hub.rate_bytes_per_s = 500_000
     weights = daemon.download(REPO, include=["*.safetensors"]).json["id"]
-    until(lambda: daemon.one(weights)["downloadedBytes"] > 500_000, "some is there")
+    until(lambda: daemon.view(weights)["downloadedBytes"] > 500_000, "some is there")
     content = seeded(2_000_000, seed=3)
     new = hub.commit(REPO, {"model-00002.safetensors": content})
     one = daemon.download(REPO, include=["model-00002*"]).json["id"]
-    until(lambda: daemon.one(one)["commit"] == daemon.one(weights)["commit"] == new, "both are of one commit")
+    until(lambda: daemon.view(one)["commit"] == daemon.view(weights)["commit"] == new, "both are of one commit")
     hub.rate_bytes_per_s = 0
     done = daemon.wait(weights, "done")
     assert daemon.wait(one, "done")["path"] == done["path"]
@@ -73,7 +73,7 @@ def test_a_request_that_a_restart_left_unlisted_follows_too(hub: HubServer, daem
     hub.add_repo(REPO, FILES)
     hub.rate_bytes_per_s = 500_000
     weights = daemon.download(REPO, include=["*.safetensors"]).json["id"]
-    until(lambda: daemon.one(weights)["filesTotal"] == 2, "it is listed")
+    until(lambda: daemon.view(weights)["filesTotal"] == 2, "it is listed")
     daemon.post("/api/pause", id=weights)
     daemon.kill()
     for tracker in daemon.state.glob("trackers/*/model-00001*"):
@@ -84,7 +84,7 @@ def test_a_request_that_a_restart_left_unlisted_follows_too(hub: HubServer, daem
     daemon.start()
     one = daemon.download(REPO, include=["model-00002*"]).json["id"]
     daemon.wait(one, "paused")
-    assert daemon.one(weights)["status"] == "paused"
+    assert daemon.view(weights)["status"] == "paused"
     daemon.post("/api/resume", id=weights)
     done = daemon.wait(weights, "done")
     assert (done["commit"], Path(done["path"]).name) == (new, new)
@@ -96,16 +96,16 @@ def test_a_commit_that_goes_away_half_way_moves_the_whole_repo(hub: HubServer, d
     old = hub.add_repo(REPO, {**small, BIG: seeded(6_000_000, seed=1)})
     hub.rate_bytes_per_s = 2_000_000
     key = daemon.download(REPO).json["id"]
-    until(lambda: daemon.one(key)["downloadedBytes"] > 1_000_000, "some is there")
+    until(lambda: daemon.view(key)["downloadedBytes"] > 1_000_000, "some is there")
     daemon.post("/api/pause", id=key)
     new = hub.commit(REPO, {BIG: seeded(6_000_000, seed=2), "0.json": b"new"})
     hub.forget_commit(REPO, old)
     hub.rate_bytes_per_s = 0
     daemon.post("/api/resume", id=key)
-    until(lambda: daemon.one(key)["commit"] == new and daemon.one(key)["status"] == "done", "it has moved")
+    until(lambda: daemon.view(key)["commit"] == new and daemon.view(key)["status"] == "done", "it has moved")
     assert {view["commit"] for view in children(daemon, key).values()} == {new}
-    assert offline_snapshot(daemon) == daemon.one(key)["path"]
-    assert old in daemon.log.read_text()
+    assert offline_snapshot(daemon) == daemon.view(key)["path"]
+    assert old in daemon.log
 
 
 @pytest.mark.parametrize("whole_repo", [False, True])
@@ -116,7 +116,7 @@ def test_what_ends_late_does_not_move_the_branch_back(
     old = hub.add_repo(REPO, {BIG: seeded(6_000_000, seed=1), "config.json": b"{}"})
     hub.rate_bytes_per_s = 2_000_000
     key = daemon.download(REPO, **({"include": [BIG]} if whole_repo else {"filePath": BIG})).json["id"]
-    until(lambda: daemon.one(key)["downloadedBytes"] > 1_000_000, "some is there")
+    until(lambda: daemon.view(key)["downloadedBytes"] > 1_000_000, "some is there")
     new = hub.commit(REPO, {"config.json": b"[]"})
     daemon.wait(daemon.download(REPO, "config.json").json["id"], "done")
     if restarted:
@@ -127,7 +127,7 @@ def test_what_ends_late_does_not_move_the_branch_back(
     assert ref.read_text() == new
     newest = hub.commit(REPO, {BIG: seeded(2_000_000, seed=2)})
     daemon.download(REPO, update=True, **({"include": [BIG]} if whole_repo else {"filePath": BIG}))
-    until(lambda: daemon.one(key)["commit"] == newest and daemon.one(key)["status"] == "done", "it has moved")
+    until(lambda: daemon.view(key)["commit"] == newest and daemon.view(key)["status"] == "done", "it has moved")
     assert ref.read_text() == newest
 
 
@@ -141,14 +141,14 @@ def test_an_update_leaves_no_part_file_of_the_old_commit(
     folder = tmp_path / "mine"
     more = {"localDir": str(folder)} if into_folder else {}
     key = daemon.download(REPO, **more).json["id"]
-    until(lambda: daemon.one(key)["downloadedBytes"] > 1_000_000, "some is there")
+    until(lambda: daemon.view(key)["downloadedBytes"] > 1_000_000, "some is there")
     new = hub.commit(REPO, {BIG: becomes})
     daemon.download(REPO, update=True, **more)
-    until(lambda: daemon.one(key)["commit"] == new, "it moves")
+    until(lambda: daemon.view(key)["commit"] == new, "it moves")
     hub.rate_bytes_per_s = 0
-    until(lambda: daemon.one(key)["status"] == "done", "it has moved")
-    assert daemon.one(key)["filesTotal"] == len(children(daemon, key)) == (1 if becomes is None else 2)
-    assert len(daemon.trackers()) == daemon.one(key)["filesTotal"] + 1
+    until(lambda: daemon.view(key)["status"] == "done", "it has moved")
+    assert daemon.view(key)["filesTotal"] == len(children(daemon, key)) == (1 if becomes is None else 2)
+    assert len(daemon.trackers()) == daemon.view(key)["filesTotal"] + 1
     assert daemon.parts() == list(folder.rglob("hfdmd-*")) == []
 
 
@@ -160,13 +160,13 @@ def test_an_update_moves_also_what_has_to_be_fetched_again_anyway(hub: HubServer
     new = hub.commit(REPO, {"config.json": b"[]"})
     (here / "README.md").unlink()
     assert daemon.download(REPO, update=True).status == 202
-    until(lambda: daemon.one(key)["commit"] == new and daemon.one(key)["status"] == "done", "it has moved")
-    assert offline_snapshot(daemon) == daemon.one(key)["path"]
+    until(lambda: daemon.view(key)["commit"] == new and daemon.view(key)["status"] == "done", "it has moved")
+    assert offline_snapshot(daemon) == daemon.view(key)["path"]
     newest = hub.commit(REPO, {"config.json": b"[1]"})
-    Path(daemon.one(single)["path"]).unlink()
+    Path(daemon.view(single)["path"]).unlink()
     assert daemon.download(REPO, "config.json", update=True).status == 202
-    until(lambda: daemon.one(single)["commit"] == newest and daemon.one(single)["status"] == "done", "it has moved")
-    assert Path(daemon.one(single)["path"]).read_bytes() == b"[1]"
+    until(lambda: daemon.view(single)["commit"] == newest and daemon.view(single)["status"] == "done", "it has moved")
+    assert Path(daemon.view(single)["path"]).read_bytes() == b"[1]"
 
 
 def test_an_update_comes_before_the_files_that_still_wait(hub: HubServer, tmp_path: Path) -> None:
@@ -174,17 +174,17 @@ def test_an_update_comes_before_the_files_that_still_wait(hub: HubServer, tmp_pa
     hub.rate_bytes_per_s = 1_000_000
     with Daemon(tmp_path / "h", hub.endpoint, HFDMD_MAX_CONNECTIONS="2") as daemon:
         key = daemon.download(REPO).json["id"]
-        until(lambda: daemon.one(key)["downloadedBytes"] > 0, "it has begun")
+        until(lambda: daemon.view(key)["downloadedBytes"] > 0, "it has begun")
         hub.fault(REPO, None, Fault.delay(60, times=None).at("resolve"))
         new = hub.commit(REPO, {"39.bin": b"new"})
         daemon.download(REPO, update=True)
-        until(lambda: daemon.one(key)["commit"] == new and daemon.one(key)["phase"] == "transferring", "it has moved")
-        assert daemon.one(key)["filesDone"] < 20
+        until(lambda: daemon.view(key)["commit"] == new and daemon.view(key)["phase"] == "transferring", "it has moved")
+        assert daemon.view(key)["filesDone"] < 20
         hub.clear_faults()
         hub.break_connections()
         hub.rate_bytes_per_s = 0
         daemon.wait(key, "done")
-        assert offline_snapshot(daemon) == daemon.one(key)["path"]
+        assert offline_snapshot(daemon) == daemon.view(key)["path"]
 
 
 @pytest.mark.parametrize("fault", [Fault.status(503, times=None), Fault.delay(100)])
@@ -195,7 +195,7 @@ def test_an_update_of_a_repo_that_is_not_listed_yet_lists_the_newest(
     hub.add_repo(REPO, FILES)
     hub.rate_bytes_per_s = 200_000
     key = daemon.download(REPO).json["id"]
-    until(lambda: daemon.one(key)["downloadedBytes"] > 0, "it is at work")
+    until(lambda: daemon.view(key)["downloadedBytes"] > 0, "it is at work")
     daemon.kill()
     daemon.forget_lists()
     hub.clear_log()
@@ -205,7 +205,7 @@ def test_an_update_of_a_repo_that_is_not_listed_yet_lists_the_newest(
     new = hub.commit(REPO, {"config.json": b'{"a": 2}'})
     hub.clear_faults()
     daemon.download(REPO, update=True)
-    until(lambda: daemon.one(key)["commit"] == new, "it has moved")
+    until(lambda: daemon.view(key)["commit"] == new, "it has moved")
     hub.rate_bytes_per_s = 0
     done = daemon.wait(key, "done", deadline_s=10)
     assert done["filesDone"] == len(FILES)

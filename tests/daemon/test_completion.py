@@ -10,8 +10,8 @@ import pytest
 
 from tests.daemon.test_main_job import REPO, official
 from tests.daemon.test_repos import children
+from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer, seeded
-from tests.running import Daemon, until
 
 BIG = "z-big.safetensors"
 FILES: dict[str, Any] = {"a.json": b'{"a": 1}', "b/b.json": b'{"b": 1}', BIG: seeded(3_000_000, seed=1)}
@@ -33,7 +33,7 @@ def begun(hub: HubServer, daemon: Daemon, **more: Any) -> str:
     hub.add_repo(REPO, FILES)
     hub.rate_bytes_per_s = 300_000
     key: str = daemon.download(REPO, **more).json["id"]
-    until(lambda: daemon.one(key)["filesDone"] == 2 and daemon.one(key)["downloadedBytes"] > 200_000, "it is at work")
+    until(lambda: daemon.view(key)["filesDone"] == 2 and daemon.view(key)["downloadedBytes"] > 200_000, "it is at work")
     return key
 
 
@@ -70,7 +70,7 @@ def test_what_was_removed_of_a_done_repo_comes_back_with_its_list(hub: HubServer
     shutil.rmtree(Path(done["path"]).parents[1])
     hub.rate_bytes_per_s = 300_000
     assert daemon.download(REPO).status == 202
-    until(lambda: daemon.one(key)["filesDone"] == 2, "some of it is there again")
+    until(lambda: daemon.view(key)["filesDone"] == 2, "some of it is there again")
     with pytest.raises(AssertionError, match=r"IncompleteSnapshotError|LocalEntryNotFoundError"):
         snapshot(daemon)
     hub.rate_bytes_per_s = 0
@@ -87,9 +87,9 @@ def test_a_file_that_is_being_asked_for_is_of_the_commit_that_its_repo_is_listed
     until(lambda: hub.requests(method="HEAD"), "it is being asked for")
     hub.latency_s = 0.0
     key = daemon.download(REPO).json["id"]
-    until(lambda: daemon.one(key)["filesTotal"] == 3, "it is listed")
+    until(lambda: daemon.view(key)["filesTotal"] == 3, "it is listed")
     hub.commit(REPO, {"a.json": b'{"a": 2}'})
-    assert daemon.one(one)["status"] == "downloading"
+    assert daemon.view(one)["status"] == "downloading"
     daemon.wait(key, "done")
     assert {view["commit"] for view in children(daemon, key).values()} == {old}
     assert snapshot(daemon, revision=old) == set(FILES)
@@ -99,9 +99,9 @@ def test_a_commit_that_goes_away_costs_no_byte_of_the_same_content(hub: HubServe
     old = hub.add_repo(REPO, FILES)
     hub.rate_bytes_per_s = 1_000_000
     key = daemon.download(REPO, BIG).json["id"]
-    until(lambda: daemon.one(key)["downloadedBytes"] > 1_500_000, "half of it is there")
+    until(lambda: daemon.view(key)["downloadedBytes"] > 1_500_000, "half of it is there")
     daemon.post("/api/pause", id=key)
-    had = daemon.one(key)["downloadedBytes"]
+    had = daemon.view(key)["downloadedBytes"]
     new = hub.commit(REPO, {"a.json": b"other"})
     hub.forget_commit(REPO, old)
     hub.clear_log()
@@ -114,15 +114,15 @@ def test_a_commit_that_goes_away_costs_no_byte_of_the_same_content(hub: HubServe
 def test_a_pause_does_not_outlive_done(hub: HubServer, daemon: Daemon) -> None:
     first = begun(hub, daemon)
     second = daemon.download(REPO, include=["*"]).json["id"]
-    until(lambda: daemon.one(second)["filesTotal"] == 3, "it is listed")
+    until(lambda: daemon.view(second)["filesTotal"] == 3, "it is listed")
     daemon.post("/api/pause", id=first)
     hub.rate_bytes_per_s = 0
     daemon.wait(first, "done")
     daemon.wait(second, "done")
-    daemon.ask("DELETE", "/api/download", {"id": second})
+    daemon.call("DELETE", "/api/download", {"id": second})
     new = hub.commit(REPO, {"c.json": b"new"})
     daemon.download(REPO, update=True)
-    until(lambda: daemon.one(first)["commit"] == new, "it has moved")
+    until(lambda: daemon.view(first)["commit"] == new, "it has moved")
     assert daemon.wait(first, "done")["filesDone"] == 4
 
 
@@ -157,12 +157,12 @@ def test_a_paused_file_that_moves_to_other_content_is_at_zero(hub: HubServer, da
     hub.add_repo(REPO, FILES)
     hub.rate_bytes_per_s = 500_000
     key = daemon.download(REPO, BIG).json["id"]
-    until(lambda: daemon.one(key)["downloadedBytes"] > 500_000, "some is there")
+    until(lambda: daemon.view(key)["downloadedBytes"] > 500_000, "some is there")
     daemon.post("/api/pause", id=key)
     new = hub.commit(REPO, {BIG: seeded(3_000_000, seed=2)})
     daemon.download(REPO, BIG, update=True)
-    until(lambda: daemon.one(key)["commit"] == new, "it has moved")
-    view = daemon.one(key)
+    until(lambda: daemon.view(key)["commit"] == new, "it has moved")
+    view = daemon.view(key)
     assert (view["status"], view["downloadedBytes"], view["progress"]) == ("paused", 0, 0)
 
 
@@ -173,8 +173,8 @@ def test_a_file_that_an_update_let_go_is_told(hub: HubServer, daemon: Daemon) ->
     before = children(daemon, key)["a.json"]
     hub.commit(REPO, {"a.json": None})
     daemon.download(REPO, update=True)
-    until(lambda: daemon.one(key)["filesTotal"] == 2, "it has moved")
-    after = daemon.one(before["id"])
+    until(lambda: daemon.view(key)["filesTotal"] == 2, "it has moved")
+    after = daemon.view(before["id"])
     assert after["repoIds"] == []
     assert after["version"] > before["version"]
 

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from huggingface_hub import hf_hub_download
 
+from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer, seeded
-from tests.running import Daemon, until
 
 REPO = "org/model"
 
 
 def delete(daemon: Daemon, **selector: Any) -> int:
-    return daemon.ask("DELETE", "/api/download", {**selector, "deleteFile": True}).status
+    return daemon.call("DELETE", "/api/download", {**selector, "deleteFile": True}).status
 
 
 def entries(daemon: Daemon) -> int:
@@ -97,7 +97,7 @@ def test_a_users_file_in_a_folder_is_forgotten_not_deleted(hub: HubServer, daemo
     daemon.wait(key, "done")
     hub.commit(REPO, {"new.txt": b"1"})  # the file stays the user's when an update looks at it again
     daemon.download(REPO, localDir=str(folder), update=True)
-    until(lambda: daemon.one(key)["filesDone"] == 3, "it moves")
+    until(lambda: daemon.view(key)["filesDone"] == 3, "it moves")
     assert delete(daemon, id=key) == 200
     assert mine.read_bytes() == content.read(0, 300_000)
     assert [path.name for path in folder.iterdir() if path.is_file()] == ["mine.bin"]
@@ -118,7 +118,7 @@ def test_what_hfdmd_took_from_its_own_work_is_deleted(
     daemon.wait(daemon.download(REPO, localDir=folder).json["id"], "done")
     assert delete(daemon, modelRepo=REPO, revision="main") == 200
     assert list(Path(folder).glob("*.bin")) == []
-    daemon.ask("DELETE", "/api/download", {"all": True})
+    daemon.call("DELETE", "/api/download", {"all": True})
     daemon.wait(daemon.download(REPO, revision="dev").json["id"], "done")
     assert hub.sent_bytes("a.bin") + hub.sent_bytes("copy/b.bin") < 310_000
     assert delete(daemon, all=True) == 200

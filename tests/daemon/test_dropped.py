@@ -9,8 +9,8 @@ import pytest
 
 from tests.daemon.test_main_job import REPO
 from tests.daemon.test_repos import FILES, children
+from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer
-from tests.running import Daemon, until
 
 LAST = "tokenizer/vocab.txt"
 
@@ -25,12 +25,12 @@ def begun(hub: HubServer, daemon: Daemon) -> str:
     hub.add_repo(REPO, FILES)
     hub.rate_bytes_per_s = 200_000
     key: str = daemon.download(REPO).json["id"]
-    until(lambda: daemon.one(key)["filesTotal"] == 5, "it is listed")
+    until(lambda: daemon.view(key)["filesTotal"] == 5, "it is listed")
     return key
 
 
 def delete(daemon: Daemon, **selector: Any) -> None:
-    assert daemon.ask("DELETE", "/api/download", selector).status == 200
+    assert daemon.call("DELETE", "/api/download", selector).status == 200
 
 
 @pytest.mark.parametrize("by", ["id", "filePath"])
@@ -41,7 +41,7 @@ def test_it_stays_deleted_over_a_restart_and_comes_when_the_repo_is_asked_for(
     file = children(daemon, key)[LAST]
     delete(daemon, **({"id": file["id"]} if by == "id" else {"modelRepo": REPO, "filePath": LAST}))
     daemon.kill_and_start()
-    until(lambda: daemon.one(key)["phase"] == "transferring", "it is listed again")
+    until(lambda: daemon.view(key)["phase"] == "transferring", "it is listed again")
     assert set(children(daemon, key)) == set(FILES) - {LAST}
     hub.rate_bytes_per_s = 0
     done = daemon.wait(key, "done")
@@ -74,7 +74,7 @@ def test_all_that_a_wide_selector_deletes_stays_deleted(hub: HubServer, daemon: 
     hub.add_repo(REPO, {f"{number}.json": b"{}%d" % number for number in range(900)})
     hub.latency_s = 0.5
     key = daemon.download(REPO).json["id"]
-    until(lambda: daemon.one(key)["filesTotal"] == 900, "it is listed")
+    until(lambda: daemon.view(key)["filesTotal"] == 900, "it is listed")
     delete(daemon, modelRepo=REPO, status="queued")
     left = set(children(daemon, key))
     assert 0 < len(left) < 300
@@ -97,7 +97,7 @@ def test_asked_for_singly_it_comes(hub: HubServer, daemon: Daemon) -> None:
 
 def test_a_repo_at_work_that_is_asked_for_again_takes_it_in_again(hub: HubServer, daemon: Daemon) -> None:
     key = begun(hub, daemon)
-    until(lambda: daemon.one(key)["status"] == "downloading", "it is at work")
+    until(lambda: daemon.view(key)["status"] == "downloading", "it is at work")
     delete(daemon, id=children(daemon, key)[LAST]["id"])
     assert daemon.download(REPO).status == 202
     until(lambda: LAST in children(daemon, key), "it is listed again while the others are at work")
@@ -142,7 +142,7 @@ def test_a_repo_download_goes_with_its_last_file(hub: HubServer, daemon: Daemon,
         daemon.post("/api/pause", id=key)
     left = sorted(children(daemon, key))
     while left:
-        assert daemon.one(key)["filesTotal"] == len(left)
+        assert daemon.view(key)["filesTotal"] == len(left)
         delete(daemon, modelRepo=REPO, filePath=left.pop())
     assert daemon.get("/api/progress").json == {"downloads": [], "repos": [], "nextCursor": None}
     daemon.kill_and_start()
@@ -156,7 +156,7 @@ def test_a_repo_download_goes_with_its_last_file(hub: HubServer, daemon: Daemon,
 def test_only_the_repo_downloads_that_lose_all_their_files_go(hub: HubServer, daemon: Daemon) -> None:
     key = begun(hub, daemon)
     part = daemon.download(REPO, include=[LAST]).json["id"]
-    until(lambda: daemon.one(part)["filesTotal"] == 1, "it is listed")
+    until(lambda: daemon.view(part)["filesTotal"] == 1, "it is listed")
     delete(daemon, modelRepo=REPO, filePath=LAST)
     assert [repo["id"] for repo in daemon.get("/api/progress").json["repos"]] == [key]
     hub.rate_bytes_per_s = 0
@@ -170,10 +170,10 @@ def test_a_repo_download_whose_files_are_all_deleted_before_it_is_listed_goes(hu
     hub.commit(REPO, {"README.md": b"# new"})
     hub.fault(REPO, "@tree", Fault.stall())
     daemon.download(REPO, update=True)
-    until(lambda: daemon.one(key)["phase"] == "listing", "it is listed again")
+    until(lambda: daemon.view(key)["phase"] == "listing", "it is listed again")
     for path in FILES:
         delete(daemon, modelRepo=REPO, filePath=path)
-    assert daemon.one(key)["status"] == "downloading"
+    assert daemon.view(key)["status"] == "downloading"
     hub.break_connections()
     until(lambda: daemon.get("/api/progress").json["repos"] == [], "it is gone")
     assert daemon.trackers() == []

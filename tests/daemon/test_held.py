@@ -14,8 +14,8 @@ from hfdmd.wire.types import Selector, Status
 from tests.daemon.test_loading import at_work, opened
 from tests.daemon.test_main_job import REPO
 from tests.daemon.test_repos import children
+from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer, seeded
-from tests.running import Daemon, until
 
 FIRST = "00-first.safetensors"
 SMALL = {f"{number:03}.json": b"{%d}" % number for number in range(300)}
@@ -33,8 +33,8 @@ def begun(hub: HubServer, daemon: Daemon) -> str:
     hub.add_repo(REPO, FILES)
     hub.rate_bytes_per_s = 200_000
     key: str = daemon.download(REPO).json["id"]
-    until(lambda: daemon.one(key)["downloadedBytes"] > 0, "it is at work")
-    assert daemon.one(key)["filesTotal"] == len(FILES)
+    until(lambda: daemon.view(key)["downloadedBytes"] > 0, "it is at work")
+    assert daemon.view(key)["filesTotal"] == len(FILES)
     return key
 
 
@@ -55,8 +55,8 @@ def test_holding_many_files_writes_few_trackers(
     few = len(FILES) // 10
     assert len(daemon.trackers()) < few
     daemon.kill_and_start()
-    assert daemon.one(key)["status"] == status
-    assert daemon.one(key)["filesTotal"] == len(FILES)
+    assert daemon.view(key)["status"] == status
+    assert daemon.view(key)["filesTotal"] == len(FILES)
     assert len(daemon.trackers()) < few
     hub.clear_log()
     hub.rate_bytes_per_s = 0
@@ -112,12 +112,12 @@ def test_what_another_request_wants_goes_on_over_a_restart(
 ) -> None:
     whole = begun(hub, daemon)
     part = daemon.download(REPO, include=PART).json["id"]
-    until(lambda: daemon.one(part)["filesTotal"] == 11, "it is listed")
+    until(lambda: daemon.view(part)["filesTotal"] == 11, "it is listed")
     daemon.post(f"/api/{action}", id=whole)
     assert statuses(daemon, whole)[left] > 250
     assert left not in statuses(daemon, part)
     daemon.kill_and_start()
-    until(lambda: daemon.one(whole)["phase"] == "transferring", "it is listed")
+    until(lambda: daemon.view(whole)["phase"] == "transferring", "it is listed")
     hub.rate_bytes_per_s = 0
     assert daemon.wait(part, "done")["filesDone"] == 11
     daemon.wait(whole, left)
@@ -131,7 +131,7 @@ def test_what_one_request_pauses_and_another_cancelled_is_cancelled_over_a_resta
     for number in range(290, 300):  # else some would be there before they are cancelled
         hub.fault(REPO, f"{number}.json", Fault.stall(times=None))
     part = daemon.download(REPO, include=["29*"]).json["id"]
-    until(lambda: daemon.one(part)["filesTotal"] == 10, "it is listed")
+    until(lambda: daemon.view(part)["filesTotal"] == 10, "it is listed")
     daemon.post("/api/pause", id=whole)
     daemon.post("/api/cancel", id=part)
     before = {path: view["status"] for path, view in children(daemon, part).items()}
@@ -149,14 +149,14 @@ def test_a_cancelled_request_whose_files_live_on_wants_them_when_it_is_asked_for
 ) -> None:
     whole = begun(hub, daemon)
     part = daemon.download(REPO, include=PART).json["id"]
-    until(lambda: daemon.one(part)["filesTotal"] == 11, "it is listed")
+    until(lambda: daemon.view(part)["filesTotal"] == 11, "it is listed")
     daemon.post("/api/cancel", id=part)
     daemon.download(REPO, include=PART)
     daemon.post("/api/pause", id=whole)
     assert set(statuses(daemon, part)) <= {"queued", "downloading"}
     hub.rate_bytes_per_s = 0
     assert daemon.wait(part, "done")["filesDone"] == 11
-    assert daemon.one(whole)["status"] == "paused"
+    assert daemon.view(whole)["status"] == "paused"
 
 
 @pytest.mark.parametrize("listed", ["listed", "unlisted"])
@@ -169,9 +169,9 @@ def test_a_paused_request_that_an_update_moves_stays_paused(hub: HubServer, daem
         daemon.start()
     new = hub.commit(REPO, {"000.json": b"new"})
     assert daemon.download(REPO, update=True).json["status"] == "paused"
-    until(lambda: daemon.one(key)["commit"] == new, "it has moved")
-    assert daemon.one(key)["status"] == "paused"
-    assert f"{REPO} paused -> " not in daemon.log.read_text()
+    until(lambda: daemon.view(key)["commit"] == new, "it has moved")
+    assert daemon.view(key)["status"] == "paused"
+    assert f"{REPO} paused -> " not in daemon.log
     hub.rate_bytes_per_s = 0
     daemon.post("/api/resume", id=key)
     assert daemon.wait(key, "done")["filesDone"] == len(FILES)
@@ -208,7 +208,7 @@ async def test_a_file_cancelled_while_its_repo_is_being_listed_stays_cancelled(
     hub.rate_bytes_per_s = 0
     await asyncio.to_thread(daemon.start)
     assert (await asyncio.to_thread(daemon.wait, key, "cancelled"))["filesDone"] == len(FILES) - 1
-    assert daemon.one(one)["status"] == "cancelled"
+    assert daemon.view(one)["status"] == "cancelled"
 
 
 @pytest.mark.parametrize("again", ["download", "retry"])
@@ -222,7 +222,7 @@ def test_a_repo_that_is_not_listed_brings_what_was_cancelled_when_it_is_asked_fo
     daemon.forget_lists()
     hub.rate_bytes_per_s = 0
     daemon.start()
-    assert daemon.one(one)["status"] == "cancelled"
+    assert daemon.view(one)["status"] == "cancelled"
     asked = daemon.download(REPO) if again == "download" else daemon.post("/api/retry", id=key)
     assert asked.status == (202 if again == "download" else 200)
     assert daemon.wait(key, "done")["filesDone"] == len(FILES)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.daemon.test_main_job import REPO
+from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer
-from tests.running import Daemon, until
 
 GOOD = b'{"good": 1}'
 
@@ -34,8 +34,8 @@ def outside(tmp_path: Path, daemon: Daemon) -> set[Path]:
 
 def ended(daemon: Daemon, key: str) -> dict[str, Any]:
     """The download when it is over, or waits and says why."""
-    until(lambda: daemon.one(key)["status"] in ("done", "failed") or daemon.one(key)["reason"] is not None, "it ends")
-    return daemon.one(key)
+    until(lambda: daemon.view(key)["status"] in ("done", "failed") or daemon.view(key)["reason"] is not None, "it ends")
+    return daemon.view(key)
 
 
 @pytest.mark.parametrize("into_folder", [False, True])
@@ -64,7 +64,7 @@ def test_a_file_that_is_also_a_folder_and_names_that_differ_in_case(hub: HubServ
     last = ended(daemon, key)
     assert last["status"] == "done" or last["reason"] in ("path_taken", "disk_error", "hub_unavailable"), last
     assert daemon.get("/api/health").status == 200
-    assert "Traceback" not in daemon.log.read_text()
+    assert "Traceback" not in daemon.log
 
 
 @pytest.mark.parametrize("oid", ["../../../evil", "x" * 300, "", "g" * 40, "a/b"])
@@ -75,8 +75,8 @@ def test_etags_that_are_none(hub: HubServer, daemon: Daemon, tmp_path: Path, oid
     key = daemon.download(REPO).json["id"]
     last = ended(daemon, key)
     assert last["status"] != "done" or Path(last["path"], "good.json").read_bytes() == GOOD
-    assert outside(tmp_path, daemon) <= before | {daemon.log}
-    assert "Traceback" not in daemon.log.read_text()
+    assert outside(tmp_path, daemon) <= before | {daemon.log_file}
+    assert "Traceback" not in daemon.log
 
 
 @pytest.mark.parametrize("sha", ["../../evil", "main", "", "z" * 40])
@@ -88,4 +88,4 @@ def test_commits_that_are_none(hub: HubServer, daemon: Daemon, tmp_path: Path, s
     assert last["status"] in ("failed", "queued")
     assert last["path"] is None
     assert not any("evil" in path.name for path in tmp_path.rglob("*"))
-    assert "Traceback" not in daemon.log.read_text()
+    assert "Traceback" not in daemon.log

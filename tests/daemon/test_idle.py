@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.daemon.test_main_job import BIG, REPO
+from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer, seeded
-from tests.running import Daemon, until
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -74,14 +74,14 @@ def test_twenty_apps_and_the_daemon_want_one_file(hub: HubServer, daemon: Daemon
 
 def test_a_limit_that_is_changed_holds_for_what_runs(hub: HubServer, daemon: Daemon) -> None:
     hub.add_repo(REPO, {BIG: seeded(30_000_000, seed=3)})
-    assert daemon.ask("PATCH", "/api/settings", {"bandwidthLimit": 1_000_000}).status == 200
+    assert daemon.call("PATCH", "/api/settings", {"bandwidthLimit": 1_000_000}).status == 200
     key = daemon.download(REPO, BIG).json["id"]
-    until(lambda: daemon.one(key)["downloadedBytes"] > 0, "it moves")
-    began, have = time.monotonic(), daemon.one(key)["downloadedBytes"]
-    until(lambda: daemon.one(key)["downloadedBytes"] > have + 1_500_000, "some more is there")
+    until(lambda: daemon.view(key)["downloadedBytes"] > 0, "it moves")
+    began, have = time.monotonic(), daemon.view(key)["downloadedBytes"]
+    until(lambda: daemon.view(key)["downloadedBytes"] > have + 1_500_000, "some more is there")
     passed_s = time.monotonic() - began
-    assert (daemon.one(key)["downloadedBytes"] - have) / passed_s < 1_500_000
-    assert daemon.ask("PATCH", "/api/settings", {"bandwidthLimit": None}).json["bandwidthLimit"] == 0
+    assert (daemon.view(key)["downloadedBytes"] - have) / passed_s < 1_500_000
+    assert daemon.call("PATCH", "/api/settings", {"bandwidthLimit": None}).json["bandwidthLimit"] == 0
     daemon.wait(key, "done", deadline_s=15)
 
 

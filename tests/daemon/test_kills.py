@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.daemon.test_main_job import BIG, REPO
+from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer, seeded
-from tests.running import Daemon, until
 
 KILLS = 20
 PAUSES = 50
@@ -25,7 +25,7 @@ def test_twenty_kills_of_a_256_mib_file(hub: HubServer, daemon: Daemon) -> None:
     chance = random.Random(20)
     key = daemon.download(REPO, BIG).json["id"]
     for moment in sorted(chance.uniform(0.01, 0.97) for _ in range(KILLS)):
-        until(lambda at=moment * size: daemon.one(key)["downloadedBytes"] >= at, "it has come so far")  # type: ignore[misc]
+        until(lambda at=moment * size: daemon.view(key)["downloadedBytes"] >= at, "it has come so far")  # type: ignore[misc]
         daemon.kill_and_start()
     hub.rate_bytes_per_s = 0
     done = daemon.wait(key, "done")
@@ -41,7 +41,7 @@ def test_fifty_pauses(hub: HubServer, daemon: Daemon) -> None:
     chance = random.Random(50)
     key = daemon.download(REPO, BIG).json["id"]
     for moment in sorted(chance.uniform(0.0, 0.9) for _ in range(PAUSES)):
-        until(lambda at=moment * size: daemon.one(key)["downloadedBytes"] >= at, "it has come so far")  # type: ignore[misc]
+        until(lambda at=moment * size: daemon.view(key)["downloadedBytes"] >= at, "it has come so far")  # type: ignore[misc]
         assert daemon.post("/api/pause", id=key).json["downloads"][0]["status"] == "paused"
         daemon.post("/api/resume", id=key)
     hub.rate_bytes_per_s = 0
@@ -56,7 +56,7 @@ def test_a_tracker_that_is_left_alone_keeps_what_has_come(hub: HubServer, daemon
     hub.add_repo(REPO, {BIG: seeded(size, seed=21)})
     hub.rate_bytes_per_s = 6_000_000
     key = daemon.download(REPO, BIG).json["id"]
-    until(lambda: daemon.one(key)["downloadedBytes"] > size // 2, "half of it is there")
+    until(lambda: daemon.view(key)["downloadedBytes"] > size // 2, "half of it is there")
     daemon.post("/api/pause", id=key)
     assert daemon.stop() == 0
     [tracker] = daemon.state.glob("trackers/*/*.json")

@@ -8,8 +8,8 @@ import pytest
 
 from hfdmd.record import RepoSpec
 from hfdmd.wire.types import RepoType
+from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer
-from tests.running import Daemon, until
 
 REPO = "org/model"
 
@@ -22,7 +22,7 @@ def test_what_a_kill_in_a_listing_left_goes_with_the_download(
     hub.fault(REPO, None, Fault.delay(5.0))
     folder = tmp_path / "folder"
     key = narrow.download(REPO, localDir=str(folder)).json["id"]
-    until(lambda: narrow.one(key)["filesTotal"] == 300, "it is listed")
+    until(lambda: narrow.view(key)["filesTotal"] == 300, "it is listed")
     narrow.kill()
     narrow.forget_lists()  # as if the kill had come before the list was kept
     spec = RepoSpec(repo_type=RepoType.MODEL, model_repo=REPO, revision="main", local_dir=str(folder))
@@ -42,5 +42,5 @@ def test_what_a_kill_in_a_listing_left_goes_with_the_download(
     if action == "cancel":
         narrow.post("/api/cancel", id=key)
     else:
-        narrow.ask("DELETE", "/api/download", {"id": key})
+        narrow.call("DELETE", "/api/download", {"id": key})
     assert list(folder.rglob("hfdmd-*")) == [others], "another daemon's stays"

@@ -10,8 +10,8 @@ import pytest
 from tests.daemon.test_held import FILES, FIRST, begun
 from tests.daemon.test_main_job import REPO
 from tests.daemon.test_repos import children
+from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer
-from tests.running import Daemon, until
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_what_was_at_work_goes_on_without_a_list_and_ends_whole(hub: HubServer, 
 def test_two_requests_share_what_neither_has_begun(hub: HubServer, daemon: Daemon) -> None:
     whole = begun(hub, daemon)
     part = daemon.download(REPO, include=["29*"]).json["id"]
-    until(lambda: daemon.one(part)["filesTotal"] == 10, "it is listed")
+    until(lambda: daemon.view(part)["filesTotal"] == 10, "it is listed")
     daemon.post("/api/pause", all=True)
     before = shown(daemon, whole)
     daemon.kill()
@@ -125,7 +125,7 @@ def test_lists_that_nobody_needs_are_swept_at_a_start(hub: HubServer, daemon: Da
 
 def test_deleting_the_request_deletes_its_list(hub: HubServer, daemon: Daemon) -> None:
     key = begun(hub, daemon)
-    assert daemon.ask("DELETE", "/api/download", {"id": key}).status == 200
+    assert daemon.call("DELETE", "/api/download", {"id": key}).status == 200
     until(lambda: not list(daemon.state.glob("lists/*")), "it is gone")
 
 
@@ -134,11 +134,11 @@ def test_a_file_of_a_repo_keeps_its_own_place_in_the_queue_over_a_restart(
     hub: HubServer, daemon: Daemon, order: dict[str, int]
 ) -> None:
     key = begun(hub, daemon)
-    assert daemon.ask("PATCH", "/api/download", {"modelRepo": REPO, "filePath": "299.json", **order}).status == 200
+    assert daemon.call("PATCH", "/api/download", {"modelRepo": REPO, "filePath": "299.json", **order}).status == 200
     daemon.kill()
     hub.clear_log()
     hub.rate_bytes_per_s = 0
     daemon.start()
-    until(lambda: daemon.one(key)["filesDone"] > 50, "some are done")
+    until(lambda: daemon.view(key)["filesDone"] > 50, "some are done")
     fetched = [request.file for request in hub.log if request.file != FIRST and request.file in FILES]
     assert "299.json" in fetched[:2], fetched[:10]

@@ -27,8 +27,8 @@ from hfdmd.versions import Versions
 from hfdmd.wire.errors import HubUnavailable
 from hfdmd.wire.types import RepoType, Status
 from tests.daemon.test_main_job import BIG, REPO
+from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer, seeded
-from tests.running import Daemon, until
 
 
 async def opened(daemon: Daemon) -> Scheduler:
@@ -76,7 +76,7 @@ async def test_a_repo_looked_at_too_early_loses_no_file(hub: HubServer, daemon: 
     hub.add_repo(REPO, {f"{number}.json": b"{}%d" % number for number in range(300)})
     hub.latency_s = 0.5
     key = daemon.download(REPO, priority=0).json["id"]
-    await asyncio.to_thread(until, lambda: daemon.one(key)["filesDone"] > 0, "some are done, others not begun")
+    await asyncio.to_thread(until, lambda: daemon.view(key)["filesDone"] > 0, "some are done, others not begun")
     daemon.kill()
     tracked = len(daemon.trackers()) - 1
     assert tracked < 300
@@ -95,7 +95,7 @@ async def test_what_was_at_work_is_queued_while_the_rest_is_read(hub: HubServer,
     hub.add_repo(REPO, {BIG: seeded(4_000_000, seed=1)})
     hub.rate_bytes_per_s = 200_000
     keys = [daemon.download(REPO, BIG).json["id"], daemon.download(REPO).json["id"]]
-    await asyncio.to_thread(until, lambda: daemon.one(keys[1])["downloadedBytes"] > 0, "it is at work")
+    await asyncio.to_thread(until, lambda: daemon.view(keys[1])["downloadedBytes"] > 0, "it is at work")
     daemon.kill()
     assert {tracker["status"] for tracker in daemon.trackers()} == {"in-progress"}
     scheduler = await opened(daemon)
@@ -133,7 +133,7 @@ def test_a_tracker_of_a_done_file_with_a_hostile_source_hurts_nobody(hub: HubSer
     path.write_text(json.dumps(tracker))
     daemon.start()
     until(lambda: not daemon.get("/api/info").json["loading"], "it is loaded")
-    assert daemon.one(tracker["id"])["status"] == "done"
+    assert daemon.view(tracker["id"])["status"] == "done"
 
 
 async def test_a_hub_that_is_silent_is_told_before_a_client_loses_patience(

@@ -11,8 +11,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer, seeded
-from tests.running import Daemon, until
 
 REPO = "org/model"
 BIG = "model.safetensors"
@@ -88,13 +88,13 @@ def test_kill_9_goes_on_by_itself_from_the_last_synced_byte(hub: HubServer, daem
     hub.add_repo(REPO, {BIG: content})
     hub.rate_bytes_per_s = 10_000_000
     key = daemon.download(REPO, BIG).json["id"]
-    until(lambda: daemon.one(key)["downloadedBytes"] > size // 3, "a third is there")
+    until(lambda: daemon.view(key)["downloadedBytes"] > size // 3, "a third is there")
     daemon.kill()
     (tracker,) = daemon.trackers()
     assert tracker["status"] == "in-progress"
     assert 0 < tracker["progress"] < 100
     daemon.start()
-    first = daemon.one(key)
+    first = daemon.view(key)
     assert first["downloadedBytes"] >= tracker["downloadedBytes"]
     hub.rate_bytes_per_s = 0
     done = daemon.wait(key, "done")
@@ -107,7 +107,7 @@ def test_a_clean_stop_loses_nothing_and_is_quick(hub: HubServer, daemon: Daemon)
     hub.add_repo(REPO, {BIG: seeded(size, seed=5)})
     hub.rate_bytes_per_s = 5_000_000
     key = daemon.download(REPO, BIG).json["id"]
-    until(lambda: daemon.one(key)["downloadedBytes"] > size // 4, "a quarter is there")
+    until(lambda: daemon.view(key)["downloadedBytes"] > size // 4, "a quarter is there")
     assert daemon.stop(timeout_s=5) == 0
     (tracker,) = daemon.trackers()
     assert tracker["downloadedBytes"] > size // 4
@@ -122,7 +122,7 @@ def test_pause_resume_cancel_retry(hub: HubServer, daemon: Daemon) -> None:
     hub.add_repo(REPO, {BIG: seeded(size, seed=6)})
     hub.rate_bytes_per_s = 5_000_000
     key = daemon.download(REPO, BIG).json["id"]
-    until(lambda: daemon.one(key)["downloadedBytes"] > size // 5, "a fifth is there")
+    until(lambda: daemon.view(key)["downloadedBytes"] > size // 5, "a fifth is there")
     paused = daemon.post("/api/pause", id=key)
     assert paused.status == 200
     (view,) = paused.json["downloads"]
@@ -132,10 +132,10 @@ def test_pause_resume_cancel_retry(hub: HubServer, daemon: Daemon) -> None:
     assert tracker["status"] == "paused"
     assert tracker["downloadedBytes"] == view["downloadedBytes"] > 0
     assert daemon.post("/api/pause", id=key).status == 200
-    assert daemon.one(key)["version"] == view["version"]
+    assert daemon.view(key)["version"] == view["version"]
     assert hub.sent_bytes(BIG) == sent
     assert daemon.post("/api/resume", id=key).status == 200
-    until(lambda: daemon.one(key)["downloadedBytes"] > size // 2, "half is there")
+    until(lambda: daemon.view(key)["downloadedBytes"] > size // 2, "half is there")
     cancelled = daemon.post("/api/cancel", modelRepo=REPO, filePath=BIG)
     assert cancelled.json["downloads"][0]["status"] == "cancelled"
     assert daemon.parts() == []
@@ -152,13 +152,13 @@ def test_the_others_wait_with_their_position(hub: HubServer, tmp_path: Path) -> 
     hub.rate_bytes_per_s = 4_000_000
     with Daemon(tmp_path / "h", hub.endpoint, HFDMD_MAX_ACTIVE_DOWNLOADS="2") as daemon:
         keys = [daemon.download(REPO, f"{name}.bin").json["id"] for name in "abcd"]
-        until(lambda: daemon.one(keys[0])["status"] == "downloading", "the first is at work")
-        views = [daemon.one(key) for key in keys]
+        until(lambda: daemon.view(keys[0])["status"] == "downloading", "the first is at work")
+        views = [daemon.view(key) for key in keys]
         assert [view["status"] for view in views] == ["downloading", "downloading", "queued", "queued"]
         assert [view["queuePosition"] for view in views] == [None, None, 1, 2]
-        moved = daemon.ask("PATCH", "/api/download", {"id": keys[3], "position": 1})
+        moved = daemon.call("PATCH", "/api/download", {"id": keys[3], "position": 1})
         assert moved.status == 200
-        assert [daemon.one(key)["queuePosition"] for key in keys[2:]] == [2, 1]
+        assert [daemon.view(key)["queuePosition"] for key in keys[2:]] == [2, 1]
         hub.rate_bytes_per_s = 0
         for key in keys:
             daemon.wait(key, "done")
@@ -201,7 +201,7 @@ def test_a_client_that_hangs_up_stops_nothing(hub: HubServer, daemon: Daemon) ->
     hub.add_repo(REPO, {BIG: seeded(size, seed=8)})
     hub.rate_bytes_per_s = 4_000_000
     key = daemon.download(REPO, BIG).json["id"]
-    until(lambda: daemon.one(key)["downloadedBytes"] > 0, "it moves")
+    until(lambda: daemon.view(key)["downloadedBytes"] > 0, "it moves")
     body = json.dumps({"id": key}).encode()
     for action in ("pause", "resume", "pause", "resume", "cancel"):
         with socket.socket(socket.AF_UNIX) as hasty:

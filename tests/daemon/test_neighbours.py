@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from tests.daemon.test_main_job import BIG, REPO, official
+from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer, seeded
 from tests.fakehub.content import content_of
-from tests.running import Daemon, until
 
 FILES: dict[str, Any] = {BIG: seeded(6_000_000, seed=1), **{f"deep/{n}.json": b"{%d}" % n for n in range(20)}}
 NO_WARNINGS = "from huggingface_hub import scan_cache_dir\nassert not scan_cache_dir().warnings"
@@ -48,7 +48,7 @@ def test_the_cache_is_cleaned_up_while_files_come_in(hub: HubServer, daemon: Dae
     hub.rate_bytes_per_s = 1_500_000
     revision = commit if by_commit else "main"
     key = daemon.download(REPO, revision=revision).json["id"]
-    until(lambda: daemon.one(key)["downloadedBytes"] > 2_000_000, "some is there")
+    until(lambda: daemon.view(key)["downloadedBytes"] > 2_000_000, "some is there")
     if how == "by hand":
         shutil.rmtree(next(daemon.cache.glob("models--*")))
     else:
@@ -61,7 +61,7 @@ def test_the_cache_is_cleaned_up_while_files_come_in(hub: HubServer, daemon: Dae
     if how != "prune" or by_commit:  # what was there already was deleted with it: asked for again, it comes again
         daemon.download(REPO, revision=revision)
         daemon.wait(key, "done")
-    judge(daemon, daemon.one(key)["path"], revision)
+    judge(daemon, daemon.view(key)["path"], revision)
 
 
 @pytest.mark.parametrize("repo_type", ["model", "dataset", "space"])
@@ -144,4 +144,4 @@ def test_kills_at_any_moment_of_a_repo(hub: HubServer, daemon: Daemon, tmp_path:
     daemon.start()
     until(lambda: daemon.get("/api/info").json["loading"] is False, "all is loaded")
     assert not [path for path in tmp_path.rglob("hfdmd-*") if path.suffix != ".lock"]
-    assert "Traceback" not in daemon.log.read_text()
+    assert "Traceback" not in daemon.log

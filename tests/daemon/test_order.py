@@ -10,8 +10,8 @@ import pytest
 
 from tests.daemon.test_main_job import REPO
 from tests.daemon.test_repos import children
+from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer, seeded
-from tests.running import Daemon, until
 
 SINGLE = "owner/single"
 NAMES = ["a.bin", "b.bin", "c.bin"]
@@ -29,13 +29,13 @@ def repo(hub: HubServer, daemon: Daemon) -> str:
     hub.add_repo(REPO, {f"f{number}.bin": seeded(300_000, seed=number) for number in range(4)})
     hub.add_repo(SINGLE, {name: seeded(2_000_000, seed=10 + number) for number, name in enumerate(NAMES)})
     key: str = daemon.download(REPO).json["id"]
-    until(lambda: daemon.one(key)["filesTotal"] == 4 and daemon.one(key)["status"] != "done", "it is listed")
+    until(lambda: daemon.view(key)["filesTotal"] == 4 and daemon.view(key)["status"] != "done", "it is listed")
     daemon.post("/api/pause", id=key)
     hub.rate_bytes_per_s = 300_000
     for name, priority in zip(NAMES, (0, 10, 0), strict=True):
         asked = daemon.download(SINGLE, name, priority=priority).json["id"]
         if name == NAMES[0]:
-            until(lambda key=asked: daemon.one(key)["downloadedBytes"] > 0, "it is at work")
+            until(lambda key=asked: daemon.view(key)["downloadedBytes"] > 0, "it is at work")
     daemon.post("/api/resume", id=key)
     hub.clear_log()
     return key
@@ -59,14 +59,14 @@ def hub() -> Iterator[HubServer]:
 
 
 def test_a_repo_download_that_is_put_first_goes_next(hub: HubServer, daemon: Daemon, repo: str) -> None:
-    moved = daemon.ask("PATCH", "/api/download", {"id": repo, "position": 1})
+    moved = daemon.call("PATCH", "/api/download", {"id": repo, "position": 1})
     assert moved.status == 200
     order = started(hub, daemon, repo)
     assert order[-2:] == ["b.bin", "c.bin"], order
 
 
 def test_a_repo_download_that_is_put_second_lets_one_go_before(hub: HubServer, daemon: Daemon, repo: str) -> None:
-    assert daemon.ask("PATCH", "/api/download", {"id": repo, "position": 2}).status == 200
+    assert daemon.call("PATCH", "/api/download", {"id": repo, "position": 2}).status == 200
     order = started(hub, daemon, repo)
     assert (order[0], order[-1]) == ("b.bin", "c.bin"), order
 
@@ -76,7 +76,7 @@ def test_a_file_of_a_repo_that_is_put_first_goes_next(
     hub: HubServer, daemon: Daemon, repo: str, change: dict[str, int]
 ) -> None:
     last = [path for path, view in children(daemon, repo).items() if view["status"] == "queued"][-1]
-    moved = daemon.ask("PATCH", "/api/download", {"modelRepo": REPO, "filePath": last, **change}).json["downloads"][0]
+    moved = daemon.call("PATCH", "/api/download", {"modelRepo": REPO, "filePath": last, **change}).json["downloads"][0]
     assert moved["queuePosition"] == 1
     assert started(hub, daemon, repo)[0] == last
 
@@ -93,10 +93,10 @@ def test_asking_again_with_another_priority_is_told(hub: HubServer, daemon: Daem
 def test_deleting_a_repo_at_work_never_says_that_it_is_done(hub: HubServer, daemon: Daemon, repo: str) -> None:
     daemon.post("/api/cancel", modelRepo=SINGLE)
     hub.rate_bytes_per_s = 100_000
-    until(lambda: daemon.one(repo)["status"] == "downloading", "it is at work")
-    assert daemon.ask("DELETE", "/api/download", {"modelRepo": REPO}).status == 200
+    until(lambda: daemon.view(repo)["status"] == "downloading", "it is at work")
+    assert daemon.call("DELETE", "/api/download", {"modelRepo": REPO}).status == 200
     assert daemon.get("/api/progress", id=repo).status == 404
-    told = [line for line in daemon.log.read_text().splitlines() if "-> done" in line]
+    told = [line for line in daemon.log.splitlines() if "-> done" in line]
     assert not [line for line in told if REPO in line and ".bin" not in line], told
 
 

@@ -14,8 +14,8 @@ from hfdmd.lifecycle import Stimulus
 from hfdmd.wire.types import Selector, Status
 from tests.daemon.test_loading import at_work, opened
 from tests.daemon.test_main_job import REPO
+from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer, seeded
-from tests.running import Daemon, until
 
 
 @pytest.mark.parametrize("action", [Stimulus.PAUSE, Stimulus.CANCEL])

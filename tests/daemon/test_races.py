@@ -10,8 +10,8 @@ from hfdmd.scheduler.requests import Ask
 from hfdmd.wire.types import Selector
 from tests.daemon.test_loading import at_work, opened
 from tests.daemon.test_main_job import REPO
+from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer, seeded
-from tests.running import Daemon, until
 
 
 def test_asking_and_cancelling_at_once_costs_no_slot(hub: HubServer, tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_asking_and_cancelling_at_once_costs_no_slot(hub: HubServer, tmp_path: P
         daemon.post("/api/cancel", modelRepo=REPO)
         assert daemon.parts() == []
         keys = [daemon.download(REPO, name).json["id"] for name in names[:3]]
-        until(lambda: sum(daemon.one(key)["status"] == "downloading" for key in keys) == 2, "both slots are used")
+        until(lambda: sum(daemon.view(key)["status"] == "downloading" for key in keys) == 2, "both slots are used")
         hub.rate_bytes_per_s = 0
         for key in keys:
             daemon.wait(key, "done")
@@ -40,7 +40,7 @@ def test_every_download_at_work_moves_however_slow_the_line(hub: HubServer, tmp_
     hub.rate_bytes_per_s = 2_000_000
     with Daemon(tmp_path / "h", hub.endpoint, HFDMD_MAX_ACTIVE_DOWNLOADS="12") as daemon:
         keys = [daemon.download(REPO, name).json["id"] for name in names]
-        until(lambda: all(daemon.one(key)["downloadedBytes"] > 0 for key in keys), "all of them move")
+        until(lambda: all(daemon.view(key)["downloadedBytes"] > 0 for key in keys), "all of them move")
         daemon.post("/api/cancel", all=True)
 
 
@@ -48,7 +48,7 @@ def test_a_repo_asked_for_while_it_is_cancelled_is_one_or_the_other(hub: HubServ
     hub.add_repo(REPO, {f"{number}.json": b"{}%d" % number for number in range(8000)})
     hub.latency_s = 0.5
     key = narrow.download(REPO).json["id"]
-    until(lambda: narrow.one(key)["filesTotal"] == 8000, "it is listed")
+    until(lambda: narrow.view(key)["filesTotal"] == 8000, "it is listed")
     with ThreadPoolExecutor(1) as person:
         cancelling = person.submit(narrow.post, "/api/cancel", id=key)
         until(lambda: narrow.get("/api/info").json["counts"]["cancelled"] > 100, "it is being cancelled")

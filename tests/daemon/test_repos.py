@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.daemon.test_main_job import REPO, official
+from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer, seeded
-from tests.running import Daemon, until
 
 FILES: dict[str, Any] = {
     "README.md": b"# hello",
@@ -88,15 +88,15 @@ def test_the_request_survives_a_kill_in_the_listing_and_after(hub: HubServer, da
     hub.add_repo(REPO, FILES)
     hub.freeze()
     key = daemon.download(REPO).json["id"]
-    until(lambda: daemon.one(key)["phase"] == "listing", "it lists")
+    until(lambda: daemon.view(key)["phase"] == "listing", "it lists")
     daemon.kill()
     hub.break_connections()
     hub.thaw()
     hub.rate_bytes_per_s = 3_000_000
     daemon.start()
-    until(lambda: daemon.one(key)["downloadedBytes"] > 1_000_000, "some is there")
+    until(lambda: daemon.view(key)["downloadedBytes"] > 1_000_000, "some is there")
     daemon.kill_and_start()
-    assert daemon.one(key)["status"] in ("queued", "downloading")
+    assert daemon.view(key)["status"] in ("queued", "downloading")
     hub.rate_bytes_per_s = 0
     done = daemon.wait(key, "done")
     assert done["filesDone"] == 5
@@ -108,15 +108,15 @@ def test_a_listing_that_waits_is_done_while_a_file_of_the_repo_is_at_work(hub: H
     hub.add_repo(REPO, FILES)
     hub.rate_bytes_per_s = 200_000
     key = daemon.download(REPO).json["id"]
-    until(lambda: daemon.one(key)["downloadedBytes"] > 100_000, "it is at work")
+    until(lambda: daemon.view(key)["downloadedBytes"] > 100_000, "it is at work")
     daemon.kill()
     daemon.forget_lists()
     hub.fault(REPO, "@tree", Fault.status(503, retry_after=1, times=5))
     daemon.start()
-    until(lambda: daemon.one(key)["reason"] == "hub_unavailable", "the listing waits")
+    until(lambda: daemon.view(key)["reason"] == "hub_unavailable", "the listing waits")
     hub.clear_faults()
-    until(lambda: daemon.one(key)["phase"] == "transferring", "it is listed")
-    assert daemon.one(key)["filesDone"] < 5
+    until(lambda: daemon.view(key)["phase"] == "transferring", "it is listed")
+    assert daemon.view(key)["filesDone"] < 5
     hub.rate_bytes_per_s = 0
     assert daemon.wait(key, "done")["filesDone"] == 5
 
@@ -126,10 +126,10 @@ def test_an_update_of_a_repo_at_work_moves_it(hub: HubServer, narrow: Daemon) ->
     hub.add_repo(REPO, FILES)
     hub.rate_bytes_per_s = 200_000
     key = daemon.download(REPO).json["id"]
-    until(lambda: daemon.one(key)["downloadedBytes"] > 100_000, "it is at work")
+    until(lambda: daemon.view(key)["downloadedBytes"] > 100_000, "it is at work")
     new = hub.commit(REPO, {"config.json": b'{"a": 2}'})
     daemon.download(REPO, update=True)
-    until(lambda: daemon.one(key)["commit"] == new, "it has moved")
+    until(lambda: daemon.view(key)["commit"] == new, "it has moved")
     hub.rate_bytes_per_s = 0
     done = daemon.wait(key, "done")
     assert (done["filesDone"], Path(done["path"]).name) == (5, new)
@@ -168,7 +168,7 @@ def test_pausing_the_whole_and_resuming_one(hub: HubServer, daemon: Daemon) -> N
     assert all(view["status"] == "paused" for view in rest)
     daemon.stop()
     daemon.start()
-    assert daemon.one(key)["status"] == ("paused" if rest else "done")
+    assert daemon.view(key)["status"] == ("paused" if rest else "done")
     daemon.post("/api/resume", id=key)
     daemon.wait(key, "done")
 
@@ -184,7 +184,7 @@ def test_what_two_requests_share(hub: HubServer, daemon: Daemon) -> None:
     assert all(view["status"] in ("downloading", "queued") for view in children(daemon, weights).values())
     hub.rate_bytes_per_s = 0
     daemon.wait(weights, "done")
-    assert daemon.one(weights)["status"] == "done"
+    assert daemon.view(weights)["status"] == "done"
 
 
 def test_the_same_content_is_fetched_once_under_every_name_and_revision(hub: HubServer, daemon: Daemon) -> None:
@@ -205,10 +205,10 @@ def test_update_moves_to_a_newer_commit_and_fetches_only_what_changed(hub: HubSe
     hub.clear_log()
     assert daemon.download(REPO).json["commit"] == old
     daemon.download(REPO, update=True)
-    until(lambda: daemon.one(key)["commit"] == new and daemon.one(key)["status"] == "done", "it has moved")
+    until(lambda: daemon.view(key)["commit"] == new and daemon.view(key)["status"] == "done", "it has moved")
     fetched = [request.file for request in hub.requests(method="GET") if request.file and request.file[0] != "@"]
     assert fetched == ["config.json"]
-    moved = Path(daemon.one(key)["path"])
+    moved = Path(daemon.view(key)["path"])
     assert moved.name == new
     assert sorted(str(path.relative_to(moved)) for path in moved.rglob("*") if path.is_file()) == sorted(FILES)
     assert (moved / "config.json").read_bytes() == b'{"a": 2}'
@@ -256,7 +256,7 @@ def test_deleting_a_repo_download_and_its_files(hub: HubServer, daemon: Daemon) 
     hub.add_repo(REPO, FILES)
     key = daemon.download(REPO).json["id"]
     path = Path(daemon.wait(key, "done")["path"])
-    gone = daemon.ask("DELETE", "/api/download", id=key, deleteFile="true")
+    gone = daemon.call("DELETE", "/api/download", query={"id": key, "deleteFile": "true"})
     assert gone.status == 200
     assert gone.json["repos"][0]["status"] == "done"
     assert daemon.get("/api/progress").json == {"downloads": [], "repos": [], "nextCursor": None}
@@ -271,7 +271,7 @@ def test_trackers_of_a_repo_bear_no_secret(hub: HubServer, tmp_path: Path) -> No
     hub.add_repo(REPO, FILES, private=True)
     with Daemon(tmp_path / "h", hub.endpoint, HF_TOKEN="hf_verysecrettoken123", HFDMD_LOG_LEVEL="debug") as daemon:
         daemon.wait(daemon.download(REPO).json["id"], "done")
-        text = json.dumps(daemon.trackers()) + daemon.log.read_text()
+        text = json.dumps(daemon.trackers()) + daemon.log
     assert "hf_very" not in text
     assert "ignature" not in text
     assert all(not request.authorization for request in hub.requests("cdn"))
@@ -297,7 +297,7 @@ def test_small_files_at_work_are_bounded(
         def done() -> bool:
             views = children(daemon, key).values()
             seen.append(sum(view["status"] == "downloading" for view in views))
-            return daemon.one(key)["status"] == "done"
+            return daemon.view(key)["status"] == "done"
 
         until(done, "all are there", 60)
     assert connections < max(seen) <= most

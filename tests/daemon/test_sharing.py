@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.daemon.test_main_job import BIG, REPO
+from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer, seeded
-from tests.running import Daemon, until
 
 FILES: dict[str, Any] = {"README.md": b"# hello", "config.json": b"{}", BIG: seeded(4_000_000, seed=1)}
 SLOW_BYTES_PER_S = 400_000
@@ -20,7 +20,7 @@ def views(daemon: Daemon) -> dict[str, dict[str, Any]]:
 
 
 def listed(daemon: Daemon, key: str, files: int) -> None:
-    until(lambda: daemon.one(key)["filesTotal"] == files, "it is listed", tell=lambda: str(daemon.one(key)))
+    until(lambda: daemon.view(key)["filesTotal"] == files, "it is listed", state=lambda: str(daemon.view(key)))
 
 
 def test_a_request_that_was_deleted_counts_right_when_it_is_asked_for_again(hub: HubServer, daemon: Daemon) -> None:
@@ -29,7 +29,7 @@ def test_a_request_that_was_deleted_counts_right_when_it_is_asked_for_again(hub:
     daemon.wait(whole, "done")
     part = daemon.download(REPO, include=["*.json", "*.md"]).json["id"]
     daemon.wait(part, "done")
-    assert daemon.ask("DELETE", "/api/download", {"id": whole}).status == 200
+    assert daemon.call("DELETE", "/api/download", {"id": whole}).status == 200
     assert views(daemon)["config.json"]["repoIds"] == [part]
     daemon.download(REPO)
     done = daemon.wait(whole, "done", deadline_s=5)
@@ -43,12 +43,12 @@ def test_a_deleted_request_is_forgotten_by_the_files_it_shared(hub: HubServer, d
     daemon.wait(whole, "done")
     part = daemon.download(REPO, include=["*.json"]).json["id"]
     daemon.wait(part, "done")
-    daemon.ask("DELETE", "/api/download", {"id": whole})
+    daemon.call("DELETE", "/api/download", {"id": whole})
     assert all(whole not in tracker.get("repoIds", []) for tracker in daemon.trackers())
     daemon.stop()
     daemon.start()
     assert views(daemon)["config.json"]["repoIds"] == [part]
-    daemon.ask("DELETE", "/api/download", {"id": part})
+    daemon.call("DELETE", "/api/download", {"id": part})
     assert views(daemon) == {}
     assert daemon.trackers() == []
 
@@ -64,7 +64,7 @@ def test_a_file_goes_on_for_nobody_when_both_requests_are_cancelled(hub: HubServ
     assert views(daemon)[BIG]["status"] in ("downloading", "queued")
     daemon.post("/api/cancel", id=weights)
     assert views(daemon)[BIG]["status"] == "cancelled"
-    assert daemon.one(whole)["status"] == daemon.one(weights)["status"] == "cancelled"
+    assert daemon.view(whole)["status"] == daemon.view(weights)["status"] == "cancelled"
     hub.rate_bytes_per_s = 0
     assert daemon.download(REPO).status == 202
     daemon.wait(whole, "done")
@@ -82,9 +82,9 @@ def test_a_file_goes_on_for_nobody_when_the_request_that_wanted_it_is_deleted(
     listed(daemon, running, 1)
     daemon.post(f"/api/{action}", id=held)
     assert views(daemon)[BIG]["status"] == "downloading"
-    assert daemon.ask("DELETE", "/api/download", {"id": running}).status == 200
+    assert daemon.call("DELETE", "/api/download", {"id": running}).status == 200
     assert views(daemon)[BIG]["status"] == left
-    assert daemon.one(held)["status"] == left
+    assert daemon.view(held)["status"] == left
 
 
 def test_resuming_a_request_while_a_file_that_it_shares_goes_on(hub: HubServer, daemon: Daemon) -> None:
@@ -96,7 +96,7 @@ def test_resuming_a_request_while_a_file_that_it_shares_goes_on(hub: HubServer, 
     daemon.download(REPO, BIG)
     daemon.post("/api/pause", id=whole)
     assert views(daemon)[other]["status"] == "paused"
-    assert daemon.one(whole)["status"] in ("downloading", "queued")
+    assert daemon.view(whole)["status"] in ("downloading", "queued")
     assert daemon.post("/api/resume", id=whole).status == 200
     assert views(daemon)[other]["status"] in ("queued", "downloading")
     hub.rate_bytes_per_s = 0
@@ -109,11 +109,11 @@ def test_what_failed_is_retried_while_the_rest_still_downloads(hub: HubServer, d
     hub.fault(REPO, "config.json", Fault.corrupt(times=None))
     whole = daemon.download(REPO).json["id"]
     until(lambda: views(daemon).get("config.json", {}).get("status") == "failed", "one failed")
-    assert daemon.one(whole)["status"] == "downloading"
+    assert daemon.view(whole)["status"] == "downloading"
     hub.clear_faults()
     assert daemon.post("/api/retry", id=whole).status == 200
     daemon.wait(views(daemon)["config.json"]["id"], "done")
-    assert daemon.one(whole)["status"] == "downloading"
+    assert daemon.view(whole)["status"] == "downloading"
     hub.rate_bytes_per_s = 0
     daemon.wait(whole, "done")
 
@@ -140,7 +140,7 @@ def test_a_part_file_goes_when_another_revision_brought_the_content(hub: HubServ
     first = hub.add_repo(REPO, FILES)
     hub.rate_bytes_per_s = 2_000_000
     key = daemon.download(REPO, BIG).json["id"]
-    until(lambda: daemon.one(key)["downloadedBytes"] > 1_000_000, "some is there")
+    until(lambda: daemon.view(key)["downloadedBytes"] > 1_000_000, "some is there")
     daemon.post("/api/pause", id=key)
     assert len(daemon.parts()) == 1
     hub.rate_bytes_per_s = 0
@@ -175,7 +175,7 @@ def test_what_was_fetched_of_a_file_goes_when_a_copy_takes_its_place(
     hub.rate_bytes_per_s = 2_000_000
     folder = tmp_path / "mine"
     late = daemon.download(REPO, "b.bin", localDir=str(folder)).json["id"]
-    until(lambda: daemon.one(late)["downloadedBytes"] > 500_000, "some is there")
+    until(lambda: daemon.view(late)["downloadedBytes"] > 500_000, "some is there")
     daemon.post("/api/pause", id=late)
     hub.rate_bytes_per_s = 0
     daemon.wait(daemon.download(REPO, "a.bin", localDir=str(folder)).json["id"], "done")
@@ -192,10 +192,10 @@ def test_a_large_file_has_its_connections_beside_a_repo_of_small_ones(hub: HubSe
     hub.fault("org/small", None, Fault.delay(0.4))
     hub.fault(REPO, BIG, Fault.slow(1_000_000))  # of each connection: with one alone 24 s
     small = daemon.download("org/small").json["id"]
-    until(lambda: daemon.one(small)["filesDone"] > 100, "small ones come in")
+    until(lambda: daemon.view(small)["filesDone"] > 100, "small ones come in")
     large = daemon.download(REPO, BIG).json["id"]
     daemon.wait(large, "done")
-    assert daemon.one(small)["status"] == "downloading"
+    assert daemon.view(small)["status"] == "downloading"
 
 
 def test_empty_and_small_files_asked_for_at_once_all_come(hub: HubServer, daemon: Daemon) -> None:
@@ -241,11 +241,11 @@ def test_a_bandwidth_limit_is_shared_between_requests_however_many_files_one_has
 
     with Daemon(tmp_path / "d", hub.endpoint, HFDMD_BANDWIDTH_LIMIT="4000000") as daemon:
         large = daemon.download(REPO, BIG).json["id"]
-        until(lambda: daemon.one(large)["downloadedBytes"] > 2_000_000, "the large one is under way")
+        until(lambda: daemon.view(large)["downloadedBytes"] > 2_000_000, "the large one is under way")
         small = daemon.download("owner/many").json["id"]
 
         def come(key: str) -> int:
-            return int(daemon.one(key)["downloadedBytes"])
+            return int(daemon.view(key)["downloadedBytes"])
 
         until(lambda: come(small) > 500_000, "the small ones are, too")
         large_had, small_had = come(large), come(small)

@@ -12,8 +12,8 @@ import pytest
 
 from tests.cache.files import shares_blocks
 from tests.daemon.test_main_job import BIG, REPO
+from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer, seeded
-from tests.running import Daemon, until
 
 
 def test_the_hub_away_and_back(hub: HubServer, daemon: Daemon) -> None:
@@ -21,8 +21,8 @@ def test_the_hub_away_and_back(hub: HubServer, daemon: Daemon) -> None:
     hub.down()
     key = daemon.download(REPO, BIG).json["id"]
     waiting = daemon.wait(key, "queued")
-    until(lambda: daemon.one(key)["reason"] == "network", "it says why")
-    waiting = daemon.one(key)
+    until(lambda: daemon.view(key)["reason"] == "network", "it says why")
+    waiting = daemon.view(key)
     assert waiting["retryAt"] is not None
     assert waiting["error"] is None
     assert waiting["detail"]
@@ -38,10 +38,10 @@ def test_the_network_dies_in_the_middle(hub: HubServer, tmp_path: Path) -> None:
     hub.rate_bytes_per_s = 4_000_000
     with Daemon(tmp_path / "h", hub.endpoint, HFDMD_STALL_TIMEOUT="2") as daemon:
         key = daemon.download(REPO, BIG).json["id"]
-        until(lambda: daemon.one(key)["downloadedBytes"] > size // 3, "a third is there")
+        until(lambda: daemon.view(key)["downloadedBytes"] > size // 3, "a third is there")
         hub.down()
         daemon.wait(key, "queued")
-        waiting = daemon.one(key)
+        waiting = daemon.view(key)
         assert waiting["reason"] in ("network", "stalled")
         assert waiting["downloadedBytes"] > size // 3
         hub.rate_bytes_per_s = 0
@@ -56,8 +56,8 @@ def test_a_slot_is_free_while_one_waits(hub: HubServer, tmp_path: Path) -> None:
     hub.fault(REPO, "a.json", Fault.busy(reset_s=60, times=None))
     with Daemon(tmp_path / "h", hub.endpoint, HFDMD_MAX_ACTIVE_DOWNLOADS="1", HFDMD_STALL_TIMEOUT="1") as daemon:
         first = daemon.download(REPO, "a.json").json["id"]
-        until(lambda: daemon.one(first)["reason"] == "rate_limited", "it is told to wait")
-        waiting = daemon.one(first)
+        until(lambda: daemon.view(first)["reason"] == "rate_limited", "it is told to wait")
+        waiting = daemon.view(first)
         assert (waiting["status"], waiting["attempt"]) == ("queued", 1)
 
 
@@ -72,7 +72,7 @@ def test_an_app_that_fetches_the_same_file_is_waited_for(hub: HubServer, daemon:
     )
     until(lambda: bool(list(daemon.cache.glob("*/blobs/*.incomplete"))), "the app fetches")
     key = daemon.download(REPO, BIG).json["id"]
-    until(lambda: daemon.one(key)["reason"] == "locked", "the daemon waits for it")
+    until(lambda: daemon.view(key)["reason"] == "locked", "the daemon waits for it")
     hub.rate_bytes_per_s = 0
     assert app.wait(30) == 0
     daemon.wait(key, "done")
@@ -83,7 +83,7 @@ def test_an_app_waits_for_the_daemon_and_then_finds_it(hub: HubServer, daemon: D
     hub.add_repo(REPO, {BIG: seeded(4_000_000, seed=4)})
     hub.rate_bytes_per_s = 2_000_000
     key = daemon.download(REPO, BIG).json["id"]
-    until(lambda: daemon.one(key)["downloadedBytes"] > 0, "the daemon fetches")
+    until(lambda: daemon.view(key)["downloadedBytes"] > 0, "the daemon fetches")
     code = f"from huggingface_hub import hf_hub_download\nprint(hf_hub_download({REPO!r}, {BIG!r}))"
     env = {**daemon.env, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
     apps = [
@@ -104,11 +104,11 @@ def test_a_full_disk_says_the_numbers_and_goes_on_when_there_is_room(hub: HubSer
     hub.add_repo(REPO, {BIG: seeded(1_000_000, seed=5)})
     with Daemon(tmp_path / "h", hub.endpoint, HFDMD_MIN_FREE_BYTES=str(2**52)) as daemon:
         key = daemon.download(REPO, BIG).json["id"]
-        until(lambda: daemon.one(key)["reason"] == "disk_full", "it says why")
-        waiting = daemon.one(key)
+        until(lambda: daemon.view(key)["reason"] == "disk_full", "it says why")
+        waiting = daemon.view(key)
         assert waiting["status"] == "queued"
         assert "1000000 bytes" in waiting["detail"]
-        assert daemon.ask("PATCH", "/api/settings", {"minFreeBytes": 0}).status == 200
+        assert daemon.call("PATCH", "/api/settings", {"minFreeBytes": 0}).status == 200
         daemon.post("/api/retry", id=key)
         daemon.wait(key, "done")
 
@@ -117,10 +117,10 @@ def test_small_files_leave_the_room_that_is_to_stay_free(hub: HubServer, tmp_pat
     hub.add_repo(REPO, {f"{number}.json": b"{}" for number in range(3)})
     with Daemon(tmp_path / "h", hub.endpoint, HFDMD_MIN_FREE_BYTES=str(2**52)) as daemon:
         key = daemon.download(REPO).json["id"]
-        until(lambda: daemon.one(key)["reason"] == "disk_full", "it says why", tell=lambda: str(daemon.one(key)))
-        assert "are to stay free" in daemon.one(key)["detail"]
+        until(lambda: daemon.view(key)["reason"] == "disk_full", "it says why", state=lambda: str(daemon.view(key)))
+        assert "are to stay free" in daemon.view(key)["detail"]
         assert hub.sent_bytes() == 0
-        assert daemon.ask("PATCH", "/api/settings", {"minFreeBytes": 0}).status == 200
+        assert daemon.call("PATCH", "/api/settings", {"minFreeBytes": 0}).status == 200
         daemon.post("/api/retry", id=key)
         daemon.wait(key, "done")
 
@@ -135,16 +135,16 @@ def test_a_copy_leaves_the_room_that_is_to_stay_free(hub: HubServer, daemon: Dae
         daemon.wait(daemon.download(REPO, file_path, localDir=local_dir).json["id"], "done")
     sent_bytes = hub.sent_bytes()
     for file_path, need_bytes in ((BIG, 1_000_000), ("small.json", 2), ("two.bin", 1_000_000)):
-        assert daemon.ask("PATCH", "/api/settings", {"minFreeBytes": 2**52}).status == 200
+        assert daemon.call("PATCH", "/api/settings", {"minFreeBytes": 2**52}).status == 200
         key = daemon.download(REPO, file_path, localDir=folder).json["id"]
-        until(lambda key=key: daemon.one(key)["reason"] == "disk_full", "it says why")  # type: ignore[misc]
-        waiting = daemon.one(key)
+        until(lambda key=key: daemon.view(key)["reason"] == "disk_full", "it says why")  # type: ignore[misc]
+        waiting = daemon.view(key)
         assert waiting["status"] == "queued"
         assert waiting["retryAt"] is not None
         assert f"{need_bytes} bytes are still to come" in waiting["detail"]
         assert f"{2**52} are to stay free" in waiting["detail"]
         assert not list(Path(folder).rglob("hfdmd-*"))
-        assert daemon.ask("PATCH", "/api/settings", {"minFreeBytes": 0}).status == 200
+        assert daemon.call("PATCH", "/api/settings", {"minFreeBytes": 0}).status == 200
         daemon.post("/api/retry", id=key)
         daemon.wait(key, "done")
     assert hub.sent_bytes() == sent_bytes
@@ -156,7 +156,7 @@ def test_the_pinned_commit_stays_even_if_the_branch_moves(hub: HubServer, daemon
     old = hub.add_repo(REPO, {BIG: content})
     hub.rate_bytes_per_s = 3_000_000
     key = daemon.download(REPO, BIG).json["id"]
-    until(lambda: daemon.one(key)["downloadedBytes"] > size // 4, "some is there")
+    until(lambda: daemon.view(key)["downloadedBytes"] > size // 4, "some is there")
     daemon.post("/api/pause", id=key)
     hub.commit(REPO, {BIG: seeded(size, seed=7)})
     hub.rate_bytes_per_s = 0
@@ -171,7 +171,7 @@ def test_a_commit_that_is_gone_is_resolved_anew_and_said(hub: HubServer, daemon:
     old = hub.add_repo(REPO, {BIG: seeded(size, seed=8)})
     hub.rate_bytes_per_s = 3_000_000
     key = daemon.download(REPO, BIG).json["id"]
-    until(lambda: daemon.one(key)["downloadedBytes"] > size // 4, "some is there")
+    until(lambda: daemon.view(key)["downloadedBytes"] > size // 4, "some is there")
     daemon.post("/api/pause", id=key)
     content = seeded(size, seed=9)
     new = hub.commit(REPO, {BIG: content})
@@ -181,7 +181,7 @@ def test_a_commit_that_is_gone_is_resolved_anew_and_said(hub: HubServer, daemon:
     done = daemon.wait(key, "done")
     assert done["commit"] == new
     assert hashlib.sha256(Path(done["path"]).read_bytes()).hexdigest() == content.sha256
-    assert old in daemon.log.read_text()
+    assert old in daemon.log
 
 
 def test_leftover_part_files_of_nobody_are_removed_and_nothing_else(hub: HubServer, daemon: Daemon) -> None:
@@ -189,7 +189,7 @@ def test_leftover_part_files_of_nobody_are_removed_and_nothing_else(hub: HubServ
     hub.add_repo(REPO, {BIG: seeded(size, seed=10)})
     hub.rate_bytes_per_s = 3_000_000
     key = daemon.download(REPO, BIG).json["id"]
-    until(lambda: daemon.one(key)["downloadedBytes"] > size // 4, "some is there")
+    until(lambda: daemon.view(key)["downloadedBytes"] > size // 4, "some is there")
     daemon.stop()
     (part,) = daemon.parts()
     (tracker,) = daemon.state.glob("trackers/*/*.json")
@@ -219,7 +219,9 @@ def test_leftovers_of_a_crash_in_a_folder_are_removed_and_nothing_else(
         path.write_bytes(b"left behind")
     daemon.start()
     until(
-        lambda: not any(path.exists() for path in ours), "what is ours is gone", tell=lambda: str(list(books.iterdir()))
+        lambda: not any(path.exists() for path in ours),
+        "what is ours is gone",
+        state=lambda: str(list(books.iterdir())),
     )
     assert all(path.exists() for path in others)
     assert (folder / "deep" / BIG).stat().st_size == 1_000_000
@@ -233,8 +235,8 @@ def test_a_server_that_breaks_off_what_it_sends_only_as_a_whole_is_asked_more_an
     hub.fault(REPO, BIG, Fault.whole(times=None), Fault.fin(after=size * 9 // 10, times=None))
     key = daemon.download(REPO, BIG).json["id"]
     for attempt in (1, 2, 3):
-        until(lambda n=attempt: daemon.one(key)["attempt"] >= n and daemon.one(key)["retryAt"], "it waits")  # type: ignore[misc]
-        waiting = daemon.one(key)
+        until(lambda n=attempt: daemon.view(key)["attempt"] >= n and daemon.view(key)["retryAt"], "it waits")  # type: ignore[misc]
+        waiting = daemon.view(key)
         assert (waiting["status"], waiting["reason"]) == ("queued", "hub_unavailable")
     assert hub.sent_bytes(BIG) <= 2.5 * size * waiting["attempt"]
     hub.clear_faults()
@@ -248,12 +250,12 @@ def test_whose_wait_is_over_while_there_is_no_slot_says_so(hub: HubServer, tmp_p
     hub.rate_bytes_per_s = 200_000
     with Daemon(tmp_path / "h", hub.endpoint, HFDMD_MAX_ACTIVE_DOWNLOADS="1") as daemon:
         key = daemon.download(REPO, "x.json").json["id"]
-        until(lambda: daemon.one(key)["retryAt"], "it waits")
-        waiting = daemon.one(key)
+        until(lambda: daemon.view(key)["retryAt"], "it waits")
+        waiting = daemon.view(key)
         daemon.download(REPO, BIG)
-        until(lambda: daemon.one(key)["retryAt"] is None, "it waits for the slot")
-        assert daemon.one(key)["status"] == "queued"
-        assert daemon.one(key)["version"] > waiting["version"]
+        until(lambda: daemon.view(key)["retryAt"] is None, "it waits for the slot")
+        assert daemon.view(key)["status"] == "queued"
+        assert daemon.view(key)["version"] > waiting["version"]
 
 
 def test_content_that_is_always_wrong_fails_though_a_kill_comes_between(hub: HubServer, daemon: Daemon) -> None:
@@ -279,7 +281,7 @@ def test_a_daemon_starts_where_it_cannot_write_and_says_so(hub: HubServer, daemo
     endpoint.unlink()
     temporary.mkdir()  # so that nothing can be written under that name
     daemon.start()
-    assert "endpoint.json" in daemon.log.read_text()
+    assert "endpoint.json" in daemon.log
     temporary.rmdir()
     until(endpoint.exists, "it can be written again")
     assert json.loads(endpoint.read_bytes())["socket"] == str(daemon.socket)

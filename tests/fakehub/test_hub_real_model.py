@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer
 from tests.fakehub.__main__ import files_of
 from tests.fakehub.official import hf, official
 from tests.fakehub.real import MODEL_BYTES, MODEL_FILE, MODEL_SHA256, minilm_folder, sha256_of
-from tests.running import Daemon, until
 
 NAME = "sentence-transformers/all-MiniLM-L6-v2"
 TENSORS = 104

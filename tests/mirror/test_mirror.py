@@ -6,13 +6,13 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from tests.daemon_process import Daemon, until
 from tests.fakehub import seeded
 from tests.fakehub.content import Source, content_of
 from tests.fakehub.official import hf, official
 from tests.fakehub.raw import ask
 from tests.mirror.conftest import Mirrored
 from tests.mirror.olah import storage
-from tests.running import Daemon, until
 
 FILES: dict[str, Source] = {
     "config.json": b'{"a": 1}',
@@ -100,5 +100,5 @@ def ended(daemon: Daemon, name: str) -> dict[str, Any]:
         seen.update(daemon.get("/api/progress", modelRepo=name).json["repos"][0])
         return seen["status"] not in ("queued", "downloading")
 
-    until(over, f"{name} has ended", DEADLINE_S, tell=lambda: str(seen))
+    until(over, f"{name} has ended", DEADLINE_S, state=lambda: str(seen))
     return seen

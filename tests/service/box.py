@@ -8,11 +8,10 @@ import socket
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-from tests.service.manager import until
+from tests.daemon_process import UnixConnection, until
 
 HERE = Path(__file__).parent
 SVCBOX = str(HERE / "svcbox")
@@ -25,19 +24,6 @@ PIP = ("env", "PIP_NO_INDEX=1", "PIP_FIND_LINKS=/srv/wheels")
 REQUIREMENT = "hfdmd[systemd]"
 
 JSON = dict[str, Any]
-
-
-class UnixConnection(HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: str, timeout_s: float) -> None:
-        super().__init__("localhost", timeout=timeout_s)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +72,8 @@ class Box:
         """`systemctl reboot`, until the new system is up."""
         before = self.pid
         self.run("systemctl", "reboot")
-        until("another PID 1", lambda: self.pid not in (None, before), 60)
-        state = until("the new system", lambda: self.run("systemctl", "is-system-running", "--wait").out.strip(), 60)
+        until(lambda: self.pid not in (None, before), "another PID 1", 60)
+        state = until(lambda: self.run("systemctl", "is-system-running", "--wait").out.strip(), "the new system", 60)
         assert state == "running", self.run("systemctl", "--failed", "--no-pager").out
 
     def listing(self) -> frozenset[str]:
@@ -179,7 +165,7 @@ class Box:
 
     def call(self, method: str, path: str, body: JSON | None = None, timeout_s: float = 30.0) -> tuple[int, JSON]:
         """One request over the system's socket, as root."""
-        connection = UnixConnection(str(self.path(SOCKET)), timeout_s)
+        connection = UnixConnection(self.path(SOCKET), timeout_s)
         headers = {"Content-Type": "application/json", "Connection": "close"}
         try:
             connection.request(method, path, None if body is None else json.dumps(body), headers)
@@ -207,7 +193,7 @@ class Box:
             assert now["status"] not in ("failed", "cancelled"), now
             return now if now["downloadedBytes"] >= size_bytes else None
 
-        return until(f"{size_bytes} bytes of {repo} {file}", reached)
+        return until(reached, f"{size_bytes} bytes of {repo} {file}")
 
     def until_done(self, repo: str, file: str, timeout_s: float = 60.0) -> JSON:
         """Waits until it is done, through restarts of the daemon."""
@@ -217,7 +203,7 @@ class Box:
             assert now["status"] not in ("failed", "cancelled"), now
             return now if now["status"] == "done" else None
 
-        return until(f"{repo} {file}", done, timeout_s)
+        return until(done, f"{repo} {file}", timeout_s)
 
     # ---- the Hub
 

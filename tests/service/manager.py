@@ -1,4 +1,4 @@
-"""The service manager's side of sd_notify, and waiting for a state with a deadline."""
+"""The service manager's side of sd_notify."""
 
 from __future__ import annotations
 
@@ -6,24 +6,8 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Self, TypeVar
-
-T = TypeVar("T")
-
-_POLL_S = 0.02
-
-
-def until(what: str, probe: Callable[[], T | None], timeout_s: float = 30.0) -> T:
-    """The first true answer of `probe`; fails, saying `what` did not come, when there is none in time."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        answer = probe()
-        if answer:
-            return answer
-        assert time.monotonic() < deadline, f"{what} did not come within {timeout_s:g} s"
-        time.sleep(_POLL_S)
+from typing import Self
 
 
 class NotifySocket:

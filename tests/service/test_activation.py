@@ -15,8 +15,8 @@ from typing import IO
 
 import pytest
 
+from tests.daemon_process import until
 from tests.service.conftest import REPO
-from tests.service.manager import until
 
 PROGRAM = """
 import json, os
@@ -113,7 +113,7 @@ def test_systemd_socket_activate(python: str, folder: Path) -> None:
     path = folder / "a.sock"
     command = [tool, "-l", str(path), "--fdname=api", "-E", f"PYTHONPATH={REPO}", python, "-c", PROGRAM]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        until("the socket", path.exists)
+        until(path.exists, "the socket")
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(path))
             output, _ = process.communicate(timeout=30)

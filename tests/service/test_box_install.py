@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.daemon_process import until
 from tests.service.box import CACHE, INSTALL, PIP, PREFIX, REQUIREMENT, SOCKET, STATE, Box
 from tests.service.hub_in_box import SERVES, content
-from tests.service.manager import until
 
 
 def test_one_command_installs_and_starts(box: Box) -> None:
@@ -115,7 +115,7 @@ def test_socket_activation_from_cold(box: Box) -> None:
     status, answer = box.call("GET", "/api/health")
     assert (status, answer["status"]) == (200, "ok")
     assert time.monotonic() - start_s < 10
-    until("READY", lambda: box.show()["ActiveState"] == "active")
+    until(lambda: box.show()["ActiveState"] == "active", "READY")
 
 
 def test_downloads_go_on_after_a_reboot(box: Box) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.daemon_process import until
 from tests.service.box import CACHE, PREFIX, SOCKET, STATE, Box
 from tests.service.hub_in_box import SERVES, content
-from tests.service.manager import until
 
 STOP_LIMIT_S = 5.0
 
@@ -75,7 +75,7 @@ def test_stop_with_twenty_downloads_running(box: Box) -> None:
         moving = [one for one in answer["downloads"] if one["downloadedBytes"]]
         return len(answer["downloads"]) == len(files) and len(moving) > len(files) // 4
 
-    until("twenty downloads at work", all_running)
+    until(all_running, "twenty downloads at work")
     start_s = time.monotonic()
     box.ok("systemctl", "stop", "hfdmd.service")
     took_s = time.monotonic() - start_s
@@ -112,7 +112,7 @@ def test_reload_leaves_downloads_alone(box: Box, config: Path) -> None:
         _, now = box.call("GET", "/api/settings")
         return bool(now["maxActiveDownloads"] == 7)
 
-    until("the new settings", reloaded, 10)
+    until(reloaded, "the new settings", 10)
     after = box.progress("acme/reload", "big.bin")
     assert (box.main_pid(), after["status"], after["attempt"]) == (pid, "downloading", attempt)
     assert box.show()["ActiveState"] == "active"
@@ -124,7 +124,7 @@ def test_a_bad_file_on_reload_changes_nothing(box: Box, config: Path) -> None:
     pid, began_s = box.main_pid(), time.time()
     config.write_text("max_active_downloads = 'many'\n")
     box.ok("systemctl", "reload", "hfdmd.service")
-    until("a word about it", lambda: box.journal("-u", "hfdmd", "PRIORITY=3", since_s=began_s), 10)
+    until(lambda: box.journal("-u", "hfdmd", "PRIORITY=3", since_s=began_s), "a word about it", 10)
     status, settings = box.call("GET", "/api/settings")
     assert (box.main_pid(), status, settings["maxActiveDownloads"]) == (pid, 200, 6)
 
@@ -138,8 +138,8 @@ def test_a_hung_loop_is_aborted_and_its_stack_is_in_the_journal(box: Box) -> Non
         box.until_at_least("acme/hang", "big.bin", 1 << 20)
         pid, began_s = box.main_pid(), time.time()
         box.ok("kill", "-USR1", str(pid))
-        until("another daemon", lambda: box.main_pid() not in (0, pid))
-        until("READY", lambda: box.show()["ActiveState"] == "active")
+        until(lambda: box.main_pid() not in (0, pid), "another daemon")
+        until(lambda: box.show()["ActiveState"] == "active", "READY")
         text = "\n".join(str(entry["MESSAGE"]) for entry in box.journal("-u", "hfdmd", since_s=began_s))
         assert "Watchdog timeout" in text
         assert "hang_the_loop" in text, "the Python stack of the hang is not in the journal"
@@ -173,7 +173,7 @@ def test_bad_configuration_is_not_retried(box: Box, setting: str) -> None:
     box.drop_in(f"Environment={setting}\n")
     try:
         box.run("systemctl", "restart", "hfdmd.service")
-        until("the failure", lambda: box.show()["ActiveState"] == "failed")
+        until(lambda: box.show()["ActiveState"] == "failed", "the failure")
         service = box.show()
         assert (service["ExecMainStatus"], service["NRestarts"]) == ("78", "0")
         shown = box.run("hfdm", "service", "status")

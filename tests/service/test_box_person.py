@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.daemon_process import until
 from tests.service.box import HUB_URL, PREFIX, Box
 from tests.service.hub_in_box import content
-from tests.service.manager import until
 
 ADA = "ada"
 CACHE = "/home/ada/models and more"
@@ -20,7 +20,7 @@ def installed(box: Box) -> Iterator[Box]:
     """Ada's service, installed with a cache of her choice in her shell's environment, lingering."""
     box.ok("loginctl", "enable-linger", ADA)  # as a login would: her user manager runs
     uid = box.uid(ADA)
-    until("her user manager", lambda: box.path(f"/run/user/{uid}/systemd/private").exists())
+    until(lambda: box.path(f"/run/user/{uid}/systemd/private").exists(), "her user manager")
     env = ("env", f"HF_HOME={CACHE}", f"HF_ENDPOINT={HUB_URL}", "SSL_CERT_FILE=/srv/hub/ca.pem")
     box.before_person = files_of(box)
     said = box.run_as(ADA, *env, f"{PREFIX}/bin/hfdm", "service", "install", "--user", "--now")
@@ -67,7 +67,7 @@ def test_comes_back_after_a_kill(installed: Box) -> None:
     main_pid = ("systemctl", "--user", "show", "--property=MainPID", "--value", "hfdmd.service")
     pid = box.ok_as(ADA, *main_pid).strip()
     box.ok("kill", "-9", pid)
-    until("another daemon", lambda: box.ok_as(ADA, *main_pid).strip() not in ("0", pid))
+    until(lambda: box.ok_as(ADA, *main_pid).strip() not in ("0", pid), "another daemon")
 
 
 def test_stop_start_and_logs(installed: Box) -> None:
@@ -84,7 +84,7 @@ def test_a_daemon_that_hfdm_started_makes_room(installed: Box) -> None:
     box.ok_as(ADA, "hfdm", "service", "uninstall", "--user")
     env = ("env", f"HF_HOME={CACHE}", f"HF_ENDPOINT={HUB_URL}", "SSL_CERT_FILE=/srv/hub/ca.pem")
     box.ok_as(ADA, "sh", "-c", f"HF_HOME='{CACHE}' HF_ENDPOINT={HUB_URL} setsid {PREFIX}/bin/hfdmd >/dev/null 2>&1 &")
-    until("her daemon", lambda: box.path("/home/ada/.local/state/hfdmd/endpoint.json").exists())
+    until(lambda: box.path("/home/ada/.local/state/hfdmd/endpoint.json").exists(), "her daemon")
     said = box.run_as(ADA, *env, f"{PREFIX}/bin/hfdm", "service", "install", "--user", "--now")
     assert said.code == 0, said.err
     assert "stopping the daemon that runs outside the service" in said.err
