@@ -16,7 +16,7 @@ execFileSync(process.execPath, [require.resolve("typescript/lib/tsc.js"), "-p", 
   stdio: "inherit",
 });
 await copyFile(at("src/tailwind.css"), at("dist/tailwind.css"));
-// As if it stood in dist, so that its @source finds the built components.
+// Processed as if it were in dist, so that its @source finds the built components.
 const styles = await postcss([tailwind({ optimize: { minify: true } })]).process(
   await readFile(at("src/styles.css"), "utf8"),
   {

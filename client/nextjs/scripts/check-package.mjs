@@ -1,4 +1,4 @@
-// Whether the built package is what it says: publint, each entry there, "use client" kept, no server code in the browser's part.
+// Checks the built package: publint, all entries exist, "use client" is kept, no server code in the browser's part.
 import { readdir, readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 

@@ -1,4 +1,4 @@
-// What the components cost a page: bundled and minified with React outside, gzipped.
+// Compares the size of the components, bundled and minified without React, gzipped, with their budgets.
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -16,7 +16,7 @@ for (const [name, contents, limitBytes] of BUDGETS) {
   const { outputFiles, metafile } = await build({
     stdin: { contents, resolveDir: fileURLToPath(new URL("../dist", import.meta.url)) },
     bundle: true,
-    splitting: true, // the burst is a chunk of its own, fetched at the first completion; it is shown beside
+    splitting: true, // the burst is a separate chunk, loaded at the first completion and reported separately
     outdir: "out",
     minify: true,
     write: false,

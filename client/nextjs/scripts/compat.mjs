@@ -1,5 +1,5 @@
-// Whether the packed package works in the versions it promises: `npm run compat [-- part of a name]`.
-// Packs it, installs it into a small app for each, builds, starts, and asks both routers, a fake daemon on a Unix socket behind them.
+// Tests the packed package with all supported versions: `npm run compat [-- part of a name]`.
+// For each version: installs it into a small app, builds, starts, and sends requests to both routers, with a fake daemon on a Unix socket.
 import { execFileSync, spawn } from "node:child_process";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";

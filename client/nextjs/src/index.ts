@@ -1,4 +1,4 @@
-/** What needs no framework: the store of the page, the wire's types, the texts. */
+/** The parts without React: the store, the types of the API, the texts. */
 export { getStore, RequestError, DEFAULT_BASE_PATH, type Pending, type Snapshot, type Store } from "./browser/store.js";
 export { daemonInfo, remove, reorder, repoFiles, type PublicInfo } from "./browser/calls.js";
 export type { Connection } from "./browser/link.js";

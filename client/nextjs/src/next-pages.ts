@@ -1,5 +1,5 @@
 /**
- * The Pages Router's side: `export default createApiHandler({ authorize })` in `pages/api/download.ts`, `pages/api/progress.ts` and so on,
+ * Handlers for the Pages Router: `export default createApiHandler({ authorize })` in `pages/api/download.ts`, `pages/api/progress.ts` and so on,
  * or once in `pages/api/hfdmd/[...path].ts`. Runs on a Node server; a serverless host cannot reach a Unix socket.
  */
 import type { NextApiRequest, NextApiResponse } from "next";
@@ -11,7 +11,7 @@ export { allowAll, type Call } from "./server/proxy.js";
 export type { CallName, Method } from "./server/routes.js";
 export type ApiOptions = Options<NextApiRequest>;
 
-/** A handler for every call; which one it is the last part of the path tells. */
+/** One handler for all calls; the last part of the path selects the call. */
 export function createApiHandler(options: ApiOptions): (req: NextApiRequest, res: NextApiResponse) => Promise<void> {
   return async (req, res) => {
     const left = new AbortController();
@@ -27,7 +27,7 @@ export function createApiHandler(options: ApiOptions): (req: NextApiRequest, res
       read: (limitBytes) => read(req, limitBytes),
       signal: left.signal,
     }).catch((error: unknown) => {
-      if (left.signal.aborted) return null; // the visitor left; there is nobody to answer
+      if (left.signal.aborted) return null; // the client disconnected
       throw error;
     });
     if (answer === null) return;
@@ -36,7 +36,7 @@ export function createApiHandler(options: ApiOptions): (req: NextApiRequest, res
     const source = answer.body;
     res.flushHeaders();
     await new Promise<void>((resolve) => {
-      source.on("error", () => source.destroy()); // a cut stream ends; the browser opens the next one
+      source.on("error", () => source.destroy()); // a broken stream ends; the browser opens the next one
       source.once("close", () => {
         res.end();
         resolve();
@@ -58,7 +58,7 @@ function one(value: string | string[] | undefined): string | null {
   return Array.isArray(value) ? value.join(", ") : (value ?? null);
 }
 
-/** The body, whether Next's own parser has read it already or the route has switched that off. */
+/** The body, whether or not Next's own parser has already consumed it. */
 async function read(req: NextApiRequest, limitBytes: number): Promise<Buffer> {
   if (!Number(req.headers["content-length"]) && !req.headers["transfer-encoding"]) return Buffer.alloc(0);
   const parsed: unknown = req.body;

@@ -1,5 +1,5 @@
 /**
- * The App Router's side: `export const { GET, POST, PATCH, DELETE } = createRouteHandlers({ authorize })`
+ * Handlers for the App Router: `export const { GET, POST, PATCH, DELETE } = createRouteHandlers({ authorize })`
  * in `app/api/hfdmd/[...path]/route.ts`. Runs on a Node server; a serverless host cannot reach a Unix socket.
  */
 import type { Readable } from "node:stream";
@@ -11,7 +11,7 @@ export { allowAll, type Call } from "./server/proxy.js";
 export type { CallName, Method } from "./server/routes.js";
 export type RouteOptions = Options<Request>;
 
-/** The visitor left before there was an answer: nobody reads this one. */
+/** Sent when the client has disconnected before the answer. */
 const GONE: Answer = { status: 499, headers: {}, body: null };
 
 /** The parameters of a catch-all route: a promise since Next 15, the plain object before. */
@@ -21,7 +21,7 @@ interface Context {
 
 export type RouteHandler = (request: Request, context?: unknown) => Promise<Response>;
 
-/** Handlers of one route file: a catch-all one, or one of a single call such as `app/api/progress/route.ts`. */
+/** Handlers for a route file: a catch-all route, or a single call such as `app/api/progress/route.ts`. */
 export function createRouteHandlers(options: RouteOptions): Record<"GET" | "POST" | "PATCH" | "DELETE", RouteHandler> {
   const handler: RouteHandler = async (request, context) => {
     const url = new URL(request.url);
@@ -66,7 +66,7 @@ async function read(request: Request, limitBytes: number): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-/** The stream as the web has it. When the visitor leaves, the daemon's side is closed: a stream left open there would stay for ever. */
+/** Converts to a web stream. When the client disconnects, the connection to the daemon is closed; otherwise it would stay open for ever. */
 function toWeb(source: Readable, signal: AbortSignal): ReadableStream<Uint8Array> {
   let over = false;
   const stop = () => void source.destroy();
@@ -84,7 +84,7 @@ function toWeb(source: Readable, signal: AbortSignal): ReadableStream<Uint8Array
       });
       source.once("end", end);
       source.once("close", end);
-      source.on("error", stop); // a cut stream ends; the browser opens the next one
+      source.on("error", stop); // a broken stream ends; the browser opens the next one
       signal.addEventListener("abort", stop);
       if (signal.aborted) stop();
     },

@@ -1,4 +1,4 @@
 import { allowAll, createApiHandler } from "hfdmd-nextjs/next-pages";
 
-/** What every file in pages/api answers with; which call it is, its name tells. */
+/** The handler of every file in pages/api; the file's name selects the call. */
 export const hfdmd = createApiHandler({ authorize: allowAll });

@@ -1,9 +1,9 @@
-/** Calls that a button does not need. */
+/** Calls that the button does not need. */
 import type { Affected, Info, RepoFiles, Selector } from "../wire.js";
 import type { Target } from "./item.js";
 import type { Store } from "./store.js";
 
-/** What the daemon says of itself; its folders only with `exposePaths`. */
+/** Information about the daemon; its folders only with `exposePaths`. */
 export type PublicInfo = Omit<Info, "cacheDir" | "stateDir" | "socket" | "url" | "pid"> & Partial<Info>;
 
 export function reorder(
@@ -14,14 +14,14 @@ export function reorder(
   return store.change("reorder", selector, "PATCH", "download", { ...selector, ...to });
 }
 
-/** Forgets downloads, cancelling them first; the files stay unless `deleteFile`, which the app's routes must allow. */
+/** Removes downloads from the list, after cancelling them. `deleteFile` also deletes their files, if the app's routes allow it. */
 export function remove(store: Store, selector: Selector, deleteFile = false): Promise<Affected> {
   const query = Object.entries({ ...selector, ...(deleteFile ? { deleteFile } : {}) });
   const search = new URLSearchParams(query.map(([key, value]) => [key, String(value)]));
   return store.change("delete", selector, "DELETE", `download?${search.toString()}`);
 }
 
-/** What a repo has on the Hub, all pages of it. */
+/** All files of a repo on the Hub, from all pages. */
 export async function repoFiles(
   store: Store,
   of: Pick<Target, "modelRepo" | "revision" | "repoType">,

@@ -1,9 +1,9 @@
 import type { Download, DownloadRequest, RepoDownload, RepoType } from "../wire.js";
 
-/** What the daemon tracks: one file, or one request for many files of a repo. */
+/** A file download or a repo download. */
 export type Item = Download | RepoDownload;
 
-/** What to download: one file of a repo, or without `filePath` the repo, or the part of it that the globs name. */
+/** What to download: one file, or without `filePath` a repo, limited by the globs. */
 export interface Target {
   modelRepo: string;
   filePath?: string;
@@ -11,13 +11,13 @@ export interface Target {
   revision?: string;
   /** Default `model`. */
   repoType?: RepoType;
-  /** A folder on the server instead of the Hub's cache; refused unless the app's routes allow it. */
+  /** A folder on the server instead of the Hub's cache, if the app's routes allow it. */
   localDir?: string | null;
   include?: readonly string[] | null;
   exclude?: readonly string[] | null;
 }
 
-/** How an item looks to a person. `loading`: not known yet. `waiting`: queued, goes on at `retryAt`. */
+/** The state shown to the user. `loading`: not known yet. `waiting`: queued until `retryAt`. */
 export type ItemState =
   "loading" | "idle" | "queued" | "waiting" | "resolving" | "downloading" | "verifying" | "paused" | "done" | "failed";
 
@@ -25,7 +25,7 @@ export function isRepo(item: Item): item is RepoDownload {
   return "filesTotal" in item;
 }
 
-/** What identifies a download, whichever spelling it was asked for in: the daemon's five fields, as one string. */
+/** The identity of a download as one string, from the daemon's five fields with their defaults. */
 export function keyOf(of: Target | Item): string {
   const { modelRepo, revision, repoType, localDir } = of;
   const filePath = "filePath" in of ? of.filePath : undefined;
@@ -64,13 +64,13 @@ export function stateOf(item: Item | undefined): ItemState {
   }
 }
 
-/** Whether it may still change by itself. */
+/** Whether it can still change without a user's action. */
 export const isLive = (item: Item) => item.status === "queued" || item.status === "downloading";
 
-/** `owner/name` or `owner/name/file`, for a person. */
+/** `owner/name` or `owner/name/file`, for display. */
 export function nameOf(of: Target | Item): string {
   return "filePath" in of && of.filePath ? `${of.modelRepo}/${of.filePath}` : of.modelRepo;
 }
 
-/** A glob that matches exactly this path: the characters that mean something in one are put in brackets. */
+/** A glob that matches exactly this path: special characters are put in brackets. */
 export const escapeGlob = (path: string) => path.replace(/[*?[]/g, "[$&]");

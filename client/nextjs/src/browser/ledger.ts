@@ -1,19 +1,19 @@
 import { keyOf, type Item } from "./item.js";
 
-/** How long an answer to one's own request is trusted over a list that does not name it yet. */
+/** How long an answer to a request of this page takes precedence over a list that does not contain it yet. */
 const FRESH_MS = 5000;
-/** The daemon's stream names what ended within 24 hours; an hour is left for clocks that differ. */
+/** The daemon's stream contains downloads that ended within 24 hours; one hour less, because clocks differ. */
 const NAMED_MS = 23 * 3600 * 1000;
 
-/** What the routes say of a folder. This page knows which it means where it named it itself. */
+/** Placeholder of the routes for a folder. The page knows the folder if it has named it itself. */
 const HIDDEN = "…";
 
-/** What is known of the daemon's downloads: the newest version of each. No I/O. */
+/** The newest known version of each download. No I/O. */
 export class Ledger {
   readonly #items = new Map<string, Item>();
   readonly #ids = new Map<string, string>();
   readonly #answered = new Map<string, number>();
-  /** Something left the queue, so that the others stand elsewhere now; the daemon does not tell each of them. */
+  /** A download left the queue, so positions of others have changed; the daemon sends no event for these. */
   moved = false;
   #named: Set<string> | null = null;
 
@@ -30,28 +30,28 @@ export class Ledger {
     return [...this.#items.values()];
   }
 
-  /** A stream opens: what it names until `ready` is what there is. */
+  /** A stream has opened: the items it sends until `ready` are the complete list. */
   begin(): void {
     this.#named = new Set();
   }
 
   /**
-   * From the stream. Only a higher version counts, but the first word of a new stream always does, unless an answer
-   * that came meanwhile is newer. Returns whether anything changed.
+   * Adds an item from the stream. Only a higher version counts; the first event of an item in a new stream always counts, unless an
+   * answer in the meantime was newer. Returns whether anything changed.
    */
-  hear(item: Item): boolean {
+  receive(item: Item): boolean {
     const first = this.#named !== null && !this.#named.has(item.id) && !this.#isFresh(item.id);
     this.#named?.add(item.id);
     return first ? this.#put(item) : this.merge(item);
   }
 
-  /** An answer to a request of one's own. */
+  /** Adds an item from an answer to a request of this page. */
   answer(item: Item): boolean {
     this.#answered.set(item.id, Date.now());
     return this.merge(item);
   }
 
-  /** A version from elsewhere (a list, another tab): the newest wins, and a folder that it names is known from then on. */
+  /** Adds an item from a list or another tab: the newest version wins, and a folder in it is remembered. */
   merge(item: Item): boolean {
     const known = this.#items.get(item.id);
     const { localDir } = item;
@@ -59,12 +59,12 @@ export class Ledger {
     return localDir !== known.localDir && localDir !== HIDDEN && this.#put({ ...known, localDir });
   }
 
-  /** A version from a list: the same one counts too, since a place in the queue changes without a new version. */
-  place(item: Item): void {
+  /** Adds an item from a list with queue positions, which change without a new version: an equal version counts too. */
+  setPosition(item: Item): void {
     if (item.version >= (this.#items.get(item.id)?.version ?? 0)) this.#put(item);
   }
 
-  /** The stream has named everything there is: what it left out no longer exists. */
+  /** The stream has sent the complete list: items that it left out no longer exist. */
   ready(now = Date.now()): void {
     const named = this.#named ?? new Set();
     this.#named = null;
@@ -75,7 +75,7 @@ export class Ledger {
     }
   }
 
-  /** Another tab's whole state takes the place of this one's. */
+  /** Replaces the state by that of another tab. */
   replace(items: readonly Item[]): void {
     const named = new Set(items.map((item) => item.id));
     for (const id of this.#items.keys()) if (!named.has(id) && !this.#isFresh(id)) this.remove(id);

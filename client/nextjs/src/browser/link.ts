@@ -2,7 +2,7 @@ import type { Download, End, Removed, RepoDownload } from "../wire.js";
 import type { Item } from "./item.js";
 import type { Ledger } from "./ledger.js";
 
-/** How the page hears of changes. `problem` is the code of the error that keeps it from doing so. */
+/** State of the event stream. `problem` is the code of the error that prevents it. */
 export interface Connection {
   state: "connecting" | "live" | "reconnecting";
   problem: string | null;
@@ -20,9 +20,9 @@ const LONGEST_WAIT_MS = 5000;
 const HIDDEN_MS = 5000;
 
 /**
- * The page's ear at the daemon. One stream per browser, however many tabs: a browser opens six connections to a host, and a stream takes
- * one for good. The tab that holds a lock has the stream and passes on what it hears; when it goes, the lock passes to the next.
- * Where there are no locks (plain http beyond localhost) each tab has a stream, given back while the tab is hidden.
+ * The event stream. One per browser, however many tabs: a browser opens at most six connections to a host, and a stream occupies one
+ * permanently. The tab that holds a lock has the stream and forwards events to the others; when it closes, the lock passes to another tab.
+ * Without locks (plain http beyond localhost) each tab has a stream, closed while the tab is hidden.
  */
 export class Link {
   connection: Connection = { state: "connecting", problem: null };
@@ -49,7 +49,7 @@ export class Link {
     if (this.#leaving) return;
     const leaving = (this.#leaving = new AbortController());
     const { signal } = leaving;
-    addEventListener("online", this.#hurry, { signal });
+    addEventListener("online", this.#reconnectNow, { signal });
     document.addEventListener("visibilitychange", this.#onVisibility, { signal });
     if (!navigator.locks || typeof BroadcastChannel === "undefined") return this.#lead();
     const name = `hfdmd:${this.#base}`;
@@ -58,7 +58,7 @@ export class Link {
     this.#post({ is: "hello", from: this.#self });
     navigator.locks
       .request(name, { signal }, () => {
-        if (signal.aborted) return; // left in the moment in which the lock came
+        if (signal.aborted) return; // left while the lock was being granted
         this.#lead();
         return new Promise<void>((release) => signal.addEventListener("abort", () => release()));
       })
@@ -92,13 +92,13 @@ export class Link {
       });
     let ready = false;
     this.#ledger.begin();
-    const hear = (item: Download | RepoDownload) => {
-      if (!this.#ledger.hear(item)) return;
+    const receive = (item: Download | RepoDownload) => {
+      if (!this.#ledger.receive(item)) return;
       if (ready) this.#post({ is: "item", item });
       this.#changed();
     };
-    on("progress", hear);
-    on("repo", hear);
+    on("progress", receive);
+    on("repo", receive);
     on("removed", ({ id }: Removed) => {
       this.#ledger.remove(id);
       this.#post({ is: "removed", id });
@@ -113,11 +113,11 @@ export class Link {
       this.#changed();
     });
     on("end", ({ reason }: End) => this.#retry(reason === "lagging" ? 0 : null));
-    // EventSource gives up for good at any answer but 200, so the next try is never left to it.
+    // EventSource never retries after an answer other than 200, so retries are done here.
     source.onerror = () => {
       if (source !== this.#source) return;
       this.#retry(null);
-      if (!ready) void this.#ask();
+      if (!ready) void this.#diagnose();
     };
   }
 
@@ -135,14 +135,14 @@ export class Link {
     this.#setConnection({ state: "reconnecting", problem: this.connection.problem });
   }
 
-  /** Why the stream did not open: an EventSource does not tell. */
-  async #ask(): Promise<void> {
+  /** Finds out why the stream did not open: EventSource does not report it. */
+  async #diagnose(): Promise<void> {
     let problem: string | null = "network";
     try {
       const response = await fetch(`${this.#base}/health`);
       problem = response.ok ? null : (((await response.json()) as { code?: string }).code ?? "internal");
     } catch {
-      // no answer, or none that is JSON: "network" says it
+      // no answer or not JSON: reported as "network"
     }
     if (this.connection.state !== "live") this.#setConnection({ state: "reconnecting", problem });
   }
@@ -153,14 +153,14 @@ export class Link {
     this.#changed();
   }
 
-  readonly #hurry = () => {
+  readonly #reconnectNow = () => {
     if (this.#leads && !this.#source) this.#open();
   };
 
   readonly #onVisibility = () => {
     if (document.visibilityState === "visible") {
       clearTimeout(this.#hidden);
-      this.#hurry();
+      this.#reconnectNow();
     } else if (!this.#channel) {
       this.#hidden = setTimeout(() => this.#close(), HIDDEN_MS);
     }

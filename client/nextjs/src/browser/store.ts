@@ -3,10 +3,10 @@ import { keyOf, requestFor, type Item, type Target } from "./item.js";
 import { Ledger } from "./ledger.js";
 import { Link, type Connection } from "./link.js";
 
-/** Where the app's routes are, unless told otherwise. */
+/** Default path of the app's routes. */
 export const DEFAULT_BASE_PATH = "/api/hfdmd";
 
-/** A request that the routes or the daemon refused; `code` is stable, the message is a sentence for a person. */
+/** An error of the routes or the daemon; `code` is stable, the message is for people. */
 export class RequestError extends Error {
   constructor(
     readonly code: string,
@@ -17,7 +17,7 @@ export class RequestError extends Error {
   }
 }
 
-/** What this page itself asked for and has no answer to yet, or was refused. */
+/** A request of this page that has not been answered yet, or has failed. */
 export interface Pending {
   action: Action;
   error: RequestError | null;
@@ -25,24 +25,24 @@ export interface Pending {
 
 export type Action = "download" | "pause" | "resume" | "cancel" | "retry" | "delete" | "reorder";
 
-/** The state of everything; the same object until something changes. */
+/** The whole state; the same object until something changes. */
 export interface Snapshot {
   items: readonly Item[];
   connection: Connection;
-  /** Whether the list is complete: the stream has named everything. */
+  /** Whether the list is complete. */
   ready: boolean;
 }
 
 export const EMPTY: Snapshot = { items: [], connection: { state: "connecting", problem: null }, ready: false };
 
 const LOOKUP_PAGES = 5;
-const PLACES_MS = 300;
-/** When the daemon is away, its stream tells all that there is to tell. */
+const POSITIONS_MS = 300;
+/** Used when the request fails: the state of the stream shows that the daemon is away. */
 const NONE: Downloads = { downloads: [], repos: [] };
 
 /**
- * The page's view of the daemon: one per base path. `subscribe` and `getSnapshot` are what React's `useSyncExternalStore` takes,
- * and what feeds any other cache.
+ * The state of all downloads in this page, one store per base path. `subscribe` and `getSnapshot` fit React's `useSyncExternalStore`
+ * and other state libraries.
  */
 export class Store {
   readonly #ledger = new Ledger();
@@ -53,7 +53,7 @@ export class Store {
   #snapshot: Snapshot = EMPTY;
   #ready = false;
   #watching: AbortController | undefined;
-  #places: ReturnType<typeof setTimeout> | undefined;
+  #positionsTimer: ReturnType<typeof setTimeout> | undefined;
   #frame: number | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -66,14 +66,14 @@ export class Store {
     if (this.#listeners.size === 1) this.#start();
     return () => {
       this.#listeners.delete(listener);
-      // A component that mounts again in the same moment keeps the stream.
+      // Deferred, so that a component that mounts again at once keeps the stream.
       queueMicrotask(() => this.#listeners.size === 0 && this.#stop());
     };
   };
 
   readonly getSnapshot = (): Snapshot => this.#snapshot;
 
-  /** What is known under a `keyOf` a target. */
+  /** The item for a key made by `keyOf`. */
   find(key: string): Item | undefined {
     return this.#ledger.find(key);
   }
@@ -82,24 +82,24 @@ export class Store {
     return this.#ledger.get(id);
   }
 
-  /** What this page asked for this target and is not answered, or was refused. */
+  /** The request for this key that has not been answered yet, or has failed. */
   pendingOf(key: string): Pending | undefined {
     return this.#pending.get(key);
   }
 
-  /** Whether a `lookupOf` has been answered: then "not found" means "never asked for". */
+  /** Whether a lookup (see `lookupOf`) has been answered: then an unknown key means that it was never requested. */
   isKnown(lookup: string): boolean {
     return this.#lookups.get(lookup) === true;
   }
 
-  /** Asks for a `lookupOf`, once. */
-  look(lookup: string): void {
+  /** Sends a lookup (see `lookupOf`), once. */
+  ensureLookup(lookup: string): void {
     if (this.#lookups.has(lookup)) return;
     this.#lookups.set(lookup, false);
     if (this.#ready) void this.#lookUp(lookup);
   }
 
-  /** Asks for a target. The answer says whether it is new, under way or done already; it never waits for the Hub. */
+  /** Requests a target. The answer is its current state; it never waits for the Hub. */
   download(target: Target, more: { retry?: boolean; update?: boolean; priority?: number } = {}): Promise<Item> {
     return this.#attempt(keyOf(target), "download", async () => {
       const item = await this.send<Item>("POST", "download", { ...requestFor(target), ...more });
@@ -108,12 +108,12 @@ export class Store {
     });
   }
 
-  /** Pauses, resumes, cancels or retries what the selector names; answered when it is so. */
+  /** Pauses, resumes, cancels or retries the selected downloads; resolves when that has taken effect. */
   act(action: "pause" | "resume" | "cancel" | "retry", selector: Selector): Promise<Affected> {
     return this.change(action, selector, "POST", action, selector);
   }
 
-  /** A change of what the selector names, shown as pending until it is answered. */
+  /** Sends an action for the selected downloads; they are shown as pending until it is answered. */
   change(action: Action, selector: Selector, method: string, path: string, body?: unknown): Promise<Affected> {
     const item = selector.id === undefined ? undefined : this.get(selector.id);
     return this.#attempt(item ? keyOf(item) : JSON.stringify(selector), action, async () => {
@@ -127,7 +127,7 @@ export class Store {
     });
   }
 
-  /** One request to the app's routes. Throws a `RequestError` when it is refused. */
+  /** Sends one request to the app's routes. Throws a `RequestError` for an answer that is not a success. */
   async send<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
     const response = await fetch(`${this.base}/${path}`, {
       method,
@@ -140,7 +140,7 @@ export class Store {
     try {
       problem = (await response.json()) as Problem;
     } catch {
-      // a proxy's own error page: the status says what there is to say
+      // an error page of a proxy in between: only the status is used
     }
     throw new RequestError(problem.code ?? "internal", response.status, problem.detail ?? `HTTP ${response.status}`);
   }
@@ -148,7 +148,7 @@ export class Store {
   #start(): void {
     const { signal } = (this.#watching = new AbortController());
     const on = (type: string, run: () => void) => addEventListener(type, run, { capture: true, signal });
-    // A page kept for the back button, or frozen, must keep neither the stream nor the lock that others wait for.
+    // A page in the back/forward cache, or frozen, must release the stream and the lock that other tabs wait for.
     for (const type of ["pagehide", "freeze"]) on(type, () => this.#link.leave());
     for (const type of ["pageshow", "resume"]) on(type, () => this.#link.join());
     this.#link.join();
@@ -160,7 +160,7 @@ export class Store {
     this.#ready = false;
   }
 
-  /** Tells React at the next frame, however much is heard until then; by a timer too, since frames sleep in hidden tabs. */
+  /** Notifies React at the next frame, once for all events until then; also by a timer, because hidden tabs have no frames. */
   #schedule(): void {
     if (this.#link.connection.state === "live" && !this.#ready) {
       this.#ready = true;
@@ -177,19 +177,19 @@ export class Store {
     this.#timer = this.#frame = undefined;
     this.#snapshot = { items: this.#ledger.all(), connection: this.#link.connection, ready: this.#ready };
     for (const listener of this.#listeners) listener();
-    if (this.#ledger.moved && this.#ready && !this.#places && document.visibilityState === "visible") {
-      this.#places = setTimeout(() => void this.#askPlaces(), PLACES_MS);
+    if (this.#ledger.moved && this.#ready && !this.#positionsTimer && document.visibilityState === "visible") {
+      this.#positionsTimer = setTimeout(() => void this.#refreshPositions(), POSITIONS_MS);
     }
   };
 
-  /** Where those that still wait stand now. */
-  async #askPlaces(): Promise<void> {
+  /** Refreshes the positions of queued downloads. */
+  async #refreshPositions(): Promise<void> {
     this.#ledger.moved = false;
     if (this.#snapshot.items.some(({ status }) => status === "queued")) {
       const { downloads } = await this.send<Downloads>("GET", "progress?status=queued&limit=100").catch(() => NONE);
-      for (const item of downloads) this.#ledger.place(item);
+      for (const item of downloads) this.#ledger.setPosition(item);
     }
-    this.#places = undefined;
+    this.#positionsTimer = undefined;
     this.#schedule();
   }
 
@@ -220,7 +220,7 @@ export class Store {
         search.set("cursor", list.nextCursor);
       }
     } catch {
-      // A button that is not told of a finished download offers it again; asking again is answered "done".
+      // Then the button offers a finished download again; requesting it again is answered with "done".
     }
     this.#lookups.set(lookup, true);
     this.#schedule();
@@ -228,8 +228,8 @@ export class Store {
 }
 
 /**
- * The query for what the stream leaves out of a repo: what is done, since it does not name what ended long ago; of a folder, what
- * is in it, since it does not name folders.
+ * The query for items that the stream leaves out: downloads of a repo that ended long ago; for a folder all its downloads, because the
+ * stream does not contain folder names.
  */
 export function lookupOf({ modelRepo, localDir }: Target): string {
   return `${new URLSearchParams(localDir ? { modelRepo, localDir } : { modelRepo, status: "done" })}`;
@@ -243,7 +243,7 @@ function asRequestError(error: unknown): RequestError {
 
 const stores = new Map<string, Store>();
 
-/** The store of a base path; the same one for everybody who asks. */
+/** The store of a base path; always the same object. */
 export function getStore(base: string = DEFAULT_BASE_PATH): Store {
   let store = stores.get(base);
   if (!store) stores.set(base, (store = new Store(base)));

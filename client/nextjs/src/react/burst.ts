@@ -1,11 +1,15 @@
 "use client";
 
-import type { BurstOptions } from "./celebrate.js";
+export interface BurstOptions {
+  colors?: readonly string[];
+  /** Default 28. */
+  particles?: number;
+}
 
 const COLORS = ["#f59e0b", "#ef4444", "#8b5cf6", "#3b82f6", "#10b981", "#ec4899"];
 const DURATION_MS = 1000;
 
-/** A handful of particles from the middle of `element`, gone after a second. */
+/** Shows particles that spread from the middle of `element` for one second. */
 export function burst(element: HTMLElement, { colors = COLORS, particles = 28 }: BurstOptions): void {
   const box = element.getBoundingClientRect();
   const host = document.createElement("div");

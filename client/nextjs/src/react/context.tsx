@@ -8,16 +8,16 @@ import type { Messages } from "./queue-messages.js";
 export interface Settings {
   /** Where the app's routes are. Default `/api/hfdmd`. */
   basePath: string;
-  /** For numbers. Default `en`; set it to your page's language. */
+  /** Locale for numbers. Default `en`; set it to the language of the page. */
   locale: string;
-  /** Texts that take the place of the English ones. */
+  /** Texts that replace the English ones. */
   messages: Partial<Messages>;
 }
 
 const DEFAULTS: Settings = { basePath: DEFAULT_BASE_PATH, locale: "en", messages: {} };
 const Context = createContext<Settings>(DEFAULTS);
 
-/** Settings for all that stands in it; without one the defaults hold. */
+/** Settings for all components inside it; without a provider the defaults apply. */
 export function HfdmdProvider({ children, basePath, locale, messages }: Partial<Settings> & { children: ReactNode }) {
   const outer = useContext(Context);
   const value = useMemo(

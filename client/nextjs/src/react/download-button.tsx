@@ -13,15 +13,15 @@ import { captionOf, confirmCancel, isStalled, named, progressText, useNow, useWo
 
 export interface DownloadButtonProps extends Target, Callbacks {
   basePath?: string;
-  /** What an idle button says. Default: "Download". */
+  /** Label of the idle button. Default: "Download". */
   children?: ReactNode;
-  /** Classes for the whole; its width too: `w-full` for a wide one. */
+  /** Classes of the outer element, including its width. Default `w-52`. */
   className?: string;
-  /** Particles when it is done. A function gets the button's element. Default true. */
+  /** Effect on completion. A function receives the button's element. Default true. */
   burst?: Burst;
-  /** Whether the line below (rate, reason) is there. Default true; its place is kept, so that nothing moves. */
+  /** Whether to show the line below (rate, reason). Default true; its height is constant, so that the layout does not shift. */
   caption?: boolean;
-  /** Whether there is a button to cancel with. Default true. */
+  /** Whether to show a cancel button. Default true. */
   cancellable?: boolean;
 }
 
@@ -41,7 +41,7 @@ const ICONS: Record<ItemState, string> = {
 const SOLID = "bg-[color:var(--hf)] shadow-sm hover:brightness-110";
 const SOFT = join(TINTED, "hover:brightness-95");
 
-/** A button that starts a download and shows it, live; it pauses, resumes and retries it too. */
+/** A button that starts a download, shows its live progress, and pauses, resumes and retries it. */
 export function DownloadButton(props: DownloadButtonProps) {
   const { children, className = "w-52", burst = true, caption = true, cancellable = true, onComplete } = props;
   const button = useRef<HTMLButtonElement>(null);
@@ -65,7 +65,7 @@ export function DownloadButton(props: DownloadButtonProps) {
     : captionOf(item, state, words, now);
   const failed = state === "failed" || requestError !== undefined;
 
-  // What a click does, and what it is called.
+  // The action of a click and its accessible name.
   const [action, act] = idle
     ? [text.download, handle.start]
     : state === "paused"
@@ -193,7 +193,7 @@ export function DownloadButton(props: DownloadButtonProps) {
   }
 }
 
-/** Tells a screen reader of changes of state and of each quarter, politely; nothing of what was so when the page was loaded. */
+/** Announces changes of state and each quarter of the progress to screen readers; not the state at the time of loading. */
 function Announcer({
   name,
   state,
@@ -211,7 +211,7 @@ function Announcer({
   const shown =
     state === "downloading" ? words.percent(quarter) : typeof label === "string" ? label : words.text.download;
   const latest = useRef("");
-  latest.current = state === "failed" ? "" : fill(words.text.announce, { name, state: shown }); // a failure is an alert of its own
+  latest.current = state === "failed" ? "" : fill(words.text.announce, { name, state: shown }); // a failure has its own alert
   const before = useRef<string | null>(null);
   const [said, setSaid] = useState("");
   useEffect(() => {

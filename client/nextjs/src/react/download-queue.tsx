@@ -16,11 +16,11 @@ import type { Status } from "../wire.js";
 export interface DownloadQueueProps {
   basePath?: string;
   className?: string;
-  /** Shows the progress in the page's title: "(42%) …". Default false. */
+  /** Whether to show the progress in the page's title: "(42%) …". Default false. */
   showInTitle?: boolean;
-  /** Rows shown at first, and added by "Show more". Default 50. */
+  /** Number of rows shown at first and added by "Show more". Default 50. */
   pageSize?: number;
-  /** Shown when there is nothing. */
+  /** Shown when there are no downloads. */
   empty?: ReactNode;
 }
 
@@ -35,7 +35,7 @@ const STATUS: Record<Exclude<Filter, "all">, Status> = {
 };
 const RANK: Record<Status, number> = { failed: 0, downloading: 1, queued: 2, paused: 3, done: 4, cancelled: 4 };
 
-/** Everything that is under way, waits, failed and is done, with what can be done with it. */
+/** All downloads with filters, search and actions. */
 export function DownloadQueue({ basePath, className, showInTitle = false, pageSize = 50, empty }: DownloadQueueProps) {
   const { items, requests, counts, totals, connection, ready, store } = useDownloads({ basePath });
   const info = useInfo({ basePath, key: counts.done });
@@ -59,7 +59,7 @@ export function DownloadQueue({ basePath, className, showInTitle = false, pageSi
   const run = (work: Promise<unknown>) => {
     setRefused(null);
     work.catch((error: { code: string; message: string }) => {
-      if (error.code !== "unknown_download") setRefused(words.reason(error.code) ?? error.message); // none left to act on
+      if (error.code !== "unknown_download") setRefused(words.reason(error.code) ?? error.message); // no download left to act on
     });
   };
   const clear = () => {
@@ -153,7 +153,7 @@ export function DownloadQueue({ basePath, className, showInTitle = false, pageSi
   );
 }
 
-/** What failed, what moves, what waits in its order, what is paused; then what ended, newest first. */
+/** Failed, downloading, queued by position, paused; then finished ones, newest first. */
 function inOrder(a: Item, b: Item): number {
   return (
     RANK[a.status] - RANK[b.status] ||
@@ -204,7 +204,7 @@ function Banner({ children }: { children: ReactNode }) {
   );
 }
 
-/** A plain button with a text. */
+/** A plain text button. */
 export function Command({ on, off = false, children }: { on: () => void; off?: boolean; children: ReactNode }) {
   return (
     <button

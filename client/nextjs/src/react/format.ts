@@ -1,4 +1,4 @@
-/** Numbers for a person, in an explicit locale so that server and browser agree. Decimal units, as on the Hub. */
+/** Formats numbers with an explicit locale, so that server and browser render the same. Decimal units, as on the Hub. */
 
 const cache = new Map<string, Intl.NumberFormat>();
 
@@ -33,7 +33,7 @@ function scaled(locale: string, bytes: number, per: string, from: number): strin
 export const formatBytes = (bytes: number, locale: string) => scaled(locale, bytes, "", 0);
 export const formatRate = (bytesPerSecond: number, locale: string) => scaled(locale, bytesPerSecond, "-per-second", 1);
 
-/** At most 100 only when it is: the daemon rounds down, and so does this. */
+/** Rounds down, like the daemon: 100 % only for a complete file. */
 export const formatPercent = (percent: number, locale: string) =>
   number(locale, { style: "percent" }).format(Math.floor(percent) / 100);
 

@@ -1,4 +1,4 @@
-/** Paths on a 24 by 24 grid, each its own export so that a page gets only those it shows. */
+/** Icon paths on a 24 by 24 grid; separate exports, so that a bundle contains only those it uses. */
 export const download = "M12 4v11m-5-5 5 5 5-5M5 20h14";
 export const pause = "M9 5v14m6-14v14";
 export const play = "M8 5v14l11-7z";

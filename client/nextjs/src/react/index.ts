@@ -5,7 +5,8 @@ export { HfdmdProvider, useSettings, useStore, type Settings } from "./context.j
 export { useDownload, type Callbacks, type DownloadHandle } from "./use-download.js";
 export { useDownloads, useInfo, type Downloads, type Totals } from "./use-downloads.js";
 export { useRepoFiles, type RepoFilesHandle } from "./use-repo-files.js";
-export { celebrate, type Burst, type BurstOptions } from "./celebrate.js";
+export type { BurstOptions } from "./burst.js";
+export { celebrate, type Burst } from "./celebrate.js";
 export { formatBytes, formatDuration, formatPercent, formatRate } from "./format.js";
 export { messages, type Messages } from "./queue-messages.js";
 export { groupFiles, type FileGroup } from "./quantisation.js";

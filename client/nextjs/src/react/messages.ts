@@ -1,6 +1,10 @@
+/**
+ * Texts of the button. Those of the queue are in queue-messages.ts, because a page with only the button has a budget of 8 KB gzipped;
+ * words.ts and queue-words.ts are split for the same reason.
+ */
 import type { Reason } from "../wire.js";
 
-/** Every text of the button. `{name}` and the like are filled in; translate what you need and pass it to `HfdmdProvider`. */
+/** English texts; `{name}` and other placeholders are filled in. Pass translations to `HfdmdProvider`. */
 export const buttonMessages = {
   download: "Download",
   queued: "Queued",
@@ -21,31 +25,31 @@ export const buttonMessages = {
   actionOn: "{action} {name}",
   progressOf: "Progress of {name}",
   ofTotal: "{done} of {total}",
-  confirmCancel: "Cancel {name}? {size} of it are here already and will be deleted.",
+  confirmCancel: "Cancel {name}? {size} already downloaded will be deleted.",
   announce: "{name}: {state}",
   reasons: {
-    repo_not_found: "No such repo",
-    revision_not_found: "No such revision",
-    file_not_found: "No such file",
+    repo_not_found: "Repo not found",
+    revision_not_found: "Revision not found",
+    file_not_found: "File not found",
     gated: "Access must be granted on the Hub",
     unauthorized: "Access denied",
-    hash_mismatch: "Content differs from what the Hub promised",
+    hash_mismatch: "Checksum mismatch",
     unverifiable: "Content cannot be verified",
-    tls: "Certificate refused",
+    tls: "Certificate rejected",
     disk_error: "Disk error",
-    path_taken: "Another file is in the way",
+    path_taken: "Another file is at this path",
     xet_required: "Only available over Xet",
     internal: "Internal error",
     network: "No network",
-    hub_unavailable: "The Hub does not answer",
-    rate_limited: "The Hub asks to wait",
+    hub_unavailable: "The Hub is not available",
+    rate_limited: "Rate limited by the Hub",
     stalled: "Stalled",
     locked: "In use by another program",
     disk_full: "The disk is full",
-    restarted: "Starts over",
+    restarted: "Restarted",
     requested: "Paused",
     daemon_unreachable: "The download service is not running",
-    daemon_unauthorized: "The download service refuses this app",
+    daemon_unauthorized: "The download service rejected this app",
     queue_full: "The queue is full",
     loading: "The download service is starting",
   } satisfies Record<Reason, string> & Record<string, string> as Record<string, string>,
@@ -53,7 +57,7 @@ export const buttonMessages = {
 
 export type ButtonMessages = typeof buttonMessages;
 
-/** `text` with its `{names}` filled in. */
+/** `text` with its `{placeholders}` replaced by `values`. */
 export function fill(text: string, values: Record<string, string | number>): string {
   return text.replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));
 }

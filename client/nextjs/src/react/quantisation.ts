@@ -1,8 +1,8 @@
 import type { RepoFile } from "../wire.js";
 
-/** Files that belong together: one, or all parts of a split one. */
+/** A single file, or all parts of a split file. */
 export interface FileGroup {
-  /** The path, with a split file's part number left out. */
+  /** The path without the part number of a split file. */
   name: string;
   /** `Q4_K_M`, `BF16` and so on; null when it is no GGUF quantisation. */
   quantisation: string | null;
@@ -16,7 +16,7 @@ const QUANTISATION =
   /(?:^|[-_./])((?:UD-)?(?:IQ[1-8]|TQ[12]|Q[1-8])(?:_[0-9A-Z]+)*|BF16|F16|F32|FP16|FP32|MXFP4(?:_[A-Z]+)?)(?=[-_./]|$)/i;
 const PART = /-\d{5}-of-(\d{5})(?=\.[^./]+$)/;
 
-/** The files of a repo as a person picks them: GGUF quantisations by size, then the rest by name. */
+/** Groups and sorts the files of a repo: GGUF quantisations by size, then the rest by name. */
 export function groupFiles(files: readonly RepoFile[]): FileGroup[] {
   const groups = new Map<string, RepoFile[]>();
   for (const file of files) {

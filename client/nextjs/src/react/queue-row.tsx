@@ -14,7 +14,7 @@ import { captionOf, confirmCancel, named, progressText, useNow } from "./words.j
 
 const FILES_SHOWN = 50;
 
-/** One download or repo download, with what can be done with it. `files`: the downloads that a repo download covers. */
+/** One download or repo download with its actions. `files`: the files of a repo download. */
 export const QueueRow = memo(function QueueRow({
   item,
   store,
@@ -164,7 +164,7 @@ export const QueueRow = memo(function QueueRow({
   }
 });
 
-/** A small round button with an icon and a name. */
+/** A small round button with an icon and an accessible name. */
 export function Tool({
   icon,
   label,

@@ -24,7 +24,7 @@ export interface RepoFilesProps extends Pick<Target, "modelRepo" | "revision" | 
 
 type Of = Pick<Target, "modelRepo" | "revision" | "repoType">;
 
-/** The files of a repo to pick from: GGUF quantisations with their sizes first, a split one as one. */
+/** The files of a repo for selection: GGUF quantisations with their sizes first; the parts of a split file are one entry. */
 export function RepoFiles({ modelRepo, revision, repoType, basePath, className, burst }: RepoFilesProps) {
   const of: Of = { modelRepo, revision, repoType };
   const { files, error, reload } = useRepoFiles(of, { basePath });
@@ -157,7 +157,7 @@ export function RepoFiles({ modelRepo, revision, repoType, basePath, className, 
   }
 }
 
-/** The button of a group; of a split file whose parts another request covers (the whole repo), how far these are. */
+/** The button of a group. If another request (such as the whole repo) already downloads the parts of a split file: its progress. */
 function Parts({ of, group, store, children }: { of: Of; group: FileGroup; store: Store; children: ReactNode }) {
   const words = useAllWords();
   const own = keyOf(targetOf(of, group));
@@ -188,7 +188,7 @@ function Parts({ of, group, store, children }: { of: Of; group: FileGroup; store
   );
 }
 
-/** One file as a download of its own, the parts of a split one as one request for exactly these. */
+/** A single file as a file download, the parts of a split file as one repo download with exactly these paths. */
 function targetOf(of: Of, group: FileGroup): Target {
   const paths = group.files.map((file) => file.filePath);
   return paths.length === 1 ? { ...of, filePath: paths[0] } : { ...of, include: paths.map(escapeGlob) };

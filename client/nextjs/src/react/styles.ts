@@ -1,8 +1,8 @@
 import type { ItemState } from "../browser/item.js";
 
 /**
- * The classes' common ground. Each state sets one hue; everything else mixes it with the colour of the page's own text, so that light and
- * dark follow from where the component stands, not from a setting. Only full class names, and only what Tailwind 3.4 and 4 both know.
+ * Classes shared by the components. Each state sets one hue, which is mixed with the page's text colour, so that light and dark follow from
+ * the page and not from a setting. Only complete class names, and only those that both Tailwind 3.4 and 4 support.
  */
 
 const BLUE = "[--hf:var(--hfdmd-accent,#2563eb)]";
@@ -34,9 +34,9 @@ export const MUTED = "text-[color:color-mix(in_oklab,currentColor_72%,transparen
 export const LINE = "border-[color:color-mix(in_oklab,currentColor_14%,transparent)]";
 export const FAINT = "bg-[color:color-mix(in_oklab,currentColor_5%,transparent)]";
 export const HOVER = "hover:bg-[color:color-mix(in_oklab,currentColor_9%,transparent)]";
-/** In the colour of the text around, which differs from what the ring stands on. */
+/** In the text colour, which contrasts with the background of the ring. */
 export const FOCUS = "focus-visible:outline focus-visible:outline-2 focus-visible:outline-offset-2";
-/** For what holds the element that has the focus. */
+/** For the container of the focused element. */
 export const FOCUS_WITHIN = "focus-within:outline focus-within:outline-2 focus-within:outline-offset-2";
 export const PRESS = "motion-safe:transition motion-safe:duration-150 motion-safe:active:scale-95";
 /** A bar's fill moves between two updates of the stream, four a second. */

@@ -6,7 +6,7 @@ import { isLive, keyOf, stateOf, type Item, type ItemState, type Target } from "
 import { lookupOf, type Action, type RequestError } from "../browser/store.js";
 import { useStore } from "./context.js";
 
-/** Called on changes that this page has seen happen, never for what was so when it was loaded. */
+/** Called on changes while the page is open, not for the state at the time of loading. */
 export interface Callbacks {
   onStarted?: (item: Item) => void;
   onProgress?: (item: Item) => void;
@@ -16,12 +16,12 @@ export interface Callbacks {
 }
 
 export interface DownloadHandle {
-  /** What the daemon says of it; undefined when it was never asked for. */
+  /** The download as the daemon reports it; undefined if it was never requested. */
   item: Item | undefined;
   state: ItemState;
-  /** What was asked for and is not answered yet. */
+  /** The action that has been sent and not been answered yet. */
   pending: Action | undefined;
-  /** Why the last request was refused. */
+  /** The error of the last request. */
   requestError: RequestError | undefined;
   start: () => void;
   pause: () => void;
@@ -30,7 +30,7 @@ export interface DownloadHandle {
   retry: () => void;
 }
 
-/** One download, live, and what can be done with it. */
+/** The live state of one download and its actions. */
 export function useDownload(target: Target, callbacks: Callbacks & { basePath?: string } = {}): DownloadHandle {
   const store = useStore(callbacks.basePath);
   const key = keyOf(target);
@@ -38,9 +38,9 @@ export function useDownload(target: Target, callbacks: Callbacks & { basePath?: 
   const request = useSyncExternalStore(store.subscribe, () => store.pendingOf(key), nothing);
   const lookup = lookupOf(target);
   const known = useSyncExternalStore(store.subscribe, () => store.isKnown(lookup), no);
-  useEffect(() => store.look(lookup), [store, lookup]);
+  useEffect(() => store.ensureLookup(lookup), [store, lookup]);
 
-  // Handlers keep their identity while the target is the same, however often its object is made anew.
+  // Handlers keep their identity while the target is equal, even if its object is recreated at each render.
   const latest = useRef({ target, callbacks, item });
   useEffect(() => {
     latest.current = { target, callbacks, item };
@@ -48,7 +48,7 @@ export function useDownload(target: Target, callbacks: Callbacks & { basePath?: 
 
   const asked = useRef<string | null>(null);
   const send = useCallback((run: (now: Item | undefined) => Promise<unknown>) => {
-    // The store keeps a refusal, from where it is shown: nothing is lost here.
+    // The store keeps the error, and the component shows it from there.
     run(latest.current.item).catch((error: RequestError) =>
       latest.current.callbacks.onError?.({ code: error.code, message: error.message }, latest.current.item),
     );
@@ -84,7 +84,7 @@ export function useDownload(target: Target, callbacks: Callbacks & { basePath?: 
   };
 }
 
-/** Tells the callbacks what happened between the last render and this one. */
+/** Calls the callbacks for what changed between the last render and this one. */
 function useChanges(
   key: string,
   item: Item | undefined,

@@ -8,26 +8,26 @@ import { EMPTY, type Snapshot, type Store } from "../browser/store.js";
 import type { Status } from "../wire.js";
 import { useStore } from "./context.js";
 
-/** Sums over what is under way. Files that a repo download covers count once, in it. */
+/** Sums over all unfinished downloads. Files of a repo download count once, as part of it. */
 export interface Totals {
   bytesPerSecond: number;
-  /** What is still to come, as far as sizes are known. */
+  /** Bytes that remain, as far as sizes are known. */
   remainingBytes: number;
-  /** Null while nothing moves. */
+  /** Null while no bytes arrive. */
   etaSeconds: number | null;
-  /** 0 to 100 over all that is under way; null when nothing is. */
+  /** 0 to 100 over all unfinished downloads; null when there are none. */
   progress: number | null;
 }
 
 export interface Downloads extends Snapshot {
-  /** What a person asked for: files asked for singly and repo downloads, not each file of these. */
+  /** What users requested: single files and repo downloads, without the files of the latter. */
   requests: readonly Item[];
   counts: Record<Status, number>;
   totals: Totals;
   store: Store;
 }
 
-/** Everything, live. */
+/** All downloads, live. */
 export function useDownloads(options: { basePath?: string } = {}): Downloads {
   const store = useStore(options.basePath);
   const snapshot = useSyncExternalStore(store.subscribe, store.getSnapshot, () => EMPTY);
@@ -60,7 +60,7 @@ function totalsOf(items: readonly Item[]): Totals {
   };
 }
 
-/** What the daemon says of itself, asked again every so often and when `key` changes. */
+/** Information about the daemon, fetched every `everyMs` milliseconds and when `key` changes. */
 export function useInfo(options: { basePath?: string; everyMs?: number; key?: unknown } = {}): PublicInfo | undefined {
   const store = useStore(options.basePath);
   const { everyMs = 30_000, key } = options;
@@ -69,7 +69,7 @@ export function useInfo(options: { basePath?: string; everyMs?: number; key?: un
     const left = new AbortController();
     const ask = () =>
       daemonInfo(store, left.signal).then(setInfo, () => {
-        // The connection's banner tells that the daemon is away; the last figures stay.
+        // The connection banner shows that the daemon is away; the last figures stay.
       });
     void ask();
     const timer = setInterval(() => document.visibilityState === "visible" && void ask(), everyMs);

@@ -18,7 +18,7 @@ export interface RepoFilesHandle {
 
 type State = Omit<RepoFilesHandle, "reload"> & { of: string };
 
-/** What a repo has on the Hub. */
+/** The files of a repo on the Hub. */
 export function useRepoFiles(
   of: Pick<Target, "modelRepo" | "revision" | "repoType">,
   options: { basePath?: string } = {},

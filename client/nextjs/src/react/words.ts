@@ -1,5 +1,6 @@
 "use client";
 
+/** Sentences that the button shows; those of the queue are in queue-words.ts, for the button's budget of 8 KB gzipped. */
 import { useEffect, useMemo, useState } from "react";
 
 import { nameOf, type Item, type ItemState, type Target } from "../browser/item.js";
@@ -7,7 +8,7 @@ import { useSettings } from "./context.js";
 import { formatBytes, formatDuration, formatPercent, formatRate } from "./format.js";
 import { buttonMessages, fill, type ButtonMessages } from "./messages.js";
 
-/** The texts of the page's language, with what turns numbers into words. */
+/** The texts in the page's language and the formatters for numbers. */
 export interface Words {
   text: ButtonMessages;
   bytes: (bytes: number) => string;
@@ -32,11 +33,11 @@ export function useWords(): Words {
   }, [locale, messages]);
 }
 
-/** Whether it is at work and nothing comes. */
+/** Whether it is downloading but no bytes arrive. */
 export const isStalled = (item: Item | undefined, state: ItemState) =>
   state === "downloading" && item !== undefined && item.bytesPerSecond === null && item.downloadedBytes > 0;
 
-/** "43%, 26 MB of 60 MB, 2 sec left": what a screen reader says of a bar. */
+/** "43%, 26 MB of 60 MB, 2 sec left": the text of a progress bar for screen readers. */
 export function progressText(item: Item, state: ItemState, words: Words): string {
   const { text } = words;
   const parts = [words.percent(item.progress)];
@@ -48,7 +49,7 @@ export function progressText(item: Item, state: ItemState, words: Words): string
   return parts.join(", ");
 }
 
-/** The line below: rate and time, what it waits for, or why it failed. */
+/** The caption: rate and time left, the reason for waiting, or the error. */
 export function captionOf(item: Item | undefined, state: ItemState, words: Words, nowMs: number): string {
   const { text } = words;
   if (!item) return "";
@@ -81,7 +82,7 @@ export function captionOf(item: Item | undefined, state: ItemState, words: Words
   }
 }
 
-/** The present time, once a second while `ticking`; 0 until the browser has taken over. */
+/** The current time in milliseconds, updated once a second while `ticking`; 0 on the server and at the first render. */
 export function useNow(ticking: boolean): number {
   const [now, setNow] = useState(0);
   useEffect(() => {
@@ -97,13 +98,13 @@ export function useNow(ticking: boolean): number {
   return now;
 }
 
-/** Whether a cancel needs a second thought: it deletes what is here already. */
+/** Asks for confirmation before a cancel that deletes 100 MB or more. Returns whether to go on. */
 export function confirmCancel(item: Item, words: Words): boolean {
   if (item.downloadedBytes < 100_000_000) return true;
   const size = words.bytes(item.downloadedBytes);
   return window.confirm(fill(words.text.confirmCancel, { name: nameOf(item), size }));
 }
 
-/** "Pause owner/name/file": a button's name for those who do not see where it stands. */
+/** "Pause owner/name/file": the accessible name of a button. */
 export const named = (words: Pick<Words, "text">, action: string, of: Target | Item) =>
   fill(words.text.actionOn, { action, name: nameOf(of) });

@@ -4,7 +4,7 @@ import { request as httpsRequest } from "node:https";
 import { places, type Daemon, type Place } from "./places.js";
 import { daemonUnreachable } from "./problem.js";
 
-/** A request as the daemon sees it: nothing of the browser's but what stands here. */
+/** The request to the daemon; nothing else of the browser's request is forwarded. */
 export interface Asked {
   method: string;
   /** Path with query. */
@@ -12,7 +12,7 @@ export interface Asked {
   headers: Record<string, string>;
   body: Buffer | null;
   signal: AbortSignal;
-  /** How long the daemon may stay silent, in milliseconds, before its answer and within it. */
+  /** Longest silence in milliseconds, before the answer and within it. */
   silenceMs: number;
 }
 
@@ -21,8 +21,8 @@ const ABSENT = new Set(["ENOENT", "ECONNREFUSED", "EACCES", "ENOTSOCK"]);
 let outage = false;
 
 /**
- * The daemon's answer, its body still to be read, from the first place where one listens.
- * Throws the 503 when there is none; what was tried goes to the server's log, once per outage.
+ * Sends a request to the first address where a daemon listens. The body of the answer has not been read yet.
+ * Throws a 503 `Refusal` if there is none; the addresses tried are logged once per outage.
  */
 export async function ask(daemon: Daemon, asked: Asked): Promise<IncomingMessage> {
   const tried: string[] = [];
@@ -35,7 +35,7 @@ export async function ask(daemon: Daemon, asked: Asked): Promise<IncomingMessage
       if (asked.signal.aborted) throw error;
       const code = (error as NodeJS.ErrnoException).code ?? String(error);
       tried.push(`${"socket" in place ? place.socket : place.url} (${code})`);
-      if (!ABSENT.has(code)) break; // something listens there: the request may have reached it
+      if (!ABSENT.has(code)) break; // a daemon may have received the request, so it is not sent to another one
     }
   }
   if (!outage) console.warn(`hfdmd-nextjs: no answer from the daemon at ${tried.join(", ")}. Is hfdmd running?`);
@@ -53,7 +53,7 @@ function askAt(place: Place, asked: Asked): Promise<IncomingMessage> {
       path: asked.path,
       headers,
       signal: asked.signal,
-      agent: false, // a connection kept from before a restart of the daemon would fail the next request
+      agent: false, // a kept connection would fail after a restart of the daemon
     };
     const request =
       "socket" in place

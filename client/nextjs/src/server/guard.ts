@@ -5,8 +5,8 @@ import type { Method } from "./routes.js";
 type Header = (name: string) => string | null;
 
 /**
- * Whether a writing request comes from the app's own pages. Browsers say so in `Sec-Fetch-Site`; where they do not
- * (plain http on a LAN), `Origin` must name the host that was asked. A program that sends neither is no browser.
+ * Whether a writing request comes from another site. Browsers send `Sec-Fetch-Site`; without it (plain http on a LAN)
+ * `Origin` must name the requested host. A client that sends neither is not a browser.
  */
 export function isCrossSite(method: Method, header: Header): boolean {
   if (method === "GET") return false;
@@ -19,14 +19,14 @@ export function isCrossSite(method: Method, header: Header): boolean {
     // A page of another site cannot set X-Forwarded-Host without a preflight, which is never granted.
     return host !== header("host")?.toLowerCase() && host !== header("x-forwarded-host")?.toLowerCase();
   } catch {
-    return true; // "null" and whatever else is no origin
+    return true; // "null" or not an origin
   }
 }
 
 /**
- * Whether `Host` names this app. Against DNS rebinding: a page of another site can make its own name point here, so that it is
- * same-origin with this app. It cannot do so with an IP address or with `localhost`, and it has no cookies of the app's real name,
- * so that only an app that asks for no login needs this check.
+ * Whether `Host` names this app. Protects against DNS rebinding: another site can let its own name resolve to this server and is then
+ * same-origin with this app. That is impossible with an IP address or `localhost`, and such a site has no cookies of the app's real name,
+ * so only an app without a login needs this check.
  */
 export function isKnownHost(host: string | null, allowed: readonly string[]): boolean {
   if (!host) return false;

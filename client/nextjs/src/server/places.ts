@@ -2,10 +2,10 @@ import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 
-/** One place where a daemon may listen: a Unix socket, or a URL with its token. */
+/** An address where a daemon may listen: a Unix socket, or a URL with its token. */
 export type Place = { socket: string } | { url: string; token: string | undefined };
 
-/** Where to look for the daemon, when not where its environment says. */
+/** The address of the daemon, if it is not the one in the environment. */
 export interface Daemon {
   /** Path of the Unix socket. Default: `HFDMD_SOCKET`, else where the daemon listens by default. */
   socket?: string;
@@ -20,7 +20,7 @@ type Environment = Record<string, string | undefined>;
 const SYSTEM_SOCKET = process.platform === "darwin" ? "/var/run/hfdmd.sock" : "/run/hfdmd.sock";
 
 /**
- * Where a client looks, first to last; what was set on purpose is the only place.
+ * The addresses to try, in order; an address that was set explicitly is the only one.
  * The order is that of the daemon's own clients (`HFDMD_URL`, `HFDMD_SOCKET`, the runtime folder, the state folder, the system service).
  */
 export async function* places(daemon: Daemon = {}, env: Environment = process.env): AsyncGenerator<Place> {
@@ -42,12 +42,12 @@ function absolute(path: string, env: Environment): string {
   return path.startsWith("~/") ? join(env.HOME || homedir(), path.slice(2)) : resolve(path);
 }
 
-/** The socket that a daemon wrote into its `endpoint.json`; nothing when there is no such file or it cannot be read. */
+/** The socket in the `endpoint.json` that a daemon wrote; undefined if the file is missing or unreadable. */
 async function socketOf(file: string): Promise<string | undefined> {
   try {
     const { socket } = JSON.parse(await readFile(file, "utf8")) as { socket?: unknown };
     return typeof socket === "string" && isAbsolute(socket) ? socket : undefined;
   } catch {
-    return undefined; // no daemon has run with this state folder; the next place is tried
+    return undefined; // no daemon has run with this state folder; the next address is tried
   }
 }

@@ -22,45 +22,39 @@ export class Refusal extends Error {
   }
 }
 
-export const malformed = (detail: string) => new Refusal(400, "malformed", "The request cannot be read", detail);
+export const malformed = (detail: string) => new Refusal(400, "malformed", "Malformed request", detail);
 export const unauthorized = () =>
-  new Refusal(401, "unauthorized", "Not allowed", "This app does not let you do this; you may have to log in.");
+  new Refusal(401, "unauthorized", "Unauthorized", "You are not allowed to do this; you may have to sign in.");
 export const forbiddenOrigin = () =>
-  new Refusal(403, "forbidden_origin", "Requests from this web origin are refused", "Another site asked for this.");
+  new Refusal(403, "forbidden_origin", "Cross-site request refused", "The request was sent by a page of another site.");
 export const forbiddenHost = () =>
   new Refusal(
     403,
     "forbidden_host",
-    "The Host header is not one of this app's names",
-    "Add this name to allowedHosts.",
+    "Unknown host name",
+    "The Host header does not name this app; add the name to allowedHosts.",
   );
 export const forbiddenPath = (detail: string) =>
   new Refusal(403, "forbidden_path", "Not allowed from a browser", detail);
-export const notFound = () => new Refusal(404, "not_found", "No such path", "There is nothing here.");
+export const notFound = () => new Refusal(404, "not_found", "Not found", "No call has this path.");
 export const methodNotAllowed = (allow: string[]) =>
-  new Refusal(405, "method_not_allowed", "This path does not know that method", `It knows ${allow.join(", ")}.`, {
+  new Refusal(405, "method_not_allowed", "Method not allowed", `Allowed: ${allow.join(", ")}.`, {
     Allow: allow.join(", "),
   });
 export const tooLarge = (limitBytes: number) =>
-  new Refusal(413, "too_large", "The request is too large", `A request may have ${limitBytes} bytes.`);
+  new Refusal(413, "too_large", "Request too large", `The limit is ${limitBytes} bytes.`);
 export const unsupportedMediaType = () =>
-  new Refusal(415, "unsupported_media_type", "The body must be application/json", "Send application/json.");
+  new Refusal(415, "unsupported_media_type", "Unsupported media type", "The body must be application/json.");
 
-/** The daemon refused *this app*: not a 401, lest the browser think that its user is logged out. */
+/** The daemon rejected *this app*. Not a 401, which a browser would take for the end of its user's session. */
 export const daemonUnauthorized = () =>
-  new Refusal(502, "daemon_unauthorized", "The daemon refused this app", "HFDMD_TOKEN is missing or wrong.");
+  new Refusal(502, "daemon_unauthorized", "The daemon rejected this app", "HFDMD_TOKEN is missing or wrong.");
 export const stopping = () =>
-  new Refusal(503, "daemon_unreachable", "This app is about to end", "This app is about to end.", {
+  new Refusal(503, "daemon_unreachable", "Shutting down", "The app is shutting down.", {
     "Retry-After": "2",
     Connection: "close",
   });
 export const daemonUnreachable = () =>
-  new Refusal(
-    503,
-    "daemon_unreachable",
-    "The download daemon does not answer",
-    "The download daemon does not answer.",
-    {
-      "Retry-After": "2",
-    },
-  );
+  new Refusal(503, "daemon_unreachable", "Daemon unreachable", "The download daemon does not answer.", {
+    "Retry-After": "2",
+  });

@@ -9,43 +9,43 @@ import { redact, redactEvents } from "./redact.js";
 import { ROUTES, SETTINGS_ROUTES, type CallName, type Method, type Route } from "./routes.js";
 import { isStopping, track } from "./streams.js";
 
-/** What a visitor asks for; nothing has reached the daemon yet. */
+/** A request of a visitor, before anything is sent to the daemon. */
 export interface Call {
   name: CallName;
   method: Method;
   query: URLSearchParams;
   /** The JSON body, null when there is none. */
   body: unknown;
-  /** Whether it is for everything (`{"all": true}`): "pause all" and the like. */
+  /** Whether it applies to all downloads (`{"all": true}`), such as "pause all". */
   all: boolean;
 }
 
 export interface Options<R> extends Daemon {
   /**
-   * Who may do this: asked before anything reaches the daemon. An open route lets any visitor fill the disk, so there is no default;
-   * `allowAll` is for an app that only its own user can reach.
+   * Whether this call is allowed; called before anything is sent to the daemon. There is no default, because an open route lets any
+   * visitor fill the disk. `allowAll` is for an app that only its own user can reach.
    */
   authorize: (request: R, call: Call) => boolean | Promise<boolean>;
-  /** Host names under which the app is reached; with `allowAll` only `localhost` and IP addresses pass unless named here. */
+  /** Host names of the app. With `allowAll` the default is `localhost` and IP addresses. */
   allowedHosts?: readonly string[];
-  /** Let browsers name folders of the server. Default false: on its Unix socket the daemon writes wherever its user may. */
+  /** Let browsers name folders of the server. Default false: over its Unix socket the daemon writes wherever its user may. */
   allowLocalDir?: boolean;
-  /** Let browsers delete downloaded files, not only forget downloads. Default false. */
+  /** Let browsers delete downloaded files, not only entries of the list. Default false. */
   allowDeleteFile?: boolean;
   /** Add `GET` and `PATCH` of the settings. Default false. */
   allowSettings?: boolean;
-  /** Show browsers where on the server things are (`path`, `localDir`, the daemon's folders). Default false. */
+  /** Show paths of the server to browsers (`path`, `localDir`, the daemon's folders). Default false. */
   exposePaths?: boolean;
   /** Longest request body in bytes. Default 65536. */
   maxBodyBytes?: number;
 }
 
-/** Lets everybody do everything: for an app that only its own user can reach, with no login. */
+/** Allows every call: for an app without login that only its own user can reach. */
 export function allowAll(): boolean {
   return true;
 }
 
-/** A request, whichever router it came through. */
+/** A request, independent of the router. */
 export interface Incoming<R> {
   request: R;
   method: string;
@@ -53,12 +53,12 @@ export interface Incoming<R> {
   segment: string | null;
   query: URLSearchParams;
   header: (name: string) => string | null;
-  /** The body, or a `Refusal` when it is longer than so many bytes. */
+  /** Reads the body. Throws a `Refusal` if it is longer than `limitBytes`. */
   read: (limitBytes: number) => Promise<Buffer>;
   signal: AbortSignal;
 }
 
-/** What goes back to the browser: a whole body, or a stream of events. */
+/** The response to the browser: a complete body or a stream of events. */
 export interface Answer {
   status: number;
   headers: Record<string, string>;
@@ -66,18 +66,18 @@ export interface Answer {
 }
 
 const SILENCE_MS = 120_000;
-/** The daemon's stream has a comment at least every 15 s; three missed ones mean that nobody is there any more. */
+/** The daemon's stream has a comment at least every 15 s; after three missed ones the daemon counts as gone. */
 const STREAM_SILENCE_MS = 45_000;
 const STREAM_HEADERS = {
   "Content-Type": "text/event-stream",
-  // Without no-transform Next's compression holds every event back.
+  // Without no-transform Next's compression delays every event.
   "Cache-Control": "no-cache, no-transform",
   "X-Accel-Buffering": "no",
-  // Nothing comes after a stream. Kept open, the connection would serve the browser's next try, and hold up the server's end.
+  // A kept connection would be reused by the browser's next request and would delay the shutdown of the server.
   Connection: "close",
 };
 
-/** Answers one request: checks it, asks the daemon, strips the answer. */
+/** Handles one request: validates it, forwards it to the daemon, removes paths from the answer. */
 export async function proxy<R>(options: Options<R>, incoming: Incoming<R>): Promise<Answer> {
   try {
     return await forward(options, incoming);
@@ -138,12 +138,12 @@ function routeOf(incoming: Incoming<unknown>, withSettings: boolean): Route {
   return found;
 }
 
-/** The query's known parameters, each at most once; any other is refused, so that nothing unread passes. */
+/** The known parameters of the query, each at most once. Throws a `Refusal` for any other. */
 function knownQuery(route: Route, asked: URLSearchParams): URLSearchParams {
   const query = new URLSearchParams();
   for (const [key, value] of asked) {
-    if (!route.query.includes(key)) throw problem.malformed(`There is no parameter ${key.slice(0, 60)} here.`);
-    if (query.has(key)) throw problem.malformed(`The parameter ${key} stands there twice.`);
+    if (!route.query.includes(key)) throw problem.malformed(`Unknown query parameter: ${key.slice(0, 60)}.`);
+    if (query.has(key)) throw problem.malformed(`Duplicate query parameter: ${key}.`);
     query.set(key, value);
   }
   return query;
@@ -157,19 +157,19 @@ async function jsonBody(route: Route, incoming: Incoming<unknown>, limitBytes: n
   try {
     return JSON.parse(raw.toString("utf8")) as unknown;
   } catch {
-    throw problem.malformed("The body is not JSON.");
+    throw problem.malformed("The body is not valid JSON.");
   }
 }
 
 function refuseFolders(options: Options<never>, query: URLSearchParams, body: unknown): void {
   const fields = body !== null && typeof body === "object" ? (body as Record<string, unknown>) : {};
   if (!options.allowLocalDir && (query.has("localDir") || (fields.localDir ?? null) !== null)) {
-    throw problem.forbiddenPath("This app does not let browsers name folders of the server (localDir).");
+    throw problem.forbiddenPath("This app does not allow browsers to set localDir.");
   }
   const deletes =
     (query.has("deleteFile") && query.get("deleteFile") !== "false") || (fields.deleteFile ?? false) !== false;
   if (!options.allowDeleteFile && deletes) {
-    throw problem.forbiddenPath("This app does not let browsers delete files of the server (deleteFile).");
+    throw problem.forbiddenPath("This app does not allow browsers to set deleteFile.");
   }
 }
 
@@ -178,7 +178,7 @@ function stream(answer: IncomingMessage, options: Options<never>, vary: Record<s
   const headers = { ...STREAM_HEADERS, ...vary };
   if (options.exposePaths) return { status: 200, headers, body: answer };
   const redacted = redactEvents();
-  answer.on("error", () => answer.destroy()); // a cut stream ends; the browser opens the next one
+  answer.on("error", () => answer.destroy()); // a broken stream ends; the browser opens the next one
   answer.once("close", () => redacted.end());
   redacted.once("close", () => answer.destroy());
   return { status: 200, headers, body: answer.pipe(redacted, { end: false }) };
@@ -189,7 +189,7 @@ async function whole(answer: IncomingMessage, options: Options<never>, vary: Rec
   try {
     for await (const chunk of answer) chunks.push(chunk as Buffer);
   } catch {
-    throw problem.daemonUnreachable(); // it went away in the middle of its answer
+    throw problem.daemonUnreachable(); // the connection broke in the middle of the answer
   }
   const status = answer.statusCode ?? 502;
   if (status === 401) throw problem.daemonUnauthorized();
@@ -204,6 +204,6 @@ async function whole(answer: IncomingMessage, options: Options<never>, vary: Rec
   try {
     return { status, headers, body: JSON.stringify(redact(JSON.parse(text))) };
   } catch {
-    throw problem.daemonUnreachable(); // whatever answered there, it is no hfdmd
+    throw problem.daemonUnreachable(); // the answer is not from hfdmd
   }
 }

@@ -1,13 +1,13 @@
 import { StringDecoder } from "node:string_decoder";
 import { Transform } from "node:stream";
 
-/** Stands for a folder that the browser is not shown: a download that has one is not the one in the Hub's cache. */
+/** Replaces a folder that the browser may not see. It is not null, which would mean the Hub's cache. */
 export const HIDDEN = "…";
 
 const DROPPED = new Set(["cacheDir", "stateDir", "socket", "url", "pid"]);
 const MAX_EVENT_CHARS = 4 * 1024 * 1024;
 
-/** `value` without what it says of this machine's folders: `path`, `localDir`, the daemon's places, paths in sentences. */
+/** `value` without paths of this machine: `path`, `localDir`, the daemon's folders and addresses, paths in messages. */
 export function redact(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(redact);
   if (value === null || typeof value !== "object") return value;
@@ -25,7 +25,7 @@ export function redact(value: unknown): unknown {
 
 type Fields = Record<string, unknown>;
 
-/** `text` with `…` for each absolute path in it. A repo id or a URL is none. */
+/** Replaces each absolute path in `text` by `…`. Repo ids and URLs are left alone. */
 export function hidePaths(text: string, known: readonly string[] = []): string {
   return known
     .reduce((rest, path) => rest.replaceAll(path, HIDDEN), text)
@@ -33,7 +33,7 @@ export function hidePaths(text: string, known: readonly string[] = []): string {
     .replace(/(^|[\s(=,;:<[])~?\/(?!\/)[^\s,;:)>\]'"`]+/g, `$1${HIDDEN}`);
 }
 
-/** Passes a stream of server-sent events on, each event's data redacted, as soon as the event is complete. */
+/** A transform that redacts the data of each server-sent event as soon as the event is complete. */
 export function redactEvents(): Transform {
   const decoder = new StringDecoder("utf8");
   let rest = "";
@@ -45,7 +45,7 @@ export function redactEvents(): Transform {
       try {
         done(null, blocks.map((block) => `${redactBlock(block)}\n\n`).join(""));
       } catch {
-        done(new Error("The daemon sent an event that is not JSON")); // never passed on unread
+        done(new Error("The daemon sent an event that is not JSON")); // never forwarded unredacted
       }
     },
   });

@@ -1,4 +1,4 @@
-/** What the browser may reach: a fixed list of calls. Whatever is not in it is never forwarded. */
+/** The calls that a browser may make. Anything else is never forwarded. */
 export type CallName =
   | "download"
   | "reorder"
@@ -19,9 +19,9 @@ export type Method = "GET" | "POST" | "PATCH" | "DELETE";
 export interface Route {
   name: CallName;
   method: Method;
-  /** The last part of the path, here and at the daemon: `/api/<segment>`. */
+  /** The last part of the path, both here and at the daemon: `/api/<segment>`. */
   segment: string;
-  /** Query parameters that are passed on; any other is refused. */
+  /** Query parameters that are forwarded; any other is refused. */
   query: readonly string[];
 }
 

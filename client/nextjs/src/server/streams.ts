@@ -5,13 +5,13 @@ interface Shared {
   stopping: boolean;
 }
 
-// One per process, though a development server evaluates this module again at every change.
+// One per process, although a development server evaluates this module again at every change.
 const KEY = Symbol.for("hfdmd-nextjs.streams");
 const holder = globalThis as { [KEY]?: Shared };
 
 /**
- * Remembers an open stream from the daemon, so that it does not hold up the end of the process: `next start` waits for open responses
- * when it is told to stop, and a stream would keep it waiting for ever.
+ * Registers an open stream from the daemon, to close it at shutdown: `next start` waits for open responses after SIGTERM, and a stream
+ * would never end.
  */
 export function track(stream: IncomingMessage): void {
   const shared = (holder[KEY] ??= create());
@@ -20,7 +20,7 @@ export function track(stream: IncomingMessage): void {
   if (shared.stopping) stream.destroy();
 }
 
-/** Whether the process was told to end: what is asked now is refused and its connection closed, so that no browser keeps it alive. */
+/** Whether the process is shutting down. Requests are then refused and their connections closed, so that browsers do not keep it running. */
 export const isStopping = () => holder[KEY]?.stopping ?? false;
 
 function create(): Shared {
@@ -29,7 +29,7 @@ function create(): Shared {
     process.once(signal, () => {
       shared.stopping = true;
       for (const stream of shared.open) stream.destroy();
-      // A listener takes away the signal's own effect: give it back when nobody else handles it.
+      // A listener disables the signal's default action: restore it if there is no other listener.
       if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
     });
   }

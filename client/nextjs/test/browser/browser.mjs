@@ -1,4 +1,4 @@
-// What the scenarios share: the browser, and where things are on the example's pages.
+// Shared by the scenarios: the browser and locators for the example's pages.
 import { createRequire } from "node:module";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -17,7 +17,7 @@ export function launch() {
   });
 }
 
-/** A button by what its file is called, on a page that shows a repo's files or a card. */
+/** The button of a file, by name, on a page with a repo's files or a card. */
 export class Button {
   constructor(page, name) {
     this.whole = page.locator(`span[data-target="${name}"]`).first();
@@ -53,7 +53,7 @@ export async function showRepo(page, url, repo) {
   await page.getByRole("checkbox").first().waitFor();
 }
 
-/** Writes down each value of a page's bars with the time at which it was painted, and how many particles there were. */
+/** Records each painted value of the page's progress bars with its time, and the number of particles. */
 export async function watch(page) {
   await page.evaluate(() => {
     const seen = { bars: [], particles: 0 };
@@ -72,7 +72,7 @@ export async function watch(page) {
 
 export const seen = (page) => page.evaluate(() => globalThis.__seen);
 
-/** What axe finds wrong with a page, as text; empty when it is fine. */
+/** The violations that axe finds on a page, as text; empty if there are none. */
 export async function axe(page) {
   await page.evaluate(await readFile(require.resolve("axe-core/axe.min.js"), "utf8"));
   const violations = await page.evaluate(async () => {
@@ -85,7 +85,7 @@ export async function axe(page) {
   return violations.map(({ id, nodes }) => `${id}: ${nodes.join("\n  ")}`).join("\n");
 }
 
-/** The file as it stands in the Hub's cache; null while it is not there. */
+/** The content of the file in the Hub's cache; null while it does not exist. */
 export async function cached(stage, repo, path) {
   const snapshots = join(stage.cache, `models--${repo.replace("/", "--")}`, "snapshots");
   const commits = await readdir(snapshots).catch(() => []);

@@ -1,4 +1,4 @@
-// What the browser tests play on: the test Hub, the real daemon on its Unix socket, the example in production mode.
+// The environment of the browser tests: the fake Hub, the real daemon on its Unix socket, the example in production mode.
 import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { request } from "node:http";
@@ -15,7 +15,7 @@ const example = resolve(here, "../../example");
 const python = resolve(process.cwd(), process.env.HFDMD_PYTHON ?? join(root, ".venv/bin/python"));
 const require = createRequire(join(example, "package.json"));
 
-/** Waits until `check` gives something true; fails with what it waited for. */
+/** Waits until `check` returns a truthy value; the error names the condition. */
 export async function until(what, check, limitMs = 10_000) {
   const deadline = Date.now() + limitMs;
   for (;;) {
@@ -59,7 +59,7 @@ export class Stage {
     return JSON.parse(value);
   }
 
-  /** Tells the Hub something; see hub.py. */
+  /** Sends a command to the fake Hub; see hub.py. */
   async tell(told) {
     this.hub.stdin.write(`${JSON.stringify(told)}\n`);
     return this.line();
@@ -95,7 +95,7 @@ export class Stage {
     await stop(this.daemon, signal);
   }
 
-  /** Asks the daemon itself, past the app. */
+  /** Sends a request directly to the daemon, not through the app. */
   ask(path, method = "GET", body) {
     return new Promise((done, fail) => {
       const sent = body === undefined ? undefined : JSON.stringify(body);
@@ -111,7 +111,7 @@ export class Stage {
     });
   }
 
-  /** Calls back with each event of the daemon's own stream, past the app; returns what ends it. */
+  /** Calls back with each event of the daemon's own stream; returns a function that closes it. */
   async listen(onEvent) {
     const asked = request({
       socketPath: this.socket,
@@ -133,7 +133,7 @@ export class Stage {
     return () => asked.destroy();
   }
 
-  /** How many streams are open at the daemon, by its own count. */
+  /** The number of open streams, as the daemon counts them. */
   async streams() {
     return Number(/^hfdmd_listeners (\S+)$/m.exec((await this.ask("/metrics")).text)[1]);
   }

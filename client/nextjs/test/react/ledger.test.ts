@@ -15,21 +15,21 @@ const versions = (ledger: Ledger) => ledger.all().map(({ id, version }) => [id, 
 
 test("the newest version wins, in whatever order they come", () => {
   const ledger = new Ledger();
-  expect(ledger.hear(download({ version: 5 }))).toBe(true);
-  expect(ledger.hear(download({ version: 4, status: "queued" }))).toBe(false);
+  expect(ledger.receive(download({ version: 5 }))).toBe(true);
+  expect(ledger.receive(download({ version: 4, status: "queued" }))).toBe(false);
   expect(ledger.answer(download({ version: 5, status: "queued" }))).toBe(false);
   expect(ledger.get("d1")?.status).toBe("downloading");
-  ledger.hear(download({ version: 6, status: "done" }));
+  ledger.receive(download({ version: 6, status: "done" }));
   expect(ledger.find(keyOf({ modelRepo: "owner/name", filePath: "model.gguf" }))?.status).toBe("done");
 });
 
 test("what a new stream says first always counts: the daemon may have begun anew", () => {
   const ledger = new Ledger();
-  ledger.hear(download({ version: 500 }));
+  ledger.receive(download({ version: 500 }));
   ledger.begin();
-  ledger.hear(download({ version: 3 }));
+  ledger.receive(download({ version: 3 }));
   expect(versions(ledger)).toEqual([["d1", 3]]);
-  ledger.hear(download({ version: 2 }));
+  ledger.receive(download({ version: 2 }));
   expect(versions(ledger)).toEqual([["d1", 3]]);
 });
 
@@ -37,20 +37,20 @@ test("but not over a newer answer that came since", () => {
   const ledger = new Ledger();
   ledger.begin();
   ledger.answer(download({ version: 5 }));
-  ledger.hear(download({ version: 4 }));
+  ledger.receive(download({ version: 4 }));
   expect(versions(ledger)).toEqual([["d1", 5]]);
 });
 
 test("what is not named before ready is gone; what ended long ago stays", () => {
   const ledger = new Ledger();
   const old = new Date(Date.now() - 48 * 3600_000).toISOString();
-  ledger.hear(download({ id: "live" }));
-  ledger.hear(download({ id: "failed", filePath: "f", status: "failed", updatedAt: old }));
-  ledger.hear(download({ id: "named", filePath: "n" }));
-  ledger.hear(download({ id: "ended", filePath: "e", status: "done" }));
-  ledger.hear(download({ id: "old", filePath: "o", status: "done", updatedAt: old }));
+  ledger.receive(download({ id: "live" }));
+  ledger.receive(download({ id: "failed", filePath: "f", status: "failed", updatedAt: old }));
+  ledger.receive(download({ id: "named", filePath: "n" }));
+  ledger.receive(download({ id: "ended", filePath: "e", status: "done" }));
+  ledger.receive(download({ id: "old", filePath: "o", status: "done", updatedAt: old }));
   ledger.begin();
-  ledger.hear(download({ id: "named", filePath: "n" }));
+  ledger.receive(download({ id: "named", filePath: "n" }));
   ledger.answer(download({ id: "asked", filePath: "a" }));
   ledger.ready();
   expect(ledger.all().map(({ id }) => id)).toEqual(["named", "old", "asked"]);
@@ -62,8 +62,8 @@ test("what is not named before ready is gone; what ended long ago stays", () => 
 
 test("another tab's state takes the place of this one's", () => {
   const ledger = new Ledger();
-  ledger.hear(download({ id: "a" }));
-  ledger.hear(download({ id: "b", filePath: "b", version: 9 }));
+  ledger.receive(download({ id: "a" }));
+  ledger.receive(download({ id: "b", filePath: "b", version: 9 }));
   ledger.replace([download({ id: "b", filePath: "b", version: 3 })]);
   expect(versions(ledger)).toEqual([["b", 3]]);
 });
@@ -71,19 +71,19 @@ test("another tab's state takes the place of this one's", () => {
 test("a place in the queue changes without a new version", () => {
   const ledger = new Ledger();
   const waiting = download({ status: "queued", queuePosition: 2, version: 7 });
-  ledger.hear(waiting);
+  ledger.receive(waiting);
   expect(ledger.moved).toBe(false);
-  ledger.place({ ...waiting, queuePosition: 1 });
+  ledger.setPosition({ ...waiting, queuePosition: 1 });
   expect(ledger.get("d1")).toMatchObject({ queuePosition: 1 });
-  ledger.place({ ...waiting, queuePosition: 5, version: 6 });
+  ledger.setPosition({ ...waiting, queuePosition: 5, version: 6 });
   expect(ledger.get("d1")).toMatchObject({ queuePosition: 1 });
-  ledger.hear(download({ version: 8 }));
+  ledger.receive(download({ version: 8 }));
   expect(ledger.moved).toBe(true);
 });
 
 test("what was removed is found no more", () => {
   const ledger = new Ledger();
-  ledger.hear(download());
+  ledger.receive(download());
   expect(ledger.remove("d1")).toBe(true);
   expect(ledger.remove("d1")).toBe(false);
   expect(ledger.find(keyOf(download()))).toBeUndefined();

@@ -37,7 +37,7 @@ test("empty only when it is known to be empty", async () => {
   await queue();
   expect(screen.getByText("Loading…")).toBeTruthy();
   await say(["ready", {}]);
-  expect(screen.getByText(/^Nothing here yet/)).toBeTruthy();
+  expect(screen.getByText(/^No downloads yet/)).toBeTruthy();
 });
 
 test("failed first, what moves, what waits in its order, then what ended; files of a repo stand under it", async () => {
@@ -70,7 +70,7 @@ test("failed first, what moves, what waits in its order, then what ended; files 
 test("a warning before what will not fit, with the numbers", async () => {
   await queue();
   await say(["progress", download({ totalBytes: 9e9, downloadedBytes: 1e9 })], ["ready", {}]);
-  expect(screen.getByText("8 GB are still to come, but only 50 MB are free.")).toBeTruthy();
+  expect(screen.getByText("8 GB remain to be downloaded, but only 50 MB are free.")).toBeTruthy();
 });
 
 test("rows act by id, the bar on everything", async () => {
@@ -194,7 +194,7 @@ test("RepoFiles: what the Hub refuses is said, and tried again on demand", async
       : { body: EMPTY_LIST },
   );
   await show(<RepoFiles modelRepo="owner/name" basePath={newBase()} />);
-  expect(screen.getByRole("alert").textContent).toContain("No such repo: owner/name does not exist");
+  expect(screen.getByRole("alert").textContent).toContain("Repo not found: owner/name does not exist");
   answerWith(({ path }) => ({
     body: path.startsWith("files") ? { commit: "c", files: [file("a", 1)], nextCursor: null } : EMPTY_LIST,
   }));

@@ -1,4 +1,4 @@
-/** A page without a server: a fake EventSource to speak through, a fake fetch that answers as told. */
+/** A page without a server: a fake EventSource and a fake fetch with prepared answers. */
 import { act, cleanup, render } from "@testing-library/react";
 import type { ReactElement } from "react";
 import { vi } from "vitest";
@@ -32,7 +32,7 @@ let answers: (asked: Asked) => Answer | Promise<Answer>;
 
 export const EMPTY_LIST = { downloads: [], repos: [], nextCursor: null };
 
-/** Sets the page up; each test has a store of its own through its base path. */
+/** Sets up the page; each test has its own store by its own base path. */
 export function setUp(): void {
   vi.useFakeTimers();
   FakeEventSource.all = [];
@@ -73,14 +73,14 @@ export async function show(element: ReactElement) {
   return shown;
 }
 
-/** Lets promises and a frame pass. */
+/** Waits for pending promises and one frame. */
 export async function settle(ms = 300): Promise<void> {
   await act(async () => {
     await vi.advanceTimersByTimeAsync(ms);
   });
 }
 
-/** Says events on the open stream, then lets a frame pass. */
+/** Sends events on the open stream, then waits for one frame. */
 export async function say(...events: [event: string, data: unknown][]): Promise<void> {
   const source = FakeEventSource.open.at(-1);
   if (!source) throw new Error("no stream is open");

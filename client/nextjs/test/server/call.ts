@@ -1,4 +1,4 @@
-/** Calls a route handler as Next's App Router does. */
+/** Calls a route handler like Next's App Router. */
 import { allowAll, createRouteHandlers, type RouteOptions } from "../../src/next.js";
 import type { FakeDaemon } from "./daemon.js";
 

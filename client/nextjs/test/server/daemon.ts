@@ -1,4 +1,4 @@
-/** A daemon to talk to: a `node:http` server on a temporary Unix socket that records what reaches it and answers as told. */
+/** A fake daemon: a `node:http` server on a temporary Unix socket that records requests and sends prepared answers. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -44,7 +44,7 @@ export class FakeDaemon {
     return daemon;
   }
 
-  /** One that listens on a free TCP port instead. */
+  /** The same on a free TCP port. */
   static async startTcp(): Promise<{ daemon: FakeDaemon; url: string }> {
     const daemon = new FakeDaemon(await mkdtemp(join(tmpdir(), "hfdmd-web-")));
     await new Promise<void>((resolve) => daemon.server.listen(0, "127.0.0.1", resolve));

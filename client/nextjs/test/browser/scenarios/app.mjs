@@ -1,4 +1,4 @@
-// What the app as a whole keeps to. The last scenario ends it. One scenario each; all run on one stage, each has files of its own.
+// Scenarios for the app as a whole; the last one ends it. All run in one environment, each with its own files.
 import assert from "node:assert/strict";
 
 import { axe, Button, seen, showRepo, watch } from "../browser.mjs";

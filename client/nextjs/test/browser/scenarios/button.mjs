@@ -1,4 +1,4 @@
-// What a person does with a button. One scenario each; all run on one stage, each has files of its own.
+// Scenarios for the button. All run in one environment, each with its own files.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 
@@ -28,7 +28,7 @@ export default {
     const file = await cached(stage, "web/click", "model.bin");
     assert.equal(createHash("sha256").update(file).digest("hex"), sha256["model.bin"]);
     note(`${new Set(bars.map(({ value }) => value)).size} values`);
-    // Loaded anew it is done without a burst.
+    // After a reload it is done without a burst.
     await page.reload();
     await page.getByRole("button", { name: "Show files" }).waitFor();
     await watch(page);
@@ -47,7 +47,7 @@ export default {
     const button = new Button(page, "web/fail/model.bin");
     await button.main.click();
     await button.is("failed");
-    assert.match(await button.whole.getByRole("alert").innerText(), /No such file/);
+    assert.match(await button.whole.getByRole("alert").innerText(), /File not found/);
     await stage.tell({ clear: true });
     await page.getByRole("button", { name: "Retry web/fail/model.bin" }).click();
     await button.is("done");

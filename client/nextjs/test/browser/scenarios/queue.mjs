@@ -1,4 +1,4 @@
-// What a person sees of everything: the queue, the files of a repo, many tabs, a daemon that restarts. One scenario each; all run on one stage, each has files of its own.
+// Scenarios for the queue, the files of a repo, many tabs and a daemon that restarts. All run in one environment, each with its own files.
 import assert from "node:assert/strict";
 
 import { Button, cached, showRepo } from "../browser.mjs";
