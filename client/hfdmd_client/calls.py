@@ -14,6 +14,7 @@ from hfdmd.wire import types as t
 from hfdmd.wire.errors import ApiError, from_problem
 from hfdmd.wire.malformed import MALFORMED
 from hfdmd_client.errors import ProtocolError
+from hfdmd_client.options import normalised
 
 T = TypeVar("T")
 JSON = "application/json"
@@ -130,6 +131,11 @@ def selector(
         "in_cache": True if in_cache else UNSET,
         "status": UNSET if status is None else t.Status(status),
     }
+
+
+def selected(model_repo: str | None, file_path: str | None, selection: Mapping[str, Any]) -> dict[str, Any]:
+    """A selector for the named repo and file, narrowed by `selection`."""
+    return selector(model_repo=model_repo, file_path=file_path, **normalised(selection))
 
 
 def action(name: str, chosen: Mapping[str, Any]) -> Call[t.Affected]:

@@ -1,10 +1,12 @@
-"""`Client`: the API of the daemon for programs that block."""
+# Generated from async_client.py by client/make_sync.py. Do not edit.
+"""`Client`: the API of the daemon for blocking programs."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
@@ -23,20 +25,20 @@ T = TypeVar("T")
 
 DEFAULT_TIMEOUT_S = 60.0
 GIVE_UP_AFTER_S = 60.0
-LOADING_PATIENCE_S = 15.0
+LOADING_TIMEOUT_S = 15.0
 IDLE_POLL_S = 2.0
 SPAWN_AFTER_S = 5.0
-"""A daemon that vanished is given so long to be restarted by whoever runs it, before a client starts one."""
+"""How long a service manager may take to restart a daemon that went away, before a client starts one."""
 
 
 class Client:
-    """A daemon, wherever it listens: by default where the environment says (docs/api.md, section 6).
+    """The API of a daemon: by default of the one that the environment names (docs/api.md, section 6).
 
-    `socket` or `url` (with `token`) name one place; `spawn=True` starts a daemon when none answers (never for a place
-    that is named so, nor with `HFDMD_NO_SPAWN=1`). `timeout_s` bounds each answer. Safe to use from several threads:
-    each call has a connection of its own, so there is nothing to keep open and `close` only marks the end.
+    `socket` or `url` (with `token`) name a daemon; `spawn=True` starts one when none answers (never with `socket` or
+    `url`, nor with `HFDMD_NO_SPAWN=1`). `timeout_s` limits the wait for each answer. Every call opens a connection of
+    its own, so one client may serve several tasks and threads, and `close` has nothing to do.
 
-    Every call raises `ApiError` or one of its kinds, `DaemonUnreachable` among them.
+    Every call raises `ApiError` or a subclass of it; `DaemonUnreachable` is one of them.
     """
 
     def __init__(
@@ -51,8 +53,8 @@ class Client:
         self._socket, self._url, self._token = socket, url, token
         self._spawn = spawn and socket is None and url is None
         self._timeout_s = timeout_s
-        self._greeted = False
-        self._addresses()  # an impossible combination is told at once
+        self._said_hello = False
+        self._addresses()  # raises at once when the arguments contradict each other
 
     def __enter__(self) -> Self:
         return self
@@ -61,42 +63,42 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Nothing is kept open between calls; here for symmetry with `AsyncClient`."""
+        """Does nothing: no connection stays open between calls."""
 
-    # the daemon itself
+    # the daemon
 
     def hello(self, *, any_version: bool = False) -> t.Info:
-        """`info`, after making sure that a daemon runs and speaks this client's API. Raises `VersionMismatch`.
+        """`info`, after a check that a daemon runs and has this client's API version. Raises `VersionMismatch`.
 
-        Every other call does the same once, before it does its own work.
+        Every other call does this once, before its own request.
         """
         try:
-            info = self._patiently(calls.INFO)
+            info = self._send_with_retries(calls.INFO)
         except DaemonUnreachable as error:
             if not self._spawn:
                 raise
             info = self._start(error)
         if not any_version:
             handshake.check(info)
-        if self._spawn:  # then it may be one that a client started
+        if self._spawn:  # a client may have started this daemon
             logfile.rotate_in_use(Path(info.state_dir) / logfile.NAME)
-        self._greeted = True
+        self._said_hello = True
         return info
 
     def info(self) -> t.Info:
-        """Version, places, free space, counts, speed."""
-        return self._call(calls.INFO) if self._greeted else self.hello()
+        """Version, paths, free space, counts, speed."""
+        return self._call(calls.INFO) if self._said_hello else self.hello()
 
     def health(self) -> t.Health:
-        """Answers when the scheduler does. Raises `Loading` until the daemon has read its tracker files."""
+        """Whether the scheduler responds. Raises `Loading` until the daemon has read its tracker files."""
         return transport.send(self._addresses(), calls.HEALTH, self._timeout_s)
 
     def settings(self) -> t.Settings:
-        """What may change while the daemon runs."""
+        """The settings that can change while the daemon runs."""
         return self._call(calls.SETTINGS)
 
     def change_settings(self, patch: t.SettingsPatch) -> t.Settings:
-        """Changes settings, all of them or none; None gives one back to files, environment and flags."""
+        """Changes all given settings or none; None resets one to what files, environment and flags say."""
         return self._call(calls.change_settings(patch))
 
     def openapi(self) -> dict[str, Any]:
@@ -107,7 +109,7 @@ class Client:
         """Prometheus metrics as text."""
         return self._call(calls.METRICS)
 
-    # asking
+    # downloads
 
     @overload
     def ask(self, model_repo: str, file_path: str, **options: Unpack[FileOptions]) -> t.Download: ...
@@ -116,9 +118,9 @@ class Client:
     def ask(
         self, model_repo: str, file_path: str | None = None, **options: Unpack[RepoOptions]
     ) -> t.Download | t.RepoDownload:
-        """Asks for a file, or without `file_path` for a repo or what the globs name, and does not wait. Idempotent.
+        """Requests a file, or without `file_path` a repo or the files that the globs match. Idempotent; does not wait.
 
-        `retry=True` queues a failed one again; `update=True` moves to what the revision points at now.
+        `retry=True` queues a failed download again; `update=True` moves it to the commit that the revision names now.
         """
         return self._call(calls.download(model_repo, file_path, **normalised(options)))
 
@@ -151,19 +153,20 @@ class Client:
         timeout_s: float | None = None,
         **options: Unpack[RepoOptions],
     ) -> t.Download | t.RepoDownload:
-        """Asks and waits until it is done; `on_progress` is called with each new state, the first one included.
+        """Requests a download and waits until it is done; `on_progress` is called with each state, also with the first.
 
-        One that failed before is tried again (unless `retry=False`). Raises `DownloadFailed` when it fails or is
-        cancelled, `WaitTimeout` after `timeout_s` seconds (the download goes on). A pause is reported and waited out.
+        A download that failed earlier is retried (unless `retry=False`). A pause is reported and does not end the
+        wait. Raises `DownloadFailed` when it fails or is cancelled, and `WaitTimeout` after `timeout_s` seconds (the
+        download continues).
         """
         until = deadline(timeout_s)
         last = first = self._call(calls.download(model_repo, file_path, **normalised({"retry": True, **options})))
         may_be_old = bool(options.get("update")) and first.commit is not None
         while True:
-            for state in self.follow(last, timeout_s=left_s(until)):
-                last = state
-                if on_progress is not None:
-                    on_progress(last)
+            with closing(self.follow(last, timeout_s=left_s(until))) as states:
+                for last in states:
+                    if on_progress is not None:
+                        on_progress(last)
             if last.status is not t.Status.DONE:
                 raise DownloadFailed(last)
             if may_be_old:
@@ -172,39 +175,40 @@ class Client:
                 return last
 
     def updated(self, item: Item, *, timeout_s: float | None = None) -> Item:
-        """`item`, asked for with `update=True` and done before, as it stands once the daemon has looked for a newer
-        commit: done at what the revision points at now, or on its way there.
+        """The state of a done `item` that was requested with `update=True`, once the daemon has asked the Hub for a
+        newer commit: done at the commit that the revision names now, or no longer done.
 
-        A Hub that does not answer, or no longer has it, leaves what is here as it is. Raises `UnknownDownload` when
-        somebody deletes it meanwhile, `WaitTimeout` after `timeout_s` seconds.
+        Without an answer from the Hub, or when it no longer has the repo, the present files stay. Raises
+        `UnknownDownload` when the download is deleted meanwhile, `WaitTimeout` after `timeout_s` seconds.
         """
-        for event in self.watch(id=item.id, timeout_s=timeout_s):  # ends when the Hub has been asked
-            if isinstance(event, t.Removed) and event.id == item.id:
-                raise UnknownDownload(f"{describe(item)} was removed while it was waited for")
-            if isinstance(event, type(item)) and event.id == item.id:
-                item = event
-                if item.status is not t.Status.DONE:
-                    break
+        with closing(self.watch(id=item.id, timeout_s=timeout_s)) as events:
+            for event in events:
+                if isinstance(event, t.Removed) and event.id == item.id:
+                    raise UnknownDownload(f"{describe(item)} was removed during the wait")
+                if isinstance(event, type(item)) and event.id == item.id:
+                    item = event
+                    if item.status is not t.Status.DONE:
+                        break
         return item
 
-    # looking
+    # state
 
     def progress(
         self, model_repo: str | None = None, file_path: str | None = None, **selection: Unpack[Selection]
     ) -> t.Download | t.RepoDownload:
         """One download, by `id` or by repo and file. Raises `UnknownDownload`."""
         if selection.get("id") is None and (model_repo is None or file_path is None):
-            raise ValueError("name an id, or a repo and a file; for more than one use downloads()")
-        return self._call(calls.one(named(model_repo, file_path, selection)))
+            raise ValueError("name an id, or a repo and a file; downloads() lists several")
+        return self._call(calls.one(calls.selected(model_repo, file_path, selection)))
 
     def downloads(
         self, model_repo: str | None = None, *, limit: int | None = None, **selection: Unpack[Selection]
     ) -> t.Downloads:
         """All downloads and repo downloads, or those of a repo or with a `status`, all pages in one.
 
-        With `limit` about so many; `next_cursor` is then set when there are more.
+        With `limit` only about that many; `next_cursor` is set when there are more.
         """
-        chosen = named(model_repo, None, selection)
+        chosen = calls.selected(model_repo, None, selection)
         found = self._call(calls.many(chosen, limit, None))
         while found.next_cursor is not None and limit is None:
             page = self._call(calls.many(chosen, None, found.next_cursor))
@@ -216,7 +220,7 @@ class Client:
     def files(
         self, model_repo: str, *, revision: str = t.DEFAULT_REVISION, repo_type: str = t.DEFAULT_REPO_TYPE
     ) -> t.RepoFiles:
-        """What the repo has on the Hub and what of it is here, all pages in one. Raises `HubRefused`."""
+        """The files of the repo on the Hub, and which of them are on disk, all pages in one. Raises `HubRefused`."""
         found = self._call(calls.files(model_repo, revision, repo_type, None))
         while found.next_cursor is not None:
             page = self._call(calls.files(model_repo, found.commit, repo_type, found.next_cursor))
@@ -224,31 +228,31 @@ class Client:
             found.next_cursor = page.next_cursor
         return found
 
-    # acting
+    # actions
 
     def pause(
         self, model_repo: str | None = None, file_path: str | None = None, **selection: Unpack[Selection]
     ) -> t.Affected:
-        """Pauses. After the answer not a byte is read or written. Named by repo and file, by `id`, or `all=True`."""
-        return self._call(calls.action("pause", named(model_repo, file_path, selection)))
+        """Pauses what repo and file, `id` or `all=True` name. After the answer no byte is transferred."""
+        return self._call(calls.action("pause", calls.selected(model_repo, file_path, selection)))
 
     def resume(
         self, model_repo: str | None = None, file_path: str | None = None, **selection: Unpack[Selection]
     ) -> t.Affected:
-        """Resumes what is paused."""
-        return self._call(calls.action("resume", named(model_repo, file_path, selection)))
+        """Resumes paused downloads."""
+        return self._call(calls.action("resume", calls.selected(model_repo, file_path, selection)))
 
     def cancel(
         self, model_repo: str | None = None, file_path: str | None = None, **selection: Unpack[Selection]
     ) -> t.Affected:
-        """Cancels and deletes partial data."""
-        return self._call(calls.action("cancel", named(model_repo, file_path, selection)))
+        """Cancels downloads and deletes their partial data."""
+        return self._call(calls.action("cancel", calls.selected(model_repo, file_path, selection)))
 
     def retry(
         self, model_repo: str | None = None, file_path: str | None = None, **selection: Unpack[Selection]
     ) -> t.Affected:
-        """Queues again what failed or was cancelled; what waits for its `retryAt` goes now."""
-        return self._call(calls.action("retry", named(model_repo, file_path, selection)))
+        """Queues failed and cancelled downloads again; those that wait for their `retryAt` start now."""
+        return self._call(calls.action("retry", calls.selected(model_repo, file_path, selection)))
 
     def reorder(
         self, *, priority: int | None = None, position: int | None = None, **selector: Unpack[Selector]
@@ -257,10 +261,10 @@ class Client:
         return self._call(calls.reorder(calls.selector(**normalised(selector)), priority, position))
 
     def delete(self, *, delete_file: bool = False, **selector: Unpack[Selector]) -> t.Affected:
-        """Forgets downloads, cancelling them first; with `delete_file` their files too."""
+        """Cancels and removes downloads; with `delete_file` also deletes their files."""
         return self._call(calls.delete(calls.selector(**normalised(selector)), delete_file))
 
-    # watching
+    # events
 
     def watch(
         self,
@@ -271,41 +275,42 @@ class Client:
         give_up_after_s: float | None = GIVE_UP_AFTER_S,
         timeout_s: float | None = None,
         **selection: Unpack[Selection],
-    ) -> Iterator[Event]:
-        """The state now, `Ready`, then every change, across restarts of the daemon. Nothing comes twice.
+    ) -> Generator[Event, None, None]:
+        """The present state, `Ready`, then every change, across restarts of the daemon, without repetitions.
 
-        Ends with an `End` for one download (when it ended) and for a repo (when nothing in it can move by itself);
-        for everything it never ends. Raises `UnknownDownload` when one download is named that does not exist, and
-        `DaemonUnreachable` when no daemon answered for `give_up_after_s` (None: never), and `WaitTimeout` when
-        `timeout_s` seconds are over.
+        Ends with an `End` for one download (when it has ended) and for a repo (when nothing in it can change by
+        itself); a watch of everything never ends. To leave it early, use `contextlib.closing`, which closes the
+        connection at once. Raises `UnknownDownload` for a single download that does not exist, `DaemonUnreachable`
+        when no daemon has answered for `give_up_after_s` seconds (None: never), `WaitTimeout` after `timeout_s`.
         """
-        call = calls.stream(named(model_repo, file_path, selection), history)
+        call = calls.stream(calls.selected(model_repo, file_path, selection), history)
         return self._watch(call, EventState(), Backoff(give_up_after_s, deadline(timeout_s)))
 
     def follow(
         self, item: t.Download | t.RepoDownload, *, timeout_s: float | None = None
-    ) -> Iterator[t.Download | t.RepoDownload]:
-        """Each new state of `item`, this one first, until it is done, failed or cancelled.
+    ) -> Generator[t.Download | t.RepoDownload, None, None]:
+        """Each state of `item`, the given one first, until it is done, failed or cancelled.
 
-        Raises `UnknownDownload` when somebody deletes it meanwhile, `WaitTimeout` after `timeout_s` seconds.
+        Raises `UnknownDownload` when it is deleted meanwhile, `WaitTimeout` after `timeout_s` seconds.
         """
         yield item
         backoff = Backoff(GIVE_UP_AFTER_S, deadline(timeout_s))
         state = EventState()
-        state.knows(item)
+        state.seed(item)
         status = item.status
         call = calls.stream(calls.selector(id=item.id), False)
         while status not in FINAL:
-            for event in self._watch(call, state, backoff):
-                if isinstance(event, t.Removed) and event.id == item.id:
-                    raise UnknownDownload(f"{describe(item)} was removed while it was waited for")
-                if isinstance(event, (t.Download, t.RepoDownload)) and event.id == item.id:
-                    status = event.status
-                    yield event
-            if status not in FINAL:  # the stream ended all the same: a repo download that somebody paused
-                time.sleep(backoff.cut(IDLE_POLL_S))
+            with closing(self._watch(call, state, backoff)) as events:
+                for event in events:
+                    if isinstance(event, t.Removed) and event.id == item.id:
+                        raise UnknownDownload(f"{describe(item)} was removed during the wait")
+                    if isinstance(event, (t.Download, t.RepoDownload)) and event.id == item.id:
+                        status = event.status
+                        yield event
+            if status not in FINAL:  # the stream of a paused repo download ends
+                time.sleep(backoff.limited(IDLE_POLL_S))
 
-    def _watch(self, call: calls.Call[bytes], state: EventState, backoff: Backoff) -> Iterator[Event]:
+    def _watch(self, call: calls.Call[bytes], state: EventState, backoff: Backoff) -> Generator[Event, None, None]:
         state.end = None
         while True:
             try:
@@ -313,48 +318,48 @@ class Client:
             except UnknownDownload:
                 if not state.last_event_id:
                     raise
-                yield from state.vanished()
+                yield from state.all_removed()
                 return
             except (DaemonUnreachable, Loading, ConnectionLost) as error:
                 time.sleep(backoff.wait_s(error))
                 continue
             backoff.answered()
-            state.opened()
+            state.connected()
             try:
-                if stream.ended:
-                    return
-                for sse in stream:
-                    yield from state.feed(sse)
-                    if state.end is not None:
-                        return
-            except (ConnectionLost, DaemonUnreachable):
+                while not stream.ended:
+                    for sse in stream.read():
+                        yield from state.feed(sse)
+                        if state.end is not None:
+                            return
+                return
+            except (DaemonUnreachable, ConnectionLost):
                 time.sleep(backoff.wait_s())
             finally:
                 stream.close()
 
     def _open_stream(self, call: calls.Call[bytes], state: EventState, backoff: Backoff) -> transport.Stream:
-        if not self._greeted:
+        if not self._said_hello:
             self.hello()
         try:
-            return transport.Stream(self._addresses(), call, state.last_event_id, backoff)
+            return transport.Stream.open(self._addresses(), call, state.last_event_id, backoff)
         except DaemonUnreachable as error:
-            if self._spawn and not state.stopping and backoff.away_s > SPAWN_AFTER_S:
+            if self._spawn and not state.stopping and backoff.unreachable_s > SPAWN_AFTER_S:
                 self._start(error)
             raise
 
-    # how
+    # requests
 
     def _addresses(self) -> list[DaemonAddress]:
         return locate.candidates(self._socket, self._url, self._token, os.environ)
 
     def _call(self, call: calls.Call[T]) -> T:
-        if not self._greeted:
+        if not self._said_hello:
             self.hello()
-        return self._patiently(call)
+        return self._send_with_retries(call)
 
-    def _patiently(self, call: calls.Call[T]) -> T:
-        """The answer, waiting out a daemon that is still loading or was just restarted. All calls are idempotent."""
-        backoff = Backoff(LOADING_PATIENCE_S)
+    def _send_with_retries(self, call: calls.Call[T]) -> T:
+        """The answer; retries while the daemon loads or was just restarted. All calls are idempotent."""
+        backoff = Backoff(LOADING_TIMEOUT_S)
         while True:
             try:
                 return transport.send(self._addresses(), call, self._timeout_s)
@@ -362,11 +367,6 @@ class Client:
                 time.sleep(backoff.wait_s(error))
 
     def _start(self, error: DaemonUnreachable) -> t.Info:
-        from hfdmd_client import spawn  # only here: most clients find a daemon
+        from hfdmd_client import spawn  # only here: most clients find a running daemon
 
-        return spawn.start(error, lambda: transport.send(self._addresses(), calls.INFO, self._timeout_s))
-
-
-def named(model_repo: str | None, file_path: str | None, selection: Selection) -> dict[str, Any]:
-    """A selector for what was named and what narrows it."""
-    return calls.selector(model_repo=model_repo, file_path=file_path, **normalised(selection))
+        return spawn.start(error, self._addresses, self._timeout_s)

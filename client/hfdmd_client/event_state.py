@@ -64,11 +64,11 @@ class EventState:
         self.end: End | None = None
         self.stopping = False
 
-    def knows(self, item: Download | RepoDownload) -> None:
+    def seed(self, item: Download | RepoDownload) -> None:
         """`item` has been told already; only what is newer is news."""
         self._upsert(item)
 
-    def opened(self) -> None:
+    def connected(self) -> None:
         """A new connection begins."""
         self._named.clear()
         self.stopping = False
@@ -93,7 +93,7 @@ class EventState:
             raise ProtocolError(f"the stream has an unreadable {sse.event!r} event: {error}") from error
         return []  # an event that a newer daemon knows
 
-    def vanished(self) -> list[Event]:
+    def all_removed(self) -> list[Event]:
         """The daemon no longer knows what is watched: everything known is gone."""
         gone: list[Event] = [Removed(id=id) for id in self._known]
         self._known.clear()

@@ -17,8 +17,6 @@ from hfdmd.wire.endpoint import DaemonAddress
 from hfdmd_client.calls import Call
 from hfdmd_client.errors import ProtocolError
 
-SOCKET_READ_BYTES = 64 * 1024
-
 
 class ConnectionLost(Exception):
     """The daemon went away in mid-answer."""

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from hfdmd.wire.endpoint import MAX_SOCKET_PATH_BYTES, SYSTEM_SOCKET, DaemonAddress, daemon_addresses
 from hfdmd_client.errors import DaemonSilent, DaemonUnreachable
 
+CONNECT_TIMEOUT_S = 5.0
+
 
 def candidates(
     socket: str | os.PathLike[str] | None, url: str | None, token: str | None, env: Mapping[str, str]
@@ -50,12 +52,12 @@ def tcp_address(address: DaemonAddress) -> tuple[str, int, bool]:
     return parts.hostname or "", parts.port or (443 if secure else 80), secure
 
 
-def may_be_elsewhere(error: OSError) -> bool:
+def is_absent(error: OSError) -> bool:
     """True when nobody listens at this place, so that the next one is worth trying."""
     return error.errno in (errno.ENOENT, errno.ECONNREFUSED, errno.ENOTSOCK, errno.EACCES, errno.ENOTDIR)
 
 
-def is_silence(address: DaemonAddress, error: OSError) -> bool:
+def is_overloaded(address: DaemonAddress, error: OSError) -> bool:
     """True when a daemon holds this socket and does not even take the connection: those that wait fill its queue."""
     return address.socket is not None and isinstance(error, (BlockingIOError, TimeoutError))
 

@@ -22,23 +22,23 @@ class Backoff:
         self._give_up_after_s = give_up_after_s
         self.deadline = deadline
         self._attempt = 0
-        self._away_since: float | None = None
+        self._unreachable_since: float | None = None
 
     def answered(self) -> None:
         """The daemon is there."""
         self._attempt = 0
-        self._away_since = None
+        self._unreachable_since = None
 
     @property
-    def away_s(self) -> float:
+    def unreachable_s(self) -> float:
         """For how long nobody has answered."""
-        return 0.0 if self._away_since is None else time.monotonic() - self._away_since
+        return 0.0 if self._unreachable_since is None else time.monotonic() - self._unreachable_since
 
     def wait_s(self, error: Exception | None = None) -> float:
         """How long to wait now. Raises `DaemonUnreachable` when it was long enough, `WaitTimeout` past the end."""
-        if self._away_since is None:
-            self._away_since = time.monotonic()
-        if self._give_up_after_s is not None and self.away_s >= self._give_up_after_s:
+        if self._unreachable_since is None:
+            self._unreachable_since = time.monotonic()
+        if self._give_up_after_s is not None and self.unreachable_s >= self._give_up_after_s:
             raise DaemonUnreachable(
                 f"The daemon has not answered for {self._give_up_after_s:.0f} s. What was asked for goes on when it"
                 " runs again: start it with `hfdmd`, or see what is wrong with `hfdm doctor`."
@@ -48,9 +48,9 @@ class Backoff:
         else:
             wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**self._attempt) * random.uniform(0.5, 1.0)  # noqa: S311 - spread
         self._attempt = min(self._attempt + 1, 16)
-        return self.cut(wait_s)
+        return self.limited(wait_s)
 
-    def cut(self, wait_s: float) -> float:
+    def limited(self, wait_s: float) -> float:
         """`wait_s`, or less where the deadline is nearer. Raises `WaitTimeout` past it."""
         if self.deadline is None:
             return wait_s

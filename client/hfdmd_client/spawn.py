@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hfdmd.wire.endpoint import read_endpoint, state_dir
+from hfdmd.wire.endpoint import DaemonAddress, read_endpoint, state_dir
 from hfdmd.wire.errors import ApiError, Loading
 from hfdmd.wire.types import Info
-from hfdmd_client import installed, logfile
+from hfdmd_client import calls, installed, logfile, transport
 from hfdmd_client.environment import absolute_paths
 from hfdmd_client.errors import DaemonNotStarted, DaemonSilent, DaemonUnreachable
 from hfdmd_client.exchange import ConnectionLost
@@ -30,7 +30,7 @@ ALREADY_RUNNING = 75
 _LOG_TAIL_BYTES = 4096
 _LOG_TAIL_LINES = 5
 
-Ask = Callable[[], Info]
+Addresses = Callable[[], list[DaemonAddress]]
 
 
 def forbidden() -> bool:
@@ -38,13 +38,17 @@ def forbidden() -> bool:
     return os.environ.get("HFDMD_NO_SPAWN", "") not in ("", "0") or bool(os.environ.get("HFDMD_URL"))
 
 
-def start(error: DaemonUnreachable, ask: Ask) -> Info:
-    """Starts a daemon and waits until it answers `ask`. Raises `error` where it may not, else `DaemonNotStarted`.
+def start(error: DaemonUnreachable, addresses: Addresses, timeout_s: float) -> Info:
+    """Starts a daemon and waits until it answers. Raises `error` where none may be started, else `DaemonNotStarted`.
 
-    Beside a daemon that is silent none is started: it could only end at the first one's lock.
+    No second daemon is started beside one that is silent: it would end at once at the lock of the first.
     """
     if forbidden() or isinstance(error, DaemonSilent):
         raise error
+
+    def ask() -> Info:
+        return transport.send(addresses(), calls.INFO, timeout_s)
+
     with _one_at_a_time():
         try:
             return ask()  # somebody else was faster
@@ -111,7 +115,7 @@ def _launch() -> subprocess.Popen[bytes]:
     return process
 
 
-def _await(ask: Ask, process: subprocess.Popen[bytes] | None) -> Info:
+def _await(ask: Callable[[], Info], process: subprocess.Popen[bytes] | None) -> Info:
     """Waits until the daemon answers. Raises `DaemonNotStarted` with the end of its log when it does not."""
     began = time.monotonic()
     deadline = began + START_TIMEOUT_S

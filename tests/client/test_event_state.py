@@ -19,10 +19,10 @@ def test_the_newest_version_wins() -> None:
 
 def test_a_reconnect_tells_only_news() -> None:
     state = EventState()
-    state.opened()
+    state.connected()
     state.feed(event("progress", download(version=5)))
     assert state.feed(event("ready", {})) == [Ready()]
-    state.opened()
+    state.connected()
     assert state.feed(event("progress", download(version=5))) == []
     assert state.feed(event("ready", {})) == [Ready()]
 
@@ -32,7 +32,7 @@ def test_what_was_live_and_is_not_named_again_is_gone(status: Status) -> None:
     state = EventState()
     state.feed(event("progress", download(id="a", status=status)))
     state.feed(event("ready", {}))
-    state.opened()
+    state.connected()
     state.feed(event("repo", repo_download(id="b")))
     assert state.feed(event("ready", {})) == [Removed(id="a"), Ready()]
 
@@ -40,7 +40,7 @@ def test_what_was_live_and_is_not_named_again_is_gone(status: Status) -> None:
 def test_what_was_done_long_ago_need_not_be_named_again() -> None:
     state = EventState()
     state.feed(event("progress", download(id="a", status=Status.DONE)))
-    state.opened()
+    state.connected()
     assert state.feed(event("ready", {})) == [Ready()]
 
 
