@@ -124,7 +124,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     blob_id: str
 
 
-@lru_cache(maxsize=4096)  # asked for several times a file, of batches of files
+@lru_cache(maxsize=1024)  # called several times for each file of a batch
 def _file_id(spec: FileSpec) -> str:
     return _hash("file", spec.repo_type, spec.model_repo, spec.revision, spec.file_path, spec.local_dir)
 

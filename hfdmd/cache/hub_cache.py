@@ -9,9 +9,7 @@ import contextlib
 import errno
 import os
 import stat
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +18,7 @@ from hfdmd.cache import fs_ops, layout
 from hfdmd.cache.batch import attempt
 from hfdmd.cache.content import Placed, never
 from hfdmd.cache.folders import make_folders
+from hfdmd.cache.keyed_locks import KeyedLocks
 from hfdmd.cache.shared_blobs import find_shared, link_shared
 from hfdmd.cache.snapshots import RepoFolder
 from hfdmd.cache.verified_files import Read, VerifiedFiles
@@ -28,7 +27,6 @@ from hfdmd.failure import Failure
 from hfdmd.record import FileSpec, RepoSpec, Source
 from hfdmd.wire.types import Reason
 
-_MEMORY = 20_000  # contents whose place in a cache without links is remembered
 _NO_SYMLINKS = errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP
 
 Adoptable = tuple[FileSpec, Source, Placed | None]
@@ -42,12 +40,10 @@ class HubCache:
     def __init__(self, root: Path, room: fs_ops.Room) -> None:
         self.root = root
         self._room = room
-        self._guard = threading.Lock()
-        self._busy: dict[str, threading.Lock] = {}
-        self._expected: dict[str, set[str]] = {}
+        self._locks = KeyedLocks()  # by the repo's folder
+        self._expected: dict[str, set[str]] = {}  # ids of downloads that may make a part file, by the repo's folder
         self._symlinks: bool | None = None
         self._trust = VerifiedFiles()
-        self._brought: OrderedDict[tuple[str, str], tuple[str, str]] = OrderedDict()
 
     def prepare(self) -> None:
         """The root with its tag for backup programs. Raises OSError when it cannot be written."""
@@ -57,15 +53,6 @@ class HubCache:
             tag.write_text(layout.CACHEDIR_TAG)
         if not os.access(self.root, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.root))
-
-    def recall(self, placed: Iterable[tuple[FileSpec, Source]]) -> None:
-        """What was placed before the daemon started: in a cache without links nothing else tells where it is."""
-        for spec, source in placed:
-            with contextlib.suppress(Failure):  # it comes from a tracker file: disk content, and so hostile
-                _, entry = self._places(spec, source)
-                if os.path.islink(entry):
-                    return  # then the names of the blobs tell
-                self._note_brought(spec, source)
 
     def repo_path(self, spec: FileSpec | RepoSpec) -> Path:
         return self.root / layout.repo_folder(spec.repo_type, spec.model_repo)
@@ -79,7 +66,7 @@ class HubCache:
         """Beside the blobs, whose folder is made."""
         name = layout.part_name(spec.id)
         with self.open_repo(spec) as repo:
-            self._expected.setdefault(repo.path.name, set()).add(name)
+            self._expected.setdefault(repo.path.name, set()).add(spec.id)
             repo.inside.sync()
             return repo.path / "blobs" / name
 
@@ -107,10 +94,9 @@ class HubCache:
         results: list[Placed | Failure | None] = [None] * len(items)
         good: dict[int, bool] = {}
         read: list[Read] = []
-        commits = self._commits(items[0][0])
         for index, (spec, source, previous) in enumerate(items):
             there = attempt(partial(self._is_there, spec, source, previous, stopped, read), spec)
-            verified = there or attempt(partial(self._bring, spec, source, commits, stopped), spec)
+            verified = there or attempt(partial(self._link_shared, spec, source, stopped), spec)
             if isinstance(verified, Failure):
                 results[index] = verified
             elif verified:
@@ -121,6 +107,7 @@ class HubCache:
                 for index, there in good.items():
                     spec, source, previous = items[index]
                     results[index] = attempt(partial(_enter_found, repo, spec, source, previous, found=there), spec)
+                    self._forget_expected(repo.path.name, spec)
                 repo.inside.sync()
         return results
 
@@ -142,9 +129,7 @@ class HubCache:
             repo.set_ref(spec.revision, source)
             repo.inside.sync()
             placed = repo.placed(spec, source)
-            if not repo.symlinks:
-                self._note_brought(spec, source)
-            self._expected.get(repo.path.name, set()).discard(name)
+            self._forget_expected(repo.path.name, spec)
         self._trust.remember(placed.path, source)
         return placed
 
@@ -178,8 +163,6 @@ class HubCache:
                     else partial(_move_in, repo, name, spec, source, previous)
                 )
                 results[index] = attempt(enter, spec)
-                if not repo.symlinks:
-                    self._note_brought(spec, source)
             repo.inside.sync()
         return [results[index] for index in range(len(items))]
 
@@ -211,11 +194,11 @@ class HubCache:
         """Delete the part file, and the repo's folder if it held nothing else."""
         path = self.repo_path(spec)
         if not path.is_dir():
+            self._forget_expected(path.name, spec)
             return
         with self.open_repo(spec) as repo:
-            name = layout.part_name(spec.id)
-            fs_ops.unlink_quietly(name, repo.blobs())
-            self._expected.get(repo.path.name, set()).discard(name)
+            fs_ops.unlink_quietly(layout.part_name(spec.id), repo.blobs())
+            self._forget_expected(repo.path.name, spec)
             self._tidy(repo)
 
     def orphan_parts(self, known: Collection[Path]) -> list[Path]:
@@ -228,16 +211,21 @@ class HubCache:
     def open_repo(self, spec: FileSpec | RepoSpec) -> Iterator[RepoFolder]:
         """The repo's folder, made if need be, for nobody else meanwhile. Raises OSError."""
         path = self.repo_path(spec)
-        with self._guard:
-            busy = self._busy.setdefault(path.name, threading.Lock())
-        with busy, RepoFolder(path, self._room, symlinks=True) as repo:
+        with self._locks.get(path.name), RepoFolder(path, self._room, symlinks=True) as repo:
             repo.symlinks = self._links_work(repo.blobs())
             yield repo
 
     def _tidy(self, repo: RepoFolder) -> None:
         """Remove a repo's folder that nothing is in, unless a part file is about to be made there."""
-        if not self._expected.get(repo.path.name):
+        if repo.path.name not in self._expected:
             repo.tidy()
+
+    def _forget_expected(self, repo: str, spec: FileSpec) -> None:
+        """The download needs no part file any more."""
+        expected = self._expected.get(repo, set())
+        expected.discard(spec.id)
+        if not expected:
+            self._expected.pop(repo, None)
 
     def _is_there(
         self,
@@ -250,50 +238,17 @@ class HubCache:
         """Whether the content is in its place: as the blob, or as the snapshot's entry."""
         return any(self._trust.is_good(path, source, previous, stopped, read) for path in self._places(spec, source))
 
-    def _bring(self, spec: FileSpec, source: Source, commits: Sequence[str], stopped: Callable[[], bool]) -> bool:
-        """Whether the content has been put there from elsewhere in the cache."""
-        blob, pointer = self._places(spec, source)
+    def _link_shared(self, spec: FileSpec, source: Source, stopped: Callable[[], bool]) -> bool:
+        """Make the blob a link to the store that repos share. False when the store has no such content."""
         payload = find_shared(self.root, source, stopped)
-        twin = None if payload is not None else self._find_twin(spec, source, commits, stopped)
-        if payload is None and twin is None:
+        if payload is None:
             return False
         with self.open_repo(spec) as repo:
-            if payload is not None and repo.symlinks and link_shared(self.root, payload, Path(blob)):
-                repo.inside.note_change(("blobs",))
-                repo.inside.sync()
-                return True
-            if twin is not None and (repo.symlinks or not os.path.lexists(pointer)):
-                repo.copy_twin(*twin, spec, source)
-                return True
-        return False
-
-    def _commits(self, spec: FileSpec) -> list[str]:
-        """The commits that the repo has snapshots of."""
-        try:
-            return os.listdir(self.repo_path(spec) / "snapshots")
-        except OSError:
-            return []
-
-    def _find_twin(
-        self, spec: FileSpec, source: Source, commits: Sequence[str], stopped: Callable[[], bool]
-    ) -> tuple[str, str] | None:
-        """Commit and path of a file that a snapshot holds itself, as caches without links do, with the content."""
-        repo = self.repo_path(spec)
-        written_files = [(commit, spec.file_path) for commit in commits if commit != source.commit]
-        if (brought := self._brought.get((repo.name, source.etag))) is not None:
-            written_files.append(brought)
-        for commit, path in written_files:
-            place = f"{repo}/snapshots/{commit}/{path}"
-            if not os.path.islink(place) and self._trust.is_good(place, source, None, stopped, []):
-                return commit, path
-        return None
-
-    def _note_brought(self, spec: FileSpec, source: Source) -> None:
-        """Without blobs nothing else tells where a content is that another file of the repo has too."""
-        with self._guard:
-            self._brought[self.repo_path(spec).name, source.etag] = (source.commit, spec.file_path)
-            while len(self._brought) > _MEMORY:
-                self._brought.popitem(last=False)
+            if not repo.symlinks or not link_shared(self.root, payload, Path(self._places(spec, source)[0])):
+                return False
+            repo.inside.note_change(("blobs",))
+            repo.inside.sync()
+            return True
 
     def _links_work(self, blobs: int) -> bool:
         """Whether snapshots may be made of links here; tried once."""

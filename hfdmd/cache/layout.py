@@ -58,7 +58,7 @@ def is_our_name(name: str) -> bool:
     return _OURS.fullmatch(name) is not None
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def repo_folder(repo_type: RepoType, repo: str) -> str:
     """`models--owner--name`. Raises `Failure` (internal) for what is no repo id, as in a tampered tracker."""
     try:
@@ -67,7 +67,7 @@ def repo_folder(repo_type: RepoType, repo: str) -> str:
         raise Failure(Reason.INTERNAL, str(error)) from None
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def ref_parts(revision: str) -> tuple[str, ...]:
     """The path of a ref below `refs/`. Raises `Failure` (internal)."""
     try:
@@ -76,7 +76,7 @@ def ref_parts(revision: str) -> tuple[str, ...]:
         raise Failure(Reason.INTERNAL, str(error)) from None
 
 
-@lru_cache(maxsize=4096)  # asked for several times a file, of batches of files
+@lru_cache(maxsize=1024)  # called several times for each file of a batch
 def file_parts(path: str) -> tuple[str, ...]:
     """The path of a file inside a snapshot or a local folder. Raises `Failure` (internal)."""
     if problem := names.path_problem(path):

@@ -20,6 +20,7 @@ from pathlib import Path
 from hfdmd.cache import fs_ops, layout
 from hfdmd.cache.content import Placed, has_content, never
 from hfdmd.cache.folders import Folders, is_below, make_folders
+from hfdmd.cache.keyed_locks import KeyedLocks
 from hfdmd.durable import open_new, sync_file, write_all
 from hfdmd.failure import Failure
 from hfdmd.record import FileSpec, RepoSpec, Source
@@ -229,8 +230,7 @@ class LocalDirs:
     def __init__(self, allowed: Callable[[], Iterable[str]], room: fs_ops.Room) -> None:
         self._allowed = allowed
         self._room = room
-        self._guard = threading.Lock()
-        self._busy: dict[str, threading.RLock] = {}
+        self._locks = KeyedLocks()  # by the folder's path
 
     @contextlib.contextmanager
     def open(self, spec: FileSpec | RepoSpec, *, make: bool = True) -> Iterator[LocalDir]:
@@ -240,8 +240,7 @@ class LocalDirs:
         """
         local_dir = spec.local_dir or ""
         root = Path(local_dir)
-        with self._guard:
-            busy = self._busy.setdefault(local_dir, threading.RLock())
+        busy = self._locks.get(local_dir)
         if make:
             if spec.confined:
                 self._check(local_dir, os.path.realpath(local_dir))

@@ -118,23 +118,6 @@ class RepoFolder:
         os.rename(blob_name, name, src_dir_fd=blobs, dst_dir_fd=self.inside.open(folder))
         self.inside.note_change(folder)
 
-    def copy_twin(self, commit: str, path: str, spec: FileSpec, source: Source) -> None:
-        """A file of the content that a snapshot holds itself, copied: as the blob, or without links as the entry.
-
-        Raises OSError, and `Failure` (disk_full).
-        """
-        *above, twin = layout.file_parts(path)
-        other = self.inside.open(("snapshots", commit, *above))
-        content = os.open(twin, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=other)
-        try:
-            folder, parent, name = (
-                (("blobs",), self.blobs(), source.etag) if self.symlinks else self._entry(spec, source)
-            )
-            self._copy(content, parent, name)
-        finally:
-            os.close(content)
-        self.inside.note_change(folder)
-
     def set_ref(self, revision: str, source: Source) -> None:
         """Let the revision point at the commit, as soon as the commit's snapshot folder is there. Raises OSError.
 
@@ -322,19 +305,16 @@ class RepoFolder:
         """Without links an existing blob, which others may use, is copied."""
         blob = os.open(source.etag, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.blobs())
         try:
-            self._copy(blob, parent, name)
+            with self._temporary() as temporary:
+                fd = open_new(temporary, self.blobs())
+                try:
+                    fs_ops.copy_file(blob, fd, never, partial(self._room, temporary, self.path))
+                    sync_file(fd)
+                finally:
+                    os.close(fd)
+                os.rename(temporary, name, src_dir_fd=self.blobs(), dst_dir_fd=parent)
         finally:
             os.close(blob)
-
-    def _copy(self, content: int, parent: int, name: str) -> None:
-        with self._temporary() as temporary:
-            fd = open_new(temporary, self.blobs())
-            try:
-                fs_ops.copy_file(content, fd, never, partial(self._room, temporary, self.path))
-                sync_file(fd)
-            finally:
-                os.close(fd)
-            os.rename(temporary, name, src_dir_fd=self.blobs(), dst_dir_fd=parent)
 
     @contextlib.contextmanager
     def _temporary(self) -> Iterator[str]:

@@ -45,10 +45,6 @@ class Storage:
         """The cache folder with its CACHEDIR.TAG. Raises OSError when it cannot be written."""
         self._cache.prepare()
 
-    def recall(self, placed: Iterable[tuple[FileSpec, Source]]) -> None:
-        """What downloads say that they placed in the cache, before the daemon places anything."""
-        self._cache.recall(placed)
-
     def part_place(self, spec: FileSpec) -> Path:
         """Where the part file is, if there is one; nothing is made and nothing is looked at."""
         layout.file_parts(spec.file_path)

@@ -18,10 +18,9 @@ from hfdmd.cache.content import Placed, has_content
 from hfdmd.durable import sync_paths
 from hfdmd.record import Source
 
-_MEMORY = 20_000  # files remembered as verified
+_MAX_REMEMBERED = 10_000  # files, at some 150 bytes each
 
-_Key = tuple[int, int, int, int, int, str]
-Read = tuple[str, _Key]
+Read = tuple[str, int]
 """A file that was read and found good."""
 
 
@@ -30,7 +29,7 @@ class VerifiedFiles:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._verified: OrderedDict[_Key, None] = OrderedDict()
+        self._verified: OrderedDict[int, None] = OrderedDict()
 
     def is_good(
         self, path: str, source: Source, previous: Placed | None, stopped: Callable[[], bool], read: list[Read]
@@ -69,12 +68,13 @@ class VerifiedFiles:
         for _, key in read:
             self._note(key)
 
-    def _note(self, key: _Key) -> None:
+    def _note(self, key: int) -> None:
         with self._guard:
             self._verified[key] = None
-            while len(self._verified) > _MEMORY:
+            while len(self._verified) > _MAX_REMEMBERED:
                 self._verified.popitem(last=False)
 
 
-def _key(found: os.stat_result, source: Source) -> _Key:
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, source.digest or ""
+def _key(found: os.stat_result, source: Source) -> int:
+    """Stands for the file, its state and its content in few bytes."""
+    return hash((found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, source.digest))

@@ -41,9 +41,6 @@ class Startup:
         finally:
             gc.enable()
         await self._drop_orphans()
-        done = [one for one in scheduler.index.files.values() if one.state is Status.DONE]
-        placed = ((one.spec, one.source) for one in done if one.source is not None and one.spec.local_dir is None)
-        await in_thread(scheduler.storage.recall, placed)
         scheduler.loading = False
         scheduler.loaded.set()
         for record in scheduler.index.forget_unknown_repos():

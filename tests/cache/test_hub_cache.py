@@ -493,32 +493,13 @@ def test_part_files_are_found_and_discarded(storage: Storage, cache: Path) -> No
     assert not (cache / "models--owner--name").exists()
 
 
-@pytest.mark.parametrize("small", [True, False])
-def test_a_content_is_copied_within_a_cache_without_symlinks(
-    storage: Storage, cache: Path, monkeypatch: pytest.MonkeyPatch, small: bool
-) -> None:
-    monkeypatch.setenv("HF_HUB_DISABLE_SYMLINKS", "1")
-    source = source_of(DATA, lfs=True)
-    if small:
-        [first] = storage.place_small([(spec_of("a.bin"), source, DATA, None)])
-        assert isinstance(first, Placed)
-    else:
-        first = put(storage, spec_of("a.bin"), DATA)
-    [twin] = storage.adopt([(spec_of("sub/b.bin"), source, None)])
-    assert isinstance(twin, Placed)
-    assert not twin.found, "it is a copy of hfdmd's"
-    assert twin.path.read_bytes() == DATA
-    assert not twin.path.samefile(first.path)
-    assert_clean(cache)
-
-
 def test_a_copy_within_the_cache_waits_for_room(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if shares_blocks(tmp_path):
         pytest.skip("copies share blocks here, and need no room")
-    monkeypatch.setenv("HF_HUB_DISABLE_SYMLINKS", "1")
     min_free_bytes = 2**52
     storage = Storage(cache, room=DiskReservations(lambda: min_free_bytes).held)
     put(storage, spec_of("a.bin"), DATA)
+    monkeypatch.setenv("HF_HUB_DISABLE_SYMLINKS", "1")
     items = [(spec_of("sub/b.bin"), source_of(DATA, lfs=True), None)]
     [refused] = storage.adopt(items)
     assert isinstance(refused, Failure)
@@ -528,20 +509,6 @@ def test_a_copy_within_the_cache_waits_for_room(cache: Path, tmp_path: Path, mon
     min_free_bytes = 0
     [copied] = storage.adopt(items)
     assert isinstance(copied, Placed)
-    assert_clean(cache)
-
-
-def test_a_file_of_a_snapshot_without_links_becomes_a_blob(
-    storage: Storage, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HF_HUB_DISABLE_SYMLINKS", "1")
-    old = put(storage, spec_of("a.bin"), DATA)
-    monkeypatch.delenv("HF_HUB_DISABLE_SYMLINKS")
-    [newer] = storage.adopt([(spec_of("a.bin"), source_of(DATA, lfs=True, commit=OTHER_COMMIT), None)])
-    assert isinstance(newer, Placed)
-    assert newer.path.is_symlink()
-    assert offline(cache, "a.bin", revision=OTHER_COMMIT) == DATA
-    assert not newer.path.samefile(old.path)
     assert_clean(cache)
 
 
@@ -566,8 +533,7 @@ def test_a_cache_without_symlinks(
     assert isinstance(small, Placed)
     assert offline(cache, "b.json") == b"1"
     assert storage.adopt([(spec, source_of(DATA, lfs=True), None)]) == [placed]
-    [newer] = storage.adopt([(spec, source_of(DATA, lfs=True, commit=OTHER_COMMIT), None)])
-    assert isinstance(newer, Placed)
+    newer = put(storage, spec, DATA, commit=OTHER_COMMIT)
     assert not newer.path.is_symlink()
     assert newer.path.stat().st_ino != placed.path.stat().st_ino
     assert offline(cache, "sub/a.bin", revision=OTHER_COMMIT) == DATA

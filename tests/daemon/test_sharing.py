@@ -221,17 +221,6 @@ def test_for_the_cache_and_for_a_folder_at_once_it_is_fetched_once(
     assert hub.sent_bytes("model.safetensors") <= 3_000_000 * 1.05
 
 
-def test_the_same_content_is_fetched_once_into_a_cache_without_symlinks(hub: HubServer, tmp_path: Path) -> None:
-    large, small = seeded(2_000_000, seed=9), b"{}" * 50_000
-    hub.add_repo(REPO, {"a.bin": large, "copy/b.bin": large, "c.json": small, "copy/d.json": small})
-    with Daemon(tmp_path / "h", hub.endpoint, HF_HUB_DISABLE_SYMLINKS="1") as daemon:
-        done = daemon.wait(daemon.download(REPO).json["id"], "done")
-    assert hub.sent_bytes() < 2_000_000 + 100_000 + 10_000
-    files = [path for path in Path(done["path"]).rglob("*") if path.is_file()]
-    assert len(files) == 4
-    assert not any(path.is_symlink() for path in files)
-
-
 def test_a_bandwidth_limit_is_shared_between_requests_however_many_files_one_has(
     hub: HubServer, tmp_path: Path
 ) -> None:
@@ -251,17 +240,3 @@ def test_a_bandwidth_limit_is_shared_between_requests_however_many_files_one_has
         large_had, small_had = come(large), come(small)
         until(lambda: come(small) - small_had > 15_000_000, "more of the small ones is there")
         assert come(large) - large_had > 0.5 * (come(small) - small_had)
-
-
-@pytest.mark.parametrize("large", [True, False])
-def test_a_content_in_a_cache_without_symlinks_is_not_fetched_again_after_a_restart(
-    hub: HubServer, tmp_path: Path, large: bool
-) -> None:
-    content = seeded(2_000_000, seed=9) if large else b"{}" * 50_000
-    hub.add_repo(REPO, {"a.bin": content, "copy/b.bin": content})
-    with Daemon(tmp_path / "h", hub.endpoint, HF_HUB_DISABLE_SYMLINKS="1") as daemon:
-        daemon.wait(daemon.download(REPO, "a.bin").json["id"], "done")
-        daemon.kill_and_start()
-        done = daemon.wait(daemon.download(REPO, "copy/b.bin").json["id"], "done")
-    assert hub.sent_bytes("copy/b.bin") == 0
-    assert not Path(done["path"]).is_symlink()
