@@ -13,7 +13,15 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.benchmarks import measure_busy, measure_clients, measure_large, measure_small, measure_sparse
+from tests.benchmarks import (
+    measure_busy,
+    measure_clients,
+    measure_large,
+    measure_memory,
+    measure_resume,
+    measure_small,
+    measure_sparse,
+)
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.machine import load
 from tests.benchmarks.page import write
@@ -30,6 +38,8 @@ MEASUREMENTS: dict[str, Callable[[Bench], Section]] = {
     "small-far": measure_small.far,
     "queue": measure_busy.long_queue,
     "clients": measure_clients.clients,
+    "resume": measure_resume.resume,
+    "memory": measure_memory.memory,
 }
 
 

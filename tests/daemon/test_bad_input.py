@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.test_main_job import BIG, REPO
+from tests.daemon.repo import BIG, REPO
 from tests.daemon_process import Daemon, UnixConnection, until
 from tests.fakehub import Fault, HubServer, seeded
 

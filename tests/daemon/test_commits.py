@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.test_main_job import BIG, REPO, official
-from tests.daemon.test_repos import FILES, children
+from tests.daemon.repo import BIG, FILES, REPO, children, official
 from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer, seeded
 from tests.fakehub.content import Source

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.daemon.test_main_job import REPO
-from tests.daemon.test_repos import FILES, children
+from tests.daemon.repo import FILES, REPO, children
 from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer
 

@@ -11,9 +11,8 @@ import pytest
 
 from hfdmd.lifecycle import Stimulus
 from hfdmd.wire.types import Selector, Status
+from tests.daemon.repo import REPO, children
 from tests.daemon.test_loading import at_work, opened
-from tests.daemon.test_main_job import REPO
-from tests.daemon.test_repos import children
 from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer, seeded
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.daemon.test_main_job import REPO
+from tests.daemon.repo import REPO
 from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer
 

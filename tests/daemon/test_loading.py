@@ -26,7 +26,7 @@ from hfdmd.transfer.engine import Engine
 from hfdmd.versions import Versions
 from hfdmd.wire.errors import HubUnavailable
 from hfdmd.wire.types import RepoType, Status
-from tests.daemon.test_main_job import BIG, REPO
+from tests.daemon.repo import BIG, REPO
 from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer, seeded
 
@@ -158,9 +158,9 @@ def test_a_daemon_finds_its_downloads_under_the_names_of_an_older_one(hub: HubSe
     hub.rate_bytes_per_s = 6_000_000
     done = daemon.wait(daemon.download(REPO, "small.json").json["id"], "done")
     key = daemon.download(REPO, BIG).json["id"]
-    until(lambda: daemon.one(key)["downloadedBytes"] > size // 2, "half of it is there")
+    until(lambda: daemon.view(key)["downloadedBytes"] > size // 2, "half of it is there")
     daemon.post("/api/pause", id=key)
-    paused = daemon.one(key)
+    paused = daemon.view(key)
     assert daemon.stop() == 0
     trackers = sorted(daemon.state.glob("trackers/*/*.json"))
     old = daemon.state / "trackers" / "old-layout"
@@ -169,8 +169,8 @@ def test_a_daemon_finds_its_downloads_under_the_names_of_an_older_one(hub: HubSe
         tracker.rename(old / f"{number}.json")
     daemon.start()
     until(lambda: not daemon.get("/api/info").json["loading"], "it has looked at everything")
-    assert {**daemon.one(key), "version": 0} == {**paused, "version": 0}
-    assert daemon.one(done["id"])["status"] == "done"
+    assert {**daemon.view(key), "version": 0} == {**paused, "version": 0}
+    assert daemon.view(done["id"])["status"] == "done"
     assert sorted(daemon.state.glob("trackers/*/*.json*")) == trackers
     hub.rate_bytes_per_s = 0
     daemon.post("/api/resume", id=key)

@@ -6,24 +6,12 @@ import hashlib
 import json
 import os
 import socket
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.daemon.repo import BIG, REPO, official
 from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer, seeded
-
-REPO = "org/model"
-BIG = "model.safetensors"
-
-
-def official(daemon: Daemon, code: str) -> str:
-    """Run `code` with the real huggingface_hub, offline, on the daemon's cache."""
-    env = {**daemon.env, "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_a_file_arrives_where_every_hub_program_finds_it(hub: HubServer, daemon: Daemon) -> None:

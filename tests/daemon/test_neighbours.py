@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.daemon.test_main_job import BIG, REPO, official
+from tests.daemon.repo import BIG, REPO, official
 from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer, seeded
 from tests.fakehub.content import content_of

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.daemon.test_main_job import REPO
-from tests.daemon.test_repos import children
+from tests.daemon.repo import REPO, children
 from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer, seeded
 

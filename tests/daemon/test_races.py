@@ -8,8 +8,8 @@ from pathlib import Path
 
 from hfdmd.scheduler.requests import Ask
 from hfdmd.wire.types import Selector
+from tests.daemon.repo import REPO
 from tests.daemon.test_loading import at_work, opened
-from tests.daemon.test_main_job import REPO
 from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer, seeded
 

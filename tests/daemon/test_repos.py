@@ -5,26 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.daemon.test_main_job import REPO, official
+from tests.daemon.repo import FILES, REPO, children, official
 from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer, seeded
-
-FILES: dict[str, Any] = {
-    "README.md": b"# hello",
-    "config.json": b'{"a": 1}',
-    "tokenizer/vocab.txt": b"a\nb\nc\n",
-    "model-00001.safetensors": seeded(3_000_000, seed=1),
-    "model-00002.safetensors": seeded(2_000_000, seed=2),
-}
-
-
-def children(daemon: Daemon, repo_id: str) -> dict[str, dict[str, Any]]:
-    page = daemon.get("/api/progress", modelRepo=REPO).json
-    return {view["filePath"]: view for view in page["downloads"] if repo_id in view["repoIds"]}
 
 
 @pytest.mark.parametrize("repo_type", ["model", "dataset", "space"])

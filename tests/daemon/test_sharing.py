@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.daemon.test_main_job import BIG, REPO
+from tests.daemon.repo import BIG, REPO
 from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer, seeded
 
@@ -219,24 +219,3 @@ def test_for_the_cache_and_for_a_folder_at_once_it_is_fetched_once(
     done = daemon.wait(folder, "done")
     assert (Path(done["path"]) / "model.safetensors").stat().st_size == 3_000_000
     assert hub.sent_bytes("model.safetensors") <= 3_000_000 * 1.05
-
-
-def test_a_bandwidth_limit_is_shared_between_requests_however_many_files_one_has(
-    hub: HubServer, tmp_path: Path
-) -> None:
-    many, size = 400, 50_000
-    hub.add_repo(REPO, {BIG: seeded(64_000_000, seed=1)})
-    hub.add_repo("owner/many", {f"{n:03}.bin": seeded(size, seed=n) for n in range(many)})
-
-    with Daemon(tmp_path / "d", hub.endpoint, HFDMD_BANDWIDTH_LIMIT="4000000") as daemon:
-        large = daemon.download(REPO, BIG).json["id"]
-        until(lambda: daemon.view(large)["downloadedBytes"] > 2_000_000, "the large one is under way")
-        small = daemon.download("owner/many").json["id"]
-
-        def come(key: str) -> int:
-            return int(daemon.view(key)["downloadedBytes"])
-
-        until(lambda: come(small) > 500_000, "the small ones are, too")
-        large_had, small_had = come(large), come(small)
-        until(lambda: come(small) - small_had > 15_000_000, "more of the small ones is there")
-        assert come(large) - large_had > 0.5 * (come(small) - small_had)

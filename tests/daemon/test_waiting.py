@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.cache.files import shares_blocks
-from tests.daemon.test_main_job import BIG, REPO
+from tests.daemon.repo import BIG, REPO
 from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer, seeded
 
@@ -59,45 +57,6 @@ def test_a_slot_is_free_while_one_waits(hub: HubServer, tmp_path: Path) -> None:
         until(lambda: daemon.view(first)["reason"] == "rate_limited", "it is told to wait")
         waiting = daemon.view(first)
         assert (waiting["status"], waiting["attempt"]) == ("queued", 1)
-
-
-def test_an_app_that_fetches_the_same_file_is_waited_for(hub: HubServer, daemon: Daemon) -> None:
-    content = seeded(4_000_000, seed=3)
-    hub.add_repo(REPO, {BIG: content})
-    hub.rate_bytes_per_s = 2_000_000
-    app = subprocess.Popen(
-        [sys.executable, "-c", f"from huggingface_hub import hf_hub_download\nhf_hub_download({REPO!r}, {BIG!r})"],
-        env={**daemon.env, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"},
-        stderr=subprocess.DEVNULL,
-    )
-    until(lambda: bool(list(daemon.cache.glob("*/blobs/*.incomplete"))), "the app fetches")
-    key = daemon.download(REPO, BIG).json["id"]
-    until(lambda: daemon.view(key)["reason"] == "locked", "the daemon waits for it")
-    hub.rate_bytes_per_s = 0
-    assert app.wait(30) == 0
-    daemon.wait(key, "done")
-    assert hub.sent_bytes(BIG) <= 4_000_000
-
-
-def test_an_app_waits_for_the_daemon_and_then_finds_it(hub: HubServer, daemon: Daemon) -> None:
-    hub.add_repo(REPO, {BIG: seeded(4_000_000, seed=4)})
-    hub.rate_bytes_per_s = 2_000_000
-    key = daemon.download(REPO, BIG).json["id"]
-    until(lambda: daemon.view(key)["downloadedBytes"] > 0, "the daemon fetches")
-    code = f"from huggingface_hub import hf_hub_download\nprint(hf_hub_download({REPO!r}, {BIG!r}))"
-    env = {**daemon.env, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    apps = [
-        subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        for _ in range(3)
-    ]
-    try:
-        paths = {app.communicate(timeout=90)[0].decode().strip() for app in apps}
-    finally:
-        for app in apps:
-            app.kill()
-            app.communicate()
-    assert paths == {daemon.wait(key, "done")["path"]}
-    assert hub.sent_bytes(BIG) <= 4_000_000 * 1.05
 
 
 def test_a_full_disk_says_the_numbers_and_goes_on_when_there_is_room(hub: HubServer, tmp_path: Path) -> None:
