@@ -335,6 +335,7 @@ def descriptors(daemon: Daemon) -> int:
     return len(list(Path(f"/proc/{daemon.process.pid}/fd").iterdir()))
 
 
+@pytest.mark.slow
 def test_slow_heads_and_slow_bodies_are_cut_off(shared: Daemon) -> None:
     """Slowloris: a request that never ends costs one connection, for a while, and nobody else anything."""
     began = time.monotonic()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -252,7 +253,8 @@ def _difference(before: Any, state: Any) -> Any:
     return {name: (before[name], state[name]) for name in state if before[name] != state[name]}
 
 
-def test_any_order_keeps_the_contract() -> None:
+@pytest.mark.parametrize("examples", [2, pytest.param(8, marks=pytest.mark.slow)])
+def test_any_order_keeps_the_contract(examples: int) -> None:
     with HubServer() as hub:
         hub.add_repo(REPO, {"small.txt": SMALL, "middle.bin": MIDDLE, "slow.bin": SLOW, "flaky.bin": MIDDLE})
         hub.fault(REPO, "slow.bin", Fault.slow(150_000))
@@ -261,7 +263,7 @@ def test_any_order_keeps_the_contract() -> None:
         run_state_machine_as_test(
             Machine,
             settings=settings(
-                max_examples=8,
+                max_examples=examples,
                 stateful_step_count=25,
                 deadline=None,
                 database=None,

@@ -304,6 +304,7 @@ def test_a_live_download_not_named_before_ready_is_gone(daemon: Daemon, hub: Hub
         assert [event.data["id"] for event in until_ready(iter(live))] == keys
 
 
+@pytest.mark.slow
 def test_a_comment_comes_when_nothing_else_does(daemon: Daemon) -> None:
     assert stream.PING_S <= 15
     with Stream(daemon, timeout=15) as live:

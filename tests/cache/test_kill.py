@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from huggingface_hub import scan_cache_dir
 
 from hfdmd.cache.storage import Storage
@@ -42,6 +43,7 @@ for turn in itertools.count(int(sys.argv[2])):
 """
 
 
+@pytest.mark.slow
 def test_kills_at_any_moment(tmp_path: Path) -> None:
     chance = random.Random(11)
     for kill in range(KILLS):

@@ -75,6 +75,7 @@ def test_a_daemon_that_cannot_start_says_why(lone_hfdm: Hfdm) -> None:
     assert "bytes" in too_long.stderr
 
 
+@pytest.mark.slow
 def test_a_daemon_that_runs_where_nobody_looks(daemon: Daemon) -> None:
     """Its cache is taken, so a second one cannot start; the message names the first."""
     other = Hfdm(daemon.home, daemon.env["HF_ENDPOINT"], HFDMD_STATE_DIR=str(daemon.home / "other"))
@@ -119,7 +120,7 @@ def test_a_socket_that_is_named_is_the_only_place(lone_hfdm: Hfdm) -> None:
     assert lone_hfdm.pids() == []
 
 
-@pytest.mark.parametrize("takes", [True, False])
+@pytest.mark.parametrize("takes", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_none_is_started_beside_a_daemon_that_is_silent(
     lone_hfdm: Hfdm, monkeypatch: pytest.MonkeyPatch, takes: bool
 ) -> None:

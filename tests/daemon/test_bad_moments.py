@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.daemon.repo import BIG, REPO
 from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer, seeded
@@ -82,6 +84,7 @@ def test_actions_and_updates_at_once_end_in_what_was_said_last(hub: HubServer, d
     assert "Traceback" not in daemon.log
 
 
+@pytest.mark.slow
 def test_a_whole_repo_is_moved_to_the_front_at_once(hub: HubServer, daemon: Daemon) -> None:
     hub.add_repo(REPO, {f"{number:04}.json": b"{}%d" % number for number in range(4000)})
     hub.latency_s = 2.0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.daemon.repo import BIG, REPO
 from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer, seeded
@@ -23,6 +25,7 @@ def test_a_limit_that_is_changed_holds_for_what_runs(hub: HubServer, daemon: Dae
     daemon.wait(key, "done", deadline_s=15)
 
 
+@pytest.mark.slow
 def test_a_bandwidth_limit_is_shared_between_requests_however_many_files_one_has(
     hub: HubServer, tmp_path: Path
 ) -> None:

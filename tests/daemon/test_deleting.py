@@ -125,6 +125,7 @@ def test_what_hfdmd_took_from_its_own_work_is_deleted(
     assert list(daemon.cache.glob("models--*")) == []
 
 
+@pytest.mark.slow
 def test_what_a_kill_left_without_a_tracker_is_deleted(hub: HubServer, daemon: Daemon) -> None:
     files = 1500
     hub.add_repo(REPO, {f"{number}.json": b"{}%d" % number for number in range(files)})

@@ -12,15 +12,15 @@ from tests.daemon.repo import BIG, REPO
 from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer, seeded
 
-KILLS = 6
-PAUSES = 20
+KILLS = 4
+PAUSES = 12
 MIB = 1 << 20
 SENT_AT_MOST = 2.0
 """Times the size of the file. A download that began anew after each kill or pause would need 3 to 10 times."""
 
 
 def test_kills_of_a_large_file(hub: HubServer, daemon: Daemon) -> None:
-    size = 48 * MIB
+    size = 32 * MIB
     content = seeded(size, seed=20)
     hub.add_repo(REPO, {BIG: content})
     hub.rate_bytes_per_s = 16_000_000
@@ -36,7 +36,7 @@ def test_kills_of_a_large_file(hub: HubServer, daemon: Daemon) -> None:
 
 
 def test_pauses_of_a_large_file(hub: HubServer, daemon: Daemon) -> None:
-    size = 32 * MIB
+    size = 24 * MIB
     content = seeded(size, seed=50)
     hub.add_repo(REPO, {BIG: content})
     hub.rate_bytes_per_s = 16_000_000

@@ -42,7 +42,7 @@ def judge(daemon: Daemon, path: str, revision: str = "main", repo_type: str = "m
 
 
 @pytest.mark.parametrize("how", ["rm", "prune", "by hand"])
-@pytest.mark.parametrize("by_commit", [False, True])
+@pytest.mark.parametrize("by_commit", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_cache_is_cleaned_up_while_files_come_in(hub: HubServer, daemon: Daemon, how: str, by_commit: bool) -> None:
     commit = hub.add_repo(REPO, FILES)
     hub.rate_bytes_per_s = 1_500_000
@@ -119,6 +119,7 @@ def test_everything_in_a_shared_cache_is_its_groups(hub: HubServer, tmp_path: Pa
         assert (found.st_gid, oct(found.st_mode & 0o7777)) == (4242, oct(full & ~mask)), path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("into_folder", [False, True])
 def test_kills_at_any_moment_of_a_repo(hub: HubServer, daemon: Daemon, tmp_path: Path, into_folder: bool) -> None:
     same = seeded(500_000, seed=77)

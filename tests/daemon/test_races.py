@@ -6,6 +6,8 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from hfdmd.scheduler.requests import Ask
 from hfdmd.wire.types import Selector
 from tests.daemon.repo import REPO
@@ -44,6 +46,7 @@ def test_every_download_at_work_moves_however_slow_the_line(hub: HubServer, tmp_
         daemon.post("/api/cancel", all=True)
 
 
+@pytest.mark.slow
 def test_a_repo_asked_for_while_it_is_cancelled_is_one_or_the_other(hub: HubServer, narrow: Daemon) -> None:
     hub.add_repo(REPO, {f"{number}.json": b"{}%d" % number for number in range(8000)})
     hub.latency_s = 0.5

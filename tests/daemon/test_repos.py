@@ -266,10 +266,9 @@ def test_trackers_of_a_repo_bear_no_secret(hub: HubServer, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("connections", "size_bytes", "count", "most"),
     [
-        (4, 2_000, 200, 4 * 4),  # four times the connections
-        (32, 250_000, 90, (16 << 20) // 250_000 + 1),  # so many bytes, and the one that goes beyond
+        pytest.param(4, 2_000, 200, 4 * 4, marks=pytest.mark.slow, id="many"),  # four times the connections
+        pytest.param(32, 250_000, 90, (16 << 20) // 250_000 + 1, id="large"),  # 16 MiB, and one file beyond
     ],
-    ids=["many", "large"],
 )
 def test_small_files_at_work_are_bounded(
     hub: HubServer, tmp_path: Path, connections: int, size_bytes: int, count: int, most: int

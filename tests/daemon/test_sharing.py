@@ -186,6 +186,7 @@ def test_what_was_fetched_of_a_file_goes_when_a_copy_takes_its_place(
     until(lambda: not list(folder.rglob("hfdmd-*")), "no part file is left")
 
 
+@pytest.mark.slow
 def test_a_large_file_has_its_connections_beside_a_repo_of_small_ones(hub: HubServer, daemon: Daemon) -> None:
     hub.add_repo("org/small", {f"{number}.json": b"{}%d" % number for number in range(4_000)})
     hub.add_repo(REPO, {BIG: seeded(24_000_000, seed=1)})

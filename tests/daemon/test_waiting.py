@@ -186,6 +186,7 @@ def test_leftovers_of_a_crash_in_a_folder_are_removed_and_nothing_else(
     assert (folder / "deep" / BIG).stat().st_size == 1_000_000
 
 
+@pytest.mark.slow
 def test_a_server_that_breaks_off_what_it_sends_only_as_a_whole_is_asked_more_and_more_seldom(
     hub: HubServer, daemon: Daemon
 ) -> None:

@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.daemon_process import Daemon, until
 from tests.fakehub import seeded
 from tests.fakehub.content import Source, content_of
@@ -13,6 +15,8 @@ from tests.fakehub.official import hf, official
 from tests.fakehub.raw import ask
 from tests.mirror.conftest import Mirrored
 from tests.mirror.olah import storage
+
+pytestmark = pytest.mark.slow  # installs the mirror from PyPI, which takes a minute
 
 FILES: dict[str, Source] = {
     "config.json": b'{"a": 1}',

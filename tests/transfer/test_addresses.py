@@ -133,6 +133,7 @@ async def test_an_address_with_letters_of_other_scripts(tmp_path: Path) -> None:
         assert job.part.read_bytes() == CONTENT
 
 
+@pytest.mark.slow
 async def test_answers_that_begin_late_are_waited_for(tmp_path: Path) -> None:
     content = bytes(64 * MiB)
     cut = 0

@@ -11,6 +11,8 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from hfdmd.record import Span
 from hfdmd.transfer.disk.part_file import PartFile
 from hfdmd.transfer.spans import Spans
@@ -97,6 +99,7 @@ async def test_what_is_claimed_survives_the_loss_of_everything_unsynced(hub: Hub
     assert hub.sent_bytes(FILE) <= 24 * MiB - kept + 2 * MiB, "the claim was not believed, or wrong"
 
 
+@pytest.mark.slow
 async def test_fifty_pauses_cost_next_to_nothing(hub: HubServer, tmp_path: Path) -> None:
     size = 48 * MiB
     at = desk(hub, tmp_path, size)
@@ -150,6 +153,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 async def test_kills_cost_next_to_nothing(hub: HubServer, tmp_path: Path) -> None:
     """kill -9 at ten random moments of half a minute."""
     size = 64 * MiB
