@@ -39,8 +39,7 @@ class Environment:
     @classmethod
     def here(cls, env: Mapping[str, str] = os.environ) -> Environment:
         """What the variables of this process mean."""
-        home = _path(env, env.get("HF_HOME") or os.path.join(env.get("XDG_CACHE_HOME") or "~/.cache", "huggingface"))
-        cache = env.get("HF_HUB_CACHE") or env.get("HUGGINGFACE_HUB_CACHE") or os.path.join(home, "hub")
+        cache = env.get("HF_HUB_CACHE") or env.get("HUGGINGFACE_HUB_CACHE") or os.path.join(hf_home(env), "hub")
         return cls(_path(env, cache), (env.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/"))
 
     def differences(self, info: Info) -> list[str]:
@@ -51,6 +50,11 @@ class Environment:
         if info.hub_endpoint.rstrip("/") != self.hub_endpoint:
             found.append(f"the daemon's Hub is {info.hub_endpoint}, your environment says {self.hub_endpoint}")
         return found
+
+
+def hf_home(env: Mapping[str, str] = os.environ) -> str:
+    """The folder of the Hub's cache and token: `HF_HOME`, or its default."""
+    return _path(env, env.get("HF_HOME") or os.path.join(env.get("XDG_CACHE_HOME") or "~/.cache", "huggingface"))
 
 
 def absolute_paths(env: Mapping[str, str]) -> dict[str, str]:

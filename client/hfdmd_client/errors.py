@@ -81,7 +81,12 @@ class DownloadFailed(ClientError):
 
 def describe(item: Download | RepoDownload) -> str:
     """`item` in a few words: repo, file, revision where it is not the default."""
+    name = describe_repo(item)
+    return f"{name} {item.file_path}" if isinstance(item, Download) else name
+
+
+def describe_repo(item: Download | RepoDownload) -> str:
+    """The repo of `item` as `hfdm` accepts it, for example `datasets/owner/name@revision`; defaults are left out."""
     kind = "" if item.repo_type == "model" else f"{item.repo_type.value}s/"
     revision = "" if item.revision == "main" else f"@{item.revision}"
-    name = f"{kind}{item.model_repo}{revision}"
-    return f"{name} {item.file_path}" if isinstance(item, Download) else name
+    return f"{kind}{item.model_repo}{revision}"

@@ -8,6 +8,9 @@ from typing import Any
 from hfdmd_client.client import Client
 from hfdmd_client.hf_call import HfCall
 
+_OWN = ("fallback", "client")
+"""The parameters that huggingface_hub's functions do not have."""
+
 
 def hf_hub_download(
     repo_id: str,
@@ -40,30 +43,12 @@ def hf_hub_download(
 
     Raises what the original raises; `DaemonMismatch`, `DaemonUnreachable`, `DownloadFailed` besides.
     """
+    arguments = {name: value for name, value in locals().items() if name not in _OWN}
     import huggingface_hub
 
     call = HfCall(
         original=huggingface_hub.hf_hub_download,
-        arguments={
-            "repo_id": repo_id,
-            "filename": filename,
-            "subfolder": subfolder,
-            "repo_type": repo_type,
-            "revision": revision,
-            "library_name": library_name,
-            "library_version": library_version,
-            "cache_dir": cache_dir,
-            "local_dir": local_dir,
-            "user_agent": user_agent,
-            "force_download": force_download,
-            "etag_timeout": etag_timeout,
-            "token": token,
-            "local_files_only": local_files_only,
-            "headers": headers,
-            "endpoint": endpoint,
-            "tqdm_class": tqdm_class,
-            "dry_run": dry_run,
-        },
+        arguments=arguments,
         fallback=fallback,
         client=client,
     )
@@ -100,31 +85,12 @@ def snapshot_download(
     `max_workers` is accepted and has no effect (the daemon's settings bound its work); for the rest see
     `hf_hub_download`.
     """
+    arguments = {name: value for name, value in locals().items() if name not in _OWN}
     import huggingface_hub
 
     call = HfCall(
         original=huggingface_hub.snapshot_download,
-        arguments={
-            "repo_id": repo_id,
-            "repo_type": repo_type,
-            "revision": revision,
-            "cache_dir": cache_dir,
-            "local_dir": local_dir,
-            "library_name": library_name,
-            "library_version": library_version,
-            "user_agent": user_agent,
-            "etag_timeout": etag_timeout,
-            "force_download": force_download,
-            "token": token,
-            "local_files_only": local_files_only,
-            "allow_patterns": allow_patterns,
-            "ignore_patterns": ignore_patterns,
-            "max_workers": max_workers,
-            "tqdm_class": tqdm_class,
-            "headers": headers,
-            "endpoint": endpoint,
-            "dry_run": dry_run,
-        },
+        arguments=arguments,
         fallback=fallback,
         client=client,
     )

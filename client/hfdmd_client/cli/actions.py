@@ -1,4 +1,4 @@
-"""`hfdm pause`, `resume`, `cancel`, `retry` and `rm`: one selector, five things to do with it."""
+"""`hfdm pause`, `resume`, `cancel`, `retry` and `rm`: one action on the selected downloads."""
 
 from __future__ import annotations
 
@@ -9,70 +9,57 @@ from typing import Any
 import click
 
 from hfdmd.wire.errors import ApiError, ForbiddenPath, NotAllowedNow, UnknownDownload
-from hfdmd.wire.types import Affected, Download, Status
-from hfdmd_client.cli import completion, render
-from hfdmd_client.cli.params import GIVEN, REPO, REPO_TYPE
+from hfdmd.wire.types import Affected, Download
+from hfdmd_client.cli import render
+from hfdmd_client.cli.params import (
+    GIVEN,
+    combined,
+    filter_options,
+    narrowed,
+    optional_repo,
+    several_files,
+    status_option,
+)
 from hfdmd_client.cli.session import FAILED, INTERRUPTED, Session, exit_code, standard, worst
 from hfdmd_client.client import Client
 from hfdmd_client.event_state import Item, items_of
 from hfdmd_client.reference import Reference
 
-
-def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the arguments and options that say which downloads."""
-    for decorate in (
-        click.option("--status", type=click.Choice([status.value for status in Status]), help="Only with this status."),
-        click.option("--repo-type", "-t", type=REPO_TYPE, help="Only model, dataset or space repos."),
-        click.option("--in-cache", is_flag=True, help="Only what goes to the Hub's cache."),
-        click.option("--local-dir", "-d", metavar="DIR", type=GIVEN, help="Only what goes to this folder."),
-        click.option("--revision", "-r", metavar="REV", type=GIVEN, help="Only of this revision."),
-        click.option("--id", metavar="ID", type=GIVEN, help="The one with this id (see `hfdm status --json`)."),
-        click.option("--all", "everything", is_flag=True, help="All downloads."),
-        click.argument("file", nargs=-1, shell_complete=completion.files),
-        click.argument("repo", type=REPO, required=False, shell_complete=completion.repos),
-    ):
-        command = decorate(command)
-    return command
+selector_options = combined(
+    optional_repo,
+    several_files,
+    click.option("--all", "everything", is_flag=True, help="All downloads."),
+    click.option("--id", metavar="ID", type=GIVEN, help="The download with this id (see `hfdm status --json`)."),
+    filter_options,
+    status_option,
+)
 
 
 def selectors(
-    repo: Reference | None,
-    file: tuple[str, ...],
-    everything: bool,
-    id: str | None,
-    revision: str | None,
-    repo_type: str | None,
-    local_dir: str | None,
-    in_cache: bool,
-    status: str | None,
+    repo: Reference | None, file: tuple[str, ...], everything: bool, id: str | None, status: str | None, **filters: Any
 ) -> list[dict[str, Any]]:
-    """What to ask the daemon for, one selector a file. Raises `click.UsageError` when nothing or too much is named."""
+    """The selectors to send, one for each file. Raises `click.UsageError` unless exactly one of the ways is used."""
     if (repo is not None) + everything + (id is not None) != 1:
-        raise click.UsageError("Say which: REPO, REPO FILE, --id ID, or --all.")
-    narrowed: dict[str, Any] = {"status": status}
+        raise click.UsageError("Name the downloads: REPO, REPO FILE, --id ID, or --all.")
     if id is not None:
-        return [{**narrowed, "id": id}]
-    narrowed |= {"revision": revision, "repo_type": repo_type, "local_dir": local_dir, "in_cache": in_cache}
+        return [{"status": status, "id": id}]
+    chosen = {"status": status, **narrowed(repo, filters)}
     if repo is None:
-        return [{**narrowed, "all": True}]
-    narrowed |= {
-        "model_repo": repo.model_repo,
-        "revision": revision or repo.revision,
-        "repo_type": repo_type or repo.repo_type,
-    }
+        return [{**chosen, "all": True}]
+    chosen["model_repo"] = repo.model_repo
     paths = [*([repo.file_path] if repo.file_path else []), *file]
-    return [{**narrowed, "file_path": path} for path in paths] or [narrowed]
+    return [{**chosen, "file_path": path} for path in paths] or [chosen]
 
 
 def _act(session: Session, act: Callable[..., Affected], chosen: list[dict[str, Any]], done: str) -> int:
-    """Act on each; one of several files that is not to be had stops none of the others."""
+    """Applies `act` to each selector. A file that is refused does not keep the others from being processed."""
     found = Affected(downloads=[], repos=[])
     refused: dict[str, ApiError] = {}
     for one in chosen:
         try:
             affected = act(**one)
         except (UnknownDownload, NotAllowedNow, ForbiddenPath) as error:
-            # the daemon's own words are for those who speak its API
+            # the daemon's own text names API fields, which a user of the command line does not know
             why = _unknown() if isinstance(error, UnknownDownload) else error
             if len(chosen) == 1:
                 raise why from error
@@ -85,56 +72,43 @@ def _act(session: Session, act: Callable[..., Affected], chosen: list[dict[str, 
     else:
         for item in items_of(found):
             session.out(f"{done or render.state(item)}  {render.title(item)}")
-    for file_path, told in refused.items():
-        session.say(f"hfdm: {file_path}: {told.detail}")
-    return worst(exit_code(told) for told in refused.values())
+    for file_path, refusal in refused.items():
+        session.say(f"hfdm: {file_path}: {refusal.detail}")
+    return worst(exit_code(refusal) for refusal in refused.values())
 
 
 def _unknown() -> UnknownDownload:
-    return UnknownDownload("no download matches; `hfdm status --all` shows what there is")
+    return UnknownDownload("no download matches; `hfdm status --all` lists them")
 
 
-_SELECTION = """REPO may be owner/name, datasets/owner/name or a URL of the Hub; without FILE all of it is meant."""
+_SELECTION = "REPO may be owner/name, datasets/owner/name or a URL of the Hub; without FILE it means the whole repo."
 
 
-@click.command(help=f"Pause downloads: after this not a byte is moved, and none is lost. {_SELECTION}")
-@selecting
-@standard
-def pause(session: Session, **selection: Any) -> int:
-    chosen = selectors(**selection)
-    return _act(session, session.client().pause, chosen, "")
+def _verb(name: str, text: str) -> click.Command:
+    """The command that applies the client's method `name` to the selected downloads."""
+
+    @click.command(name, help=f"{text} {_SELECTION}")
+    @selector_options
+    @standard
+    def command(session: Session, **selection: Any) -> int:
+        chosen = selectors(**selection)
+        return _act(session, getattr(session.client(), name), chosen, "")
+
+    return command
 
 
-@click.command(help=f"Go on with paused downloads, from where they were. {_SELECTION}")
-@selecting
-@standard
-def resume(session: Session, **selection: Any) -> int:
-    chosen = selectors(**selection)
-    return _act(session, session.client().resume, chosen, "")
-
-
-@click.command(help=f"Stop downloads for good and delete what is unfinished. {_SELECTION}")
-@selecting
-@standard
-def cancel(session: Session, **selection: Any) -> int:
-    chosen = selectors(**selection)
-    return _act(session, session.client().cancel, chosen, "")
-
-
-@click.command(help=f"Try again what failed or was cancelled; let what waits go now. {_SELECTION}")
-@selecting
-@standard
-def retry(session: Session, **selection: Any) -> int:
-    chosen = selectors(**selection)
-    return _act(session, session.client().retry, chosen, "")
+pause = _verb("pause", "Pause downloads. What has been received is kept; no byte is transferred until you resume.")
+resume = _verb("resume", "Resume paused downloads from where they stopped.")
+cancel = _verb("cancel", "Cancel downloads and delete their partial data.")
+retry = _verb("retry", "Retry failed and cancelled downloads; those that wait for a retry start now.")
 
 
 @click.command(
-    help=f"Forget downloads, cancelling them first. The files stay, unless --delete-file says otherwise. {_SELECTION}"
+    help=f"Cancel downloads and remove them from the list. Their files stay, unless you add --delete-file. {_SELECTION}"
 )
-@selecting
+@selector_options
 @click.option("--delete-file", is_flag=True, help="Delete the files as well.")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
 @standard
 def rm(session: Session, delete_file: bool, yes: bool, **selection: Any) -> int:
     chosen = selectors(**selection)
@@ -145,7 +119,7 @@ def rm(session: Session, delete_file: bool, yes: bool, **selection: Any) -> int:
 
 
 def _titles(client: Client, chosen: list[dict[str, Any]]) -> list[str]:
-    """What the selectors mean, for the question. Raises `UnknownDownload` when that is nothing."""
+    """What the selectors match, for the confirmation. Raises `UnknownDownload` when they match nothing."""
     found: list[Item] = []
     for one in chosen:
         if "id" in one:
@@ -163,9 +137,9 @@ def _titles(client: Client, chosen: list[dict[str, Any]]) -> list[str]:
 
 
 def _confirm(delete_file: bool, titles: list[str]) -> None:
-    what = "forget these downloads and DELETE their files" if delete_file else "forget these downloads"
+    what = "remove these downloads and DELETE their files" if delete_file else "remove these downloads"
     if not sys.stdin.isatty():
-        raise click.UsageError(f"This would {what}. Say --yes to mean it.")
+        raise click.UsageError(f"This would {what}. Add --yes to confirm.")
     for title in titles[:10]:
         click.echo(f"  {title}", err=True)
     if len(titles) > 10:

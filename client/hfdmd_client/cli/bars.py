@@ -13,14 +13,6 @@ from hfdmd.wire.types import Download, Status
 from hfdmd_client.cli import render
 from hfdmd_client.event_state import Item
 
-_ORDER = {
-    Status.DOWNLOADING: 0,
-    Status.QUEUED: 1,
-    Status.PAUSED: 2,
-    Status.FAILED: 3,
-    Status.CANCELLED: 4,
-    Status.DONE: 5,
-}
 _FACTS_FROM = 70
 """From this width on a line has room for amounts beside percentage and speed."""
 
@@ -30,7 +22,7 @@ def in_order(items: Iterable[Item]) -> list[Item]:
     return sorted(
         items,
         key=lambda item: (
-            _ORDER[item.status],
+            render.STATUS_ORDER.index(item.status),
             isinstance(item, Download),
             (item.queue_position or 0) if isinstance(item, Download) else 0,
             item.created_at,

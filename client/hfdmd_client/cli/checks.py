@@ -153,8 +153,7 @@ def _disk(info: Info | None) -> Iterator[Finding]:
 
 
 def _token() -> Finding:
-    home = os.environ.get("HF_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
-    path = Path(os.environ.get("HF_TOKEN_PATH") or os.path.join(home, "token")).expanduser()
+    path = Path(os.environ.get("HF_TOKEN_PATH") or os.path.join(environment.hf_home(), "token")).expanduser()
     if os.environ.get("HF_TOKEN") or os.environ.get("HUGGING_FACE_HUB_TOKEN"):
         cure = (
             "" if path.exists() else "A daemon that runs already has not seen it: `hf auth login` stores it for both."

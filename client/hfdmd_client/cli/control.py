@@ -23,12 +23,9 @@ STOP_TIMEOUT_S = 15.0
 @standard
 def stop(session: Session) -> int:
     """Stop the daemon. Downloads go on from where they are at its next start."""
-    try:
-        info = session.quiet_client(spawn=False).hello(any_version=True)
-    except DaemonSilent:
-        raise
-    except DaemonUnreachable:
-        session.say("No daemon runs.")
+    info = _running(session)
+    if info is None:
+        session.say("No daemon is running.")
         return NO_DAEMON
     if code := _stop(session, info):
         return code
@@ -42,12 +39,9 @@ def stop(session: Session) -> int:
 @standard
 def restart(session: Session) -> int:
     """Stop the daemon and start it again, for example after an upgrade."""
-    try:
-        old = session.quiet_client(spawn=False).hello(any_version=True)
-    except DaemonSilent:
-        raise
-    except DaemonUnreachable:
-        session.say("No daemon ran; starting one.")
+    old = _running(session)
+    if old is None:
+        session.say("No daemon was running; starting one.")
     else:
         try:
             scope = None if session.url or os.environ.get("HFDMD_URL") else installed.managed_by(old.pid)
@@ -63,6 +57,16 @@ def restart(session: Session) -> int:
         session.out_json(new)
     session.say(f"hfdmd {new.version} runs (pid {new.pid}).")
     return 0
+
+
+def _running(session: Session) -> Info | None:
+    """The running daemon, whatever its version; None when there is none. Raises `DaemonSilent`."""
+    try:
+        return session.quiet_client(spawn=False).hello(any_version=True)
+    except DaemonSilent:
+        raise
+    except DaemonUnreachable:
+        return None
 
 
 def _stop(session: Session, info: Info) -> int:

@@ -11,8 +11,8 @@ import click
 
 from hfdmd.wire.errors import ApiError
 from hfdmd.wire.types import Download, Reason, Status
-from hfdmd_client.cli import completion, render, waiting
-from hfdmd_client.cli.params import DURATION, GIVEN, REPO, REPO_TYPE
+from hfdmd_client.cli import render, waiting
+from hfdmd_client.cli.params import DURATION, GIVEN, repo_argument, several_files, source_options
 from hfdmd_client.cli.session import INTERRUPTED, Session, outcome, standard
 from hfdmd_client.client import Client
 from hfdmd_client.event_state import Item, items_of
@@ -36,12 +36,11 @@ was paused, and tries again when it had failed."""
 
 
 @click.command(epilog=EPILOG)
-@click.argument("repo", type=REPO, shell_complete=completion.repos)
-@click.argument("file", nargs=-1, shell_complete=completion.files)
+@repo_argument
+@several_files
 @click.option("--include", "-i", multiple=True, metavar="GLOB", help="Only files that match; may be repeated.")
 @click.option("--exclude", "-x", multiple=True, metavar="GLOB", help="No files that match; may be repeated.")
-@click.option("--revision", "-r", metavar="REV", type=GIVEN, help="Branch, tag, commit or refs/pr/N.  [default: main]")
-@click.option("--repo-type", "-t", type=REPO_TYPE, help="model, dataset or space.  [default: model]")
+@source_options
 @click.option("--local-dir", "-d", metavar="DIR", type=GIVEN, help="Put the files there instead of the Hub's cache.")
 @click.option("--priority", type=click.IntRange(-100, 100), help="Higher goes first.  [default: 0]")
 @click.option("--update", is_flag=True, help="Move to what the revision points at now.")

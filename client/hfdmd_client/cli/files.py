@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from hfdmd.wire.types import RepoFile, RepoFiles
-from hfdmd_client.cli import completion, gguf, tables
-from hfdmd_client.cli.params import GIVEN, REPO, REPO_TYPE
+from hfdmd_client.cli import gguf, tables
+from hfdmd_client.cli.params import repo_argument, source_options
 from hfdmd_client.cli.render import clean
 from hfdmd_client.cli.session import Session, standard
 from hfdmd_client.reference import Reference
@@ -20,10 +20,9 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("repo", type=REPO, shell_complete=completion.repos)
+@repo_argument
 @click.argument("glob", nargs=-1)
-@click.option("--revision", "-r", metavar="REV", type=GIVEN, help="Branch, tag, commit or refs/pr/N.  [default: main]")
-@click.option("--repo-type", "-t", type=REPO_TYPE, help="model, dataset or space.  [default: model]")
+@source_options
 @standard
 def files(session: Session, repo: Reference, glob: tuple[str, ...], revision: str | None, repo_type: str | None) -> int:
     """Show the files of REPO, or those that match a GLOB: size, whether they are on this machine, name."""

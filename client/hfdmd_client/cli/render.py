@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from hfdmd.wire.types import Download, RepoDownload, Status
+from hfdmd_client.errors import describe_repo
 from hfdmd_client.units import format_duration, format_rate, format_size
 
-_MARKS = {
-    Status.DONE: "green",
+_STYLES = {
     Status.DOWNLOADING: "cyan",
     Status.QUEUED: "blue",
     Status.PAUSED: "yellow",
     Status.FAILED: "red",
     Status.CANCELLED: "dim",
+    Status.DONE: "green",
 }
+STATUS_ORDER = tuple(_STYLES)
+"""The order in which lists show downloads."""
 
 
 def clean(text: str) -> str:
@@ -39,14 +42,12 @@ def squeeze(text: str, width: int) -> str:
 
 def style(status: Status) -> str:
     """rich's style for a status."""
-    return _MARKS[status]
+    return _STYLES[status]
 
 
 def repo_name(item: Download | RepoDownload) -> str:
     """The repo as `hfdm` takes it back: with its type and revision where they are not the defaults."""
-    kind = "" if item.repo_type == "model" else f"{item.repo_type.value}s/"
-    revision = "" if item.revision == "main" else f"@{item.revision}"
-    return clean(f"{kind}{item.model_repo}{revision}")
+    return clean(describe_repo(item))
 
 
 def title(item: Download | RepoDownload) -> str:

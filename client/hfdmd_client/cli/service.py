@@ -6,27 +6,21 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
 from hfdmd_client import service
+from hfdmd_client.cli.params import combined
 from hfdmd_client.cli.session import FAILED, NO_DAEMON, Session, pass_session
 from hfdmd_client.service import Scope, ServiceError
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 _PATH = click.Path(path_type=Path)
 
 
-def scoped(command: F) -> F:
-    """The two options that say whose service is meant."""
-    for name, text in (
-        ("--system", "One for everybody in the group hfdmd, with its own cache."),
-        ("--user", "Your own service, over your own cache."),
-    ):
-        command = click.option(name, is_flag=True, help=text)(command)
-    return command
+scoped = combined(
+    click.option("--user", is_flag=True, help="Your own service, with your own cache."),
+    click.option("--system", is_flag=True, help="One for all members of the group hfdmd, with its own cache."),
+)
 
 
 @click.group("service", no_args_is_help=True)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
 from hfdmd.wire.types import Download, Downloads, RepoDownload, Status
-from hfdmd_client.cli import completion, render, tables
-from hfdmd_client.cli.params import GIVEN, REPO, REPO_TYPE
+from hfdmd_client.cli import render, tables
+from hfdmd_client.cli.params import filter_options, narrowed, optional_file, optional_repo, status_option
 from hfdmd_client.cli.session import NOT_FOUND, Session, outcome, standard
 from hfdmd_client.event_state import items_of
 from hfdmd_client.reference import Reference
 from hfdmd_client.units import format_size
 
 _DONE_SHOWN = 10
-_ORDER = (Status.DOWNLOADING, Status.QUEUED, Status.PAUSED, Status.FAILED, Status.CANCELLED, Status.DONE)
 
 EPILOG = """\b
 Examples:
@@ -30,50 +30,25 @@ is not on the Hub (4) or not open to you (5)."""
 
 
 @click.command(epilog=EPILOG)
-@click.argument("repo", type=REPO, required=False, shell_complete=completion.repos)
-@click.argument("file", required=False, shell_complete=completion.files)
-@click.option("--revision", "-r", metavar="REV", type=GIVEN, help="Only of this revision.")
-@click.option("--repo-type", "-t", type=REPO_TYPE, help="Only model, dataset or space repos.")
-@click.option("--local-dir", "-d", metavar="DIR", type=GIVEN, help="Only what goes to this folder.")
-@click.option("--in-cache", is_flag=True, help="Only what goes to the Hub's cache.")
-@click.option("--status", type=click.Choice([status.value for status in Status]), help="Only with this status.")
-@click.option("--all", "everything", is_flag=True, help="Also what has long been done.")
+@optional_repo
+@optional_file
+@filter_options
+@status_option
+@click.option("--all", "everything", is_flag=True, help="Also downloads that were done long ago.")
 @standard
 def status(
-    session: Session,
-    repo: Reference | None,
-    file: str | None,
-    revision: str | None,
-    repo_type: str | None,
-    local_dir: str | None,
-    in_cache: bool,
-    status: str | None,
-    everything: bool,
+    session: Session, repo: Reference | None, file: str | None, status: str | None, everything: bool, **filters: Any
 ) -> int:
-    """Show downloads: all, those of REPO, or one FILE of it."""
+    """Show all downloads, those of REPO, or one FILE of it."""
     client = session.client()
+    selection = narrowed(repo, filters)
     if repo is not None and (path := file or repo.file_path):
-        item = client.progress(
-            repo.model_repo,
-            path,
-            revision=revision or repo.revision,
-            repo_type=repo_type or repo.repo_type,
-            local_dir=local_dir,
-            in_cache=in_cache,
-        )
-        return _one(session, item)
-    found = client.downloads(
-        repo.model_repo if repo else None,
-        revision=revision or (repo.revision if repo else None),
-        repo_type=repo_type or (repo.repo_type if repo else None),
-        local_dir=local_dir,
-        in_cache=in_cache,
-        status=status,
-    )
+        return _one(session, client.progress(repo.model_repo, path, **selection))
+    found = client.downloads(repo.model_repo if repo else None, status=status, **selection)
     if session.json:
         session.out_json(found)
     elif not found.downloads and not found.repos:
-        session.say(f"Nothing of {repo.model_repo} has been asked for." if repo else "Nothing has been asked for yet.")
+        session.say(f"No downloads of {repo.model_repo}." if repo else "No downloads yet.")
     else:
         _many(session, found, everything or status is not None)
     return NOT_FOUND if repo is not None and not found.downloads and not found.repos else 0
@@ -106,7 +81,7 @@ def _many(session: Session, found: Downloads, everything: bool) -> None:
     found.downloads = [item for item in found.downloads if everything or _worth(item)]
     items = items_of(found)
     items.sort(key=lambda item: item.updated_at, reverse=True)
-    items.sort(key=lambda item: _ORDER.index(item.status))
+    items.sort(key=lambda item: render.STATUS_ORDER.index(item.status))
     done = [item for item in items if item.status is Status.DONE]
     hidden = set() if everything else {item.id for item in done[_DONE_SHOWN:]}
     shown = [item for item in items if item.id not in hidden]

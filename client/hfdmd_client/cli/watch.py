@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from hfdmd.wire.types import Download, End, EventName, Removed, RepoDownload
-from hfdmd_client.cli import completion, render
-from hfdmd_client.cli.params import GIVEN, REPO, REPO_TYPE
+from hfdmd_client.cli import render
+from hfdmd_client.cli.params import filter_options, narrowed, optional_file, optional_repo
 from hfdmd_client.cli.session import INTERRUPTED, NOT_FOUND, Session, outcome, standard
 from hfdmd_client.cli.waiting import Lines, is_dumb
 from hfdmd_client.client import Client
@@ -31,35 +31,20 @@ c cancels, r retries, P pauses all, R resumes all, q leaves."""
 
 
 @click.command(epilog=EPILOG)
-@click.argument("repo", type=REPO, required=False, shell_complete=completion.repos)
-@click.argument("file", required=False, shell_complete=completion.files)
-@click.option("--revision", "-r", metavar="REV", type=GIVEN, help="Only of this revision.")
-@click.option("--repo-type", "-t", type=REPO_TYPE, help="Only model, dataset or space repos.")
-@click.option("--local-dir", "-d", metavar="DIR", type=GIVEN, help="Only what goes to this folder.")
-@click.option("--in-cache", is_flag=True, help="Only what goes to the Hub's cache.")
-@click.option("--history", is_flag=True, help="Begin with all that ever ended, not only with the last 24 hours.")
+@optional_repo
+@optional_file
+@filter_options
+@click.option("--history", is_flag=True, help="Begin with all ended downloads, not only those of the last 24 hours.")
 @standard
-def watch(
-    session: Session,
-    repo: Reference | None,
-    file: str | None,
-    revision: str | None,
-    repo_type: str | None,
-    local_dir: str | None,
-    in_cache: bool,
-    history: bool,
-) -> int:
-    """Watch downloads: all, those of REPO, or one FILE. Survives a restart of the daemon."""
+def watch(session: Session, repo: Reference | None, file: str | None, history: bool, **filters: Any) -> int:
+    """Watch all downloads, those of REPO, or one FILE. Reconnects when the daemon restarts."""
     client = session.client()
-    selection: dict[str, Any] = {"revision": revision, "repo_type": repo_type}
-    if repo is not None:
-        selection = {"revision": revision or repo.revision, "repo_type": repo_type or repo.repo_type}
-    selection |= {"local_dir": local_dir, "in_cache": in_cache}
+    selection = narrowed(repo, filters)
     path = file or (repo.file_path if repo else None)
     model_repo = repo.model_repo if repo else None
     watched = {"model_repo": model_repo, "file_path": path, "history": history, **selection}
     if model_repo is not None and path is None and not items_of(client.downloads(model_repo, limit=1, **selection)):
-        session.say(f"Nothing of {model_repo} has been asked for.")
+        session.say(f"No downloads of {model_repo}.")
         return NOT_FOUND
     if not sys.stdout.isatty():
         _end_with_the_reader()
