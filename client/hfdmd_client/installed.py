@@ -123,7 +123,7 @@ def _main_pid(scope: Scope) -> int | None:
 
     layout = layout_of(scope)
     if layout.manager is Manager.LAUNCHD:
-        lines = Launchd(scope, next(iter(layout.files.values()))).in_words()
+        lines = Launchd(scope, next(iter(layout.files.values()))).describe()
         found = next((line.rpartition("=")[2].strip() for line in lines if line.startswith("pid =")), "")
     elif _runs_systemd():
         found = Systemd(scope).show().get("MainPID", "")

@@ -83,7 +83,7 @@ def _prepared_state_dir() -> Path:
 
 def program() -> list[str]:
     """The `hfdmd` of this installation; where it has no script, this interpreter."""
-    from hfdmd_client.service.errors import ServiceError
+    from hfdmd_client.service.command import ServiceError
     from hfdmd_client.service.program import find
 
     try:

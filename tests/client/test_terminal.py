@@ -73,7 +73,7 @@ def test_ctrl_c_in_one_of_two_terminals(hfdm: Hfdm, hub: HubServer, daemon: Daem
         second.until(r"\d+\.\d%")
         first.press("\x03")
         assert first.end() == 130
-        assert "goes on in the background" in first.text
+        assert "continues in the background" in first.text
         assert "Traceback" not in first.text
         hub.rate_bytes_per_s = 0
         assert second.end() == 0

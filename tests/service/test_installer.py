@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hfdmd_client.service import Options, Scope, ServiceError, actions, environment, files, install, program, uninstall
+from hfdmd_client.service import Options, Scope, ServiceError, actions, install, program, uninstall, unit_files
+from hfdmd_client.service.installer import unfinished
 from hfdmd_client.service.layout import Manager, layout_of
-from hfdmd_client.service.unfinished import unfinished
 
 PROGRAM = Path("/opt/hfdmd/bin/hfdmd")
 
@@ -55,24 +55,24 @@ def test_leaves_a_foreign_unit_alone(tmp_path: Path) -> None:
 
 def test_removes_only_its_own(tmp_path: Path) -> None:
     own, foreign = tmp_path / "hfdmd.service.d" / "own.conf", tmp_path / "foreign.conf"
-    files.write({own: f"# {files.MARK}\n"})
+    unit_files.write({own: f"# {unit_files.MARK}\n"})
     foreign.write_text("[Service]\n")
-    assert files.remove([own, foreign, tmp_path / "missing"]) == [own]
+    assert unit_files.remove([own, foreign, tmp_path / "missing"]) == [own]
     assert list(tmp_path.iterdir()) == [foreign]
 
 
 def test_leaves_no_empty_folder(tmp_path: Path) -> None:
     config = tmp_path / ".config"
     unit, drop_in = config / "systemd/user/hfdmd.service", config / "systemd/user/hfdmd.service.d/own.conf"
-    files.write({unit: f"# {files.MARK}\n", drop_in: f"# {files.MARK}\n"})
-    files.remove([unit, drop_in])
+    unit_files.write({unit: f"# {unit_files.MARK}\n", drop_in: f"# {unit_files.MARK}\n"})
+    unit_files.remove([unit, drop_in])
     assert list(config.iterdir()) == []
 
 
 def test_says_why_a_folder_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ServiceError, match="cannot be written"):
-        files.write({tmp_path / "file" / "x": "text"})
+        unit_files.write({tmp_path / "file" / "x": "text"})
 
 
 def executable(path: Path, text: str = "#!/bin/sh\n") -> Path:
@@ -91,7 +91,7 @@ def test_a_system_service_never_runs_code_from_scratch_folders_or_homes(
         program.check_system(chosen)
     monkeypatch.setattr(program, "_SCRATCH", ())
     monkeypatch.setattr(program, "_homes", lambda: [tmp_path / "alice"])
-    with pytest.raises(ServiceError, match="somebody's home"):
+    with pytest.raises(ServiceError, match="a home folder"):
         program.check_system(chosen)
 
 
@@ -142,14 +142,14 @@ def test_carries_the_shells_environment_but_no_secret() -> None:
         "NO_PROXY": "localhost",
         "EDITOR": "vi",
     }
-    variables = environment.carried(env, said.append)
+    variables = unit_files.copied_variables(env, said.append)
     assert variables == {"HF_HOME": "/data/50% hf", "NO_PROXY": "localhost"}
     assert len(said) == 3
-    text = environment.drop_in(variables, files.MARK)
+    text = unit_files.drop_in(variables, unit_files.MARK)
     assert text is not None
     assert '\n[Service]\nEnvironment="HF_HOME=/data/50%% hf"\n' in text
     assert "secret" not in text + "".join(said)
-    assert environment.drop_in({}, files.MARK) is None
+    assert unit_files.drop_in({}, unit_files.MARK) is None
 
 
 def test_carries_what_decides_the_cache_and_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +163,7 @@ def test_carries_what_decides_the_cache_and_the_way_out(tmp_path: Path, monkeypa
         "all_proxy": "http://proxy:2",
         "HF_ENDPOINT": "https://me:secret@mirror.example",
     }
-    assert environment.carried(env, said.append) == {
+    assert unit_files.copied_variables(env, said.append) == {
         "HF_HOME": str(tmp_path / "hf"),
         "HUGGINGFACE_HUB_CACHE": "/data/hub",
         "HF_TOKEN_PATH": "~/token",

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from hfdmd.activation import launchd_sockets
-from hfdmd_client.service import files, templates
+from hfdmd_client.service import unit_files
 from tests.service.conftest import REPO
 
 # launchd.plist(5): the keys that are used here, and what each must be. A wrong type makes launchd ignore the key.
@@ -56,8 +56,8 @@ SUN_PATH_BYTES = 104
 
 
 def made(name: str) -> dict[str, Any]:
-    text = templates.plist(f"launchd/{name}.plist", VALUES, {"HTTPS_PROXY": "http://proxy:3128"}, files.MARK)
-    assert files.MARK in text
+    text = unit_files.plist(f"launchd/{name}.plist", VALUES, {"HTTPS_PROXY": "http://proxy:3128"}, unit_files.MARK)
+    assert unit_files.MARK in text
     content: dict[str, Any] = plistlib.loads(text.encode())
     return content
 

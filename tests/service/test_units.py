@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hfdmd_client.service import files, templates
-from hfdmd_client.service.errors import ServiceError
+from hfdmd_client.service import unit_files
+from hfdmd_client.service.command import ServiceError
 from tests.service.conftest import REPO
 
 EXPOSURE_GATE = 15  # systemd-analyze counts in tenths; the promise is 1.2
@@ -29,7 +29,7 @@ needs_analyze = pytest.mark.skipif(
 def units(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path]:
     """The units of one scope as installed, but for a program that exists here."""
     for kind in ("service", "socket"):
-        text = templates.unit(f"systemd/{request.param}/hfdmd.{kind}", {"HFDMD": "/bin/true"}, files.MARK)
+        text = unit_files.unit(f"systemd/{request.param}/hfdmd.{kind}", {"HFDMD": "/bin/true"}, unit_files.MARK)
         (tmp_path / f"hfdmd.{kind}").write_text(text)
     return request.param, tmp_path
 
@@ -73,7 +73,7 @@ def test_verify_would_find_a_wrong_key(tmp_path: Path) -> None:
 
 @needs_analyze
 def test_exposure_of_the_system_service(tmp_path: Path) -> None:
-    text = templates.unit("systemd/system/hfdmd.service", {"HFDMD": "/bin/true"}, files.MARK)
+    text = unit_files.unit("systemd/system/hfdmd.service", {"HFDMD": "/bin/true"}, unit_files.MARK)
     (tmp_path / "hfdmd.service").write_text(text)
     done = subprocess.run(
         [*SECURITY, f"--threshold={EXPOSURE_GATE}", str(tmp_path / "hfdmd.service")],
@@ -121,18 +121,18 @@ def test_what_the_contract_says_of_the_service(scope: str) -> None:
     ],
 )
 def test_quotes_for_systemd(path: str, word: str) -> None:
-    assert templates.quote(path) == word
+    assert unit_files.quote(path) == word
 
 
 @pytest.mark.parametrize("odd", ['"', "'", "\\"])
 def test_refuses_a_program_that_systemd_would_not_start(odd: str) -> None:
     with pytest.raises(ServiceError, match="systemd starts no program"):
-        templates.unit("systemd/user/hfdmd.service", {"HFDMD": f"/opt/a{odd}b/hfdmd"}, files.MARK)
+        unit_files.unit("systemd/user/hfdmd.service", {"HFDMD": f"/opt/a{odd}b/hfdmd"}, unit_files.MARK)
 
 
 def test_refuses_a_path_that_no_unit_can_hold() -> None:
     with pytest.raises(ServiceError, match="control character"):
-        templates.quote("/a\nExecStartPre=/bin/evil")
+        unit_files.quote("/a\nExecStartPre=/bin/evil")
 
 
 @needs_analyze
@@ -141,7 +141,7 @@ def test_systemd_reads_an_odd_path_as_it_is_meant(tmp_path: Path) -> None:
     odd.parent.mkdir()
     shutil.copy("/bin/true", odd)
     unit = tmp_path / "hfdmd.service"
-    unit.write_text(f"[Service]\nExecStart={templates.quote(str(odd))}\n")
+    unit.write_text(f"[Service]\nExecStart={unit_files.quote(str(odd))}\n")
     command = [*VERIFY, str(unit)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")

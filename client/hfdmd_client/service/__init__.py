@@ -1,12 +1,11 @@
-"""hfdmd as a service of systemd or launchd: what `hfdm service …` does, independent of the command line's library."""
+"""hfdmd as a service of systemd or launchd: the work of `hfdm service …`, without its command line."""
 
 from __future__ import annotations
 
 from hfdmd_client.service.actions import installed_scope, logs_command, restart, start, status, stop
-from hfdmd_client.service.errors import ServiceError
-from hfdmd_client.service.installing import Options, install
+from hfdmd_client.service.command import ServiceError
+from hfdmd_client.service.installer import Options, install, uninstall
 from hfdmd_client.service.layout import Scope
-from hfdmd_client.service.removing import uninstall
 
 __all__ = [
     "Options",

@@ -1,4 +1,4 @@
-"""launchd's part: `launchctl`. Not tested on macOS; docs/service.md says what is."""
+"""Drives launchd with `launchctl`. Not tested on macOS; docs/service.md lists what is tested."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
-from hfdmd_client.service.command import attempt, run
-from hfdmd_client.service.errors import ServiceError
+from hfdmd_client.service.command import ServiceError, attempt, run
 from hfdmd_client.service.layout import GROUP, LABEL, Scope
 
 ACCOUNT = "_hfdmd"
-"""The account of the LaunchDaemon; macOS wants the underscore."""
+"""The account of the LaunchDaemon. Names of macOS service accounts begin with an underscore."""
 
 
 @dataclass(frozen=True, slots=True)
 class Launchd:
-    """One domain: the system's, or this user's login session."""
+    """The job in one launchd domain: the system's, or that of this user's login session."""
 
     scope: Scope
     plist: Path
@@ -33,53 +32,53 @@ class Launchd:
         return f"{self.domain}/{LABEL}"
 
     def check(self) -> None:
-        """Raises ServiceError when this user may not change the job, or its account is missing."""
+        """Raises `ServiceError` when this user may not change the job, or its account is missing."""
         if self.scope is Scope.USER:
             if os.geteuid() == 0:
-                raise ServiceError("a LaunchAgent belongs to a person: run it without sudo, or with --system")
+                raise ServiceError("a LaunchAgent belongs to a user: run this without sudo, or with --system")
             return
         if os.geteuid() != 0:
-            raise ServiceError("the LaunchDaemon is root's to change: use sudo, or --user for your own LaunchAgent")
+            raise ServiceError("only root may change the LaunchDaemon: use sudo, or --user for your own LaunchAgent")
         group_id()
         try:
             pwd.getpwnam(ACCOUNT)
         except KeyError as error:
-            raise ServiceError(f"there is no account {ACCOUNT}; docs/service.md says how to make it") from error
+            raise ServiceError(f"there is no account {ACCOUNT}; docs/service.md says how to create it") from error
 
     def start(self) -> None:
-        """Makes the job known, if it is not, and starts it."""
+        """Loads the job if necessary, and starts it."""
         if not self.is_active():
             run(["launchctl", "bootstrap", self.domain, str(self.plist)])
         run(["launchctl", "kickstart", self.target])
 
     def stop(self) -> None:
-        """Stops the job and forgets it until the next login or boot."""
+        """Unloads the job until the next login or boot."""
         if self.is_active():
             run(["launchctl", "bootout", self.target])
 
     def restart(self) -> None:
-        """The job anew, as its plist now says."""
+        """Loads and starts the job again, with its present plist."""
         self.stop()
         self.start()
 
     def disable(self) -> None:
-        """Stops it; with its plist gone it does not come back."""
+        """Unloads the job; without its plist it is not loaded again."""
         self.stop()
 
     def is_active(self) -> bool:
-        """Whether launchd knows the job; it then runs, or waits at its socket."""
+        """Whether the job is loaded; it then runs, or launchd listens at its socket."""
         return attempt(["launchctl", "print", self.target])[0] == 0
 
     def is_reachable(self) -> bool:
-        """Whether a client is answered."""
+        """Whether a client gets an answer."""
         return self.is_active()
 
     def logs_command(self, lines: int, follow: bool) -> list[str]:
-        """launchd keeps no log: the file that the plist names."""
+        """Shows the file that the plist names: launchd keeps no log."""
         return ["tail", "-n", str(lines), *(["-F"] if follow else []), str(self.log)]
 
-    def in_words(self) -> list[str]:
-        """Lines for a person: the few of `launchctl print` that say how it is."""
+    def describe(self) -> list[str]:
+        """The lines of `launchctl print` that describe the state."""
         code, output, _ = attempt(["launchctl", "print", self.target])
         if code:
             return ["not loaded" if self.plist.exists() else "not installed"]
@@ -88,8 +87,8 @@ class Launchd:
 
 
 def group_id() -> int:
-    """The number of the group that may use the system's socket, which a plist wants. Raises ServiceError."""
+    """The gid of the group that may use the system socket, for the plist. Raises `ServiceError`."""
     try:
         return grp.getgrnam(GROUP).gr_gid
     except KeyError as error:
-        raise ServiceError(f"there is no group {GROUP}; docs/service.md says how to make it") from error
+        raise ServiceError(f"there is no group {GROUP}; docs/service.md says how to create it") from error

@@ -1,4 +1,4 @@
-"""Which files a service consists of, and where they go: by service manager, scope and root folder."""
+"""The files and folders of a service, by service manager, scope and root folder."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from pathlib import Path
 from hfdmd.wire import endpoint
 
 GROUP = "hfdmd"
-"""The group of those who may use the system service."""
+"""The group whose members may use the system service."""
 LABEL = "hfdmd"
 """launchd's name for the job."""
 
 
 class Scope(StrEnum):
-    """Whose service it is."""
+    """A user's own service, or the system's."""
 
     USER = "user"
     SYSTEM = "system"
 
 
 class Manager(StrEnum):
-    """The service managers that are known here."""
+    """The supported service managers."""
 
     SYSTEMD = "systemd"
     LAUNCHD = "launchd"
 
 
 def manager_of(platform: str = sys.platform) -> Manager:
-    """The service manager of this kind of system."""
+    """The service manager of this platform."""
     return Manager.LAUNCHD if platform == "darwin" else Manager.SYSTEMD
 
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where the service keeps what it makes while it runs."""
+    """The folders and files that the running service uses."""
 
     state: Path
     cache: Path | None
-    """The cache of its own; None when it is the user's, which is not the service's to delete."""
+    """The service's own cache; None when it uses the user's, which is never deleted."""
     socket: Path
     log: Path | None = None
-    """The file that launchd appends stderr to; None where the journal has it."""
+    """The file that launchd appends stderr to; None under systemd, which has the journal."""
 
     @property
     def all(self) -> tuple[Path, ...]:
@@ -54,18 +54,18 @@ class Folders:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The places of one kind of service. `files` maps a template's name to the file it becomes."""
+    """The paths of one kind of service. `files` maps the name of a template to the file written from it."""
 
     manager: Manager
     scope: Scope
     files: Mapping[str, Path]
     folders: Folders
     drop_in: Path | None = None
-    """Made by the installer, not from a template: what of the installing shell's environment the service gets."""
+    """Written without a template: the variables that the service gets from the installing shell."""
 
     @property
     def main_file(self) -> Path:
-        """The one that is there when the service is installed."""
+        """The file whose presence means that the service is installed."""
         return next(iter(self.files.values()))
 
 
@@ -76,10 +76,10 @@ def layout_of(
     root: Path | None = None,
     env: Mapping[str, str] = os.environ,
 ) -> Layout:
-    """Where everything of a service goes.
+    """The paths of a service.
 
-    With `root` the files go below it and to the folders of packages (`/usr/lib/systemd/…`), without it to those of
-    the administrator or the user.
+    With `root` the files are below it, in the folders of packages (`/usr/lib/systemd/…`), otherwise in those of the
+    administrator or the user.
     """
     manager = manager or manager_of()
     if manager is Manager.LAUNCHD:
@@ -132,7 +132,7 @@ def _launchd(scope: Scope, root: Path, env: Mapping[str, str]) -> Layout:
     home = _home(env)
     agents = (root / home.relative_to("/")) / "Library/LaunchAgents"
     state = endpoint.state_dir(env)
-    # macOS has no $XDG_RUNTIME_DIR, so the daemon's and the clients' default is in the state folder.
+    # macOS has no $XDG_RUNTIME_DIR, so the default of daemon and clients is in the state folder.
     return Layout(
         Manager.LAUNCHD,
         scope,
