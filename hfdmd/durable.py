@@ -1,4 +1,4 @@
-"""Making sure that what was written is on disk. One place, because each system spells it differently."""
+"""Writes files durably and syncs them, on Linux and macOS; what the errors of a disk mean for a download."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if sys.platform == "darwin":
     import fcntl
 
 NO_SUCH_CALL = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
-"""What a file system answers to a call that it does not know."""
+"""Error numbers of a system call that the kernel or the file system does not support."""
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -38,14 +38,17 @@ def disk_reason(error: OSError) -> Reason:
 
 
 def write_all(fd: int, data: bytes | bytearray) -> None:
-    """All of `data`, however many writes it takes."""
+    """Write all of `data`, in as many writes as needed. Raises OSError."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
 
 
 def open_new(name: str | Path, folder_fd: int | None = None, mode: int = 0o666) -> int:
-    """A descriptor to a new, empty file of ours; what a crash left under that name goes. The umask lessens `mode`."""
+    """Create an empty file and return its descriptor. A file left under that name by a crash is replaced.
+
+    The umask applies to `mode`. Raises OSError.
+    """
     flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         return os.open(name, flags, mode, dir_fd=folder_fd)
@@ -55,9 +58,10 @@ def open_new(name: str | Path, folder_fd: int | None = None, mode: int = 0o666) 
 
 
 def replace_file(path: Path, parts: Iterable[bytes], mode: int = 0o666) -> None:
-    """Give a file of the daemon's own this content in one step, by a temporary name: ever after it has all of it.
+    """Replace the content of one of the daemon's own files atomically and durably, through a temporary file.
 
-    A crash before leaves what was there. Raises OSError; then that is so as well, unless the folder would not sync.
+    After a crash the file has either the old or the new content. Raises OSError; then the old content is kept, unless
+    only the sync of the folder failed.
     """
     temporary = path.with_suffix(".tmp")
     try:
@@ -90,9 +94,9 @@ def sync_file(fd: int) -> None:
 
 
 def sync_folder(fd: int) -> None:
-    """Sync an open folder, so that names made, renamed or removed in it stay so. Raises OSError.
+    """Sync an open folder, so that names created, renamed or removed in it survive a crash. Raises OSError.
 
-    Some network file systems refuse to sync folders: there the server keeps them.
+    File systems that cannot sync folders (some network file systems) are accepted: the server keeps the names.
     """
     try:
         if sys.platform == "darwin":
@@ -150,9 +154,9 @@ def sync_paths(paths: Sequence[str]) -> None:
 
 
 def sync_file_system(fd: int) -> bool:
-    """Sync everything on the file system that `fd` is on: for a batch, far cheaper than a sync a file.
+    """Sync the whole file system that `fd` is on: far cheaper than one sync per file of a batch.
 
-    False where there is no syncfs(2), which is Linux's. Raises OSError.
+    False where syncfs(2), which is Linux only, is not supported. Raises OSError.
     """
     if _libc is None:
         return False

@@ -1,7 +1,7 @@
-"""Whether what the Hub says may be believed: names, sizes and hashes are hostile until they pass here. Pure.
+"""Validates what the Hub sends: paths, commits, sizes and etags are untrusted until they pass here. Pure.
 
-Rules of paths: `hfdmd.wire.validate.path_problem` and Windows drives in any part, as in `huggingface_hub._local_folder`
-(a file that the Hub's client refuses would be found by nobody).
+Rules for paths: `hfdmd.wire.validate.path_problem`, and no Windows drive letters in any part, as in
+`huggingface_hub._local_folder` (the Hub's client would never find a file whose path it refuses).
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ def path_problem(path: str) -> str | None:
     return None
 
 
-def is_clients(path: str) -> bool:
-    """Whether the Hub's client takes `path`: control characters and backslashes are no problem to it by themselves.
+def client_accepts(path: str) -> bool:
+    """Whether the Hub's client accepts `path`. It allows control characters and backslashes.
 
-    As in `huggingface_hub._local_folder`: with its backslashes read as slashes it must not lead elsewhere either.
+    As in `huggingface_hub._local_folder`, the path must also be legal with its backslashes read as slashes.
     """
     return path_problem(_CONTROL.sub("_", path).replace("\\", "/")) is None
 
 
 def commit_of(value: object) -> str | None:
-    """`value` if it is a full commit hash."""
+    """`value` if it is a full commit hash, else None."""
     return value if isinstance(value, str) and is_commit(value) else None
 
 
 def size_of(value: str | None) -> int | None:
-    """A size in bytes as headers spell it, or None for anything else."""
+    """The size in bytes that a header gives, None when it is not a legal size."""
     if value is None or _NUMBER.fullmatch(value.strip()) is None:
         return None
     size_bytes = int(value)
@@ -47,16 +47,16 @@ def size_of(value: str | None) -> int | None:
 
 
 def normal_etag(value: str | None) -> str | None:
-    """An `ETag` header without quotes and weakness, as the Hub's client names blobs after it."""
+    """An `ETag` header without quotes and weakness prefix: the blob's name in the Hub's cache."""
     if value is None:
         return None
     return value.strip().removeprefix("W/").strip('"') or None
 
 
 class PathGuard:
-    """Checks a repo's paths one by one against each other: doubles, and files that are folders too.
+    """Checks the paths of a repo one by one: for duplicates, and for files that are folders of other files too.
 
-    Holds one set of the paths and one of the folders; both share the strings of whoever keeps the listing.
+    Keeps a set of the paths and one of the folders. The strings of the paths are shared with the listing.
     """
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class PathGuard:
         self._folders: set[str] = set()
 
     def problem(self, path: str) -> str | None:
-        """Why `path` is refused; None when it is good, and from now on known."""
+        """Why `path` is refused. None accepts it: later paths are checked against it."""
         if problem := path_problem(path):
             return problem
         if path in self._files:
@@ -76,7 +76,7 @@ class PathGuard:
         while end > 0:
             folder = path[:end]
             if folder in self._folders:
-                break  # and so are all above it
+                break  # then all folders above it are known too
             if folder in self._files:
                 return f"lies below {folder!r}, which is a file"
             folders.append(folder)
@@ -86,6 +86,6 @@ class PathGuard:
         return None
 
     def forget(self) -> None:
-        """Let go of the paths, when there are no more to come."""
+        """Release the memory after the last path."""
         self._files.clear()
         self._folders.clear()

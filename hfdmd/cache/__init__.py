@@ -1,1 +1,1 @@
-"""Places files: the Hub's standard cache and local folders. Blocking code for threads; it never uses the network."""
+"""Places files: in the Hub's standard cache and in local folders. Blocking code for threads, without network access."""

@@ -1,4 +1,4 @@
-"""Doing something for many files at once: grouped by where they go, and none takes the others along when it fails."""
+"""Work on many files at once, grouped by folder. Failures are per file; a failed one does not affect the rest."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from hfdmd.failure import Failure
 from hfdmd.record import FileSpec
 
 T = TypeVar("T")
-I = TypeVar("I", bound=tuple[Any, ...])  # noqa: E741 - an item: a tuple that begins with its FileSpec
+I = TypeVar("I", bound=tuple[Any, ...])  # noqa: E741 - an item: a tuple whose first element is its FileSpec
 
 
 def attempt(step: Callable[[], T], spec: FileSpec) -> T | Failure:
-    """A step's result, or why it failed; `spec` names the place, for the detail."""
+    """The result of `step`, or why it failed; the detail names the file of `spec`."""
     try:
         return step()
     except Failure as failure:
         return failure
     except OSError as error:
-        return fs_ops.failure_of(error, layout.shown(spec))
+        return fs_ops.failure_of(error, layout.describe(spec))
 
 
 def by_folder(items: Sequence[I], handle: Callable[[list[I]], Sequence[T]]) -> list[T | Failure]:
-    """`handle` called for each group of items that go to one repo's cache folder or one local folder.
+    """Call `handle` for each group of items of the same cache folder or local folder.
 
-    Results are in the order of the items. What stops a whole group is each of its items' failure.
+    Returns the results in the order of the items. A failure of a whole group is the result of each of its items.
     """
     groups: dict[tuple[str, bool], list[int]] = {}
     for index, item in enumerate(items):

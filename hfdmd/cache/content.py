@@ -1,4 +1,4 @@
-"""Whether a file on disk holds the content that a source names."""
+"""Placed files, and whether a file on disk has the content of a source."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _CHUNK_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A file that stands complete under its final name. The time is that of the content (links are followed).
+    """A complete file under its final name. Size and time are of the content (symlinks are followed).
 
-    `found`: its content was there already, and was not written for this.
+    `found`: the content was on disk already and was not written for this download.
     """
 
     path: Path
@@ -26,18 +26,21 @@ class Placed:
     mtime_ns: int
     found: bool = field(default=False, compare=False)
 
-    def is_stat(self, found: os.stat_result) -> bool:
-        """Whether a file of this stat can be the one that was placed, unchanged."""
+    def matches(self, found: os.stat_result) -> bool:
+        """Whether a file with this stat can be the one that was placed, unchanged."""
         return stat.S_ISREG(found.st_mode) and found.st_size == self.size_bytes and found.st_mtime_ns == self.mtime_ns
 
 
 def never() -> bool:
-    """Default of the `stopped` callbacks."""
+    """The default of `stopped` callbacks."""
     return False
 
 
 def has_content(fd: int, source: Source, stopped: Callable[[], bool] = never) -> bool:
-    """Whether the open file has the source's size and digest. False also when there is no digest, or when stopped."""
+    """Whether the open file has the size and digest of the source. Reads it all.
+
+    False also when the source has no digest, and when `stopped` returns True meanwhile. Raises OSError.
+    """
     size_bytes = os.fstat(fd).st_size
     if source.digest is None or source.size_bytes not in (None, size_bytes):
         return False

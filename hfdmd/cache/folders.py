@@ -1,4 +1,4 @@
-"""Folders below a root, entered step by step without following any symbolic link, so that none leads outside."""
+"""Folders below a root, opened part by part without following symlinks, so that no path leads outside."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from types import TracebackType
 from hfdmd.durable import sync_file_system, sync_folder, sync_folder_at
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_MAX_OPEN = 64  # descriptors kept at once
+_MAX_OPEN = 64  # descriptors
 _MAX_SINGLE_SYNCS = 8
 
 Parts = tuple[str, ...]
 
 
 def make_folders(path: Path) -> None:
-    """The folder and what is missing above it, on the disk. Links above are followed: they are the user's choice."""
+    """Create the folder and its missing parents, durably. Symlinks are followed: the user set them. Raises OSError."""
     missing = []
     while not path.is_dir():
         missing.append(path)
@@ -31,16 +31,16 @@ def make_folders(path: Path) -> None:
 
 
 def is_below(path: str, folders: Iterable[str]) -> bool:
-    """Whether `path`, which has no links in it, is one of the folders or below one; their links are followed."""
+    """Whether `path` is one of the folders or below one. Symlinks are followed in the folders, not in `path`."""
     roots = (os.path.realpath(folder).rstrip("/") for folder in folders)
     return any(f"{path}/".startswith(f"{root}/") for root in roots)
 
 
 class Folders:
-    """Open descriptors of folders below `root`, and which of them have changed and want a sync.
+    """Open descriptors of folders below `root`, and which of them have changed since the last sync.
 
-    `root` itself may be reached through links: it is the user's choice. Everything below may not:
-    OSError (ENOTDIR or ELOOP) for a link or a file where a folder should be.
+    Symlinks are followed in `root`: the user set them. Below it they are not: OSError (ENOTDIR or ELOOP) for a symlink
+    or a file where a folder should be.
     """
 
     def __init__(self, root: Path) -> None:
@@ -58,18 +58,21 @@ class Folders:
         self._fds.clear()
 
     def real_path(self) -> str:
-        """Where the root that is open really is, whatever became of the path that led there. Raises OSError."""
+        """The present path of the open root, also when it was renamed since. Raises OSError."""
         if sys.platform == "darwin":
             return os.fsdecode(fcntl.fcntl(self._fds[()], fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0"))
         return os.readlink(f"/proc/self/fd/{self._fds[()]}")
 
     def open(self, parts: Sequence[str], *, make: bool = False) -> int:
-        """The folder's descriptor, which stays ours and good for the next few calls at least."""
+        """The folder's descriptor; `make` creates missing folders. Owned by this object, valid for the next few calls.
+
+        Raises OSError.
+        """
         wanted = tuple(parts)
         if make:
-            self._forget_removed(wanted)
+            self._close_removed(wanted)
         if (known := self._fds.pop(wanted, None)) is not None:
-            self._fds[wanted] = known  # used last
+            self._fds[wanted] = known  # most recently used
             return known
         depth = len(wanted)
         while wanted[:depth] not in self._fds:
@@ -85,46 +88,46 @@ class Folders:
             parent = os.open(wanted[depth], _FLAGS | os.O_NOFOLLOW, dir_fd=parent)
             depth += 1
             self._fds[wanted[:depth]] = parent
-        self._let_go(wanted)
+        self._close_unused(wanted)
         return parent
 
-    def note_change(self, parts: Sequence[str]) -> None:
-        """Names in this folder have changed; `sync` will see to it."""
+    def mark_changed(self, parts: Sequence[str]) -> None:
+        """Names in this folder have changed: the next `sync` syncs it."""
         self._changed.add(tuple(parts))
 
     def sync(self) -> None:
-        """Every changed folder, onto the disk."""
+        """Sync every changed folder. Raises OSError."""
         if len(self._changed) > _MAX_SINGLE_SYNCS and sync_file_system(self._fds[()]):
             self._changed.clear()
         while self._changed:
             parts = self._changed.pop()
-            with contextlib.suppress(FileNotFoundError):  # removed since, and its parent noted that
+            with contextlib.suppress(FileNotFoundError):  # removed since; its parent is marked as changed
                 sync_folder(self.open(parts))
 
-    def tidy(self, parts: Sequence[str], *, keep: int = 0) -> None:
-        """Remove the folder and those above it, as far as they are empty and deeper than `keep` parts."""
+    def remove_empty(self, parts: Sequence[str], *, keep: int = 0) -> None:
+        """Remove the folder and its parents while they are empty and deeper than `keep` parts."""
         wanted = tuple(parts)
         while len(wanted) > keep:
             try:
                 os.rmdir(wanted[-1], dir_fd=self.open(wanted[:-1]))
             except OSError:
-                return  # not empty, not there, or not ours to remove: all the same to a tidier
+                return  # not empty, missing, or no permission
             for known in [known for known in self._fds if known[: len(wanted)] == wanted]:
                 os.close(self._fds.pop(known))
             self._changed.discard(wanted)
             wanted = wanted[:-1]
             self._changed.add(wanted)
 
-    def _forget_removed(self, wanted: Parts) -> None:
-        """Close what somebody else removed meanwhile on the way to `wanted`, so that it is made again."""
+    def _close_removed(self, wanted: Parts) -> None:
+        """Close folders on the way to `wanted` that another program removed, so that they are created again."""
         known = [wanted[:depth] for depth in range(1, len(wanted) + 1) if wanted[:depth] in self._fds]
         for parts in known:
             if os.fstat(self._fds[parts]).st_nlink == 0:
                 os.close(self._fds.pop(parts))
                 self._changed.discard(parts)
 
-    def _let_go(self, wanted: Parts) -> None:
-        """Close what is over the limit and was not used for longest, but never the root or what leads to `wanted`."""
+    def _close_unused(self, wanted: Parts) -> None:
+        """Close the least recently used descriptors over the limit, but not those on the way to `wanted`."""
         for parts in [parts for parts in self._fds if parts != wanted[: len(parts)]]:
             if len(self._fds) <= _MAX_OPEN:
                 return

@@ -24,16 +24,16 @@ _RENAME_EXCL = 4  # macOS: sys/stdio.h
 _FICLONE = 0x40049409  # Linux: linux/fs.h
 _COPY_BYTES = 64 * 1024 * 1024
 
-Held = AbstractContextManager[Callable[[int], None]]
-"""Bytes set aside for a copy while it is made; what it gives is told how many are still to come."""
+Reservation = AbstractContextManager[Callable[[int], None]]
+"""Disk space reserved while a copy is made. Entering it gives a function to call with the bytes not copied yet."""
 
-Room = Callable[[str, Path, int], Held]
-"""Sets so many bytes aside for the copy of that name on the file system of that path. Raises `Failure` (disk_full)."""
+Reserve = Callable[[str, Path, int], Reservation]
+"""Reserves disk space for a copy: by name, on the file system of the path, in bytes. Raises `Failure` (disk_full)."""
 
 
 @contextlib.contextmanager
-def disk_trouble(what: str) -> Iterator[None]:
-    """Turns an OSError into the `Failure` that it means, with `what` as the place in its detail."""
+def as_failures(what: str) -> Iterator[None]:
+    """Raise an OSError as the `Failure` that it means; its detail names `what`."""
     try:
         yield
     except OSError as error:
@@ -41,22 +41,22 @@ def disk_trouble(what: str) -> Iterator[None]:
 
 
 def failure_of(error: OSError, what: str) -> Failure:
-    """disk_full, locked (others hold what is needed), path_taken (something else stands in the way) or disk_error."""
+    """The error as disk_full, locked (too few descriptors or too little memory), path_taken or disk_error."""
     why = error.strerror or type(error).__name__
     reason = disk_reason(error)
     if reason is Reason.DISK_FULL:
         return Failure(reason, f"No room for {what}: {why}.")
     if reason is Reason.LOCKED:
-        return Failure(reason, f"Other work of this machine holds what is needed for {what}: {why}.")
+        return Failure(reason, f"Too many open files or too little memory for {what} at the moment; retrying ({why}).")
     if error.errno in _IN_THE_WAY:
-        return Failure(Reason.PATH_TAKEN, f"Something is in the way of {what}: {why}.")
+        return Failure(Reason.PATH_TAKEN, f"The path is blocked: {what}: {why}.")
     return Failure(reason, f"Cannot use {what}: {why}.")
 
 
 def rename_new(source_fd: int, source: str, target_fd: int, target: str) -> None:
-    """Rename that never replaces anything. FileExistsError when `target` is there.
+    """Rename without replacing an existing file. Raises FileExistsError when `target` exists, and other OSErrors.
 
-    Where the file system cannot do both in one step, it looks first.
+    Not atomic on file systems without such a call: there `target` is checked first.
     """
     function, flag = (
         (_function("renameatx_np"), _RENAME_EXCL)
@@ -78,17 +78,19 @@ def rename_new(source_fd: int, source: str, target_fd: int, target: str) -> None
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
 
 
-def copy_file(source_fd: int, target_fd: int, stopped: Callable[[], bool], room: Callable[[int], Held]) -> bool:
-    """The content of one open file into another, empty one: shared blocks where possible. False when stopped.
+def copy_file(
+    source_fd: int, target_fd: int, stopped: Callable[[], bool], reserve: Callable[[int], Reservation]
+) -> bool:
+    """Copy an open file into another, empty one; as a clone where possible. False when stopped.
 
-    `room` is asked for room when no blocks are shared. Raises OSError, and `Failure` (disk_full).
+    `reserve` reserves the disk space of a copy that is not a clone. Raises OSError, and `Failure` (disk_full).
     """
     if clone_file(source_fd, target_fd):
         return True
     size_bytes = os.fstat(source_fd).st_size
     offset = 0
     by_kernel = hasattr(os, "copy_file_range")
-    with room(size_bytes) as still_to_come:
+    with reserve(size_bytes) as set_missing:
         while not stopped():
             if by_kernel:
                 try:
@@ -103,12 +105,12 @@ def copy_file(source_fd: int, target_fd: int, stopped: Callable[[], bool], room:
             if copied == 0:
                 return True
             offset += copied
-            still_to_come(size_bytes - offset)
+            set_missing(size_bytes - offset)
     return False
 
 
 def clone_file(source_fd: int, target_fd: int) -> bool:
-    """Let an open, empty file share all blocks of another. False where the file system cannot. Raises OSError."""
+    """Make an open, empty file a clone of another. False where the file system cannot. Raises OSError."""
     if sys.platform != "linux":
         return False
     try:
@@ -121,7 +123,7 @@ def clone_file(source_fd: int, target_fd: int) -> bool:
 
 
 def write_new(name: str, data: bytes | bytearray, folder_fd: int) -> None:
-    """A new file of ours with all of `data`, not synced; none when that fails."""
+    """Create a file with all of `data`, without syncing it. No file is left on an error. Raises OSError."""
     fd = open_new(name, folder_fd)
     try:
         write_all(fd, data)
@@ -132,10 +134,10 @@ def write_new(name: str, data: bytes | bytearray, folder_fd: int) -> None:
         os.close(fd)
 
 
-def natural_mode(folder_fd: int, name: str) -> int:
-    """The mode that a new file gets in this folder (umask, default ACL), found the only thread-safe way: by one.
+def default_mode(folder_fd: int, name: str) -> int:
+    """The mode that a new file gets in this folder, by umask and default ACL. Raises OSError.
 
-    It is called `name` for the moment that it lives.
+    Creates a file `name` to find out and deletes it: reading the umask is not thread-safe.
     """
     fd = open_new(name, folder_fd)
     try:
@@ -145,19 +147,19 @@ def natural_mode(folder_fd: int, name: str) -> int:
         os.unlink(name, dir_fd=folder_fd)
 
 
-def unlink_quietly(path: Path | str, folder_fd: int | None = None) -> None:
-    """Remove a file of ours if it is there."""
+def unlink_if_exists(path: Path | str, folder_fd: int | None = None) -> None:
+    """Delete a file if it exists. Raises OSError."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         os.unlink(path, dir_fd=folder_fd)
 
 
 @contextlib.contextmanager
-def boundless(_name: str, _path: Path, _bytes: int) -> Iterator[Callable[[int], None]]:
-    """The `Room` of a disk that is never asked."""
+def no_reservation(_name: str, _path: Path, _bytes: int) -> Iterator[Callable[[int], None]]:
+    """A `Reserve` that reserves nothing."""
     yield lambda _: None
 
 
 @lru_cache
 def _function(name: str) -> Any:
-    """A function of the C library, or None where it has none of that name."""
+    """A function of the C library, None when it does not exist."""
     return getattr(ctypes.CDLL(None, use_errno=True), name, None)

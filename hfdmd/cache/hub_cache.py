@@ -1,6 +1,7 @@
-"""The Hub's standard cache, written so that every program with `huggingface_hub` finds what is put there.
+"""The Hub's standard cache, in the layout of `huggingface_hub`, so that every program that uses it finds the files.
 
-What is there already is taken as `hfdmd.cache.verified_files` trusts it. Nothing is ever written through a link.
+Content of other programs is verified before it is used (`hfdmd.cache.verified_files`). Nothing is written through a
+symlink.
 """
 
 from __future__ import annotations
@@ -30,23 +31,27 @@ from hfdmd.wire.types import Reason
 _NO_SYMLINKS = errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP
 
 Adoptable = tuple[FileSpec, Source, Placed | None]
+"""A file that may be on disk already, and what hfdmd placed at its path before."""
+
 Removable = tuple[FileSpec, Source, Placed]
 Small = tuple[FileSpec, Source, bytes | bytearray, Placed | None]
+"""A small file with its content, and what hfdmd placed at its path before."""
 
 
 class HubCache:
-    """The cache at `root`. Thread-safe: changes to one repo's folder are made one after the other."""
+    """The cache at `root`. Thread-safe: one thread at a time changes the folder of a repo."""
 
-    def __init__(self, root: Path, room: fs_ops.Room) -> None:
+    def __init__(self, root: Path, reserve: fs_ops.Reserve) -> None:
         self.root = root
-        self._room = room
-        self._locks = KeyedLocks()  # by the repo's folder
-        self._expected: dict[str, set[str]] = {}  # ids of downloads that may make a part file, by the repo's folder
-        self._symlinks: bool | None = None
-        self._trust = VerifiedFiles()
+        self._reserve = reserve
+        self._locks = KeyedLocks()  # by name of the repo's folder
+        self._expected: dict[str, set[str]] = {}
+        """Ids of the downloads that may create a part file, by name of the repo's folder."""
+        self._symlinks_work: bool | None = None
+        self._verified_files = VerifiedFiles()
 
     def prepare(self) -> None:
-        """The root with its tag for backup programs. Raises OSError when it cannot be written."""
+        """Create the root with its CACHEDIR.TAG, which backup programs read. Raises OSError when it is not writable."""
         make_folders(self.root)
         tag = self.root / "CACHEDIR.TAG"
         if not tag.exists():
@@ -58,83 +63,84 @@ class HubCache:
         return self.root / layout.repo_folder(spec.repo_type, spec.model_repo)
 
     def lock_path(self, spec: FileSpec, source: Source) -> str:
-        """The client's lock for this blob."""
+        """The path of the client's lock file for this blob."""
         layout.check_source(source)
         return f"{self.root}/.locks/{layout.repo_folder(spec.repo_type, spec.model_repo)}/{source.etag}.lock"
 
     def part_path(self, spec: FileSpec) -> Path:
-        """Beside the blobs, whose folder is made."""
+        """The path of the part file, beside the blobs; creates the folder."""
         name = layout.part_name(spec.id)
         with self.open_repo(spec) as repo:
             self._expected.setdefault(repo.path.name, set()).add(spec.id)
-            repo.inside.sync()
+            repo.folders.sync()
             return repo.path / "blobs" / name
 
     def has_blob(self, spec: FileSpec, source: Source) -> bool:
-        """Whether the file is in the cache as far as its size tells; without reading it."""
-        return any(_has_size(path, source) for path in self._places(spec, source))
+        """Whether a file of the right size is in the cache. Its content is not read."""
+        return any(_has_size(path, source) for path in self._content_paths(spec, source))
 
     def open_content(self, spec: FileSpec, source: Source) -> int | None:
-        """The descriptor of what `has_blob` means; not verified. None when there is nothing."""
-        for path in self._places(spec, source):
+        """Open the file that `has_blob` found; its content is not verified. None when there is none."""
+        for path in self._content_paths(spec, source):
             if _has_size(path, source):
                 with contextlib.suppress(OSError):
                     return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         return None
 
-    def _places(self, spec: FileSpec, source: Source) -> tuple[str, str]:
-        """Where the content may be: the blob, or in a cache without links the snapshot's entry."""
+    def _content_paths(self, spec: FileSpec, source: Source) -> tuple[str, str]:
+        """Where the content can be: the blob, or the snapshot's file in a cache without symlinks."""
         layout.check_source(source)
         layout.file_parts(spec.file_path)
-        repo = f"{self.root}/{layout.repo_folder(spec.repo_type, spec.model_repo)}"  # a Path costs five times as much
+        repo = f"{self.root}/{layout.repo_folder(spec.repo_type, spec.model_repo)}"  # a Path takes five times as long
         return f"{repo}/blobs/{source.etag}", f"{repo}/snapshots/{source.commit}/{spec.file_path}"
 
     def adopt(self, items: Sequence[Adoptable], stopped: Callable[[], bool] = never) -> list[Placed | Failure | None]:
-        """Take what is in the cache already, all items of one repo; None for what must be fetched."""
+        """Use content that is in the cache already, all items of one repo. None for files that must be fetched."""
         results: list[Placed | Failure | None] = [None] * len(items)
-        good: dict[int, bool] = {}
+        verified: dict[int, bool] = {}
+        """Whether the file was in this cache before, by index."""
         read: list[Read] = []
         for index, (spec, source, previous) in enumerate(items):
-            there = attempt(partial(self._is_there, spec, source, previous, stopped, read), spec)
-            verified = there or attempt(partial(self._link_shared, spec, source, stopped), spec)
-            if isinstance(verified, Failure):
-                results[index] = verified
-            elif verified:
-                good[index] = there is True
-        self._trust.settle(read)
-        if good:
+            cached = attempt(partial(self._is_cached, spec, source, previous, stopped, read), spec)
+            usable = cached or attempt(partial(self._link_shared, spec, source, stopped), spec)
+            if isinstance(usable, Failure):
+                results[index] = usable
+            elif usable:
+                verified[index] = cached is True
+        self._verified_files.sync_and_remember(read)
+        if verified:
             with self.open_repo(items[0][0]) as repo:
-                for index, there in good.items():
+                for index, found in verified.items():
                     spec, source, previous = items[index]
-                    results[index] = attempt(partial(_enter_found, repo, spec, source, previous, found=there), spec)
+                    results[index] = attempt(partial(_adopt_cached, repo, spec, source, previous, found=found), spec)
                     self._forget_expected(repo.path.name, spec)
-                repo.inside.sync()
+                repo.folders.sync()
         return results
 
     def place(self, spec: FileSpec, source: Source, part: Path, previous: Placed | None) -> Placed:
-        """Put a complete part file into its place. Raises OSError and `Failure`."""
+        """Move a complete part file to its place in the cache. Raises OSError and `Failure`."""
         layout.check_source(source)
         layout.file_parts(spec.file_path)
         with self.open_repo(spec) as repo:
             blobs = repo.blobs()
             name = part.name
             check_part(blobs, name, source)
-            os.chmod(name, fs_ops.natural_mode(blobs, layout.new_name(spec.id)), dir_fd=blobs)
+            os.chmod(name, fs_ops.default_mode(blobs, layout.new_name(spec.id)), dir_fd=blobs)
             if repo.symlinks:
                 os.rename(name, source.etag, src_dir_fd=blobs, dst_dir_fd=blobs)
                 sync_folder(blobs)
-                repo.point(spec, source, previous)
+                repo.add_pointer(spec, source, previous)
             else:
                 repo.move_in(name, spec, source, previous)
             repo.set_ref(spec.revision, source)
-            repo.inside.sync()
+            repo.folders.sync()
             placed = repo.placed(spec, source)
             self._forget_expected(repo.path.name, spec)
-        self._trust.remember(placed.path, source)
+        self._verified_files.remember(placed.path, source)
         return placed
 
     def place_small(self, items: Sequence[Small]) -> list[Placed | Failure]:
-        """Put many small files of one repo into their places: one sync for the data, one for the names."""
+        """Write many small files of one repo: one sync for the data, one for the names."""
         results: dict[int, Placed | Failure] = {}
         with self.open_repo(items[0][0]) as repo:
             blobs = repo.blobs()
@@ -153,21 +159,21 @@ class HubCache:
                     sync_folder(blobs)
             except OSError:
                 for name in written.values():
-                    fs_ops.unlink_quietly(name, blobs)
+                    fs_ops.unlink_if_exists(name, blobs)
                 raise
             for index, name in written.items():
                 spec, source, _, previous = items[index]
                 enter = (
-                    partial(_point, repo, spec, source, previous)
+                    partial(_add_pointer, repo, spec, source, previous)
                     if repo.symlinks
                     else partial(_move_in, repo, name, spec, source, previous)
                 )
                 results[index] = attempt(enter, spec)
-            repo.inside.sync()
+            repo.folders.sync()
         return [results[index] for index in range(len(items))]
 
     def remove(self, items: Sequence[Removable]) -> list[bool | Failure]:
-        """Take away what was placed, all items of one repo, and what this leaves unused; False for what is not it."""
+        """Delete placed files, all items of one repo, and the blobs that are unused then. False for a changed file."""
         if not self.repo_path(items[0][0]).is_dir():
             return [False] * len(items)
         with self.open_repo(items[0][0]) as repo:
@@ -176,58 +182,58 @@ class HubCache:
             commits: set[str] = set()
             for spec, source, placed in items:
                 layout.check_source(source)
-                removed = attempt(partial(repo.remove_entry, spec, source, placed), spec)
+                removed = attempt(partial(repo.remove_pointer, spec, source, placed), spec)
                 results.append(removed)
                 if removed is True:
                     etags.add(source.etag)
                     commits.add(source.commit)
-                elif removed is False and repo.is_gone(spec, source, placed):  # a kill ended an earlier deletion here
+                elif removed is False and repo.is_missing(spec, source, placed):  # an earlier deletion was killed here
                     commits.add(source.commit)
                     if repo.has_blob(source, placed):
                         etags.add(source.etag)
             if commits:
                 repo.remove_unused(etags, commits)
-            self._tidy(repo)
+            self._remove_if_empty(repo)
         return results
 
     def discard_part(self, spec: FileSpec) -> None:
-        """Delete the part file, and the repo's folder if it held nothing else."""
+        """Delete the part file, and the repo's folder if nothing else is in it."""
         path = self.repo_path(spec)
         if not path.is_dir():
             self._forget_expected(path.name, spec)
             return
         with self.open_repo(spec) as repo:
-            fs_ops.unlink_quietly(layout.part_name(spec.id), repo.blobs())
+            fs_ops.unlink_if_exists(layout.part_name(spec.id), repo.blobs())
             self._forget_expected(repo.path.name, spec)
-            self._tidy(repo)
+            self._remove_if_empty(repo)
 
     def orphan_parts(self, known: Collection[Path]) -> list[Path]:
-        """Part files of ours that are not among `known`, and what a crash left of files that live for moments."""
+        """Part files of hfdmd that are not in `known`, and temporary files that a crash left."""
         kept = set(known)
         found = [path for below in ("blobs", "trees") for path in self.root.glob(f"*--*/{below}/hfdmd-*")]
-        return [path for path in found if layout.is_our_name(path.name) and path not in kept]
+        return [path for path in found if layout.is_temporary(path.name) and path not in kept]
 
     @contextlib.contextmanager
     def open_repo(self, spec: FileSpec | RepoSpec) -> Iterator[RepoFolder]:
-        """The repo's folder, made if need be, for nobody else meanwhile. Raises OSError."""
+        """Create the repo's folder if missing and open it, for one thread at a time. Raises OSError."""
         path = self.repo_path(spec)
-        with self._locks.get(path.name), RepoFolder(path, self._room, symlinks=True) as repo:
-            repo.symlinks = self._links_work(repo.blobs())
+        with self._locks.get(path.name), RepoFolder(path, self._reserve, symlinks=True) as repo:
+            repo.symlinks = self._can_symlink(repo.blobs())
             yield repo
 
-    def _tidy(self, repo: RepoFolder) -> None:
-        """Remove a repo's folder that nothing is in, unless a part file is about to be made there."""
+    def _remove_if_empty(self, repo: RepoFolder) -> None:
+        """Remove the repo's folder if it is empty, unless a download may create a part file in it."""
         if repo.path.name not in self._expected:
-            repo.tidy()
+            repo.remove_if_empty()
 
     def _forget_expected(self, repo: str, spec: FileSpec) -> None:
-        """The download needs no part file any more."""
+        """The download creates no part file any more."""
         expected = self._expected.get(repo, set())
         expected.discard(spec.id)
         if not expected:
             self._expected.pop(repo, None)
 
-    def _is_there(
+    def _is_cached(
         self,
         spec: FileSpec,
         source: Source,
@@ -235,59 +241,62 @@ class HubCache:
         stopped: Callable[[], bool],
         read: list[Read],
     ) -> bool:
-        """Whether the content is in its place: as the blob, or as the snapshot's entry."""
-        return any(self._trust.is_good(path, source, previous, stopped, read) for path in self._places(spec, source))
+        """Whether the content is in the cache, verified: as the blob, or as the snapshot's file."""
+        return any(
+            self._verified_files.is_verified(path, source, previous, stopped, read)
+            for path in self._content_paths(spec, source)
+        )
 
     def _link_shared(self, spec: FileSpec, source: Source, stopped: Callable[[], bool]) -> bool:
-        """Make the blob a link to the store that repos share. False when the store has no such content."""
+        """Make the blob a symlink to the store that repos share. False when the store does not have the content."""
         payload = find_shared(self.root, source, stopped)
         if payload is None:
             return False
         with self.open_repo(spec) as repo:
-            if not repo.symlinks or not link_shared(self.root, payload, Path(self._places(spec, source)[0])):
+            if not repo.symlinks or not link_shared(self.root, payload, Path(self._content_paths(spec, source)[0])):
                 return False
-            repo.inside.note_change(("blobs",))
-            repo.inside.sync()
+            repo.folders.mark_changed(("blobs",))
+            repo.folders.sync()
             return True
 
-    def _links_work(self, blobs: int) -> bool:
-        """Whether snapshots may be made of links here; tried once."""
+    def _can_symlink(self, blobs: int) -> bool:
+        """Whether snapshots are made of symlinks. Tried once, unless the client's setting forbids them."""
         if os.environ.get("HF_HUB_DISABLE_SYMLINKS", "").upper() in {"1", "ON", "YES", "TRUE"}:
             return False
-        if self._symlinks is None:
+        if self._symlinks_work is None:
             name = layout.temporary_name()
             try:
                 os.symlink("x", name, dir_fd=blobs)
                 os.unlink(name, dir_fd=blobs)
-                self._symlinks = True
+                self._symlinks_work = True
             except OSError as error:
                 if error.errno not in _NO_SYMLINKS:
                     raise
-                self._symlinks = False
-        return self._symlinks
+                self._symlinks_work = False
+        return self._symlinks_work
 
 
-def _enter(repo: RepoFolder, spec: FileSpec, source: Source, previous: Placed | None) -> Placed:
-    """Pointer and ref for what is in the cache: a blob, or in a cache without links the entry itself."""
+def _add_to_snapshot(repo: RepoFolder, spec: FileSpec, source: Source, previous: Placed | None) -> Placed:
+    """Add pointer and ref for content in the cache: a blob, or the snapshot's own file in a cache without symlinks."""
     if os.path.lexists(repo.path / "blobs" / source.etag):
-        return _point(repo, spec, source, previous)
+        return _add_pointer(repo, spec, source, previous)
     repo.set_ref(spec.revision, source)
     return repo.placed(spec, source)
 
 
-def _point(repo: RepoFolder, spec: FileSpec, source: Source, previous: Placed | None) -> Placed:
-    """Pointer and ref for a blob that is in place."""
-    repo.point(spec, source, previous)
+def _add_pointer(repo: RepoFolder, spec: FileSpec, source: Source, previous: Placed | None) -> Placed:
+    """Add pointer and ref for an existing blob."""
+    repo.add_pointer(spec, source, previous)
     repo.set_ref(spec.revision, source)
     return repo.placed(spec, source)
 
 
-def _enter_found(
+def _adopt_cached(
     repo: RepoFolder, spec: FileSpec, source: Source, previous: Placed | None, *, found: bool
 ) -> Placed | None:
-    """`_enter` for what may be an app's, which may take it away in this moment: then None."""
+    """`_add_to_snapshot`; None when an app deleted the content meanwhile."""
     try:
-        return replace(_enter(repo, spec, source, previous), found=found)
+        return replace(_add_to_snapshot(repo, spec, source, previous), found=found)
     except FileNotFoundError:
         return None
 

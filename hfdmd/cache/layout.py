@@ -1,4 +1,4 @@
-"""The names of things on disk, in the Hub's cache and in a local folder; checks what it turns into paths.
+"""Names of files and folders on disk, in the Hub's cache and in local folders. Validates all parts of a path.
 
 Source: `huggingface_hub.file_download` and `_local_folder`.
 """
@@ -22,45 +22,45 @@ CACHEDIR_TAG = (
     "# For information about cache directory tags, see:\n"
     "#\thttps://bford.info/cachedir/\n"
 )
-BOOKS = (".cache", "huggingface")
-"""Where a local folder keeps the Hub client's books."""
+METADATA_FOLDER = (".cache", "huggingface")
+"""The folder of the Hub client's metadata in a local folder."""
 
-_OURS = re.compile(r"hfdmd-(?:[0-9a-f]{32}\.(?:part|new|book|tree)|[0-9a-f]{16}\.tmp)")
+_TEMPORARY = re.compile(r"hfdmd-(?:[0-9a-f]{32}\.(?:part|new|book|tree)|[0-9a-f]{16}\.tmp)")
 
 
 def part_name(download_id: str) -> str:
-    """A part file's name; never `*.incomplete`, which `hf cache prune` deletes."""
+    """The name of a part file. Not `*.incomplete`, which `hf cache prune` deletes."""
     return f"hfdmd-{download_id}.part"
 
 
 def new_name(download_id: str) -> str:
-    """A small file's name before it is renamed; lives for moments only."""
+    """The temporary name of a small file or a copy."""
     return f"hfdmd-{download_id}.new"
 
 
-def book_name(download_id: str) -> str:
-    """The name of a file's entry in a local folder's books before it is renamed. The next try overwrites it."""
+def metadata_name(download_id: str) -> str:
+    """The temporary name of a file's metadata in a local folder. The next attempt overwrites it."""
     return f"hfdmd-{download_id}.book"
 
 
 def tree_name(repo_download_id: str) -> str:
-    """The name of a commit's list of files before it is renamed. The next listing overwrites it."""
+    """The temporary name of a commit's list of files. The next listing overwrites it."""
     return f"hfdmd-{repo_download_id}.tree"
 
 
 def temporary_name() -> str:
-    """A name for what is renamed to its own at once."""
+    """A unique name for a file that is renamed at once."""
     return f"hfdmd-{os.urandom(8).hex()}.tmp"
 
 
-def is_our_name(name: str) -> bool:
-    """Whether a file is a part file of ours, or what a crash left of something shorter-lived."""
-    return _OURS.fullmatch(name) is not None
+def is_temporary(name: str) -> bool:
+    """Whether `name` is that of a part file or a temporary file of hfdmd."""
+    return _TEMPORARY.fullmatch(name) is not None
 
 
 @lru_cache(maxsize=256)
 def repo_folder(repo_type: RepoType, repo: str) -> str:
-    """`models--owner--name`. Raises `Failure` (internal) for what is no repo id, as in a tampered tracker."""
+    """`models--owner--name`. Raises `Failure` (internal) for an illegal repo id, as in a tampered tracker file."""
     try:
         return "--".join([f"{repo_type.value}s", *validate.repo_id(repo).split("/")])
     except InvalidField as error:
@@ -69,7 +69,7 @@ def repo_folder(repo_type: RepoType, repo: str) -> str:
 
 @lru_cache(maxsize=256)
 def ref_parts(revision: str) -> tuple[str, ...]:
-    """The path of a ref below `refs/`. Raises `Failure` (internal)."""
+    """The path of a ref below `refs/`. Raises `Failure` (internal) for an illegal revision."""
     try:
         return tuple(validate.revision(revision).split("/"))
     except InvalidField as error:
@@ -78,32 +78,33 @@ def ref_parts(revision: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1024)  # called several times for each file of a batch
 def file_parts(path: str) -> tuple[str, ...]:
-    """The path of a file inside a snapshot or a local folder. Raises `Failure` (internal)."""
+    """The path of a file in a snapshot or a local folder. Raises `Failure` (internal) for an illegal path."""
     if problem := names.path_problem(path):
         raise Failure(Reason.INTERNAL, f"The file's path {ascii(path)[:100]} {problem}.")
     return tuple(path.split("/"))
 
 
-def shown(spec: FileSpec) -> str:
-    """The file's place, for details."""
+def describe(spec: FileSpec) -> str:
+    """The file and the folder it goes to, for the detail of a failure."""
     where = spec.local_dir or f"{repo_folder(spec.repo_type, spec.model_repo)} in the cache"
     return f"{spec.file_path} ({where})"
 
 
 def check_source(source: Source) -> None:
-    """Raises `Failure` (internal) when a source's commit or etag cannot be a name."""
+    """Raises `Failure` (internal) when a source's commit or etag is not legal as a name."""
     if not is_commit(source.commit) or not is_etag(source.etag):
-        raise Failure(Reason.INTERNAL, "The tracker names a commit or etag that is none.")
+        raise Failure(Reason.INTERNAL, "The tracker has an illegal commit or etag.")
 
 
 def check_local(spec: FileSpec) -> None:
-    """Raises `Failure` (path_taken) for a file that would overwrite the Hub client's books in a local folder."""
-    if tuple(part.lower() for part in file_parts(spec.file_path)[:2]) == BOOKS:
+    """Raises `Failure` (path_taken) for a file that would overwrite the Hub client's metadata in a local folder."""
+    if tuple(part.lower() for part in file_parts(spec.file_path)[:2]) == METADATA_FOLDER:
         raise Failure(
-            Reason.PATH_TAKEN, f"{spec.file_path} lies where the Hub's client keeps its books ({'/'.join(BOOKS)})."
+            Reason.PATH_TAKEN,
+            f"{spec.file_path} is in the folder of the Hub client's metadata ({'/'.join(METADATA_FOLDER)}).",
         )
 
 
 def blob_link(parts: tuple[str, ...], etag: str) -> str:
-    """What a snapshot's entry points at, as the client writes it: relative, one `../` a folder."""
+    """The target of a pointer (a snapshot's symlink) as the client writes it: relative, one `../` per folder."""
     return "../" * (len(parts) + 1) + f"blobs/{etag}"

@@ -1,7 +1,7 @@
-"""A folder of the user's that files go to under their own names, with the Hub client's books beside them.
+"""Local folders: files under their own names, with the Hub client's metadata beside them.
 
-Source of the books: `huggingface_hub._local_folder`: `<dir>/.cache/huggingface/download/<path>.metadata` holds commit,
-etag and time, a line each, and makes the client take the file as current.
+Source of the metadata: `huggingface_hub._local_folder`: `<dir>/.cache/huggingface/download/<path>.metadata` has commit,
+etag and time, one per line, and makes the client treat the file as current.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ from hfdmd.record import FileSpec, RepoSpec, Source
 from hfdmd.wire.types import Reason
 
 _log = logging.getLogger(__name__)
-_DOWNLOAD = (*layout.BOOKS, "download")
+_METADATA = (*layout.METADATA_FOLDER, "download")
 _NEW = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 class LocalDir:
-    """One local folder, open. Links in it are never followed, so that nothing is written outside of it."""
+    """One local folder, open. Symlinks in it are not followed, so that nothing is written outside of it."""
 
-    def __init__(self, root: Path, inside: Folders, busy: threading.RLock, room: fs_ops.Room) -> None:
+    def __init__(self, root: Path, folders: Folders, lock: threading.RLock, reserve: fs_ops.Reserve) -> None:
         self.root = root
-        self.inside = inside
-        self._busy = busy
-        self._room = room
+        self.folders = folders
+        self._lock = lock
+        self._reserve = reserve
 
-    def books(self, parts: Sequence[str] = ()) -> int:
-        """The folder of the client's books for files in the folder `parts`, made if need be."""
-        return self.inside.open((*_DOWNLOAD, *parts), make=True)
+    def metadata_folder(self, parts: Sequence[str] = ()) -> int:
+        """The descriptor of the metadata folder for files in the folder `parts`; created if missing. Raises OSError."""
+        return self.folders.open((*_METADATA, *parts), make=True)
 
-    def start_books(self) -> None:
-        """The files that keep the books out of backups and repositories."""
-        folder = self.inside.open(layout.BOOKS, make=True)
+    def prepare_metadata_folder(self) -> None:
+        """Add the files that keep the metadata out of backups and repositories. Raises OSError."""
+        folder = self.folders.open(layout.METADATA_FOLDER, make=True)
         for name, text in ((".gitignore", "*"), ("CACHEDIR.TAG", layout.CACHEDIR_TAG)):
             try:
                 fd = os.open(name, _NEW, 0o666, dir_fd=folder)
@@ -58,81 +58,84 @@ class LocalDir:
             finally:
                 os.close(fd)
 
-    def take(
+    def adopt(
         self, spec: FileSpec, source: Source, previous: Placed | None, stopped: Callable[[], bool] = never
     ) -> Placed | None:
-        """The file that stands at the place already, when it has the right content; None when it must be fetched.
+        """Use the file that exists at the path if it has the content. None when the content must be fetched.
 
-        Raises `Failure` (path_taken) when something stands there that neither is right nor was put there before.
+        Raises OSError, and `Failure` (path_taken) for a file with other content that hfdmd did not write.
         """
-        found = self._look(spec)
+        found = self._lstat(spec)
         if found is None:
             return None
         if self._is_previous(spec, previous, found):
-            if self._books(spec)[1:] == [source.etag] or self._has(spec, source, stopped):
-                return self._entered(spec, source, found=True)
+            if self._read_metadata(spec)[1:] == [source.etag] or self._has_content(spec, source, stopped):
+                return self._finish(spec, source, found=True)
             return None
-        if stat.S_ISREG(found.st_mode) and self._has(spec, source, stopped):
-            return self._entered(spec, source, found=True)
+        if stat.S_ISREG(found.st_mode) and self._has_content(spec, source, stopped):
+            return self._finish(spec, source, found=True)
         if stopped():
             return None
-        raise self._taken(spec)
+        raise self._path_taken(spec)
 
     def move_in(self, name: str, spec: FileSpec, source: Source, previous: Placed | None) -> Placed:
-        """Rename the complete file `name` among the books to its place. Raises OSError, and `Failure` (path_taken)."""
-        with self._busy:
+        """Rename the complete file `name` in the metadata folder to its path.
+
+        Raises OSError, and `Failure` (path_taken).
+        """
+        with self._lock:
             return self._move_in(name, spec, source, previous)
 
     def _move_in(self, name: str, spec: FileSpec, source: Source, previous: Placed | None) -> Placed:
         *above, last = layout.file_parts(spec.file_path)
-        folder = self.inside.open(above, make=True)
+        folder = self.folders.open(above, make=True)
         try:
-            fs_ops.rename_new(self.books(), name, folder, last)
+            fs_ops.rename_new(self.metadata_folder(), name, folder, last)
         except FileExistsError:
             found = os.lstat(last, dir_fd=folder)
             if not self._is_previous(spec, previous, found):
-                if stat.S_ISREG(found.st_mode) and self._has(spec, source, never):
-                    os.unlink(name, dir_fd=self.books())
-                    return self._entered(spec, source, found=True)
-                raise self._taken(spec) from None
-            os.rename(name, last, src_dir_fd=self.books(), dst_dir_fd=folder)
-        self.inside.note_change(above)
-        return self._entered(spec, source)
+                if stat.S_ISREG(found.st_mode) and self._has_content(spec, source, never):
+                    os.unlink(name, dir_fd=self.metadata_folder())
+                    return self._finish(spec, source, found=True)
+                raise self._path_taken(spec) from None
+            os.rename(name, last, src_dir_fd=self.metadata_folder(), dst_dir_fd=folder)
+        self.folders.mark_changed(above)
+        return self._finish(spec, source)
 
     def copy_new(self, blob: int, spec: FileSpec, source: Source, stopped: Callable[[], bool]) -> str | None:
-        """Copy (or clone) an open blob among the books, not synced yet; its name.
+        """Copy or clone an open blob into the metadata folder, without a sync, and return the copy's name.
 
-        What is verified is the copy. None when it is not the content. Raises `Failure` (disk_full).
+        The copy is verified: None when it does not have the content. Raises OSError, and `Failure` (disk_full).
         """
         name = layout.new_name(spec.id)
-        fd = open_new(name, self.books())
+        fd = open_new(name, self.metadata_folder())
         good = False
         try:
-            room = partial(self._room, name, self.root)
-            good = fs_ops.copy_file(blob, fd, stopped, room) and has_content(fd, source, stopped)
+            reserve = partial(self._reserve, name, self.root)
+            good = fs_ops.copy_file(blob, fd, stopped, reserve) and has_content(fd, source, stopped)
         finally:
             os.close(fd)
             if not good:
-                self._discard(name)
+                self._discard_file(name)
         return name if good else None
 
     def write_new(self, spec: FileSpec, data: bytes | bytearray) -> str:
-        """A small file among the books, not synced yet; its name."""
+        """Write a small file into the metadata folder, without a sync, and return its name. Raises OSError."""
         name = layout.new_name(spec.id)
-        fs_ops.write_new(name, data, self.books())
+        fs_ops.write_new(name, data, self.metadata_folder())
         return name
 
     def discard(self, spec: FileSpec) -> None:
-        """Delete what is there of a file that is not complete: the part file, and what a crash left."""
+        """Delete the part file of a download and the temporary files that a crash left."""
         *above, _ = layout.file_parts(spec.file_path)
-        names = ((), layout.part_name(spec.id)), ((), layout.new_name(spec.id)), (above, layout.book_name(spec.id))
+        names = ((), layout.part_name(spec.id)), ((), layout.new_name(spec.id)), (above, layout.metadata_name(spec.id))
         for folder, name in names:
             with contextlib.suppress(FileNotFoundError):
-                fs_ops.unlink_quietly(name, self.inside.open((*_DOWNLOAD, *folder)))
+                fs_ops.unlink_if_exists(name, self.folders.open((*_METADATA, *folder)))
 
     def remove(self, spec: FileSpec, placed: Placed) -> bool:
-        """Delete the file if it is the one that was placed, with its entry in the books and folders left empty."""
-        with self._busy:
+        """Delete the file if it is unchanged, with its metadata and the folders that are empty then. Raises OSError."""
+        with self._lock:
             return self._remove(spec, placed)
 
     def _remove(self, spec: FileSpec, placed: Placed) -> bool:
@@ -140,50 +143,50 @@ class LocalDir:
         if placed.path != self.root / spec.file_path:
             return False
         try:
-            folder = self.inside.open(above)
-            if not placed.is_stat(os.lstat(last, dir_fd=folder)):
+            folder = self.folders.open(above)
+            if not placed.matches(os.lstat(last, dir_fd=folder)):
                 return False
             os.unlink(last, dir_fd=folder)
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                 return False
             raise
-        self.inside.note_change(above)
+        self.folders.mark_changed(above)
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            os.unlink(f"{last}.metadata", dir_fd=self.inside.open((*_DOWNLOAD, *above)))
-        self.inside.tidy((*_DOWNLOAD, *above), keep=len(_DOWNLOAD))
-        self.inside.tidy(above)
+            os.unlink(f"{last}.metadata", dir_fd=self.folders.open((*_METADATA, *above)))
+        self.folders.remove_empty((*_METADATA, *above), keep=len(_METADATA))
+        self.folders.remove_empty(above)
         return True
 
-    def _look(self, spec: FileSpec) -> os.stat_result | None:
+    def _lstat(self, spec: FileSpec) -> os.stat_result | None:
         *above, last = layout.file_parts(spec.file_path)
         try:
-            return os.lstat(last, dir_fd=self.inside.open(above))
+            return os.lstat(last, dir_fd=self.folders.open(above))
         except FileNotFoundError:
             return None
 
-    def _has(self, spec: FileSpec, source: Source, stopped: Callable[[], bool]) -> bool:
+    def _has_content(self, spec: FileSpec, source: Source, stopped: Callable[[], bool]) -> bool:
         *above, last = layout.file_parts(spec.file_path)
         try:
-            fd = os.open(last, _READ, dir_fd=self.inside.open(above))
+            fd = os.open(last, _READ, dir_fd=self.folders.open(above))
         except PermissionError:
             return False
         try:
             if not has_content(fd, source, stopped):
                 return False
-            sync_file(fd)  # whoever wrote it may not have
+            sync_file(fd)  # apps do not sync
             return True
         finally:
             os.close(fd)
 
     def _is_previous(self, spec: FileSpec, previous: Placed | None, found: os.stat_result) -> bool:
-        return previous is not None and previous.path == self.root / spec.file_path and previous.is_stat(found)
+        return previous is not None and previous.path == self.root / spec.file_path and previous.matches(found)
 
-    def _books(self, spec: FileSpec) -> list[str]:
-        """Commit and etag that the books have of the file; empty when they have nothing."""
+    def _read_metadata(self, spec: FileSpec) -> list[str]:
+        """Commit and etag in the file's metadata; empty when there is none."""
         *above, last = layout.file_parts(spec.file_path)
         try:
-            fd = os.open(f"{last}.metadata", _READ, dir_fd=self.inside.open((*_DOWNLOAD, *above)))
+            fd = os.open(f"{last}.metadata", _READ, dir_fd=self.folders.open((*_METADATA, *above)))
         except OSError:
             return []
         try:
@@ -191,68 +194,69 @@ class LocalDir:
         finally:
             os.close(fd)
 
-    def _entered(self, spec: FileSpec, source: Source, *, found: bool = False) -> Placed:
-        """The record of the file in its place; the books name its source."""
+    def _finish(self, spec: FileSpec, source: Source, *, found: bool = False) -> Placed:
+        """Write the metadata of the file at its path if it differs, and return the file as placed."""
         *above, last = layout.file_parts(spec.file_path)
-        if self._books(spec) != [source.commit, source.etag]:
-            with self._busy:
-                self._write_books(spec, source)
-        there = os.lstat(last, dir_fd=self.inside.open(above))
+        if self._read_metadata(spec) != [source.commit, source.etag]:
+            with self._lock:
+                self._write_metadata(spec, source)
+        there = os.lstat(last, dir_fd=self.folders.open(above))
         return Placed(self.root / spec.file_path, there.st_size, there.st_mtime_ns, found)
 
-    def _write_books(self, spec: FileSpec, source: Source) -> None:
-        """The books are for the Hub's client: a file whose name leaves no room for the ending has none."""
+    def _write_metadata(self, spec: FileSpec, source: Source) -> None:
+        """Write metadata for the Hub's client. A file whose name is too long for the suffix has none."""
         *above, last = layout.file_parts(spec.file_path)
         name = f"{last}.metadata"
         if len(os.fsencode(name)) > 255:
             _log.info("no metadata for a file whose name is too long for it")
             return
-        temporary = layout.book_name(spec.id)
-        folder = self.books(above)
+        temporary = layout.metadata_name(spec.id)
+        folder = self.metadata_folder(above)
         fs_ops.write_new(temporary, f"{source.commit}\n{source.etag}\n{time.time()}\n".encode(), folder)
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-        self.inside.note_change((*_DOWNLOAD, *above))
+        self.folders.mark_changed((*_METADATA, *above))
 
-    def _discard(self, name: str) -> None:
-        fs_ops.unlink_quietly(name, self.books())
+    def _discard_file(self, name: str) -> None:
+        fs_ops.unlink_if_exists(name, self.metadata_folder())
 
-    def _taken(self, spec: FileSpec) -> Failure:
+    def _path_taken(self, spec: FileSpec) -> Failure:
         return Failure(
             Reason.PATH_TAKEN,
-            f"{self.root / spec.file_path} is there already with another content and was not put there by hfdmd:"
+            f"{self.root / spec.file_path} already exists with different content and was not written by hfdmd:"
             " move it away, or choose another local folder.",
         )
 
 
 class LocalDirs:
-    """Opens local folders; changes to one are made one after the other, reading goes on meanwhile."""
+    """Opens local folders. One thread at a time changes a folder; others may read it meanwhile."""
 
-    def __init__(self, allowed: Callable[[], Iterable[str]], room: fs_ops.Room) -> None:
+    def __init__(self, allowed: Callable[[], Iterable[str]], reserve: fs_ops.Reserve) -> None:
         self._allowed = allowed
-        self._room = room
+        self._reserve = reserve
         self._locks = KeyedLocks()  # by the folder's path
 
     @contextlib.contextmanager
     def open(self, spec: FileSpec | RepoSpec, *, make: bool = True) -> Iterator[LocalDir]:
-        """The folder, made with its books if need be. Raises OSError, and `Failure` (path_taken) for where it leads.
+        """Open the folder; `make` creates it and its metadata folder if missing.
 
-        Whoever asked may have swapped it for a link since: what counts is the folder that is open in the end.
+        Raises OSError, and `Failure` (path_taken) outside of the allowed folders. The user may have replaced the folder
+        by a symlink since the request: the folder that is open in the end is checked.
         """
         local_dir = spec.local_dir or ""
         root = Path(local_dir)
-        busy = self._locks.get(local_dir)
+        lock = self._locks.get(local_dir)
         if make:
             if spec.confined:
-                self._check(local_dir, os.path.realpath(local_dir))
+                self._check_allowed(local_dir, os.path.realpath(local_dir))
             make_folders(root)
-        with Folders(root) as inside:
+        with Folders(root) as folders:
             if spec.confined:
-                self._check(local_dir, inside.real_path())
-            folder = LocalDir(root, inside, busy, self._room)
+                self._check_allowed(local_dir, folders.real_path())
+            folder = LocalDir(root, folders, lock, self._reserve)
             if make:
-                folder.start_books()
+                folder.prepare_metadata_folder()
             yield folder
 
-    def _check(self, local_dir: str, real_path: str) -> None:
+    def _check_allowed(self, local_dir: str, real_path: str) -> None:
         if not is_below(real_path, self._allowed()):
-            raise Failure(Reason.PATH_TAKEN, f"{local_dir} leads out of the daemon's allowed_dirs.")
+            raise Failure(Reason.PATH_TAKEN, f"{local_dir} is outside of the daemon's allowed_dirs.")

@@ -1,8 +1,8 @@
-"""The Hub client's own locks: the same files of the same kind, so that apps and the daemon wait for each other.
+"""The lock files of the Hub's client, so that apps and the daemon wait for each other.
 
-Source: `huggingface_hub.utils.WeakFileLock`: filelock's `FileLock`, that is flock(2) on a file of mode 0664, and its
-soft lock where the file system has no `flock`; lock files are never deleted. The flock is taken here directly: it is
-the same lock, at a twentieth of the cost, which counts for thousands of small files.
+Source: `huggingface_hub.utils.WeakFileLock`: filelock's `FileLock`, which is flock(2) on a file of mode 0664, and its
+soft lock where the file system has no `flock`. Lock files are never deleted. flock(2) is called directly here: the
+same lock at a twentieth of filelock's cost, which matters for thousands of small files.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from pathlib import Path
 from filelock import SoftFileLock, Timeout
 
 _FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
-_MODE = 0o664  # less the umask: a cache that only the daemon may write has no lock files that others may
+_MODE = 0o664  # the umask applies: lock files are as writable for others as the cache itself
 _HELD_BY_OTHERS = (errno.EAGAIN, errno.EACCES)
 _NO_FLOCK = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 class Lock:
-    """A lock that is held until `release()`, from whatever thread."""
+    """A lock that is held until `release()`, which any thread may call."""
 
     def __init__(self, held: int | SoftFileLock | None) -> None:
         self._held = held
 
     def release(self) -> None:
-        """Let go; twice is harmless."""
+        """Release the lock. A second call does nothing."""
         held, self._held = self._held, None
         if isinstance(held, int):
-            os.close(held)  # the kernel lets go with the last descriptor
+            os.close(held)  # closing the last descriptor releases a flock
         elif held is not None:
             held.release()
 
 
-def take(path: str) -> Lock | None:
-    """The lock at `path` without waiting; None when somebody else holds it. Raises OSError."""
+def try_lock(path: str) -> Lock | None:
+    """Lock the file at `path` without waiting. None when another process holds the lock. Raises OSError."""
     descriptor, is_new = _open(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -48,23 +48,23 @@ def take(path: str) -> Lock | None:
         if error.errno not in _NO_FLOCK:
             raise
         if is_new:
-            os.unlink(path)  # a soft lock is held by whoever made its file
+            os.unlink(path)  # a soft lock is held by the process that created its file
         return _soft(path)
     return Lock(descriptor)
 
 
 def name_fits(path: str) -> bool:
-    """Whether the file system takes the lock's name; the client cannot lock such a file either."""
+    """Whether the lock's name is short enough for file systems. The client cannot lock a file with a longer one."""
     return len(os.fsencode(os.path.basename(path))) <= 255
 
 
 def _open(path: str) -> tuple[int, bool]:
-    """The lock file's descriptor, and whether the file was made for it. Raises OSError."""
+    """The lock file's descriptor, and whether this call created the file. Raises OSError."""
     while True:
         try:
             return os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, _MODE), True
         except FileExistsError:
-            with contextlib.suppress(FileNotFoundError):  # soft locks go when they are let go
+            with contextlib.suppress(FileNotFoundError):  # soft lock files are deleted on release
                 return os.open(path, _FLAGS), False
         except FileNotFoundError:
             Path(path).parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""The Hub client's store of Xet files that several repos share: what is there already need not be fetched.
+"""The Hub client's store of Xet files that repos share: content in it is linked, not fetched.
 
-Source: `huggingface_hub.utils._shared_blobs`. We only link to what others put there, as the client does, and never
-publish: the client itself publishes only what it fetched through Xet. Unlike the client we read what we link to.
+Source: `huggingface_hub.utils._shared_blobs`. hfdmd links to files of the store, as the client does, and never adds
+any: the client adds only files that it fetched through Xet. Unlike the client, hfdmd verifies a file before linking.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from hfdmd.record import Source
 _MARKER = ".huggingface-shared-blobs"
 _VERSION = "1\n"
 _TRUE = {"1", "ON", "YES", "TRUE"}
-_WAIT_S = 5.0
+_LOCK_TIMEOUT_S = 5.0
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 def find_shared(root: Path, source: Source, stopped: Callable[[], bool]) -> Path | None:
-    """The store's file with the source's content, verified by reading it; None when there is none."""
+    """The store's file with the content of `source`, verified by reading it. None without one, or when stopped."""
     disabled = ("HF_HUB_DISABLE_SHARED_BLOBS", "HF_HUB_DISABLE_XET")
     if source.xet_hash is None or any(os.environ.get(name, "").upper() in _TRUE for name in disabled):
         return None
@@ -49,19 +49,19 @@ def find_shared(root: Path, source: Source, stopped: Callable[[], bool]) -> Path
 
 
 def link_shared(root: Path, payload: Path, blob: Path) -> bool:
-    """Make `blob` a link to the store's file, which from then on counts it among its users. Raises OSError.
+    """Make `blob` a symlink to the store's file and register it as a user of the file. Raises OSError.
 
-    False when the file went away meanwhile, or somebody holds its lock for long.
+    False when the file was deleted meanwhile, or its lock is not free within 5 s.
     """
     lock = FileLock(payload.with_name(f"{payload.name}.lock"), mode=0o666, thread_local=False)
     try:
-        lock.acquire(timeout=_WAIT_S)
+        lock.acquire(timeout=_LOCK_TIMEOUT_S)
     except (Timeout, NotImplementedError):
         return False
     try:
         if not stat.S_ISREG(os.lstat(payload).st_mode):
             return False
-        _count_in(payload.with_name(f"{payload.name}.refs"), blob.relative_to(root).as_posix())
+        _add_user(payload.with_name(f"{payload.name}.refs"), blob.relative_to(root).as_posix())
         temporary = blob.with_name(layout.temporary_name())
         os.symlink(os.path.relpath(payload, blob.parent), temporary)
         os.replace(temporary, blob)
@@ -72,14 +72,14 @@ def link_shared(root: Path, payload: Path, blob: Path) -> bool:
     return True
 
 
-def _count_in(manifest: Path, user: str) -> None:
-    """Name a user of the file, on the disk before the link exists, so that no clean-up takes the file away."""
+def _add_user(manifest: Path, user: str) -> None:
+    """Add a user to the file's list, durably before the symlink exists, so that no clean-up deletes the file."""
     fd = os.open(manifest, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise FileNotFoundError(str(manifest))
         with contextlib.suppress(PermissionError):
-            os.fchmod(fd, 0o666)  # every user of the cache must be able to add himself
+            os.fchmod(fd, 0o666)  # every user of the cache must be able to add lines
         write_all(fd, f"{user}\n".encode())
         os.fsync(fd)
     finally:

@@ -1,4 +1,4 @@
-"""One repo's folder in the Hub's cache, while something is being put there or taken away.
+"""The folder of one repo in the Hub's cache: blobs, snapshots with pointers to blobs, and refs.
 
 Source of the layout: `huggingface_hub.file_download._hf_hub_download_to_cache_dir`, `_create_symlink` and
 `_cache_commit_hash_for_specific_revision`.
@@ -26,22 +26,22 @@ from hfdmd.wire.types import Reason
 
 
 class RepoFolder:
-    """`<cache>/models--owner--name`, open. Links beneath it are not followed, except blobs'."""
+    """`<cache>/models--owner--name`, open. Symlinks below it are not followed, except those to blobs."""
 
-    def __init__(self, path: Path, room: fs_ops.Room, *, symlinks: bool) -> None:
+    def __init__(self, path: Path, reserve: fs_ops.Reserve, *, symlinks: bool) -> None:
         self.path = path
-        self._room = room
+        self._reserve = reserve
         self.symlinks = symlinks
-        """False where links are impossible or unwanted: then snapshots hold the files themselves."""
-        self._refs_seen: set[tuple[str, str, float]] = set()
+        """False where symlinks are impossible or disabled: then snapshots contain the files themselves."""
+        self._refs_checked: set[tuple[str, str, float]] = set()
         make_folders(path)
-        self.inside = Folders(path)
+        self.folders = Folders(path)
         try:
-            # first, since without it the client's cache scan calls the repo corrupted
-            self.inside.open(("snapshots",), make=True)
-            self.inside.open(("blobs",), make=True)
+            # first: the client's cache scan reports a repo without it as corrupted
+            self.folders.open(("snapshots",), make=True)
+            self.folders.open(("blobs",), make=True)
         except BaseException:
-            self.inside.__exit__(None, None, None)
+            self.folders.__exit__(None, None, None)
             raise
 
     def __enter__(self) -> RepoFolder:
@@ -50,40 +50,40 @@ class RepoFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.inside.__exit__(kind, error, trace)
+        self.folders.__exit__(kind, error, trace)
 
     def blobs(self) -> int:
         """The blobs folder's descriptor."""
-        return self.inside.open(("blobs",))
+        return self.folders.open(("blobs",))
 
-    def pointer(self, spec: FileSpec, source: Source) -> Path:
+    def pointer_path(self, spec: FileSpec, source: Source) -> Path:
+        """The path of the file in its snapshot."""
         return self.path.joinpath("snapshots", source.commit, spec.file_path)
 
     def placed(self, spec: FileSpec, source: Source) -> Placed:
-        """The record of what now stands at the pointer. Raises OSError."""
-        path = self.pointer(spec, source)
+        """The file that is in the snapshot now. Raises OSError."""
+        path = self.pointer_path(spec, source)
         found = path.stat()
         return Placed(path, found.st_size, found.st_mtime_ns)
 
-    def point(self, spec: FileSpec, source: Source, previous: Placed | None) -> None:
-        """Make the snapshot's entry for a blob that is in place.
+    def add_pointer(self, spec: FileSpec, source: Source, previous: Placed | None) -> None:
+        """Add the file to its snapshot: a symlink to its blob, which exists.
 
-        An entry that leads to the right content stays as it is, and so does a file of the right content in its place
-        (caches without links have those). Any other link is replaced. Raises OSError, and `Failure` (path_taken) for
-        any other file.
+        A symlink to the right content is kept, and so is a file with the right content (as in caches without symlinks).
+        Any other symlink is replaced. Raises OSError, and `Failure` (path_taken) for any other file.
         """
-        if self.symlinks and self._link_new(spec, source):
+        if self.symlinks and self._create_link(spec, source):
             return
-        folder, parent, name = self._entry(spec, source)
+        folder, parent, name = self._pointer_folder(spec, source)
         wanted = layout.blob_link((*folder[2:], name), source.etag)
         try:
             found = os.lstat(name, dir_fd=parent)
         except FileNotFoundError:
             found = None
         if found is not None and stat.S_ISLNK(found.st_mode):
-            if os.readlink(name, dir_fd=parent) == wanted or self._holds(parent, name, source):
+            if os.readlink(name, dir_fd=parent) == wanted or self._has_content(parent, name, source):
                 if previous is None:
-                    self.inside.note_change(folder)  # an app made it, and apps do not sync
+                    self.folders.mark_changed(folder)  # an app created it, and apps do not sync
                 return
             if name not in os.listdir(parent):
                 raise Failure(
@@ -92,18 +92,18 @@ class RepoFolder:
                 )
         elif found is not None and not self._may_replace(parent, found, spec, source, previous):
             return
-        self.inside.note_change(folder)
+        self.folders.mark_changed(folder)
         if self.symlinks:
             try:
                 self._link(wanted, parent, name, replace=found is not None)
-            except FileExistsError:  # an app was here in this moment: look again
-                self.point(spec, source, previous)
+            except FileExistsError:  # an app created it at the same time
+                self.add_pointer(spec, source, previous)
         else:
             self._copy_blob(source, parent, name)
 
     def move_in(self, blob_name: str, spec: FileSpec, source: Source, previous: Placed | None) -> None:
-        """Without links: the new file in the blobs folder becomes the snapshot's entry itself."""
-        folder, parent, name = self._entry(spec, source)
+        """Without symlinks: move a new file from the blobs folder into the snapshot."""
+        folder, parent, name = self._pointer_folder(spec, source)
         try:
             found = os.lstat(name, dir_fd=parent)
         except FileNotFoundError:
@@ -113,32 +113,32 @@ class RepoFolder:
                 os.unlink(blob_name, dir_fd=self.blobs())
                 return
         elif found is not None and not stat.S_ISLNK(found.st_mode):
-            raise _taken(self.pointer(spec, source))
+            raise _path_taken(self.pointer_path(spec, source))
         blobs = self.blobs()
-        os.rename(blob_name, name, src_dir_fd=blobs, dst_dir_fd=self.inside.open(folder))
-        self.inside.note_change(folder)
+        os.rename(blob_name, name, src_dir_fd=blobs, dst_dir_fd=self.folders.open(folder))
+        self.folders.mark_changed(folder)
 
     def set_ref(self, revision: str, source: Source) -> None:
-        """Let the revision point at the commit, as soon as the commit's snapshot folder is there. Raises OSError.
+        """Make the ref of the revision point at the commit, whose snapshot exists. Raises OSError.
 
-        A ref that the Hub told later stays. Its file's time says when that was: apps write a ref once they are told,
-        and what is written here bears the time at which the Hub told it. While the folder is open, each is seen to
-        once.
+        A ref that was reported by the Hub later than `source` is kept. The modification time of a ref's file is the
+        time of the Hub's report: apps write a ref right after the report, and hfdmd sets the time. Each ref is checked
+        once while the folder is open.
         """
-        told = (revision, source.commit, source.told_at)
-        if is_commit(revision) or told in self._refs_seen:
+        ref = (revision, source.commit, source.told_at)
+        if is_commit(revision) or ref in self._refs_checked:
             return
         self._write_ref(revision, source)
-        self._refs_seen.add(told)
+        self._refs_checked.add(ref)
 
-    def remove_entry(self, spec: FileSpec, source: Source, placed: Placed) -> bool:
-        """Take the snapshot's entry away if it still is what was placed. Its blob stays: see `remove_unused`."""
+    def remove_pointer(self, spec: FileSpec, source: Source, placed: Placed) -> bool:
+        """Remove the file from its snapshot if it is unchanged. `remove_unused` removes its blob. Raises OSError."""
         *above, name = layout.file_parts(spec.file_path)
         folder = ("snapshots", source.commit, *above)
         try:
-            parent = self.inside.open(folder)
+            parent = self.folders.open(folder)
             linked = stat.S_ISLNK(os.lstat(name, dir_fd=parent).st_mode)
-            if placed.path != self.pointer(spec, source) or not placed.is_stat(os.stat(name, dir_fd=parent)):
+            if placed.path != self.pointer_path(spec, source) or not placed.matches(os.stat(name, dir_fd=parent)):
                 return False
             if linked and os.readlink(name, dir_fd=parent) != layout.blob_link((*folder[2:], name), source.etag):
                 return False
@@ -149,62 +149,62 @@ class RepoFolder:
                 return False
             raise
         os.unlink(name, dir_fd=parent)
-        self.inside.note_change(folder)
-        self.inside.tidy(folder, keep=2)
+        self.folders.mark_changed(folder)
+        self.folders.remove_empty(folder, keep=2)
         return True
 
-    def is_gone(self, spec: FileSpec, source: Source, placed: Placed) -> bool:
-        """Whether nothing is where the file was placed any more; folders on the way there that are empty go too."""
+    def is_missing(self, spec: FileSpec, source: Source, placed: Placed) -> bool:
+        """Whether the placed file is missing. Empty folders on the way to it are removed."""
         *above, name = layout.file_parts(spec.file_path)
         folder = ("snapshots", source.commit, *above)
-        if placed.path != self.pointer(spec, source):
+        if placed.path != self.pointer_path(spec, source):
             return False
         try:
-            os.lstat(name, dir_fd=self.inside.open(folder))
+            os.lstat(name, dir_fd=self.folders.open(folder))
             return False
         except FileNotFoundError:
             for depth in range(len(folder), 2, -1):
-                self.inside.tidy(folder[:depth], keep=2)
+                self.folders.remove_empty(folder[:depth], keep=2)
             return True
         except OSError:
-            return False  # something else is in the way, so it is not what was recorded
+            return False  # something else has replaced a folder of its path
 
     def has_blob(self, source: Source, placed: Placed) -> bool:
-        """Whether the blob is still the content that was placed."""
+        """Whether the blob is unchanged since the file was placed."""
         try:
-            return placed.is_stat(os.stat(source.etag, dir_fd=self.blobs()))
+            return placed.matches(os.stat(source.etag, dir_fd=self.blobs()))
         except OSError:
             return False
 
     def remove_unused(self, etags: Iterable[str], commits: Iterable[str]) -> None:
-        """Delete those of the blobs that no entry of any snapshot leads to any more, and the commits left empty.
+        """Delete those of the blobs that no snapshot uses any more, and the empty ones of the commits' snapshots.
 
-        A payload in the shared store stays: other repos may use it.
+        Content in the shared store is kept: other repos may use it. Raises OSError.
         """
-        self.inside.sync()  # an entry must never outlive its blob
-        unused = set(etags) - self._used()
+        self.folders.sync()  # a pointer must never be left without its blob
+        unused = set(etags) - self._used_blobs()
         for etag in unused:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(etag, dir_fd=self.blobs())
-                self.inside.note_change(("blobs",))
+                self.folders.mark_changed(("blobs",))
         for commit in set(commits):
-            self._tidy_commit(commit)
-        self.inside.sync()
+            self._remove_empty_commit(commit)
+        self.folders.sync()
 
-    def tidy(self) -> None:
-        """Remove the whole repo's folder if there is nothing in it any more."""
-        if os.listdir(self.inside.open(("snapshots",))) or os.listdir(self.blobs()):
+    def remove_if_empty(self) -> None:
+        """Remove the repo's folder if it has neither snapshots nor blobs. Raises OSError."""
+        if os.listdir(self.folders.open(("snapshots",))) or os.listdir(self.blobs()):
             return
-        for name in os.listdir(self.inside.open(())):
+        for name in os.listdir(self.folders.open(())):
             if name in ("refs", "trees", "blobs"):
-                self.inside.tidy((name,))
-        if os.listdir(self.inside.open(())) == ["snapshots"]:
-            self.inside.tidy(("snapshots",))
-            with contextlib.suppress(OSError):  # something came up in between: then it stays
+                self.folders.remove_empty((name,))
+        if os.listdir(self.folders.open(())) == ["snapshots"]:
+            self.folders.remove_empty(("snapshots",))
+            with contextlib.suppress(OSError):  # another program has added something meanwhile
                 self.path.rmdir()
 
-    def _used(self) -> set[str]:
-        """The blobs that entries of snapshots lead to."""
+    def _used_blobs(self) -> set[str]:
+        """Names of the blobs that snapshots point at."""
         used: set[str] = set()
         pending = [self.path / "snapshots"]
         while pending:
@@ -216,51 +216,51 @@ class RepoFolder:
                         pending.append(Path(entry.path))
         return used
 
-    def _tidy_commit(self, commit: str) -> None:
-        """An empty snapshot goes, with the refs to it (the client's cache scan calls a ref without one corrupted)."""
+    def _remove_empty_commit(self, commit: str) -> None:
+        """Remove an empty snapshot and its refs: the client's cache scan reports a ref without one as corrupted."""
         try:
-            if os.listdir(self.inside.open(("snapshots", commit))):
+            if os.listdir(self.folders.open(("snapshots", commit))):
                 return
         except OSError:
-            return  # it is no folder any more: nothing of ours
+            return  # missing, or not a folder any more
         for top, _, files in os.walk(self.path / "refs"):
             above = ("refs", *Path(top).relative_to(self.path / "refs").parts)
             for name in files:
-                parent = self.inside.open(above)
+                parent = self.folders.open(above)
                 if _read_ref(parent, name)[0] == commit:
                     os.unlink(name, dir_fd=parent)
-                    self.inside.note_change(above)
-            self.inside.tidy(above, keep=1)
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # no trees at all
-            fs_ops.unlink_quietly(f"{commit}.json", self.inside.open(("trees",)))
-        self.inside.tidy(("snapshots", commit), keep=1)
+                    self.folders.mark_changed(above)
+            self.folders.remove_empty(above, keep=1)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # there is no trees folder
+            fs_ops.unlink_if_exists(f"{commit}.json", self.folders.open(("trees",)))
+        self.folders.remove_empty(("snapshots", commit), keep=1)
 
     def _write_ref(self, revision: str, source: Source) -> None:
         *above, name = layout.ref_parts(revision)
         folder = ("refs", *above)
-        parent = self.inside.open(folder, make=True)
-        told_ns = round(source.told_at * 1e9)
-        commit, since_ns = _read_ref(parent, name)
-        if commit == source.commit or told_ns < since_ns <= time.time_ns():
+        parent = self.folders.open(folder, make=True)
+        reported_ns = round(source.told_at * 1e9)
+        commit, written_ns = _read_ref(parent, name)
+        if commit == source.commit or reported_ns < written_ns <= time.time_ns():
             return
         with self._temporary() as temporary:
             fd = open_new(temporary, self.blobs())
             try:
                 write_all(fd, source.commit.encode())
-                os.utime(fd, ns=(told_ns, told_ns))
+                os.utime(fd, ns=(reported_ns, reported_ns))
                 os.fsync(fd)
             finally:
                 os.close(fd)
-            os.rename(temporary, name, src_dir_fd=self.blobs(), dst_dir_fd=self.inside.open(folder))
-        self.inside.note_change(folder)
+            os.rename(temporary, name, src_dir_fd=self.blobs(), dst_dir_fd=self.folders.open(folder))
+        self.folders.mark_changed(folder)
 
-    def _entry(self, spec: FileSpec, source: Source) -> tuple[Sequence[str], int, str]:
+    def _pointer_folder(self, spec: FileSpec, source: Source) -> tuple[Sequence[str], int, str]:
         *above, name = layout.file_parts(spec.file_path)
         folder = ("snapshots", source.commit, *above)
-        return folder, self.inside.open(folder, make=True), name
+        return folder, self.folders.open(folder, make=True), name
 
-    def _holds(self, parent: int, name: str, source: Source) -> bool:
-        """Whether the link leads to the right content under another blob's name (mirrors spell etags otherwise)."""
+    def _has_content(self, parent: int, name: str, source: Source) -> bool:
+        """Whether the symlink leads to the content under another blob's name, since mirrors may have other etags."""
         try:
             fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=parent)
         except OSError:
@@ -273,24 +273,27 @@ class RepoFolder:
     def _may_replace(
         self, parent: int, found: os.stat_result, spec: FileSpec, source: Source, previous: Placed | None
     ) -> bool:
-        """For a file where a link is expected: False to leave it, True when it is ours. Else `Failure`."""
-        if not stat.S_ISREG(found.st_mode):
-            raise _taken(self.pointer(spec, source))
-        if self._holds(parent, layout.file_parts(spec.file_path)[-1], source):
-            return False
-        if previous is not None and previous.is_stat(found):
-            return True
-        raise _taken(self.pointer(spec, source))
+        """For a file where a symlink is expected: True if hfdmd placed it, False if it has the content.
 
-    def _link_new(self, spec: FileSpec, source: Source) -> bool:
-        """The entry made in one step, as it is for nearly all files; False where it takes a closer look."""
+        Raises `Failure` (path_taken) for any other file.
+        """
+        if not stat.S_ISREG(found.st_mode):
+            raise _path_taken(self.pointer_path(spec, source))
+        if self._has_content(parent, layout.file_parts(spec.file_path)[-1], source):
+            return False
+        if previous is not None and previous.matches(found):
+            return True
+        raise _path_taken(self.pointer_path(spec, source))
+
+    def _create_link(self, spec: FileSpec, source: Source) -> bool:
+        """Create the symlink where nothing is in its place, as for nearly all files; else return False."""
         *above, name = layout.file_parts(spec.file_path)
         folder = ("snapshots", source.commit, *above)
         try:
-            os.symlink(layout.blob_link((*above, name), source.etag), name, dir_fd=self.inside.open(folder))
+            os.symlink(layout.blob_link((*above, name), source.etag), name, dir_fd=self.folders.open(folder))
         except (FileExistsError, FileNotFoundError):
             return False
-        self.inside.note_change(folder)
+        self.folders.mark_changed(folder)
         return True
 
     def _link(self, wanted: str, parent: int, name: str, *, replace: bool) -> None:
@@ -302,13 +305,13 @@ class RepoFolder:
             os.rename(temporary, name, src_dir_fd=self.blobs(), dst_dir_fd=parent)
 
     def _copy_blob(self, source: Source, parent: int, name: str) -> None:
-        """Without links an existing blob, which others may use, is copied."""
+        """Without symlinks: copy an existing blob, which other programs may use."""
         blob = os.open(source.etag, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.blobs())
         try:
             with self._temporary() as temporary:
                 fd = open_new(temporary, self.blobs())
                 try:
-                    fs_ops.copy_file(blob, fd, never, partial(self._room, temporary, self.path))
+                    fs_ops.copy_file(blob, fd, never, partial(self._reserve, temporary, self.path))
                     sync_file(fd)
                 finally:
                     os.close(fd)
@@ -318,16 +321,16 @@ class RepoFolder:
 
     @contextlib.contextmanager
     def _temporary(self) -> Iterator[str]:
-        """A name among the blobs, where nobody minds what a crash leaves; what still has it in the end is deleted."""
+        """A temporary name in the blobs folder. A file that still has it at the end is deleted."""
         name = layout.temporary_name()
         try:
             yield name
         finally:
-            fs_ops.unlink_quietly(name, self.blobs())
+            fs_ops.unlink_if_exists(name, self.blobs())
 
 
 def _read_ref(parent: int, name: str) -> tuple[str | None, int]:
-    """The commit that a ref points at and the file's time in nanoseconds; None and 0 when it points at none."""
+    """The commit that a ref points at and the file's time in nanoseconds; None and 0 for no valid ref."""
     try:
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=parent)
     except FileNotFoundError:
@@ -339,5 +342,5 @@ def _read_ref(parent: int, name: str) -> tuple[str | None, int]:
         os.close(fd)
 
 
-def _taken(path: Path) -> Failure:
-    return Failure(Reason.PATH_TAKEN, f"{path} is there already, with another content, and not from here.")
+def _path_taken(path: Path) -> Failure:
+    return Failure(Reason.PATH_TAKEN, f"{path} already exists with different content and was not written by hfdmd.")

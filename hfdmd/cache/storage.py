@@ -1,4 +1,4 @@
-"""Where files belong: the Hub's cache, or a local folder. Plain synchronous code for threads; never the network."""
+"""Places files in the Hub's cache or in a local folder. Blocking code for threads, without network access."""
 
 from __future__ import annotations
 
@@ -27,123 +27,124 @@ _log = logging.getLogger(__name__)
 
 
 class Storage:
-    """Thread-safe. Methods raise `Failure` for expected trouble (disk_full, disk_error, path_taken, restarted).
+    """The one entry to this package. Thread-safe. Methods raise `Failure` for errors of the disk.
 
-    `allowed_dirs` is asked where the local folders of confined requests may be, `room` for room for copies.
+    `allowed_dirs` gives the folders that local folders of confined requests must be in. `reserve` reserves disk space
+    for copies.
     """
 
     def __init__(
         self,
         cache_dir: Path,
         allowed_dirs: Callable[[], Iterable[str]] = tuple,
-        room: fs_ops.Room = fs_ops.boundless,
+        reserve: fs_ops.Reserve = fs_ops.no_reservation,
     ) -> None:
-        self._cache = HubCache(Path(os.path.abspath(cache_dir)), room)
-        self._local = LocalDirs(allowed_dirs, room)
+        self._cache = HubCache(Path(os.path.abspath(cache_dir)), reserve)
+        self._local = LocalDirs(allowed_dirs, reserve)
 
     def prepare(self) -> None:
-        """The cache folder with its CACHEDIR.TAG. Raises OSError when it cannot be written."""
+        """Create the cache folder with its CACHEDIR.TAG. Raises OSError when it is not writable."""
         self._cache.prepare()
 
-    def part_place(self, spec: FileSpec) -> Path:
-        """Where the part file is, if there is one; nothing is made and nothing is looked at."""
+    def part_location(self, spec: FileSpec) -> Path:
+        """The path of the part file. Neither reads nor changes the disk."""
         layout.file_parts(spec.file_path)
         if spec.local_dir is not None:
             return _local_part(spec)
         return self._cache.repo_path(spec) / "blobs" / layout.part_name(spec.id)
 
     def part_path(self, spec: FileSpec, source: Source) -> Path:
-        """Where the part file goes, on the file system of its final place; its folder is made."""
+        """The path of the part file, on the file system of the final path. Creates its folder."""
         layout.check_source(source)
         layout.file_parts(spec.file_path)
         if spec.local_dir is None:
-            with fs_ops.disk_trouble(str(self._cache.repo_path(spec))):
+            with fs_ops.as_failures(str(self._cache.repo_path(spec))):
                 return self._cache.part_path(spec)
         layout.check_local(spec)
-        with fs_ops.disk_trouble(spec.local_dir), self._local.open(spec) as folder:
-            folder.books()
-            folder.inside.sync()
+        with fs_ops.as_failures(spec.local_dir), self._local.open(spec) as folder:
+            folder.metadata_folder()
+            folder.folders.sync()
         return _local_part(spec)
 
     def adopt(self, items: Sequence[Adoptable], stopped: Callable[[], bool] = never) -> list[Placed | Failure | None]:
-        """What is on this machine already, put in its place; None for what must be fetched.
+        """Place content that is on disk already. None for each file that must be fetched.
 
-        Content is verified by reading it, unless it is what hfdmd placed before (the items' third) and unchanged.
-        `stopped` is asked while reading; once it says so, the rest is answered None.
+        Content is verified by reading it, unless it is unchanged since hfdmd placed it (the third value of an item).
+        When `stopped` returns True, the remaining results are None.
         """
         return by_folder(items, lambda group: self._adopt(group, stopped))
 
     def place(self, spec: FileSpec, source: Source, part: Path, previous: Placed | None) -> Placed:
-        """Rename the complete, verified, synced part file into its place. On return every step is on the disk."""
-        with fs_ops.disk_trouble(str(part.parent)):
+        """Rename the complete, verified and synced part file to its final path. Durable on return."""
+        with fs_ops.as_failures(str(part.parent)):
             if spec.local_dir is None:
                 return self._cache.place(spec, source, part, previous)
             layout.check_source(source)
             layout.check_local(spec)
             with self._local.open(spec) as folder:
-                books = folder.books()
-                check_part(books, part.name, source)
-                os.chmod(part.name, fs_ops.natural_mode(books, layout.new_name(spec.id)), dir_fd=books)
+                metadata = folder.metadata_folder()
+                check_part(metadata, part.name, source)
+                os.chmod(part.name, fs_ops.default_mode(metadata, layout.new_name(spec.id)), dir_fd=metadata)
                 placed = folder.move_in(part.name, spec, source, previous)
-                folder.inside.sync()
+                folder.folders.sync()
                 return placed
 
-    def copy_twin(
-        self, spec: FileSpec, source: Source, twin: Placed, previous: Placed | None, stopped: Callable[[], bool]
+    def copy_same_content(
+        self, spec: FileSpec, source: Source, other: Placed, previous: Placed | None, stopped: Callable[[], bool]
     ) -> Placed | None:
-        """A file of a local folder by copy or reflink from `twin`, another of the same content; None: to be fetched."""
+        """Copy or clone `other`, a placed file of the same content, into a local folder. None when impossible."""
         if spec.local_dir is None:
             return None
         layout.check_source(source)
         layout.check_local(spec)
         try:
-            fd = os.open(twin.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+            fd = os.open(other.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
         except OSError:
             return None
         try:
-            if not twin.is_stat(os.fstat(fd)):
+            if not other.matches(os.fstat(fd)):
                 return None
-            with fs_ops.disk_trouble(spec.local_dir), self._local.open(spec) as folder:
+            with fs_ops.as_failures(spec.local_dir), self._local.open(spec) as folder:
                 name = folder.copy_new(fd, spec, source, stopped)
                 if name is None:
                     return None
-                sync_files(folder.books(), [name])
+                sync_files(folder.metadata_folder(), [name])
                 placed = folder.move_in(name, spec, source, previous)
-                folder.inside.sync()
+                folder.folders.sync()
                 return placed
         finally:
             os.close(fd)
 
     def place_small(self, items: Sequence[Small]) -> list[Placed | Failure]:
-        """Put many small, verified files in their places with few syncs; each has its own outcome."""
+        """Write many small, verified files with few syncs. Failures are per file."""
         return by_folder(items, self._place_small)
 
     def lock(self, spec: FileSpec, source: Source) -> Lock | None:
-        """The Hub client's own lock for this file, without waiting; None when somebody else holds it."""
+        """Take the Hub client's lock for this file without waiting. None when another program holds it."""
         path = self._lock_path(spec, source)
         if not locks.name_fits(path):
             return Lock(None)
-        with fs_ops.disk_trouble(path):
+        with fs_ops.as_failures(path):
             if spec.local_dir is not None:
                 with self._local.open(spec) as folder:
-                    folder.books(layout.file_parts(spec.file_path)[:-1])
+                    folder.metadata_folder(layout.file_parts(spec.file_path)[:-1])
             try:
-                return locks.take(path)
-            except PermissionError:  # another user's lock; unique part names and renames are safe without it
-                _log.info("a lock of the Hub's client belongs to another user, going on without it")
+                return locks.try_lock(path)
+            except PermissionError:  # of another user; unique part names and renames are safe without it
+                _log.info("a lock file of the Hub's client belongs to another user; continuing without the lock")
                 return Lock(None)
 
-    def stands(self, path: str, size_bytes: int) -> bool:
-        """Whether the file is still there with that size. Thousands are looked at in a row: `path` is a string."""
+    def is_in_place(self, path: str, size_bytes: int) -> bool:
+        """Whether the file exists with that size. `path` is a string, since thousands are checked in a row."""
         try:
             return os.stat(path).st_size == size_bytes
         except OSError:
             return False
 
     def delete(self, spec: FileSpec, source: Source, placed: Placed) -> bool:
-        """Delete the file: the snapshot's entry, and the blob when nothing else uses it; or the local folder's file.
+        """Delete the file of the local folder, or of the snapshot with its blob if no other file uses it.
 
-        False, and nothing is touched, when it is not what was recorded.
+        False, and nothing is changed, when the file has changed since it was placed.
         """
         [removed] = self.delete_all([(spec, source, placed)])
         if isinstance(removed, Failure):
@@ -151,73 +152,75 @@ class Storage:
         return removed
 
     def delete_all(self, items: Sequence[Removable]) -> list[bool | Failure]:
-        """`delete` for many files, looking once for who else uses their blobs."""
-        # a link or a file where there was a folder: then it is not what was recorded
+        """`delete` for many files; looks for other users of their blobs once per repo."""
+        # path_taken: a symlink or a file has replaced a folder, so the file is not the one that was placed
         return [
             False if isinstance(removed, Failure) and removed.reason is Reason.PATH_TAKEN else removed
             for removed in by_folder(items, self._delete)
         ]
 
     def discard_part(self, spec: FileSpec, source: Source) -> None:
-        """Delete the part file, if there is one."""
+        """Delete the part file if it exists."""
         if spec.local_dir is None:
-            with fs_ops.disk_trouble(str(self._cache.repo_path(spec))):
+            with fs_ops.as_failures(str(self._cache.repo_path(spec))):
                 self._cache.discard_part(spec)
         elif Path(spec.local_dir).is_dir():
-            with fs_ops.disk_trouble(spec.local_dir), self._local.open(spec, make=False) as folder:
+            with fs_ops.as_failures(spec.local_dir), self._local.open(spec, make=False) as folder:
                 folder.discard(spec)
 
     def discard_leftovers(self, specs: Iterable[FileSpec]) -> None:
-        """Delete what a crash left in local folders of these files, which have nothing that counts. Raises `Failure`.
+        """Delete temporary files that a crash left in local folders, of downloads without progress. Raises `Failure`.
 
-        Other files there are not looked at: the folder may be another daemon's as well.
+        Temporary files of other downloads are kept: another daemon may use the folder.
         """
         for spec in specs:
             part = _local_part(spec)
-            book = part.parent.joinpath(*layout.file_parts(spec.file_path)[:-1], layout.book_name(spec.id))
-            if any(os.path.lexists(path) for path in (part, part.with_name(layout.new_name(spec.id)), book)):
+            metadata = part.parent.joinpath(*layout.file_parts(spec.file_path)[:-1], layout.metadata_name(spec.id))
+            if any(os.path.lexists(path) for path in (part, part.with_name(layout.new_name(spec.id)), metadata)):
                 with (
-                    fs_ops.disk_trouble(str(part.parent)),
+                    fs_ops.as_failures(str(part.parent)),
                     self._local.open(spec, make=False) as folder,
                 ):
                     folder.discard(spec)
 
     def discard_unlisted(self, spec: RepoSpec, commit: str | None, kept: Collection[Path]) -> None:
-        """Delete what a crash left of a repo download in its local folder, but no part file that is `kept`.
+        """Delete temporary files that a crash left of a repo download in its local folder, except the `kept` ones.
 
-        A kill in a listing leaves files begun that no tracker names: the tree names them, which is written first.
-        Raises `Failure`.
+        A kill during a listing may leave files of downloads without a tracker. The commit's tree file, which is written
+        before, has their paths. Raises `Failure`.
         """
-        if spec.local_dir is None or not Path(spec.local_dir, *layout.BOOKS).is_dir():
+        if spec.local_dir is None or not Path(spec.local_dir, *layout.METADATA_FOLDER).is_dir():
             return
         paths: list[str] = []
-        with fs_ops.disk_trouble(spec.local_dir), self._local.open(spec, make=False) as folder:
+        with fs_ops.as_failures(spec.local_dir), self._local.open(spec, make=False) as folder:
             with contextlib.suppress(FileNotFoundError):
-                fs_ops.unlink_quietly(layout.tree_name(spec.id), folder.inside.open((*layout.BOOKS, "trees")))
+                fs_ops.unlink_if_exists(
+                    layout.tree_name(spec.id), folder.folders.open((*layout.METADATA_FOLDER, "trees"))
+                )
             if commit is not None:
-                paths = read_paths(folder.inside, layout.BOOKS, commit)
+                paths = read_paths(folder.folders, layout.METADATA_FOLDER, commit)
         files = (spec.file(path) for path in paths)
         self.discard_leftovers(file for file in files if _local_part(file) not in kept)
 
     def write_tree(self, spec: RepoSpec, commit: str, entries: Iterable[Entry]) -> None:
-        """The list of all files of a commit, for the Hub's client. To be written before the files."""
+        """Write the list of a commit's files for the Hub's client. Call it before files of the commit are placed."""
         temporary = layout.tree_name(spec.id)
         if spec.local_dir is None:
-            with fs_ops.disk_trouble(str(self._cache.repo_path(spec))), self._cache.open_repo(spec) as repo:
-                write_tree(repo.inside, (), commit, entries, temporary)
+            with fs_ops.as_failures(str(self._cache.repo_path(spec))), self._cache.open_repo(spec) as repo:
+                write_tree(repo.folders, (), commit, entries, temporary)
         else:
-            with fs_ops.disk_trouble(spec.local_dir), self._local.open(spec) as folder:
-                write_tree(folder.inside, layout.BOOKS, commit, entries, temporary)
+            with fs_ops.as_failures(spec.local_dir), self._local.open(spec) as folder:
+                write_tree(folder.folders, layout.METADATA_FOLDER, commit, entries, temporary)
 
     def orphan_parts(self, known: Collection[Path]) -> list[Path]:
-        """Part files of hfdmd in the cache that are not among `known`, and what a crash left of shorter-lived ones.
+        """Part files of hfdmd in the cache that are not in `known`, and temporary files that a crash left.
 
-        Only for a daemon that places nothing yet.
+        Call it before the first file is placed.
         """
         return self._cache.orphan_parts(known)
 
     def cached(self, spec: FileSpec, source: Source) -> bool:
-        """Whether the file is here, as far as its size tells; without reading it."""
+        """Whether a file of the right size exists. Its content is not read."""
         if spec.local_dir is None:
             return self._cache.has_blob(spec, source)
         path = Path(spec.local_dir, *layout.file_parts(spec.file_path))
@@ -234,7 +237,7 @@ class Storage:
             return [False] * len(group)
         with self._local.open(group[0][0], make=False) as folder:
             removed = [attempt(partial(folder.remove, spec, placed), spec) for spec, _, placed in group]
-            folder.inside.sync()
+            folder.folders.sync()
         return removed
 
     def _adopt(self, group: Sequence[Adoptable], stopped: Callable[[], bool]) -> list[Placed | Failure | None]:
@@ -249,23 +252,23 @@ class Storage:
                 for spec, source, previous in group
             ]
             copies = [one for one in found if isinstance(one, str)]
-            sync_files(folder.books(), copies)
+            sync_files(folder.metadata_folder(), copies)
             results = [
                 attempt(partial(folder.move_in, one, spec, source, previous), spec) if isinstance(one, str) else one
                 for one, (spec, source, previous) in zip(found, group, strict=True)
             ]
-            folder.inside.sync()
+            folder.folders.sync()
         return results
 
     def _find_local(
         self, folder: LocalDir, spec: FileSpec, source: Source, previous: Placed | None, stopped: Callable[[], bool]
     ) -> Placed | str | None:
-        """The file in its place, or the name of a copy of the cache's that may go there."""
+        """The file at its path, or the name of a copy of the cached content that can be moved there."""
         layout.check_source(source)
         layout.check_local(spec)
-        taken = folder.take(spec, source, previous, stopped)
-        if taken is not None:
-            return taken
+        adopted = folder.adopt(spec, source, previous, stopped)
+        if adopted is not None:
+            return adopted
         blob = self._cache.open_content(spec, source)
         if blob is None:
             return None
@@ -280,14 +283,14 @@ class Storage:
             return self._cache.place_small(group)
         with self._local.open(group[0][0]) as folder:
             written = [attempt(partial(_write_local, folder, *item[:3]), item[0]) for item in group]
-            sync_files(folder.books(), [name for name in written if isinstance(name, str)])
+            sync_files(folder.metadata_folder(), [name for name in written if isinstance(name, str)])
             results = [
                 name
                 if isinstance(name, Failure)
                 else attempt(partial(folder.move_in, name, spec, source, previous), spec)
                 for name, (spec, source, _, previous) in zip(written, group, strict=True)
             ]
-            folder.inside.sync()
+            folder.folders.sync()
         return results
 
     def _lock_path(self, spec: FileSpec, source: Source) -> str:
@@ -295,11 +298,11 @@ class Storage:
             return self._cache.lock_path(spec, source)
         layout.check_local(spec)
         *above, name = layout.file_parts(spec.file_path)
-        return os.path.join(spec.local_dir, *layout.BOOKS, "download", *above, f"{name}.lock")
+        return os.path.join(spec.local_dir, *layout.METADATA_FOLDER, "download", *above, f"{name}.lock")
 
 
 def _local_part(spec: FileSpec) -> Path:
-    return Path(spec.local_dir or "", *layout.BOOKS, "download", layout.part_name(spec.id))
+    return Path(spec.local_dir or "", *layout.METADATA_FOLDER, "download", layout.part_name(spec.id))
 
 
 def _write_local(folder: LocalDir, spec: FileSpec, source: Source, data: bytes | bytearray) -> str:

@@ -1,7 +1,7 @@
-"""The list of a commit's files on disk, as the Hub's client keeps it.
+"""The list of a commit's files on disk, in the format of the Hub's client.
 
-Source of the format: `huggingface_hub._tree_cache`. With it the client knows offline that a snapshot is incomplete.
-The client's own is readable by its writer only; ours by whoever may read the cache.
+Source of the format: `huggingface_hub._tree_cache`. It lets the client detect an incomplete snapshot offline. The
+client's own files are readable by their owner only; those of hfdmd by all users that may read the cache.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class _Tree(msgspec.Struct):
 _TREE = msgspec.json.Decoder(_Tree)
 
 
-def write_tree(inside: Folders, above: tuple[str, ...], commit: str, entries: Iterable[Entry], temporary: str) -> None:
-    """Write `trees/<commit>.json` in the folder `above`, in one step: by renaming `temporary`. Raises OSError."""
-    folder = inside.open((*above, "trees"), make=True)
+def write_tree(folders: Folders, above: tuple[str, ...], commit: str, entries: Iterable[Entry], temporary: str) -> None:
+    """Write `trees/<commit>.json` in the folder `above`, atomically by renaming `temporary`. Raises OSError."""
+    folder = folders.open((*above, "trees"), make=True)
     fd = open_new(temporary, folder)
     try:
         try:
@@ -46,14 +46,14 @@ def write_tree(inside: Folders, above: tuple[str, ...], commit: str, entries: It
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary, dir_fd=folder)
         raise
-    inside.note_change((*above, "trees"))
-    inside.sync()
+    folders.mark_changed((*above, "trees"))
+    folders.sync()
 
 
-def read_paths(inside: Folders, above: tuple[str, ...], commit: str) -> list[str]:
-    """The paths that the tree of a commit names, as far as they are legal; none where there is no good tree."""
+def read_paths(folders: Folders, above: tuple[str, ...], commit: str) -> list[str]:
+    """The legal paths in the tree file of a commit; empty when there is no valid one."""
     try:
-        fd = os.open(f"{commit}.json", _READ, dir_fd=inside.open((*above, "trees")))
+        fd = os.open(f"{commit}.json", _READ, dir_fd=folders.open((*above, "trees")))
         with open(fd, "rb") as file:
             return [path for path in _TREE.decode(file.read()).files if names.path_problem(path) is None]
     except (OSError, *MALFORMED):
@@ -64,7 +64,7 @@ def _write(fd: int, entries: list[Entry]) -> None:
     buffer = bytearray(b'{\n "format_version": 1,\n "files": {')
     separator = b"\n  "
     for entry in entries:
-        buffer += separator + msgspec.json.encode(entry.path) + b": " + msgspec.json.encode(_described(entry))
+        buffer += separator + msgspec.json.encode(entry.path) + b": " + msgspec.json.encode(_tree_file(entry))
         separator = b",\n  "
         if len(buffer) > _WRITE_BYTES:
             write_all(fd, bytes(buffer))
@@ -72,13 +72,13 @@ def _write(fd: int, entries: list[Entry]) -> None:
     write_all(fd, bytes(buffer) + b"\n }\n}")
 
 
-def _described(entry: Entry) -> dict[str, Any]:
+def _tree_file(entry: Entry) -> dict[str, Any]:
     source = entry.source
-    described: dict[str, Any] = {"size": source.size_bytes, "blob_id": entry.blob_id}
+    tree_file: dict[str, Any] = {"size": source.size_bytes, "blob_id": entry.blob_id}
     kind, digits = (None, None) if source.digest is None else split(source.digest)
     if kind == "sha256":
-        described["lfs_sha256"] = digits
-        described["lfs_size"] = source.size_bytes
+        tree_file["lfs_sha256"] = digits
+        tree_file["lfs_size"] = source.size_bytes
     if source.xet_hash is not None:
-        described["xet_hash"] = source.xet_hash
-    return described
+        tree_file["xet_hash"] = source.xet_hash
+    return tree_file

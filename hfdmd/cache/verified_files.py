@@ -1,8 +1,8 @@
-"""Which files of the cache are trusted to hold what their names say.
+"""Verifies files of the cache before they are used, and remembers the result.
 
-The Hub's client verifies nothing, so a damaged blob under a right name exists in the wild. A file is therefore read and
-hashed once before it is taken (0.6 s a GiB), and not again while it keeps the size and time that were recorded of it.
-One that fails is not taken: the content is fetched, and replaces it by rename.
+The Hub's client does not verify content, so caches may contain damaged blobs. A file is therefore read and hashed once
+before it is used (0.6 s per GiB), and not again while its recorded size and time stay the same. A file with wrong
+content is not used: the content is fetched and replaces it by rename (docs/decisions/0007).
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ from hfdmd.record import Source
 _MAX_REMEMBERED = 10_000  # files, at some 150 bytes each
 
 Read = tuple[str, int]
-"""A file that was read and found good."""
+"""Path and key of a file that was read and verified."""
 
 
 class VerifiedFiles:
-    """Verifies files, and remembers for as long as the daemon runs which it has verified. Thread-safe."""
+    """Verifies files, and remembers the last 10,000 verified ones. Thread-safe."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._verified: OrderedDict[int, None] = OrderedDict()
 
-    def is_good(
+    def is_verified(
         self, path: str, source: Source, previous: Placed | None, stopped: Callable[[], bool], read: list[Read]
     ) -> bool:
-        """Whether the file at `path` (links are followed) is what hfdmd placed there, or reads as the content.
+        """Whether the file at `path` is unchanged since hfdmd placed it, or has the content. Symlinks are followed.
 
-        One that was read for it is appended to `read`, and wants `settle`.
+        A file that had to be read is appended to `read`, for `sync_and_remember`.
         """
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
-            return False  # not there, or of no use to us: fetched, and replaced by rename
+            return False  # missing or unreadable: it is fetched and replaced
         try:
             found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode) or source.size_bytes not in (None, found.st_size):
                 return False
-            if previous is not None and previous.is_stat(found):
+            if previous is not None and previous.matches(found):
                 return True
             key = _key(found, source)
             if key in self._verified:
@@ -59,11 +59,11 @@ class VerifiedFiles:
             os.close(fd)
 
     def remember(self, path: Path, source: Source) -> None:
-        """Take down a file that was verified while it was fetched. Raises OSError."""
+        """Remember a file that was verified while it was fetched. Raises OSError."""
         self._note(_key(path.stat(), source))
 
-    def settle(self, read: Sequence[Read]) -> None:
-        """Sync what was read: apps placed it, and apps do not sync. From then on it counts as verified."""
+    def sync_and_remember(self, read: Sequence[Read]) -> None:
+        """Sync the files, since apps do not sync what they place, and remember them. Raises OSError."""
         sync_paths([path for path, _ in read])
         for _, key in read:
             self._note(key)
@@ -76,5 +76,5 @@ class VerifiedFiles:
 
 
 def _key(found: os.stat_result, source: Source) -> int:
-    """Stands for the file, its state and its content in few bytes."""
+    """A hash of the file's identity, its state and its content: 32 bytes where the values take 400."""
     return hash((found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, source.digest))

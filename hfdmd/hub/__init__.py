@@ -1,1 +1,1 @@
-"""Asks the Hub: what a file is at a revision, where its bytes are, which files a repo has."""
+"""Asks the Hub: the source of a file at a revision, the URL of its bytes, the list of a repo's files."""

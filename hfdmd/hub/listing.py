@@ -100,7 +100,7 @@ class Listing:
             problem = self._guard.problem(path)
             entry = entry_of(node, self.commit, self.told_at)
             if problem is not None:
-                if isinstance(entry, Entry) and names.is_clients(path):
+                if isinstance(entry, Entry) and names.client_accepts(path):
                     self.left_out.append(entry)
                 entry = problem
         except MALFORMED:

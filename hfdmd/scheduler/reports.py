@@ -59,7 +59,7 @@ class Reports:
             return False
         if record.spec.local_dir is None and not path.startswith(self._cache):
             return False
-        return self._scheduler.storage.stands(path, size_bytes)
+        return self._scheduler.storage.is_in_place(path, size_bytes)
 
     def check_target(self, record: FileRecord) -> None:
         """A place in a folder belongs to one download. Raises Failure(PATH_TAKEN)."""

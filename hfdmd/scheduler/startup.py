@@ -125,7 +125,7 @@ class Startup:
         try:
             for record in scheduler.index.files.values():
                 if record.synced and record.source is not None and record.state is not Status.DONE:
-                    known.add(scheduler.storage.part_place(record.spec))
+                    known.add(scheduler.storage.part_location(record.spec))
                 elif record.spec.local_dir is not None:
                     loose.append(record.spec)
             orphans = await in_thread(scheduler.storage.orphan_parts, known)

@@ -75,7 +75,9 @@ class WrittenFiles:
         return await Batcher(copied, abandon=Placement.abandon)(hold)
 
     def _copied(self, hold: Placement, twin: Placed) -> Placed | None:
-        return self._scheduler.storage.copy_twin(hold.spec, hold.source, twin, hold.previous, lambda: hold.abandoned)
+        return self._scheduler.storage.copy_same_content(
+            hold.spec, hold.source, twin, hold.previous, lambda: hold.abandoned
+        )
 
 
 def _mark(etag: str, size_bytes: int, mtime_ns: int) -> int:

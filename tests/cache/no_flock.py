@@ -45,9 +45,9 @@ def main() -> None:
     path = Path(sys.argv[1])
     forbid_flock()
     for _ in range(2):
-        lock = locks.take(str(path))
+        lock = locks.try_lock(str(path))
         assert lock is not None, "nobody holds it"
-        assert locks.take(str(path)) is None, "it is held"
+        assert locks.try_lock(str(path)) is None, "it is held"
         try:
             with WeakFileLock(path, timeout=0.2):
                 raise AssertionError("the client has it too")
@@ -56,7 +56,7 @@ def main() -> None:
         lock.release()
         assert not path.exists()
         with WeakFileLock(path):
-            assert locks.take(str(path)) is None, "the client holds it"
+            assert locks.try_lock(str(path)) is None, "the client holds it"
 
 
 if __name__ == "__main__":

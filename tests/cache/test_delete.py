@@ -27,7 +27,7 @@ def test_the_last_file_takes_its_folders_along(storage: Storage, cache: Path) ->
     assert storage.delete(spec, source_of(DATA, lfs=True), placed)
     assert tree(cache) == {"CACHEDIR.TAG"}
     assert [path.name for path in cache.iterdir()] == ["CACHEDIR.TAG"]
-    assert not storage.stands(str(placed.path), placed.size_bytes)
+    assert not storage.is_in_place(str(placed.path), placed.size_bytes)
 
 
 def test_a_blob_that_another_entry_needs_stays(storage: Storage, cache: Path) -> None:
@@ -132,7 +132,7 @@ def test_many_at_once(storage: Storage, cache: Path) -> None:
     gone = [(items[i][0], items[i][1], one) for i, one in enumerate(placed) if isinstance(one, Placed)]
     assert len(gone) == 100
     assert storage.delete_all(gone[:99]) == [True] * 99
-    assert storage.stands(str(gone[99][2].path), gone[99][2].size_bytes)
+    assert storage.is_in_place(str(gone[99][2].path), gone[99][2].size_bytes)
     assert scan_cache_dir(cache).warnings == []
     assert storage.delete_all(gone[98:]) == [False, True]
     assert [path.name for path in cache.iterdir()] == ["CACHEDIR.TAG"]

@@ -11,23 +11,23 @@ from hfdmd.cache.folders import Folders, make_folders
 
 
 def test_what_was_removed_is_made_again(tmp_path: Path) -> None:
-    with Folders(tmp_path) as inside:
-        inside.open(("a", "b"), make=True)
+    with Folders(tmp_path) as folders:
+        folders.open(("a", "b"), make=True)
         (tmp_path / "a" / "b").rmdir()
         (tmp_path / "a").rmdir()
-        os.mkdir("c", dir_fd=inside.open(("a", "b"), make=True))
+        os.mkdir("c", dir_fd=folders.open(("a", "b"), make=True))
         assert (tmp_path / "a" / "b" / "c").is_dir()
 
 
 def test_many_folders_take_few_descriptors(tmp_path: Path) -> None:
-    with Folders(tmp_path) as inside:
+    with Folders(tmp_path) as folders:
         for number in range(300):
-            fd = inside.open((f"f{number}", "x", "y"), make=True)
-            first = inside.open((f"f{number}",))
+            fd = folders.open((f"f{number}", "x", "y"), make=True)
+            first = folders.open((f"f{number}",))
             os.mkdir("z", dir_fd=fd)
             os.mkdir("w", dir_fd=first)
         assert len(os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []) < 150
-        inside.sync()
+        folders.sync()
     assert len(list(tmp_path.glob("*/x/y/z"))) == 300
 
 
@@ -41,16 +41,16 @@ def test_only_folders_are_entered(tmp_path: Path, kind: str) -> None:
             (tmp_path / "x").symlink_to("nothing")
         case "file":
             (tmp_path / "x").write_text("")
-    with Folders(tmp_path) as inside, pytest.raises(OSError, match=r"Not a directory|symbolic"):
-        inside.open(("x", "y"), make=True)
+    with Folders(tmp_path) as folders, pytest.raises(OSError, match=r"Not a directory|symbolic"):
+        folders.open(("x", "y"), make=True)
     assert not (tmp_path / "real" / "y").exists()
 
 
 def test_tidying_stops_at_what_is_not_empty(tmp_path: Path) -> None:
-    with Folders(tmp_path) as inside:
-        inside.open(("a", "b", "c"), make=True)
+    with Folders(tmp_path) as folders:
+        folders.open(("a", "b", "c"), make=True)
         (tmp_path / "a" / "mine").write_text("")
-        inside.tidy(("a", "b", "c"))
+        folders.remove_empty(("a", "b", "c"))
     assert not (tmp_path / "a" / "b").exists()
     assert (tmp_path / "a" / "mine").exists()
 

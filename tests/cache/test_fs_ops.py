@@ -13,8 +13,8 @@ from hfdmd.cache.folders import Folders
 
 
 def test_a_rename_that_replaces_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Folders(tmp_path) as inside:
-        root = inside.open(())
+    with Folders(tmp_path) as folders:
+        root = folders.open(())
         for supported in (True, False):
             if not supported:
                 monkeypatch.setattr(fs_ops, "_function", lambda name: None)
@@ -29,7 +29,7 @@ def test_a_rename_that_replaces_nothing(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("size", [0, 1, 5_000_000])
 def test_copies_are_exact(tmp_path: Path, size: int) -> None:
-    room = partial(fs_ops.boundless, "", tmp_path)
+    room = partial(fs_ops.no_reservation, "", tmp_path)
     data = os.urandom(size)
     (tmp_path / "a").write_bytes(data)
     with (tmp_path / "a").open("rb") as source, (tmp_path / "b").open("w+b") as target:

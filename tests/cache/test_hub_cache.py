@@ -66,7 +66,7 @@ def test_a_file_is_found_by_every_program(storage: Storage, cache: Path, path: s
     assert offline(cache, path) == DATA
     assert offline(cache, path, revision=COMMIT) == DATA
     assert placed.path == cache / "models--owner--name" / "snapshots" / COMMIT / path
-    assert storage.stands(str(placed.path), placed.size_bytes)
+    assert storage.is_in_place(str(placed.path), placed.size_bytes)
     assert_clean(cache)
     etag = source_of(DATA, lfs=lfs).etag
     assert tree(cache) == {
@@ -497,7 +497,7 @@ def test_a_copy_within_the_cache_waits_for_room(cache: Path, tmp_path: Path, mon
     if shares_blocks(tmp_path):
         pytest.skip("copies share blocks here, and need no room")
     min_free_bytes = 2**52
-    storage = Storage(cache, room=DiskReservations(lambda: min_free_bytes).held)
+    storage = Storage(cache, reserve=DiskReservations(lambda: min_free_bytes).held)
     put(storage, spec_of("a.bin"), DATA)
     monkeypatch.setenv("HF_HUB_DISABLE_SYMLINKS", "1")
     items = [(spec_of("sub/b.bin"), source_of(DATA, lfs=True), None)]

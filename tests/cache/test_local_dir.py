@@ -19,7 +19,7 @@ from tests.cache.files import COMMIT, OTHER_COMMIT, REPO, put, source_of, spec_o
 from tests.fakehub import HubServer
 
 DATA = b"the content" * 1000
-BOOKS = ".cache/huggingface"
+METADATA_FOLDER = ".cache/huggingface"
 
 
 @pytest.fixture
@@ -33,10 +33,10 @@ def test_a_file_arrives_under_its_name(storage: Storage, local: Path, tmp_path: 
     assert placed.path == local / path
     assert (local / path).read_bytes() == DATA
     assert not (local / path).is_symlink()
-    books = {name for name in tree(local) if name.startswith(BOOKS)}
+    books = {name for name in tree(local) if name.startswith(METADATA_FOLDER)}
     fits = len(path) < 200
-    assert books == {f"{BOOKS}/.gitignore", f"{BOOKS}/CACHEDIR.TAG"} | (
-        {f"{BOOKS}/download/{path}.metadata"} if fits else set()
+    assert books == {f"{METADATA_FOLDER}/.gitignore", f"{METADATA_FOLDER}/CACHEDIR.TAG"} | (
+        {f"{METADATA_FOLDER}/download/{path}.metadata"} if fits else set()
     )
     assert tree(tmp_path / "hub") == {"CACHEDIR.TAG"}
     if fits:
@@ -206,7 +206,7 @@ def test_deleting_takes_only_what_was_placed(storage: Storage, local: Path) -> N
     placed = put(storage, spec, DATA)
     assert storage.delete(spec, source, placed)
     assert not (local / "sub/deep").exists()
-    assert {name for name in tree(local) if BOOKS not in name} == {"sub/mine.txt"}
+    assert {name for name in tree(local) if METADATA_FOLDER not in name} == {"sub/mine.txt"}
     assert not [name for name in tree(local) if name.endswith(".metadata")]
     assert not storage.delete(spec, source, placed)
 
@@ -224,7 +224,7 @@ def test_deleting_does_not_follow_a_swapped_folder(storage: Storage, local: Path
 def test_part_files_are_discarded(storage: Storage, local: Path) -> None:
     spec, source = spec_of("a.bin", local_dir=local), source_of(DATA)
     part = storage.part_path(spec, source)
-    assert part.is_relative_to(local / BOOKS)
+    assert part.is_relative_to(local / METADATA_FOLDER)
     part.write_bytes(b"half")
     storage.discard_part(spec, source)
     storage.discard_part(spec, source)
@@ -234,7 +234,7 @@ def test_part_files_are_discarded(storage: Storage, local: Path) -> None:
 def test_the_list_of_files_beside_the_books(storage: Storage, local: Path) -> None:
     entry = Entry("a.bin", source_of(DATA, lfs=True), "1" * 40)
     storage.write_tree(spec_of("x", local_dir=local).repo, COMMIT, [entry])
-    assert (local / BOOKS / "trees" / f"{COMMIT}.json").exists()
+    assert (local / METADATA_FOLDER / "trees" / f"{COMMIT}.json").exists()
 
 
 def test_a_folder_that_cannot_be_made(storage: Storage, tmp_path: Path) -> None:
