@@ -135,7 +135,7 @@ class _Daemon:
         retry_after = RetryAfter()
         policy = RedirectPolicy(paths.hub_endpoint)
         space = DiskReservations(lambda: self._config.values.min_free_bytes)
-        storage = Storage(paths.cache_dir, lambda: self._config.values.allowed_dirs, space.held)
+        storage = Storage(paths.cache_dir, lambda: self._config.values.allowed_dirs, space.reserved)
         store = Store(paths.state_dir / "trackers")
         versions = Versions(paths.state_dir / "version")
         try:

@@ -67,7 +67,7 @@ class Sampler:
     def _sample(self, drive: Drive) -> None:
         scheduler = self._scheduler
         record, meter = drive.record, drive.meter
-        if drive.is_small and meter.trouble is None:
+        if drive.is_small and meter.last_error is None:
             return  # over before anybody could watch it
         had_speed = drive.speed.bytes_per_second is not None
         drive.speed.sample(meter.downloaded_bytes)
@@ -77,7 +77,7 @@ class Sampler:
             record.downloaded_bytes = meter.downloaded_bytes
             scheduler.reports.phase(record, Phase.VERIFYING)
             return
-        trouble = meter.trouble[1] if meter.trouble is not None else None
+        trouble = meter.last_error[1] if meter.last_error is not None else None
         stalled_now = had_speed and drive.speed.bytes_per_second is None
         if meter.downloaded_bytes == record.downloaded_bytes and trouble == record.detail and not stalled_now:
             return

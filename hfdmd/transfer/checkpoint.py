@@ -1,29 +1,32 @@
-"""How often a transfer syncs and claims: often enough that a kill costs little, seldom enough to cost little."""
+"""When a transfer is synced and recorded: often enough that a kill costs little, seldom enough to cost little."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Iterable
 
-CLAIMS_PER_S = 20.0
-"""For the whole daemon: each claim is a tracker file written and synced."""
+from hfdmd.aio import shielded
+from hfdmd.record import Span
+from hfdmd.transfer.disk.writer import Writer
+from hfdmd.transfer.job import Job
+
+CHECKPOINTS_PER_S = 20.0
+"""For the whole daemon: each checkpoint writes and syncs a tracker file."""
 SHORTEST_S = 0.05
 LONGEST_S = 1.0
 SYNC_SHARE = 0.5
-"""A sync is followed by a pause of at least this many times its own length.
+"""After a sync, pause for at least this share of the time that the sync took.
 
-The disk has to take all that comes anyway; the longer it idles in between, the more is left to sync at the end.
+The disk has to write all data in any case; the longer it idles in between, the more is left to sync at the end.
 """
 AT_RISK = 0.001
-"""What share of a file may have come since its last claim: that is what a kill costs."""
+"""The share of a file that may arrive between two checkpoints: a kill costs that much."""
 
 
 def pause_s(size_bytes: int | None, bytes_per_s: float, last_sync_s: float) -> float:
-    """How long to wait before the next claim of a file that comes at this speed.
-
-    `last_sync_s` is how long the last sync lasted.
-    """
-    if bytes_per_s <= 0:  # nothing is known of the speed yet: the first claim comes soon
+    """Seconds until the next checkpoint of a file that arrives at this speed; the last sync took `last_sync_s`."""
+    if bytes_per_s <= 0:  # the speed is not known yet: the first checkpoint is soon
         at_risk_s = SHORTEST_S
     else:
         at_risk_s = LONGEST_S if size_bytes is None else AT_RISK * size_bytes / bytes_per_s
@@ -31,15 +34,55 @@ def pause_s(size_bytes: int | None, bytes_per_s: float, last_sync_s: float) -> f
 
 
 class CheckpointPace:
-    """The daemon's bound on claims per second, shared by all transfers."""
+    """The daemon's bound on checkpoints per second, shared by all transfers."""
 
     def __init__(self) -> None:
         self._next_at = 0.0
 
-    async def turn(self) -> None:
-        """Wait until the daemon may make another claim."""
+    async def wait(self) -> None:
+        """Wait until the daemon may make another checkpoint."""
         now = time.monotonic()
-        mine = max(now, self._next_at)
-        self._next_at = mine + 1.0 / CLAIMS_PER_S
-        if mine > now:
-            await asyncio.sleep(mine - now)
+        at = max(now, self._next_at)
+        self._next_at = at + 1.0 / CHECKPOINTS_PER_S
+        if at > now:
+            await asyncio.sleep(at - now)
+
+
+class Checkpointer:
+    """Makes the checkpoints of one pass over a file: data synced first, then reported to `Job.checkpoint`."""
+
+    def __init__(
+        self, job: Job, writer: Writer, pace: CheckpointPace, have: Iterable[Span], flush: Callable[[], None]
+    ) -> None:
+        """`have`: the spans of the last checkpoint. `flush` hands received bytes to the writer."""
+        self.spans: list[Span] = list(have)
+        """The spans of the last checkpoint."""
+        self._job = job
+        self._writer = writer
+        self._pace = pace
+        self._flush = flush
+
+    async def run(self) -> None:
+        """Make checkpoints until cancelled, as often as the disk and the daemon's pace allow. Failure of the disk."""
+        meter = self._job.meter
+        speed = float("inf")  # until it is measured
+        while True:
+            started_at, received_bytes = time.monotonic(), meter.received_bytes
+            until = started_at + pause_s(self._job.size_bytes, speed, self._writer.last_sync_s)
+            while await self._writer.sync_due(until - time.monotonic()):
+                await shielded(self._writer.sync())
+            await self._pace.wait()
+            speed = (meter.received_bytes - received_bytes) / max(time.monotonic() - started_at, 0.001)
+            self._flush()
+            await self._writer.wait_written()
+            await self.checkpoint()
+
+    async def checkpoint(self) -> None:
+        """Sync what is written and report it, if it has changed. Not interrupted: checkpoints must stay in order."""
+        if self._writer.failure is None and list(self._writer.written) != self.spans:
+            await shielded(self._sync_and_report())
+
+    async def _sync_and_report(self) -> None:
+        spans = await self._writer.sync()
+        await self._job.checkpoint(spans)
+        self.spans = spans

@@ -19,7 +19,7 @@ from hfdmd.transfer.fetch import OpenPart, fetch_file
 from hfdmd.transfer.http.http_transport import HttpShared
 from hfdmd.transfer.job import Fetched, Job
 from hfdmd.transfer.limiter import Limiter
-from hfdmd.transfer.segmented import EngineResources
+from hfdmd.transfer.resources import EngineResources
 from hfdmd.transfer.slots import ConnectionSlots
 from hfdmd.transfer.small import fetch_small
 
@@ -61,8 +61,8 @@ class Engine:
     def apply(self, limits: Limits) -> None:
         """Settings, now and whenever they change; what runs goes on under the new ones."""
         self._http.stall_timeout_s = self._resources.stall_timeout_s = limits.stall_timeout_s
-        self._resources.most_per_file = limits.max_connections_per_file
-        self._resources.slots.set_most(limits.max_connections)
+        self._resources.max_per_file = limits.max_connections_per_file
+        self._resources.slots.set_limit(limits.max_connections)
         self._limiter.set_rate(limits.bandwidth_bytes_per_s)
         self._http.pool.set_receive_buffer(_receive_buffer_bytes(limits))
 

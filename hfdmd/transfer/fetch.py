@@ -11,7 +11,8 @@ from hfdmd.transfer.disk.part_file import PartFile, disk_failure
 from hfdmd.transfer.http.http_transport import HttpShared, HttpTransport
 from hfdmd.transfer.http.recovery import Recovery, StartOver
 from hfdmd.transfer.job import Fetched, Job
-from hfdmd.transfer.segmented import EngineResources, SegmentedDownload
+from hfdmd.transfer.resources import EngineResources
+from hfdmd.transfer.segmented import SegmentedDownload
 from hfdmd.transfer.spans import Spans
 from hfdmd.wire.types import Reason
 
@@ -43,7 +44,7 @@ async def _fetch(job: Job, part: PartFile, http: HttpShared, resources: EngineRe
                 job.meter.started_over = True
                 transport.ranged = transport.has_ranged = False
                 if job.size_bytes is not None:
-                    have = download.claimed_prefix  # stays; the answer brings all that comes after it
+                    have = download.synced_prefix  # stays; the answer brings all that comes after it
                     await job.checkpoint(list(have))
                     continue
             else:

@@ -1,4 +1,4 @@
-"""What the scheduler hands to the engine, and what comes back."""
+"""What the scheduler passes to the engine, and what the engine returns."""
 
 from __future__ import annotations
 
@@ -15,26 +15,25 @@ SMALL_FILE_BYTES = 256 * 1024
 
 
 def is_small(size_bytes: int | None) -> bool:
-    """Whether a file of that size is fetched into memory; None is a size that nobody knows."""
+    """Whether a file of that size is fetched into memory. None: the size is unknown."""
     return size_bytes is not None and size_bytes <= SMALL_FILE_BYTES
 
 
 @dataclass(slots=True)
 class Meter:
-    """Plain counters of a transfer, written by the engine and sampled by whoever shows them.
-
-    `downloaded_bytes` are in place, synced or not. `trouble` is why no connection makes progress, while none does.
-    """
+    """Counters of a transfer, written by the engine and sampled by the scheduler."""
 
     downloaded_bytes: int = 0
+    """Bytes of the file received so far, including earlier attempts, synced or not."""
     received_bytes: int = 0
     """All body bytes read from the network, including those fetched again."""
     phase: Phase = Phase.TRANSFERRING
     connections: int = 0
     retries: int = 0
     started_over: bool = False
-    """Whether the file was asked for from its beginning again, because the server cannot be asked for the rest."""
-    trouble: tuple[Reason, str] | None = None
+    """Whether the file was requested from its start again, because the server does not send ranges."""
+    last_error: tuple[Reason, str] | None = None
+    """Why no connection makes progress; None while one does."""
 
 
 @dataclass(slots=True)
@@ -44,27 +43,27 @@ class Job:
     id: str
     """The download's id."""
     flow: str
-    """Whom the bandwidth limit is fair between: the request that the file belongs to."""
+    """The request that the file belongs to: the bandwidth limit is shared equally between flows."""
     part: Path
-    """The part file, beside its final place; its folder exists."""
+    """The part file, on the file system of the final path; its folder exists."""
     size_bytes: int | None
     digest: Digest | None
     """None only where unverified files are allowed."""
     synced: list[Span]
-    """What the tracker claims; nothing else that the part file holds is trusted."""
+    """The spans of the last checkpoint; no other bytes of the part file are trusted."""
     locate: Callable[[], Awaitable[Target]]
-    """A fresh URL of the same file, which the Hub was asked about. May raise Failure."""
+    """Asks the Hub for a fresh URL of the same file. May raise Failure."""
     checkpoint: Callable[[list[Span]], Awaitable[None]]
-    """Called with all that is synced, after the sync; with less, or nothing, before the rest of it is given up."""
+    """Called with all synced spans after a sync; with fewer or none before bytes are discarded."""
     mismatched: Callable[[], int]
-    """Called when the content is wrong, before `checkpoint` gives it up: returns how often it has been wrong by now,
-    earlier attempts included."""
+    """Called when the hash is wrong, before the content is discarded; returns how often it was wrong so far, earlier
+    attempts included."""
     meter: Meter = field(default_factory=Meter)
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """All bytes are in the part file, synced, and their hash is `digest`. None: nobody knew what it should be."""
+    """All bytes are in the part file and synced; their hash is `digest`, None when the job named none."""
 
     size_bytes: int
     digest: Digest | None

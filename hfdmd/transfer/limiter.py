@@ -1,7 +1,7 @@
-"""One bandwidth limit for the whole daemon: a token bucket, shared out fairly between downloads.
+"""One bandwidth limit for the whole daemon: a token bucket, shared fairly between downloads.
 
-Fair means deficit round robin with equal weights: every flow that waits gets the same share of each refill, however
-many connections it has; what one flow cannot use the others get.
+Fair means deficit round robin with equal weights: every waiting flow gets the same share of each refill, however
+many connections it has. What one flow cannot use goes to the others.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ DEPTH_S = 0.1
 """How much may be saved up: 2 % of what five seconds allow."""
 REFILL_S = 0.02
 MIN_GRANT_BYTES = 1024
-_UNLIMITED = 1 << 62
 
 
 class Limiter:
-    """Grants bytes to whoever is about to read. In the event loop's thread only; `bytes_per_s` 0 is no limit."""
+    """Grants bytes to readers. In the event loop's thread only. `bytes_per_s` 0 means no limit."""
 
     def __init__(self, bytes_per_s: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -28,7 +27,7 @@ class Limiter:
         self._filled_at = clock()
         self._flows: OrderedDict[str, deque[tuple[int, Callable[[int], None]]]] = OrderedDict()
         self.allowances: set[Allowance] = set()
-        """What readers have been granted and may not have read yet."""
+        """All open allowances: readers may hold grants that they have not used yet."""
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -36,7 +35,7 @@ class Limiter:
         return self._rate
 
     def set_rate(self, bytes_per_s: int) -> None:
-        """The new limit holds from now on: who waits is served by it, and what a looser one granted is taken back."""
+        """Apply a new limit at once, also to waiting readers; a stricter one revokes unused grants."""
         self._fill()
         is_stricter = bytes_per_s > 0 and not 0 < self._rate <= bytes_per_s
         self._rate = bytes_per_s
@@ -46,12 +45,12 @@ class Limiter:
                 allowance.revoke()
         is_armed = self._timer is not None
         self._disarm()
-        self.serve()
+        self.distribute()
         if is_armed and self._flows and self._rate:
             self._arm()
 
-    def take(self, flow: str, want_bytes: int, granted: Callable[[int], None]) -> int:
-        """So many bytes may be read now, at most `want_bytes`. 0: wait, `granted` is called once, with a number."""
+    def acquire(self, flow: str, want_bytes: int, granted: Callable[[int], None]) -> int:
+        """How many bytes may be read now, at most `want_bytes`. 0: wait; `granted` is called once, with a number."""
         if not self._rate:
             return want_bytes
         if not self._flows:
@@ -60,21 +59,21 @@ class Limiter:
                 grant = min(want_bytes, int(self._tokens), self._largest)
                 self._tokens -= grant
                 return grant
-        self.take_later(flow, want_bytes, granted)
+        self.enqueue(flow, want_bytes, granted)
         self._arm()
         return 0
 
-    def take_later(self, flow: str, want_bytes: int, granted: Callable[[int], None]) -> None:
-        """Queue for the next `serve`."""
+    def enqueue(self, flow: str, want_bytes: int, granted: Callable[[int], None]) -> None:
+        """Wait for the next `distribute`."""
         self._flows.setdefault(flow, deque()).append((want_bytes, granted))
 
-    def give_back(self, count: int) -> None:
-        """Granted but not read after all."""
+    def refund(self, count: int) -> None:
+        """Return granted bytes that were not read."""
         if self._rate and count > 0:
             self._tokens += count
 
-    def leave(self, flow: str, granted: Callable[[int], None]) -> None:
-        """Who waits with `granted` waits no more."""
+    def cancel(self, flow: str, granted: Callable[[int], None]) -> None:
+        """Remove the reader of `granted` from the queue."""
         waiting = self._flows.get(flow)
         if waiting is None:
             return
@@ -93,7 +92,7 @@ class Limiter:
 
     @property
     def _largest(self) -> int:
-        """The largest grant to one who need not wait: a quarter of what one refill brings, so that flows take turns."""
+        """The largest grant without waiting: a quarter of one refill, so that flows alternate."""
         return max(MIN_GRANT_BYTES, int(self._rate * REFILL_S / 4))
 
     def _fill(self) -> None:
@@ -113,12 +112,12 @@ class Limiter:
 
     def _tick(self) -> None:
         self._timer = None
-        self.serve()
+        self.distribute()
         if self._flows and self._rate:
             self._arm()
 
-    def serve(self) -> None:
-        """Share out what there is, in turns of equal size, until nothing is left or nobody waits."""
+    def distribute(self) -> None:
+        """Grant the available bytes in equal shares, until none are left or no reader waits."""
         if not self._rate:
             flows, self._flows = self._flows, OrderedDict()
             for waiting in flows.values():
@@ -127,18 +126,18 @@ class Limiter:
             return
         self._fill()
         while self._flows and self._tokens >= MIN_GRANT_BYTES:
-            turn_bytes = max(MIN_GRANT_BYTES, int(self._tokens / len(self._flows)))
+            share_bytes = max(MIN_GRANT_BYTES, int(self._tokens / len(self._flows)))
             for flow in list(self._flows):
-                self._give_turn(flow, turn_bytes)
+                self._grant_share(flow, share_bytes)
 
-    def _give_turn(self, flow: str, turn_bytes: int) -> None:
-        """So much for one flow, as far as there is some: its readers in the order of asking."""
+    def _grant_share(self, flow: str, share_bytes: int) -> None:
+        """Grant up to `share_bytes` to one flow, its readers first come, first served."""
         waiting = self._flows.get(flow)
-        while waiting and min(turn_bytes, self._tokens) >= MIN_GRANT_BYTES:
+        while waiting and min(share_bytes, self._tokens) >= MIN_GRANT_BYTES:
             want, granted = waiting.popleft()
-            grant = min(want, turn_bytes, int(self._tokens))
+            grant = min(want, share_bytes, int(self._tokens))
             self._tokens -= grant
-            turn_bytes -= grant
+            share_bytes -= grant
             if waiting:
                 self._flows.move_to_end(flow)
             else:
@@ -148,51 +147,51 @@ class Limiter:
 
 
 class Allowance:
-    """What one reader may read now. `wake` is called when there may be some again, after `ask` has said no."""
+    """How many bytes one reader may read now. `wake` is called when `request` was denied and there are some again."""
 
-    __slots__ = ("_flow", "_limiter", "_wake", "bytes", "waits")
+    __slots__ = ("_flow", "_limiter", "_wake", "bytes", "is_waiting")
 
     def __init__(self, limiter: Limiter, flow: str, wake: Callable[[], None]) -> None:
         self.bytes = 0
-        self.waits = False
-        """Whether the limit is what it waits for."""
+        self.is_waiting = False
+        """Whether the reader waits for the bandwidth limit."""
         self._limiter = limiter
         self._flow = flow
         self._wake = wake
         limiter.allowances.add(self)
 
-    def ask(self, want_bytes: int) -> bool:
-        """Whether some may be read, at most `want_bytes`."""
-        if self.bytes <= 0 and not self.waits:
-            self.bytes = self._limiter.take(self._flow, want_bytes, self._granted)
-            self.waits = self.bytes == 0
+    def request(self, want_bytes: int) -> bool:
+        """Whether some bytes may be read, at most `want_bytes`."""
+        if self.bytes <= 0 and not self.is_waiting:
+            self.bytes = self._limiter.acquire(self._flow, want_bytes, self._granted)
+            self.is_waiting = self.bytes == 0
         return self.bytes > 0
 
     def exempt(self, count: int) -> None:
-        """So many bytes may be read whatever the limit: they have come already."""
-        self._leave()
+        """Allow `count` bytes whatever the limit: this machine has received them already."""
+        self._cancel_wait()
         self.bytes = max(self.bytes, count)
         self._wake()
 
     def revoke(self) -> None:
-        """A stricter limit holds."""
+        """Withdraw an unused grant, because a stricter limit applies."""
         if self.bytes > 0:
             self.bytes = 0
             self._wake()
 
     def close(self) -> None:
-        """Nothing is read any more."""
+        """Refund an unused grant; no more bytes will be read."""
         self._limiter.allowances.discard(self)
-        self._leave()
-        self._limiter.give_back(self.bytes)
+        self._cancel_wait()
+        self._limiter.refund(self.bytes)
         self.bytes = 0
 
-    def _leave(self) -> None:
-        if self.waits:
-            self._limiter.leave(self._flow, self._granted)
-            self.waits = False
+    def _cancel_wait(self) -> None:
+        if self.is_waiting:
+            self._limiter.cancel(self._flow, self._granted)
+            self.is_waiting = False
 
     def _granted(self, count: int) -> None:
-        self.waits = False
+        self.is_waiting = False
         self.bytes += count
         self._wake()

@@ -1,6 +1,6 @@
-"""Who fetches which bytes of a file next: pure arithmetic, no I/O, no clock.
+"""Which bytes of a file are fetched next, and over which connection: pure arithmetic, no I/O, no clock.
 
-The bytes still to come lie in `todo` or in exactly one lease; what a lease has received is no longer in it.
+Every missing byte is either in `todo` or in exactly one lease; received bytes are in neither.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ MAX_SEGMENT_BYTES = 16 * MiB
 MIDDLE_SEGMENT_BYTES = 8 * MiB  # for files under 1 GiB: the hash follows only the slowest segment
 MIN_SEGMENT_BYTES = MiB
 MIDDLE_FILE_BYTES = 1 << 30
-LEAST_STEALABLE_BYTES = MiB // 2
-STEALABLE = 1 / 32
-"""What share of a file may be taken from connections that have asked for it: it may be on its way, and come twice."""
-_GRAIN_BYTES = 64 * 1024  # segments begin and end at multiples of it, so that writes stay aligned
+MIN_STEALABLE_BYTES = MiB // 2
+STEALABLE_SHARE = 1 / 32
+"""The share of a file that may be stolen from running requests: bytes in flight are received twice."""
+_GRAIN_BYTES = 64 * 1024  # segments start and end at multiples of this, so that writes stay aligned
 
 
 class Lease:
-    """The bytes [at, end) that one connection is to fetch. `at` moves as they arrive; `end` may come nearer."""
+    """The bytes [at, end) that one connection fetches. `at` rises as they arrive; `end` falls when some are stolen."""
 
     __slots__ = ("at", "end", "start")
 
@@ -41,15 +41,15 @@ class Lease:
 
 
 class Plan:
-    """The missing bytes of a file of known size, handed out as leases in file order."""
+    """The missing bytes of a file of known size, leased in file order."""
 
     def __init__(self, size_bytes: int, have: Iterable[Span] = ()) -> None:
-        """`have`: what is there already; what lies outside the file counts for nothing."""
+        """`have`: the spans that are on disk already; parts beyond the file's size are ignored."""
         self.size_bytes = size_bytes
         known = Spans((max(0, start), min(end, size_bytes)) for start, end in have)
         self._todo = Spans(known.missing(size_bytes))
         self._leases: list[Lease] = []
-        self._stealable_bytes = max(LEAST_STEALABLE_BYTES, int(size_bytes * STEALABLE))
+        self._stealable_bytes = max(MIN_STEALABLE_BYTES, int(size_bytes * STEALABLE_SHARE))
 
     @property
     def left_bytes(self) -> int:
@@ -66,40 +66,40 @@ class Plan:
 
     @property
     def todo(self) -> list[Span]:
-        """What nobody fetches yet."""
+        """The missing spans that are not leased."""
         return list(self._todo)
 
     def segments_left(self, connections: int) -> int:
-        """About how many more leases `take` has to give to so many connections."""
+        """About how many more leases there will be with that many connections."""
         segment = segment_bytes(self.size_bytes, self._todo.total_bytes, connections)
         return sum(-(-(end - start) // segment) for start, end in self._todo)
 
-    def take(self, connections: int, least_bytes: int = MIN_SEGMENT_BYTES) -> Lease | None:
-        """A lease on the first segment that nobody fetches, of at least `least_bytes` if there are so many.
+    def lease(self, connections: int, min_bytes: int = MIN_SEGMENT_BYTES) -> Lease | None:
+        """Lease the first segment that is not leased, of at least `min_bytes` if the gap is that large.
 
-        It leaves something for each of so many `connections`. None when all is leased or there.
+        Leaves something for each of the `connections`. None when nothing is left.
         """
         first = next(iter(self._todo), None)
         if first is None:
             return None
         start, end = first
-        segment = segment_bytes(self.size_bytes, self._todo.total_bytes, connections, least_bytes)
+        segment = segment_bytes(self.size_bytes, self._todo.total_bytes, connections, min_bytes)
         aligned = (start + segment) // _GRAIN_BYTES * _GRAIN_BYTES
         if end - aligned >= segment // 4:
-            end = min(end, aligned)  # a short rest is taken along, not left as a segment of its own
+            end = min(end, aligned)  # else the short rest is included, not left as a segment of its own
         self._todo.remove(start, end)
-        return self._lease(start, end)
+        return self._add_lease(start, end)
 
-    def take_all(self) -> Lease | None:
-        """A lease on all of the first gap, for one connection alone; None when nothing is missing."""
+    def lease_all(self) -> Lease | None:
+        """Lease the whole first gap, for a single connection; None when nothing is missing."""
         first = next(iter(self._todo), None)
         if first is None:
             return None
         self._todo.remove(*first)
-        return self._lease(*first)
+        return self._add_lease(*first)
 
     def extend_to_all(self, lease: Lease) -> bool:
-        """The lease's request is answered with the whole file: it takes all. False when others have begun."""
+        """Extend the lease to the whole file, which the server sends. False when other leases exist."""
         if lease.start != 0 or self._leases != [lease] or list(self._todo) not in ([], [(lease.end, self.size_bytes)]):
             return False
         self._todo = Spans()
@@ -107,9 +107,9 @@ class Plan:
         return True
 
     def steal(self, victim: Lease, share: float) -> Lease | None:
-        """A lease on the end of the victim's rest, which keeps `share` (0 to 1) of it and at least one grain.
+        """Lease the end of the victim's rest; the victim keeps `share` (0 to 1) of it and at least one grain.
 
-        None when there is nothing worth taking, or `STEALABLE` is used up. Who loses it stops at his new, nearer end.
+        None when nothing is worth stealing, or `STEALABLE_SHARE` is used up. The victim stops at its new end.
         """
         kept = max(int(victim.left_bytes * share), victim.left_bytes - self._stealable_bytes, 1)
         middle = -(-(victim.at + kept) // _GRAIN_BYTES) * _GRAIN_BYTES
@@ -118,25 +118,25 @@ class Plan:
             return None
         victim.end = middle
         self._stealable_bytes -= end - middle
-        return self._lease(middle, end)
+        return self._add_lease(middle, end)
 
     def give_back(self, lease: Lease) -> None:
-        """The lease is over; what it did not receive is for others."""
+        """End the lease; what it did not receive can be leased again."""
         self._leases.remove(lease)
         self._todo.add(lease.at, lease.end)
 
-    def _lease(self, start: int, end: int) -> Lease:
+    def _add_lease(self, start: int, end: int) -> Lease:
         lease = Lease(start, end)
         self._leases.append(lease)
         return lease
 
 
-def segment_bytes(size_bytes: int, todo_bytes: int, connections: int, least_bytes: int = MIN_SEGMENT_BYTES) -> int:
-    """How much the next lease should hold.
+def segment_bytes(size_bytes: int, todo_bytes: int, connections: int, min_bytes: int = MIN_SEGMENT_BYTES) -> int:
+    """The size of the next lease.
 
-    Large enough to be worth a request, small enough for every connection to have two of what is to do: so
-    segments get smaller towards the end, and all connections finish at about the same time.
+    Large enough to be worth a request, small enough for every connection to have two of what is left: segments get
+    smaller towards the end, and all connections finish at about the same time.
     """
-    most = MAX_SEGMENT_BYTES if size_bytes >= MIDDLE_FILE_BYTES else MIDDLE_SEGMENT_BYTES
+    limit = MAX_SEGMENT_BYTES if size_bytes >= MIDDLE_FILE_BYTES else MIDDLE_SEGMENT_BYTES
     share = todo_bytes // (2 * max(1, connections))
-    return max(MIN_SEGMENT_BYTES, min(most, max(least_bytes, share) // _GRAIN_BYTES * _GRAIN_BYTES))
+    return max(MIN_SEGMENT_BYTES, min(limit, max(min_bytes, share) // _GRAIN_BYTES * _GRAIN_BYTES))

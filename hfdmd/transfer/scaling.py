@@ -2,100 +2,101 @@
 
 from __future__ import annotations
 
-LOOK_S = 0.025
-"""The first connection has this long to show how fast it is alone."""
+FIRST_WINDOW_S = 0.025
+"""How long the first connection's speed is measured alone."""
 WINDOW_S = 0.1
 """How long a speed is measured while there are fewer connections than allowed."""
-HOLD_S = 5.0
-"""After a try that did not pay the next one comes so much later."""
+RETRY_S = 5.0
+"""After more connections did not pay, try again no earlier than this."""
 FAST_BYTES_PER_S = 100e6
-"""A connection of this speed is limited by the machines at its ends rather than by distance or a server's share."""
+"""A connection of this speed is limited by the two machines rather than by distance or a server's limit."""
 ALONE_BYTES_PER_S = 500e6
-"""A third of what one thread can hash. Who brings this alone stays alone: a try costs more than it may bring."""
+"""A third of what one thread can hash. One connection of this speed stays alone: a second costs more than it gains."""
 ENOUGH_BYTES_PER_S = 750e6
-"""Half of what one thread can hash: beyond this others bring little, and take the file out of order."""
-PAYS = 1.5
-"""Twice as many connections must bring at least so many times the bytes."""
+"""Half of what one thread can hash: beyond this, more connections gain little and receive the file out of order."""
+MIN_GAIN = 1.5
+"""Twice as many connections must receive at least this many times the bytes."""
 SLOW_WINDOWS = 2
-"""A line that was fast counts as slow after so many slow windows in a row: one may be a hiccup of this machine."""
+"""A line that was fast counts as slow after this many slow windows in a row: one may be a pause of this machine."""
 
 
 class ConnectionScaling:
-    """Pure: told the time and the bytes that came, says how many connections to have.
+    """How many connections to open, from the time and the bytes received. Pure: no I/O, no clock.
 
-    Several connections hide distance and a server's limit per connection. Where neither is, each costs requests and
-    switches between tasks, and takes the file out of order, so that the hash must read back what it could have had
+    Several connections hide distance and a server's limit per connection. Where neither exists, each costs requests
+    and task switches, and receives the file out of order, so that the hash must read back what it could have had
     from memory.
     """
 
     def __init__(self) -> None:
         self.wanted: int | None = 1
         """None: as many as are allowed."""
-        self._began_at: float | None = None
-        self._had_bytes = 0
-        self._holds = 0
-        self._was_held = False
+        self._window_started_at: float | None = None
+        self._received_bytes = 0
+        self._throttle_count = 0
+        self._was_throttled = False
         self._slow_windows = 0
-        self._window_s = LOOK_S
-        self._hold_until = 0.0
-        self._before: tuple[int, float] | None = None  # how many there were before the present try, and their speed
+        self._window_s = FIRST_WINDOW_S
+        self._retry_at = 0.0
+        self._before: tuple[int, float] | None = None  # connections and speed before the present try
 
     @property
     def window_s(self) -> float | None:
-        """How often to `look`; None when there is nothing left to find out."""
+        """How often to call `measure`; None when there is nothing left to find out."""
         return None if self.wanted is None else self._window_s
 
     @property
-    def has_looked(self) -> bool:
+    def has_measured(self) -> bool:
         """Whether `wanted` is more than a first guess."""
-        return self.wanted is None or self._window_s > LOOK_S
+        return self.wanted is None or self._window_s > FIRST_WINDOW_S
 
     def grow_fully(self) -> None:
-        """There is no need to look: it takes all that are allowed."""
+        """Use all connections that are allowed, without measuring."""
         self.wanted = None
 
-    def look(self, now: float, received_bytes: int, holds: int, *, is_held: bool) -> None:
-        """`received_bytes` have come by `now`, a time in seconds. To be called now and then.
+    def measure(self, now: float, received_bytes: int, throttle_count: int, *, is_throttled: bool) -> None:
+        """Update `wanted`; `received_bytes` have arrived by `now` (seconds). Call it every `window_s`.
 
-        `holds` is how often bytes have had to wait for the disk, the hash or a limit so far, `is_held` whether some do
-        now: a window in which they had to says nothing about the line.
+        `throttle_count` is how often receiving has waited for the disk, the hash or a limit so far, `is_throttled`
+        whether it does now: a window with such a wait says nothing about the line.
         """
         if self.wanted is None or not received_bytes:
             return
-        if self._began_at is None:
-            self._began(now, received_bytes, holds, is_held)
+        if self._window_started_at is None:
+            self._start_window(now, received_bytes, throttle_count, is_throttled)
             return
-        took_s = now - self._began_at
+        took_s = now - self._window_started_at
         if took_s < self._window_s:
             return
-        if holds != self._holds or is_held or self._was_held:
-            self._window_s = WINDOW_S  # it was faster than this machine for a while: one slow window is not the line's
-            self._give_up(now)
-            self._began(now, received_bytes, holds, is_held)
+        if throttle_count != self._throttle_count or is_throttled or self._was_throttled:
+            self._window_s = WINDOW_S  # the line was faster than this machine: one slow window later is not the line's
+            self._undo_try(now)
+            self._start_window(now, received_bytes, throttle_count, is_throttled)
             return
-        bytes_per_s = (received_bytes - self._had_bytes) / took_s
-        self._began(now, received_bytes, holds, is_held)
-        looked, self._window_s = self.has_looked, WINDOW_S
+        bytes_per_s = (received_bytes - self._received_bytes) / took_s
+        self._start_window(now, received_bytes, throttle_count, is_throttled)
+        had_measured, self._window_s = self.has_measured, WINDOW_S
         if bytes_per_s < FAST_BYTES_PER_S:
             self._slow_windows += 1
-            if not looked or self._slow_windows >= SLOW_WINDOWS:
+            if not had_measured or self._slow_windows >= SLOW_WINDOWS:
                 self.wanted = None
             return
         self._slow_windows = 0
-        if self._before is not None and bytes_per_s < PAYS * self._before[1]:
-            self._give_up(now)
-        elif looked and now >= self._hold_until and bytes_per_s < self._enough_bytes_per_s:
+        if self._before is not None and bytes_per_s < MIN_GAIN * self._before[1]:
+            self._undo_try(now)
+        elif had_measured and now >= self._retry_at and bytes_per_s < self._enough_bytes_per_s:
             self.wanted, self._before = 2 * self.wanted, (self.wanted, bytes_per_s)
 
     @property
     def _enough_bytes_per_s(self) -> float:
         return ALONE_BYTES_PER_S if self.wanted == 1 else ENOUGH_BYTES_PER_S
 
-    def _began(self, now: float, received_bytes: int, holds: int, is_held: bool) -> None:
-        self._began_at, self._had_bytes, self._holds, self._was_held = now, received_bytes, holds, is_held
+    def _start_window(self, now: float, received_bytes: int, throttle_count: int, is_throttled: bool) -> None:
+        self._window_started_at, self._received_bytes = now, received_bytes
+        self._throttle_count, self._was_throttled = throttle_count, is_throttled
 
-    def _give_up(self, now: float) -> None:
-        """The present try, if there is one, does not pay."""
+    def _undo_try(self, now: float) -> None:
+        """Return to the number of connections before the present try, if there is one."""
         if self._before is not None:
             self.wanted, self._before = self._before[0], None
-            self._hold_until = now + HOLD_S
+            self._retry_at = now + RETRY_S

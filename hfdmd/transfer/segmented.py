@@ -1,59 +1,37 @@
-"""One go at a file: workers bring what is missing, a keeper syncs and claims it, the follower hashes it."""
+"""One pass over a file: workers fetch missing ranges, a task checkpoints them, a thread hashes in order."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
 
 from hfdmd.aio import cancel_and_wait, shielded
 from hfdmd.failure import Failure
-from hfdmd.record import Digest, Span
-from hfdmd.transfer.checkpoint import CheckpointPace, pause_s
-from hfdmd.transfer.disk.buffers import BufferPool
+from hfdmd.record import Digest
+from hfdmd.transfer.checkpoint import Checkpointer
 from hfdmd.transfer.disk.hasher import StreamingHasher
-from hfdmd.transfer.disk.part_file import IoThreads, PartFile, disk_failure
-from hfdmd.transfer.disk.writer import LeaseSink, Writer
+from hfdmd.transfer.disk.part_file import PartFile, disk_failure
+from hfdmd.transfer.disk.writer import Writer
 from hfdmd.transfer.http.http_transport import ENDLESS, HttpTransport
 from hfdmd.transfer.http.recovery import Recovery, StartOver
 from hfdmd.transfer.job import Job
-from hfdmd.transfer.limiter import Limiter
 from hfdmd.transfer.plan import Lease, Plan
+from hfdmd.transfer.resources import EngineResources
 from hfdmd.transfer.scaling import ConnectionScaling
-from hfdmd.transfer.slots import ConnectionSlots
+from hfdmd.transfer.sinks import LeaseSink
 from hfdmd.transfer.spans import Spans
 from hfdmd.transfer.transfer_errors import TransferError
 from hfdmd.transfer.workers import Worker, Workers
 from hfdmd.wire.types import Phase, Reason
 
 TICK_S = 0.25
-LIMITED_CONNECTION_BYTES_PER_S = 512 * 1024
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class EngineResources:
-    """What all transfers of the daemon share."""
-
-    io_threads: IoThreads
-    buffers: BufferPool
-    limiter: Limiter
-    slots: ConnectionSlots
-    pace: CheckpointPace
-    most_per_file: int = 16
-    stall_timeout_s: float = 30.0
-
-    @property
-    def connections_per_file(self) -> int:
-        """Under a low bandwidth limit few connections are enough, and hold less in the kernel's buffers."""
-        rate = self.limiter.bytes_per_s
-        return min(self.most_per_file, max(1, rate // LIMITED_CONNECTION_BYTES_PER_S)) if rate else self.most_per_file
-
-
 class SegmentedDownload:
-    """From what is there to all of it, or an exception. Make one, `run` it once."""
+    """Fetches what is missing of one file. Make one and `run` it once."""
 
     def __init__(
         self,
@@ -64,6 +42,7 @@ class SegmentedDownload:
         recovery: Recovery,
         resources: EngineResources,
     ):
+        """`have`: the spans that `part` holds already."""
         self.size_bytes = job.size_bytes
         self._job = job
         self._resources = resources
@@ -72,30 +51,33 @@ class SegmentedDownload:
         self._plan: Plan | None = None
         if job.size_bytes is not None:
             self._plan = Plan(job.size_bytes, have)
-        self._whole = job.size_bytes is None or not transport.ranged
-        self._whole_done = False
-        self._whole_has_come = False
+        self._single_request = job.size_bytes is None or not transport.ranged
+        self._single_request_answered = False
+        self._unknown_size_done = False
         self._workers = Workers()
         self._scaling = ConnectionScaling()
-        self._had_received_bytes = job.meter.received_bytes
-        self._nudged = asyncio.Event()
-        transport.on_located = self._nudged.set
+        self._received_before_bytes = job.meter.received_bytes
+        self._wakeup = asyncio.Event()
+        transport.on_located = self._wakeup.set
         self._waits_for_slot = False
-        self._checkpointed = list(have)
         self._progress_at = time.monotonic()
-        self._proven = False
-        self._trouble: TransferError | Failure | None = None
+        self._has_received = False
+        self._last_error: TransferError | Failure | None = None
         self._hasher: StreamingHasher | None = None
         if job.digest is not None and job.size_bytes is not None:
             self._hasher = StreamingHasher(part, job.digest, job.size_bytes, resources.io_threads)
             self._hasher.advance(have.frontier())
-        self._writer = Writer(part, resources.io_threads, have, self._hasher)
         self._part = part
+        self._writer = Writer(part, resources.io_threads, have, self._hasher)
+        self._checkpointer = Checkpointer(job, self._writer, resources.pace, have, self._workers.flush)
         job.meter.downloaded_bytes = have.total_bytes
         job.meter.phase = Phase.TRANSFERRING
 
     async def run(self) -> Digest | None:
-        """Fetch what is missing; the digest of all of it, synced and claimed. None when no digest is asked for."""
+        """Fetch what is missing, sync and checkpoint it; the digest of the file, None when the job names none.
+
+        StartOver when the rest cannot be requested, Failure when the pass cannot continue.
+        """
         failed = True
         try:
             await self._transfer()
@@ -104,44 +86,42 @@ class SegmentedDownload:
             failed = False
             return digest
         finally:
-            await shielded(self._settle(failed))
+            await shielded(self._finish(failed))
 
     @property
-    def claimed_prefix(self) -> Spans:
-        """What is claimed from the file's beginning on, without a gap."""
-        return Spans([(0, Spans(self._checkpointed).frontier())])
-
-    # bytes come
+    def synced_prefix(self) -> Spans:
+        """What is checkpointed from the start of the file, up to the first gap."""
+        return Spans([(0, Spans(self._checkpointer.spans).frontier())])
 
     async def _transfer(self) -> None:
-        keeper = asyncio.create_task(self._keep())
+        checkpoints = asyncio.create_task(self._checkpointer.run())
         try:
             while not self._is_complete:
-                self._staff()
-                nudge = asyncio.ensure_future(self._nudged.wait())
+                self._start_workers()
+                wakeup = asyncio.ensure_future(self._wakeup.wait())
                 try:
                     await asyncio.wait(
-                        {*self._workers.tasks, keeper, nudge},
-                        timeout=(self._scaling.window_s if self._proven else None) or TICK_S,
+                        {*self._workers.tasks, checkpoints, wakeup},
+                        timeout=(self._scaling.window_s if self._has_received else None) or TICK_S,
                         return_when=asyncio.FIRST_COMPLETED,
                     )
                 finally:
-                    nudge.cancel()
-                self._nudged.clear()
+                    wakeup.cancel()
+                self._wakeup.clear()
                 for worker in [worker for worker in self._workers if worker.task and worker.task.done()]:
                     self._workers.discard(worker)
                     if worker.task is not None and not worker.task.cancelled():
                         worker.task.result()
-                if keeper.done():
-                    keeper.result()
+                if checkpoints.done():
+                    checkpoints.result()
                 if self._writer.failure is not None:
                     raise self._writer.failure
-                self._watch()
+                self._check_progress()
         finally:
-            if self._waits_for_slot:  # first, or the slot that a worker gives back when it ends would start another
-                self._resources.slots.leave(self._slot_taken)
+            if self._waits_for_slot:  # first, or the slot that an ending worker releases would start another worker
+                self._resources.slots.cancel_wait(self._on_slot)
                 self._waits_for_slot = False
-            await shielded(cancel_and_wait({keeper}))
+            await shielded(cancel_and_wait({checkpoints}))
             await shielded(cancel_and_wait(self._workers.tasks))
             self._workers.clear()
             self._job.meter.connections = 0
@@ -151,53 +131,54 @@ class SegmentedDownload:
 
     @property
     def _is_complete(self) -> bool:
-        return self._plan.is_complete if self._plan is not None else self._whole_done
+        return self._plan.is_complete if self._plan is not None else self._unknown_size_done
 
-    def _staff(self) -> None:
-        """Start as many workers as there is work, room, use and permission for."""
+    def _start_workers(self) -> None:
+        """Start as many workers as there are segments, slots and allowed connections for."""
         if self._transport.is_far:
             self._scaling.grow_fully()
-        received_bytes = self._job.meter.received_bytes - self._had_received_bytes
-        self._scaling.look(time.monotonic(), received_bytes, self._writer.holds, is_held=self._workers.is_held)
-        while self._has_work_for_one_more():
-            if not self._resources.slots.try_take(first=not len(self._workers)):
+        received_bytes = self._job.meter.received_bytes - self._received_before_bytes
+        self._scaling.measure(
+            time.monotonic(), received_bytes, self._writer.throttle_count, is_throttled=self._workers.is_throttled
+        )
+        while self._needs_worker():
+            if not self._resources.slots.try_acquire(first=not len(self._workers)):
                 if not self._waits_for_slot:
                     self._waits_for_slot = True
-                    self._resources.slots.wait(self._slot_taken)
+                    self._resources.slots.acquire_later(self._on_slot)
                 return
             self._start_worker()
 
-    def _slot_taken(self) -> None:
-        """The budget has a slot for us at last."""
+    def _on_slot(self) -> None:
+        """Use the slot that this file waited for."""
         self._waits_for_slot = False
-        if self._has_work_for_one_more():
+        if self._needs_worker():
             self._start_worker()
-            self._nudged.set()
+            self._wakeup.set()
         else:
-            self._resources.slots.give()
+            self._resources.slots.release()
 
-    def _has_work_for_one_more(self) -> bool:
+    def _needs_worker(self) -> bool:
         count = len(self._workers)
-        if self._whole or not self._transport.is_proven:
+        if self._single_request or not self._transport.is_proven:
             return count == 0
-        if count >= self._most or self._plan is None:
+        if count >= self._max_workers or self._plan is None:
             return False
-        left, idle = self._plan.segments_left(self._planned_for), self._workers.idle
+        left, idle = self._plan.segments_left(self._expected_workers), self._workers.idle
         return left > idle or (left == 0 and not idle and self._last_to_finish() is not None)
 
     @property
-    def _most(self) -> int:
-        """How many workers there may be."""
+    def _max_workers(self) -> int:
         allowed = self._resources.connections_per_file
         return allowed if self._scaling.wanted is None else min(allowed, self._scaling.wanted)
 
     @property
-    def _planned_for(self) -> int:
-        """For how many workers segments are cut: while nobody knows how many there will be, for all that may come."""
-        return self._most if self._scaling.has_looked else self._resources.connections_per_file
+    def _expected_workers(self) -> int:
+        """How many workers segments are cut for: all that are allowed, until the scaling has measured."""
+        return self._max_workers if self._scaling.has_measured else self._resources.connections_per_file
 
     def _start_worker(self) -> None:
-        worker = Worker(heard_at=time.monotonic())
+        worker = Worker(last_byte_at=time.monotonic())
         worker.task = asyncio.create_task(self._work(worker))
         self._workers.add(worker)
         self._job.meter.connections = len(self._workers)
@@ -208,37 +189,37 @@ class SegmentedDownload:
         try:
             while (lease := self._next_lease()) is not None:
                 generation = self._transport.generation
-                before = lease.at
-                trouble = await self._fetch(worker, lease)
-                if lease.at > before:
+                start = lease.at
+                error = await self._fetch(worker, lease)
+                if lease.at > start:
                     attempt = 0
-                if trouble is None:
-                    self._resources.slots.went_well()
+                if error is None:
+                    self._resources.slots.request_succeeded()
                 else:
-                    await self._recover(worker, trouble, generation, attempt)
+                    await self._recover(worker, error, generation, attempt)
                     attempt += 1
-                if len(self._workers) > (1 if self._resources.slots.is_contended else self._most):
-                    return  # others need the connection more, or it does not help
+                if len(self._workers) > (1 if self._resources.slots.is_contended else self._max_workers):
+                    return  # other files need the connection more, or it does not help
         finally:
-            self._resources.slots.give()
+            self._resources.slots.release()
 
     async def _fetch(self, worker: Worker, lease: Lease) -> TransferError | Failure | None:
-        """Bring one lease; what went wrong, if something did that can be mended."""
+        """Fetch one lease; returns the error if it can be retried. Raises a Failure that is final."""
         resources = self._resources
 
         def on_bytes(count: int, new: int) -> None:
-            worker.heard_at = self._progress_at = time.monotonic()
-            self._whole_has_come = self._whole
+            worker.last_byte_at = self._progress_at = time.monotonic()
+            self._single_request_answered = self._single_request
             meter = self._job.meter
             meter.downloaded_bytes += new
             meter.received_bytes += count
-            meter.trouble = None
+            meter.last_error = None
             self._recovery.progressed()
-            if not self._proven:
-                self._proven = True
-                self._nudged.set()
+            if not self._has_received:
+                self._has_received = True
+                self._wakeup.set()
 
-        in_one = self._whole and (lease.at == 0 or not self._transport.has_ranged)
+        whole = self._single_request and (lease.at == 0 or not self._transport.has_ranged)
         sink = LeaseSink(
             lease,
             self._writer,
@@ -246,17 +227,17 @@ class SegmentedDownload:
             resources.limiter,
             self._job.flow,
             on_bytes,
-            self._become_whole,
-            past_bytes=lease.at if in_one else 0,
+            self._accept_whole,
+            past_bytes=lease.at if whole else 0,
         )
-        worker.begin(sink)
+        worker.start(sink)
         try:
-            await self._transport.fetch(0 if in_one else lease.at, None if in_one else lease.end, sink)
+            await self._transport.fetch(0 if whole else lease.at, None if whole else lease.end, sink)
             if lease.end > ENDLESS:
                 self.size_bytes = lease.at
-                self._whole_done = True
-        except TransferError as trouble:
-            return trouble
+                self._unknown_size_done = True
+        except TransferError as error:
+            return error
         except Failure as failure:
             if failure.is_final:
                 raise
@@ -269,14 +250,14 @@ class SegmentedDownload:
         return None
 
     def _next_lease(self) -> Lease | None:
-        """What to fetch next; None when there is nothing. StartOver when it cannot be continued where it stopped."""
-        if self._whole:
-            return self._rest_in_one()
+        """What to fetch next; None when there is nothing. StartOver when the rest cannot be requested."""
+        if self._single_request:
+            return self._single_lease()
         if self._plan is None:
             return None
-        usual = self._workers.usual_bytes_per_s()
-        # a request should last several times as long as its answer takes to begin
-        lease = self._plan.take(self._planned_for, int(usual * 4 * self._transport.first_byte_s))
+        usual = self._workers.median_bytes_per_s()
+        # a request should last several times as long as its response takes to start
+        lease = self._plan.lease(self._expected_workers, int(usual * 4 * self._transport.first_byte_s))
         if lease is None and (victim := self._last_to_finish()) is not None and victim.sink is not None:
             share = victim.bytes_per_s / (victim.bytes_per_s + max(usual, 1.0))
             lease = self._plan.steal(victim.sink.lease, share)
@@ -285,119 +266,91 @@ class SegmentedDownload:
     def _last_to_finish(self) -> Worker | None:
         return self._workers.last_to_finish(self._transport.first_byte_s)
 
-    def _rest_in_one(self) -> Lease | None:
-        """All of the file in one request, or the rest of it if the server can be asked for that.
+    def _single_lease(self) -> Lease | None:
+        """A lease for one request of the whole file, or of its rest if the server can send that.
 
-        Of a file that is asked for again as a whole, what is there stays as it is.
+        When the server sends the whole file again, the bytes that are already on disk are not overwritten.
         """
-        if self._whole_done:
+        if self._unknown_size_done:
             return None
         if self._plan is None:
             if self._writer.written or self._job.meter.downloaded_bytes:
-                raise StartOver(self._cause)
+                raise StartOver(self._last_detail)
             return Lease(0, 2 * ENDLESS)
-        lease = self._plan.take_all()
-        if lease is not None and self._whole_has_come and not self._transport.has_ranged:
+        lease = self._plan.lease_all()
+        if lease is not None and self._single_request_answered and not self._transport.has_ranged:
             self._plan.give_back(lease)
-            raise StartOver(self._cause)
+            raise StartOver(self._last_detail)
         return lease
 
     @property
-    def _cause(self) -> str:
-        return "it ended early" if self._trouble is None else self._trouble.detail
+    def _last_detail(self) -> str:
+        return "the response ended early" if self._last_error is None else self._last_error.detail
 
-    def _become_whole(self, lease: Lease, size_bytes: int | None) -> bool:
-        """The server sends all of the file: go on with that when nothing else is there or under way."""
+    def _accept_whole(self, lease: Lease, size_bytes: int | None) -> bool:
+        """The server sends the whole file: accept it if nothing else is on disk or in progress."""
         if self._plan is None:
             return True
         if self._writer.written or len(self._plan.leases) > 1 or lease.at != 0:
             return False
-        self._whole = True
+        self._single_request = True
         return self._plan.extend_to_all(lease)
 
-    # trouble comes
-
-    async def _recover(self, worker: Worker, trouble: TransferError | Failure, generation: int, attempt: int) -> None:
+    async def _recover(self, worker: Worker, error: TransferError | Failure, generation: int, attempt: int) -> None:
+        """Return when the worker may try again. Raises Failure or StartOver when it may not."""
         self._job.meter.retries += 1
-        self._trouble = trouble
+        self._last_error = error
         others = self._workers.others_progress(worker, self._resources.stall_timeout_s)
         if not others:
-            self._job.meter.trouble = (trouble.reason, trouble.detail)
-        if isinstance(trouble, Failure):
-            if (trouble.retry_after_s or 0.0) > self._resources.stall_timeout_s and not others:
-                raise trouble
-            trouble = TransferError(trouble.detail)
+            self._job.meter.last_error = (error.reason, error.detail)
+        if isinstance(error, Failure):
+            if (error.retry_after_s or 0.0) > self._resources.stall_timeout_s and not others:
+                raise error
+            error = TransferError(error.detail)
         await self._recovery.after(
-            trouble, generation, attempt, others_progress=others, has_bytes=bool(self._writer.written)
+            error, generation, attempt, others_progress=others, has_bytes=bool(self._writer.written)
         )
 
-    def _watch(self) -> None:
-        """Give up when nothing moves; drop a connection that is silent while others are not."""
+    def _check_progress(self) -> None:
+        """Fail when no bytes arrive for too long; restart a connection that is silent while others are not."""
         now = time.monotonic()
-        if not self._workers or self._workers.is_held:
-            self._progress_at = now  # it is we who wait: for a slot, the disk or the limit
+        if not self._workers or self._workers.is_throttled:
+            self._progress_at = now  # this machine is the cause: a slot, the disk or the bandwidth limit
         if now - self._progress_at > self._resources.stall_timeout_s:
-            trouble = self._trouble
-            if trouble is None:
-                raise Failure(Reason.STALLED, f"not a byte came for {now - self._progress_at:.0f} s")
-            retry_after_s = trouble.retry_after_s if isinstance(trouble, Failure) else None
-            raise Failure(trouble.reason, trouble.detail, retry_after_s=retry_after_s)
+            error = self._last_error
+            if error is None:
+                raise Failure(Reason.STALLED, f"no data received for {now - self._progress_at:.0f} s")
+            retry_after_s = error.retry_after_s if isinstance(error, Failure) else None
+            raise Failure(error.reason, error.detail, retry_after_s=retry_after_s)
         for worker in self._workers.silent(self._resources.stall_timeout_s, self._transport.first_byte_s):
             if worker.task is not None:
                 worker.task.cancel()
 
-    # bytes stay
-
-    async def _keep(self) -> None:
-        """Sync and claim, again and again, as often as the disk and the daemon's pace allow."""
-        meter = self._job.meter
-        speed = float("inf")  # until it is measured
-        while True:
-            since, had = time.monotonic(), meter.received_bytes
-            until = since + pause_s(self.size_bytes, speed, self._writer.last_sync_s)
-            while await self._writer.is_due(until - time.monotonic()):
-                await shielded(self._writer.sync())
-            await self._resources.pace.turn()
-            speed = (meter.received_bytes - had) / max(time.monotonic() - since, 0.001)
-            self._workers.flush()
-            await self._writer.wait_done()
-            await self._checkpoint()
-
-    async def _checkpoint(self) -> None:
-        """Sync what is written, then say so, when that is news. Once begun it is ended: claims must not overtake."""
-        if self._writer.failure is None and list(self._writer.written) != self._checkpointed:
-            await shielded(self._sync_and_claim())
-
-    async def _sync_and_claim(self) -> None:
-        spans: list[Span] = await self._writer.sync()
-        await self._job.checkpoint(spans)
-        self._checkpointed = spans
-
     async def _verify(self) -> Digest | None:
         digest = self._job.digest
         if self.size_bytes is None:
-            raise RuntimeError("a whole file without a size")
+            raise RuntimeError("a complete file without a size")
         if digest is not None and self._hasher is None:
             self._hasher = StreamingHasher(self._part, digest, self.size_bytes, self._resources.io_threads)
             self._hasher.advance(self.size_bytes)
         if self._hasher is None:
             return None
-        claiming = asyncio.create_task(self._checkpoint())
+        checkpoint = asyncio.create_task(self._checkpointer.checkpoint())
         try:
             return await self._hasher.result()
         except OSError as error:
             raise disk_failure(error, f"reading {self._part.path.name}") from None
         finally:
-            await claiming
+            await checkpoint
 
-    async def _settle(self, failed: bool) -> None:
-        """Nothing moves any more after this. After a failure: what did come is synced and claimed."""
+    async def _finish(self, failed: bool) -> None:
+        """End all reads and writes. After a failure, the bytes that did arrive are synced and checkpointed."""
         await self._writer.drain()
         if self._hasher is not None:
             await self._hasher.stop()
         try:
-            await self._checkpoint()
+            await self._checkpointer.checkpoint()
         except Failure as failure:
             if not failed:
                 raise
-            _log.warning("what came last could not be kept: %s", failure)
+            _log.warning("the last bytes received could not be saved: %s", failure)

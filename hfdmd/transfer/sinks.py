@@ -1,12 +1,36 @@
-"""Where bytes go that nobody wants."""
+"""Where received bytes go: into the part file, into memory, or nowhere. See `transport.Sink`."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+
+from hfdmd.transfer.disk.buffers import BufferPool
+from hfdmd.transfer.disk.direct_io import UNIT_BYTES
+from hfdmd.transfer.disk.writer import Writer
+from hfdmd.transfer.job import SMALL_FILE_BYTES
+from hfdmd.transfer.limiter import Allowance, Limiter
+from hfdmd.transfer.plan import Lease
+from hfdmd.transfer.transport import Sink
+
+
+async def copy_to(sink: Sink, data: bytes) -> None:
+    """Copy `data` into the sink, as far as it is wanted; waits while the sink has no room."""
+    while data and sink.wanted_bytes:
+        while not sink.ready():
+            has_room = asyncio.Event()
+            sink.wake = has_room.set
+            await has_room.wait()
+            sink.wake = None
+        view = sink.buffer()
+        count = min(len(view), len(data))
+        view[:count] = data[:count]
+        sink.advance(count)
+        data = data[count:]
 
 
 class DiscardSink:
-    """A sink for bytes that nobody wants."""
+    """Discards a body of `length` bytes."""
 
     def __init__(self, length: int) -> None:
         self.wake: Callable[[], None] | None = None
@@ -27,3 +51,209 @@ class DiscardSink:
 
     def accept_whole(self, size_bytes: int | None) -> bool:
         return False
+
+
+class MemorySink:
+    """Keeps a small file in memory: of `size_bytes`, or of at most `SMALL_FILE_BYTES` when that is None."""
+
+    def __init__(self, size_bytes: int | None, limiter: Limiter, flow: str) -> None:
+        self.wake: Callable[[], None] | None = None
+        self.data = bytearray(SMALL_FILE_BYTES if size_bytes is None else size_bytes)
+        self._view = memoryview(self.data)
+        self._allowance = Allowance(limiter, flow, self._wake_reader)
+        self.received_bytes = 0
+
+    @property
+    def wanted_bytes(self) -> int:
+        return len(self.data) - self.received_bytes
+
+    def ready(self) -> bool:
+        return self._allowance.request(self.wanted_bytes)
+
+    def buffer(self) -> memoryview:
+        start = self.received_bytes
+        return self._view[start : start + min(self._allowance.bytes, self.wanted_bytes)]
+
+    def advance(self, count: int) -> None:
+        self.received_bytes += count
+        self._allowance.bytes -= count
+
+    def accept_whole(self, size_bytes: int | None) -> bool:
+        return True
+
+    def content(self) -> bytearray:
+        """The received bytes, without a copy when the buffer is full. Nothing may be received afterwards."""
+        return self.data if not self.wanted_bytes else self.data[: self.received_bytes]
+
+    def exempt(self, count: int) -> bool:
+        return False  # an incomplete small file is not kept
+
+    def close(self) -> None:
+        self._allowance.close()
+
+    def _wake_reader(self) -> None:
+        if self.wake is not None:
+            self.wake()
+
+
+class _Buffer:
+    """A buffer that is filled from the file offset `start` on and written piece by piece.
+
+    `start` is a multiple of the page size, so that a page of the buffer holds what a page of the file will hold.
+    """
+
+    __slots__ = ("closed", "filled", "pending", "start", "submitted", "view")
+
+    def __init__(self, view: memoryview, offset: int) -> None:
+        self.view = view
+        self.filled = self.submitted = offset % UNIT_BYTES
+        self.start = offset - self.filled
+        self.pending = 0
+        self.closed = False
+
+
+class LeaseSink:
+    """Receives the bytes of one lease: fills a buffer, passes it to the writer, continues in the next one.
+
+    When the server sends the whole file though the lease starts later, the first `past_bytes` are discarded.
+    """
+
+    def __init__(
+        self,
+        lease: Lease,
+        writer: Writer,
+        buffers: BufferPool,
+        limiter: Limiter,
+        flow: str,
+        on_bytes: Callable[[int, int], None],
+        on_whole: Callable[[Lease, int | None], bool],
+        past_bytes: int = 0,
+    ) -> None:
+        """`on_bytes` is called with the number of bytes received, and how many of them are new."""
+        self.lease = lease
+        self.wake: Callable[[], None] | None = None
+        self._writer = writer
+        self._buffers = buffers
+        self._allowance = Allowance(limiter, flow, self._wake_reader)
+        self._on_bytes = on_bytes
+        self._on_whole = on_whole
+        self._past_bytes = past_bytes
+        self._buffer: _Buffer | None = None
+        self._buffer_count = 0
+        self._waits_for_buffer = False
+        self._closed = False
+        buffers.users += 1
+
+    @property
+    def wanted_bytes(self) -> int:
+        return self._past_bytes + self.lease.end - self.lease.at
+
+    @property
+    def is_throttled(self) -> bool:
+        """Whether receiving waits for this machine: for a buffer or for the bandwidth limit."""
+        return self._allowance.is_waiting or self._waits_for_buffer
+
+    def ready(self) -> bool:
+        if self._buffer is None and not self._open_buffer():
+            return False
+        was_waiting = self._allowance.is_waiting
+        may_read = self._allowance.request(self._room())
+        self._writer.throttle_count += not may_read and not was_waiting
+        return may_read
+
+    def buffer(self) -> memoryview:
+        buffer = self._buffer
+        if buffer is None:
+            raise RuntimeError("not ready")
+        return buffer.view[buffer.filled : buffer.filled + min(self._room(), self._allowance.bytes)]
+
+    def advance(self, count: int) -> None:
+        buffer = self._buffer
+        if buffer is None:
+            raise RuntimeError("not ready")
+        self._allowance.bytes -= count
+        if self._past_bytes:
+            self._past_bytes -= count
+            self._on_bytes(count, 0)
+            return
+        buffer.filled += count
+        self.lease.at += count
+        self._on_bytes(count, count)
+        if buffer.filled == len(buffer.view) or self.lease.at >= self.lease.end:
+            self._submit(buffer)
+            buffer.closed = True
+            self._buffer = None
+
+    def accept_whole(self, size_bytes: int | None) -> bool:
+        return self._on_whole(self.lease, size_bytes)
+
+    def exempt(self, count: int) -> bool:
+        if self._past_bytes:
+            return False
+        self._allowance.exempt(count)
+        return True
+
+    def flush(self) -> None:
+        """Pass the bytes received so far to the writer."""
+        if self._buffer is not None:
+            self._submit(self._buffer)
+
+    def close(self) -> None:
+        """No more bytes will arrive; the received ones are passed to the writer."""
+        if self._closed:
+            return
+        self._closed = True
+        self.wake = None
+        self._buffers.users -= 1
+        self._allowance.close()
+        if self._buffer is not None:
+            buffer, self._buffer = self._buffer, None
+            buffer.closed = True
+            self._submit(buffer)
+            if not buffer.pending:
+                self._buffers.release(buffer.view)
+
+    def _room(self) -> int:
+        buffer = self._buffer
+        room = 0 if buffer is None else len(buffer.view) - buffer.filled
+        return min(room, self._past_bytes or self.lease.end - self.lease.at)
+
+    def _open_buffer(self) -> bool:
+        view = None
+        if self._buffer_count < self._buffers.share:
+            view = self._buffers.acquire(first=self._buffer_count == 0)
+            if view is None and not self._waits_for_buffer:
+                self._buffers.wake_on_release(self._on_buffer_free)
+        if view is None:
+            self._writer.throttle_count += not self._waits_for_buffer
+            self._waits_for_buffer = True
+            return False
+        self._waits_for_buffer = False
+        self._buffer_count += 1
+        self._buffer = _Buffer(view, self.lease.at)
+        return True
+
+    def _submit(self, buffer: _Buffer) -> None:
+        start, end = buffer.submitted, buffer.filled
+        if start == end:
+            return
+        buffer.submitted = end
+        buffer.pending += 1
+
+        def done() -> None:
+            buffer.pending -= 1
+            if buffer.closed and not buffer.pending:
+                self._buffer_count -= 1
+                self._buffers.release(buffer.view)
+                self._on_buffer_free()
+
+        self._writer.write(buffer.view[start:end], buffer.start + start, done)
+
+    def _on_buffer_free(self) -> None:
+        if self._waits_for_buffer and not self._closed:
+            self._waits_for_buffer = False
+            self._wake_reader()
+
+    def _wake_reader(self) -> None:
+        if self.wake is not None:
+            self.wake()

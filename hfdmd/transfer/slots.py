@@ -1,4 +1,4 @@
-"""How many connections the daemon has open at once: it grows while that goes well, and shrinks when servers object."""
+"""How many connections the daemon opens at once: grows while requests succeed, shrinks when servers refuse."""
 
 from __future__ import annotations
 
@@ -11,107 +11,107 @@ from collections.abc import Callable
 FIRST_CONNECTIONS = 32
 FEWEST_CONNECTIONS = 4
 SHRINK_PAUSE_S = 1.0
-"""A burst of refusals is one reason to shrink, not many."""
+"""Several refusals within this time shrink only once."""
 CAUTION_S = 10.0
-"""So long after a refusal slots come back only in rounds of good answers."""
+"""For this long after a 429/503, grow only after a full round of successes."""
 
 
 class ConnectionSlots:
     """Slots for connections. In the event loop's thread only."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self.size = min(FIRST_CONNECTIONS, most)
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.size = min(FIRST_CONNECTIONS, limit)
         self.used = 0
         self._waiting: deque[Callable[[], None]] = deque()
-        self._wanted_more = False
-        self._good = 0
+        self._more_wanted = False
+        self._successes = 0
         self._shrunk_at = -math.inf
 
-    def set_most(self, most: int) -> None:
-        """The upper bound, changed while running; who is above it finishes what he has begun."""
-        self._most = most
-        self.size = max(min(self.size, most), min(FIRST_CONNECTIONS, most))
+    def set_limit(self, limit: int) -> None:
+        """Change the upper bound. Connections above it finish their current request."""
+        self._limit = limit
+        self.size = max(min(self.size, limit), min(FIRST_CONNECTIONS, limit))
         self._wake()
 
     @property
     def is_contended(self) -> bool:
-        """Whether somebody waits for a slot: who can spare one should give it."""
+        """Whether a transfer waits for a slot: one with several connections should release one."""
         return bool(self._waiting) or self.used > self.size
 
-    def try_take(self, *, first: bool = False) -> bool:
-        """A slot, if one is free and nobody waits for it.
+    def try_acquire(self, *, first: bool = False) -> bool:
+        """Acquire a slot, if one is free and no other transfer waits for it.
 
-        A file's `first` one is bounded by the setting only: on a slow line it could wait for minutes until another
-        file has one to spare, and would look dead.
+        A file's `first` slot is bounded by the setting only: on a slow line it could wait for minutes until another
+        file can spare one, and would look stalled.
         """
-        if (self.used < self.size and not self._waiting) or (first and self.used < self._most):
+        if (self.used < self.size and not self._waiting) or (first and self.used < self._limit):
             self.used += 1
             return True
-        self._wanted_more = True
+        self._more_wanted = True
         return False
 
-    def wait(self, wake: Callable[[], None]) -> None:
-        """`wake` is called once, with a slot taken for it, as soon as one is free."""
-        self._wanted_more = True
+    def acquire_later(self, wake: Callable[[], None]) -> None:
+        """Call `wake` once, with a slot acquired for it, as soon as one is free."""
+        self._more_wanted = True
         self._waiting.append(wake)
         self._wake()
 
-    def leave(self, wake: Callable[[], None]) -> None:
-        """Who waits with `wake` waits no more."""
+    def cancel_wait(self, wake: Callable[[], None]) -> None:
+        """Undo `acquire_later`; no effect when `wake` was already called."""
         if wake in self._waiting:
             self._waiting.remove(wake)
 
-    async def take(self) -> None:
-        """A slot, in the order of asking."""
-        if self.try_take():
+    async def acquire(self) -> None:
+        """Acquire a slot, first come, first served."""
+        if self.try_acquire():
             return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        acquired: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-        def mine() -> None:
-            if turn.cancelled():
-                self.give()
+        def wake() -> None:
+            if acquired.cancelled():
+                self.release()
             else:
-                turn.set_result(None)
+                acquired.set_result(None)
 
-        self.wait(mine)
+        self.acquire_later(wake)
         try:
-            await turn
+            await acquired
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.give()
+            if acquired.done() and not acquired.cancelled():
+                self.release()
             else:
-                self.leave(mine)
+                self.cancel_wait(wake)
             raise
 
-    def give(self) -> None:
+    def release(self) -> None:
         self.used -= 1
         self._wake()
 
-    def went_well(self) -> None:
-        """A request was answered in full. As many of them as there are slots, all slots in use: twice as many.
+    def request_succeeded(self) -> None:
+        """Grow: double after as many successes as there are slots, if all slots were in use.
 
-        Where some wait for a slot, one more at once for each answer, which comes to the same and needs no round.
+        While transfers wait for a slot, add one per success at once: the same growth without waiting for a round.
         """
-        if self._waiting and self.size < self._most and time.monotonic() - self._shrunk_at > CAUTION_S:
+        if self._waiting and self.size < self._limit and time.monotonic() - self._shrunk_at > CAUTION_S:
             self.size += 1
-            self._good = 0
+            self._successes = 0
             self._wake()
             return
-        self._good += 1
-        if self._good >= self.size and self._wanted_more and self.size < self._most:
-            self.size = min(self._most, 2 * self.size)
-            self._good = 0
-            self._wanted_more = False
+        self._successes += 1
+        if self._successes >= self.size and self._more_wanted and self.size < self._limit:
+            self.size = min(self._limit, 2 * self.size)
+            self._successes = 0
+            self._more_wanted = False
             self._wake()
 
-    def objected(self) -> None:
-        """A server said that it is too much (429, 503): half as many, slowly more again."""
+    def server_refused(self) -> None:
+        """A server answered 429 or 503: halve the number of slots."""
         now = time.monotonic()
-        self._good = 0
+        self._successes = 0
         if now - self._shrunk_at >= SHRINK_PAUSE_S:
             self._shrunk_at = now
-            self.size = max(min(FEWEST_CONNECTIONS, self._most), self.size // 2)
+            self.size = max(min(FEWEST_CONNECTIONS, self._limit), self.size // 2)
 
     def _wake(self) -> None:
         while self._waiting and self.used < self.size:

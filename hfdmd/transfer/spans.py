@@ -9,7 +9,7 @@ from hfdmd.record import Span
 
 
 class Spans:
-    """Which bytes of a file. Adding and removing cost the logarithm of the number of spans, plus what they merge."""
+    """A set of byte offsets. Adding and removing cost O(log n) of the number of spans, plus the merged ones."""
 
     __slots__ = ("_ends", "_starts", "total_bytes")
 
@@ -29,7 +29,7 @@ class Spans:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Spans) and list(self) == list(other)
 
-    __hash__ = None  # type: ignore[assignment]  # it changes
+    __hash__ = None  # type: ignore[assignment]  # mutable
 
     def __repr__(self) -> str:
         return f"Spans({list(self)})"
@@ -49,7 +49,7 @@ class Spans:
         self.total_bytes += end - start
 
     def remove(self, start: int, end: int) -> None:
-        """Take [start, end) out."""
+        """Remove [start, end)."""
         if start >= end:
             return
         first = bisect_right(self._ends, start)
@@ -65,11 +65,11 @@ class Spans:
         self.total_bytes += sum(right - left for left, right in kept)
 
     def frontier(self) -> int:
-        """How far the bytes reach without a gap from the beginning."""
+        """The end of the span that starts at 0; 0 if there is none."""
         return self._ends[0] if self._starts and self._starts[0] == 0 else 0
 
     def missing(self, size_bytes: int) -> list[Span]:
-        """What of [0, size_bytes) is not in the set."""
+        """The spans of [0, size_bytes) that are not in the set."""
         gaps: list[Span] = []
         at = 0
         for start, end in self:

@@ -77,7 +77,7 @@ def test_small_files_leave_the_room_that_is_to_stay_free(hub: HubServer, tmp_pat
     with Daemon(tmp_path / "h", hub.endpoint, HFDMD_MIN_FREE_BYTES=str(2**52)) as daemon:
         key = daemon.download(REPO).json["id"]
         until(lambda: daemon.view(key)["reason"] == "disk_full", "it says why", state=lambda: str(daemon.view(key)))
-        assert "are to stay free" in daemon.view(key)["detail"]
+        assert "must stay free" in daemon.view(key)["detail"]
         assert hub.sent_bytes() == 0
         assert daemon.call("PATCH", "/api/settings", {"minFreeBytes": 0}).status == 200
         daemon.post("/api/retry", id=key)
@@ -100,8 +100,8 @@ def test_a_copy_leaves_the_room_that_is_to_stay_free(hub: HubServer, daemon: Dae
         waiting = daemon.view(key)
         assert waiting["status"] == "queued"
         assert waiting["retryAt"] is not None
-        assert f"{need_bytes} bytes are still to come" in waiting["detail"]
-        assert f"{2**52} are to stay free" in waiting["detail"]
+        assert f"{need_bytes} more bytes" in waiting["detail"]
+        assert f"{2**52} must stay free" in waiting["detail"]
         assert not list(Path(folder).rglob("hfdmd-*"))
         assert daemon.call("PATCH", "/api/settings", {"minFreeBytes": 0}).status == 200
         daemon.post("/api/retry", id=key)

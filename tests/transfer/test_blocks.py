@@ -5,79 +5,79 @@ from __future__ import annotations
 import ctypes
 import mmap
 
-from hfdmd.transfer.disk.buffers import BLOCKS_IN_FLIGHT, LARGEST_BLOCK_BYTES, SMALLEST_BLOCK_BYTES, BufferPool
+from hfdmd.transfer.disk.buffers import BUFFERS_IN_FLIGHT, LARGEST_BUFFER_BYTES, SMALLEST_BUFFER_BYTES, BufferPool
 from tests.transfer.bench import MiB
 
 
 def test_few_users_get_large_buffers_and_many_small_ones() -> None:
     buffers = BufferPool(48 * MiB)
     buffers.users = 1
-    large = buffers.take(first=True)
+    large = buffers.acquire(first=True)
     assert large is not None
-    assert len(large) == LARGEST_BLOCK_BYTES
-    assert buffers.share == BLOCKS_IN_FLIGHT
+    assert len(large) == LARGEST_BUFFER_BYTES
+    assert buffers.share == BUFFERS_IN_FLIGHT
     buffers.users = 128
-    small = buffers.take(first=True)
+    small = buffers.acquire(first=True)
     assert small is not None
-    assert SMALLEST_BLOCK_BYTES <= len(small) <= 48 * MiB // 256
+    assert SMALLEST_BUFFER_BYTES <= len(small) <= 48 * MiB // 256
     assert buffers.share == 2
 
 
 def test_is_bounded_but_the_first_buffer_is_always_given() -> None:
-    buffers = BufferPool(BLOCKS_IN_FLIGHT * LARGEST_BLOCK_BYTES)
+    buffers = BufferPool(BUFFERS_IN_FLIGHT * LARGEST_BUFFER_BYTES)
     buffers.users = 1
-    held = [buffers.take(first=False) for _ in range(BLOCKS_IN_FLIGHT)]
+    held = [buffers.acquire(first=False) for _ in range(BUFFERS_IN_FLIGHT)]
     assert None not in held
-    assert buffers.take(first=False) is None
-    least = buffers.take(first=True)
+    assert buffers.acquire(first=False) is None
+    least = buffers.acquire(first=True)
     assert least is not None
-    assert len(least) == SMALLEST_BLOCK_BYTES
+    assert len(least) == SMALLEST_BUFFER_BYTES
 
 
 def test_who_waits_is_told_when_one_comes_back_and_it_is_used_again() -> None:
-    buffers = BufferPool(BLOCKS_IN_FLIGHT * LARGEST_BLOCK_BYTES)
+    buffers = BufferPool(BUFFERS_IN_FLIGHT * LARGEST_BUFFER_BYTES)
     buffers.users = 1
-    block = buffers.take(first=False)
+    block = buffers.acquire(first=False)
     assert block is not None
     told: list[bool] = []
-    buffers.wait(lambda: told.append(True))
-    buffers.give_back(block)
+    buffers.wake_on_release(lambda: told.append(True))
+    buffers.release(block)
     assert told == [True]
-    assert buffers.take(first=False) is block
+    assert buffers.acquire(first=False) is block
 
 
 def test_trim_lets_unused_memory_go() -> None:
     buffers = BufferPool(48 * MiB)
     buffers.users = 1
-    taken = [buffers.take(first=True) for _ in range(40)]
+    taken = [buffers.acquire(first=True) for _ in range(40)]
     for block in taken:
         assert block is not None
-        buffers.give_back(block)
+        buffers.release(block)
     buffers.users = 0
     buffers.trim()
     buffers.users = 1
-    anew = buffers.take(first=True)
+    anew = buffers.acquire(first=True)
     assert all(anew is not block for block in taken)
 
 
 def test_spare_ones_of_another_size_do_not_stay() -> None:
     buffers = BufferPool(48 * MiB)
     buffers.users = 1
-    taken = [buffers.take(first=True) for _ in range(8)]
+    taken = [buffers.acquire(first=True) for _ in range(8)]
     early, late = taken[:4], taken[4:]
     for block in early:
         assert block is not None
-        buffers.give_back(block)
+        buffers.release(block)
     assert buffers.has_spare
     buffers.users = 16
-    small = buffers.take(first=True)
+    small = buffers.acquire(first=True)
     assert small is not None
     assert not buffers.has_spare
     for block in late:
         assert block is not None
-        buffers.give_back(block)
+        buffers.release(block)
     assert not buffers.has_spare
-    buffers.give_back(small)
+    buffers.release(small)
     assert buffers.has_spare
 
 
@@ -85,6 +85,6 @@ def test_buffers_begin_at_a_page() -> None:
     buffers = BufferPool(48 * MiB)
     for users in (1, 16, 128):
         buffers.users = users
-        block = buffers.take(first=True)
+        block = buffers.acquire(first=True)
         assert block is not None
         assert ctypes.addressof(ctypes.c_char.from_buffer(block)) % mmap.PAGESIZE == 0

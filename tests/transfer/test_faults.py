@@ -148,13 +148,13 @@ async def test_goes_on_when_the_network_comes_back(hub: HubServer, tmp_path: Pat
         task = asyncio.create_task(engine.fetch(job))
         await until(lambda: job.meter.downloaded_bytes > 2 * MiB)
         hub.down()
-        await until(lambda: job.meter.trouble is not None)
-        assert job.meter.trouble is not None
-        assert job.meter.trouble[0] is Reason.NETWORK
+        await until(lambda: job.meter.last_error is not None)
+        assert job.meter.last_error is not None
+        assert job.meter.last_error[0] is Reason.NETWORK
         hub.rate_bytes_per_s = 0
         hub.up()
         await task
-    assert job.meter.trouble is None
+    assert job.meter.last_error is None
     assert at.is_right()
     assert at.sent_twice <= 17 * IN_FLIGHT
 

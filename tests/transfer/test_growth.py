@@ -10,8 +10,8 @@ from hfdmd.transfer.scaling import (
     ALONE_BYTES_PER_S,
     ENOUGH_BYTES_PER_S,
     FAST_BYTES_PER_S,
-    HOLD_S,
-    LOOK_S,
+    FIRST_WINDOW_S,
+    RETRY_S,
     WINDOW_S,
     ConnectionScaling,
 )
@@ -41,13 +41,13 @@ class Line:
         while self.now < until:
             self.now += STEP_S
             self._received += STEP_S * self._bytes_per_s(self.connections)
-            self.scaling.look(self.now, int(self._received), self.holds, is_held=self.is_held)
+            self.scaling.measure(self.now, int(self._received), self.holds, is_throttled=self.is_held)
         return self.connections
 
 
 def test_a_slow_connection_gets_company_at_once() -> None:
     line = Line(lambda connections: 20e6 * connections)
-    assert line.run(LOOK_S - STEP_S) == 1
+    assert line.run(FIRST_WINDOW_S - STEP_S) == 1
     assert line.run(4 * STEP_S) == 16
     assert line.scaling.window_s is None
 
@@ -65,9 +65,9 @@ def test_a_fast_line_gets_as_many_as_make_it_faster(alone: float, limit: float, 
 
 def test_what_does_not_pay_is_given_up_and_tried_again_much_later() -> None:
     line = Line(lambda _: 0.9 * ALONE_BYTES_PER_S)
-    assert line.run(LOOK_S + WINDOW_S + 4 * STEP_S) == 2
+    assert line.run(FIRST_WINDOW_S + WINDOW_S + 4 * STEP_S) == 2
     assert line.run(WINDOW_S + 2 * STEP_S) == 1
-    assert line.run(HOLD_S - 2 * WINDOW_S) == 1
+    assert line.run(RETRY_S - 2 * WINDOW_S) == 1
     assert line.run(3 * WINDOW_S) == 2
 
 
@@ -80,7 +80,7 @@ def test_a_connection_as_fast_as_this_machine_stays_alone() -> None:
 def test_several_grow_until_they_bring_enough() -> None:
     line = Line(lambda connections: 0.51 * ENOUGH_BYTES_PER_S * connections)
     assert line.run(1.0) == 2
-    assert line.run(HOLD_S) == 2
+    assert line.run(RETRY_S) == 2
 
 
 def test_a_wait_that_began_before_a_window_says_nothing_either() -> None:
@@ -110,14 +110,14 @@ def test_a_slow_disk_is_not_taken_for_a_slow_line(is_held: bool) -> None:
 
 def test_a_try_that_meets_the_disk_is_given_up() -> None:
     line = Line(lambda _: 0.9 * ALONE_BYTES_PER_S)
-    assert line.run(LOOK_S + WINDOW_S + 4 * STEP_S) == 2
+    assert line.run(FIRST_WINDOW_S + WINDOW_S + 4 * STEP_S) == 2
     line.holds += 1
     assert line.run(WINDOW_S + 2 * STEP_S) == 1
 
 
 def test_who_need_not_look_has_all_at_once() -> None:
     line = Line(lambda _: 1e9)
-    assert not line.scaling.has_looked
+    assert not line.scaling.has_measured
     line.scaling.grow_fully()
-    assert line.scaling.has_looked
+    assert line.scaling.has_measured
     assert line.run(1.0) == 16

@@ -27,7 +27,7 @@ class Readers:
 
         def read(count: int) -> None:
             self.got[flow] += count
-            self.limiter.take_later(flow, want, read)
+            self.limiter.enqueue(flow, want, read)
 
         read(0)
 
@@ -35,7 +35,7 @@ class Readers:
         end = self.now + seconds
         while self.now < end - 1e-9:
             self.now += REFILL_S
-            self.limiter.serve()
+            self.limiter.distribute()
 
 
 @pytest.mark.parametrize("rate", [100_000, 1_000_000, 37_000_000, 1_000_000_000])
@@ -74,18 +74,18 @@ def test_a_change_holds_at_once() -> None:
 async def test_lifting_the_limit_lets_everybody_go() -> None:
     limiter = Limiter(100_000)
     granted: list[int] = []
-    while limiter.take("a", 1 << 20, granted.append):
+    while limiter.acquire("a", 1 << 20, granted.append):
         pass
     limiter.set_rate(0)
     assert granted == [1 << 20]
-    assert limiter.take("a", 123, granted.append) == 123
+    assert limiter.acquire("a", 123, granted.append) == 123
     limiter.close()
 
 
 async def test_raising_a_very_low_limit_holds_at_once() -> None:
     limiter = Limiter(50)
     granted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    assert limiter.take("a", 65536, granted.set_result) == 0
+    assert limiter.acquire("a", 65536, granted.set_result) == 0
     limiter.set_rate(50_000_000)
     assert await asyncio.wait_for(granted, 10) > 0  # at 50 bytes a second it would be 20 s
     limiter.close()
@@ -94,10 +94,10 @@ async def test_raising_a_very_low_limit_holds_at_once() -> None:
 async def test_who_leaves_gets_nothing() -> None:
     limiter = Limiter(1_000_000)
     granted: list[int] = []
-    while limiter.take("a", 1 << 20, granted.append):
+    while limiter.acquire("a", 1 << 20, granted.append):
         pass
-    limiter.leave("a", granted.append)
-    limiter.leave("unknown", granted.append)
+    limiter.cancel("a", granted.append)
+    limiter.cancel("unknown", granted.append)
     limiter.set_rate(0)
     assert granted == []
     limiter.close()

@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from hfdmd.transfer.plan import LEAST_STEALABLE_BYTES, MIN_SEGMENT_BYTES, STEALABLE, Lease, Plan, segment_bytes
+from hfdmd.transfer.plan import MIN_SEGMENT_BYTES, MIN_STEALABLE_BYTES, STEALABLE_SHARE, Lease, Plan, segment_bytes
 from hfdmd.transfer.spans import Spans
 
 MiB = 1 << 20
@@ -34,7 +34,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(least=st.integers(0, 20 * MiB))
     def take(self, least: int) -> None:
-        lease = self.plan.take(self.connections, least)
+        lease = self.plan.lease(self.connections, least)
         if lease is None:
             assert self.plan.todo == []
         else:
@@ -53,7 +53,7 @@ class Histories(RuleBasedStateMachine):
             assert victim.end == stolen.start
             assert victim.left_bytes + stolen.left_bytes == before
             self.stolen += stolen.left_bytes
-            assert self.stolen <= max(LEAST_STEALABLE_BYTES, self.size * STEALABLE)
+            assert self.stolen <= max(MIN_STEALABLE_BYTES, self.size * STEALABLE_SHARE)
             self.leases.append(stolen)
 
     @precondition(lambda self: self.leases)
@@ -99,7 +99,7 @@ class Histories(RuleBasedStateMachine):
             return
         for lease in self.leases:
             self.plan.give_back(lease)
-        while (last := self.plan.take(self.connections)) is not None:
+        while (last := self.plan.lease(self.connections)) is not None:
             self.asked += last.left_bytes
             last.at = last.end
             self.plan.give_back(last)
@@ -114,7 +114,7 @@ TestHistories.settings = settings(max_examples=60, stateful_step_count=40, deadl
 def test_segments_shrink_towards_the_end() -> None:
     plan = Plan(512 * MiB)
     sizes: list[int] = []
-    while (lease := plan.take(16)) is not None:
+    while (lease := plan.lease(16)) is not None:
         sizes.append(lease.left_bytes)
     assert sizes[0] == 8 * MiB
     assert max(sizes[-16:]) <= 2 * MIN_SEGMENT_BYTES
@@ -125,20 +125,20 @@ def test_segment_sizes() -> None:
     assert segment_bytes(2 << 30, 2 << 30, 16) == 16 * MiB
     assert segment_bytes(512 * MiB, 512 * MiB, 16) == 8 * MiB
     assert segment_bytes(10 * MiB, 10 * MiB, 16) == MIN_SEGMENT_BYTES
-    assert segment_bytes(512 * MiB, 64 * MiB, 16, least_bytes=4 * MiB) == 4 * MiB
+    assert segment_bytes(512 * MiB, 64 * MiB, 16, min_bytes=4 * MiB) == 4 * MiB
 
 
 def test_take_all_and_extend() -> None:
     plan = Plan(10 * MiB)
-    lease = plan.take(16)
+    lease = plan.lease(16)
     assert lease is not None
     assert plan.extend_to_all(lease)
     assert (lease.start, lease.end) == (0, 10 * MiB)
-    assert plan.take(16) is None
+    assert plan.lease(16) is None
     lease.at = 3 * MiB
     plan.give_back(lease)
     other = Plan(10 * MiB)
-    first, second = other.take(16), other.take(16)
+    first, second = other.lease(16), other.lease(16)
     assert first is not None
     assert second is not None
     assert not other.extend_to_all(first)

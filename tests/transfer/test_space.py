@@ -54,7 +54,7 @@ def test_what_is_held_is_let_go_whatever_happens(tmp_path: Path) -> None:
     most = free(tmp_path) * 9 // 10
 
     def copy() -> None:
-        with space.held("a", tmp_path, most) as still_to_come:
+        with space.reserved("a", tmp_path, most) as still_to_come:
             with pytest.raises(Failure):
                 space.reserve("b", tmp_path, most)
             still_to_come(0)

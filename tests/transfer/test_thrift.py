@@ -237,14 +237,14 @@ async def test_what_a_looser_limit_granted_is_taken_back() -> None:
     limiter = Limiter()
     woken: list[str] = []
     reader = Allowance(limiter, "a", lambda: woken.append("a"))
-    assert reader.ask(1 << 20)
+    assert reader.request(1 << 20)
     limiter.set_rate(1_000_000)
     assert (reader.bytes, woken) == (0, ["a"])
     limiter.set_rate(0)
-    assert reader.ask(1 << 20)
+    assert reader.request(1 << 20)
     limiter.set_rate(2_000_000)
     limiter.give_back(50_000)
-    assert reader.ask(1 << 20)
+    assert reader.request(1 << 20)
     granted = reader.bytes
     limiter.set_rate(4_000_000)
     assert reader.bytes == granted, "a looser one takes nothing"

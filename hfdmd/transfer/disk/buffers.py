@@ -1,4 +1,4 @@
-"""The buffers that bytes are received into and written from: a bounded number, used again and again."""
+"""The buffers that bytes are received into and written from: bounded and reused."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from contextlib import suppress
 
 KiB = 1 << 10
 HUGE_PAGE_BYTES = 2048 * KiB  # on x86-64, and on ARM with pages of 4 KiB
-LARGEST_BLOCK_BYTES = 2 * HUGE_PAGE_BYTES
-"""Each costs hand-overs between threads, and a disk writes more per second the longer a write is (0019)."""
-SMALLEST_BLOCK_BYTES = 64 * KiB
+LARGEST_BUFFER_BYTES = 2 * HUGE_PAGE_BYTES
+"""Each buffer costs switches between threads, and a disk is faster the longer a write is (docs/decisions/0019)."""
+SMALLEST_BUFFER_BYTES = 64 * KiB
 TOTAL_BYTES = 40 << 20
-BLOCKS_IN_FLIGHT = 12
-"""So many keep one connection busy while what it brought is written and hashed; several together need fewer each."""
-_BLOCKS_PER_USER = 8  # blocks are so small that each user can have as many
-_SPARE_BYTES = 8 << 20  # kept for the next use when nobody uses them
+BUFFERS_IN_FLIGHT = 12
+"""This many keep one connection busy while its bytes are written and hashed; several connections need fewer each."""
+_BUFFERS_PER_USER = 8  # buffers get smaller until each user can have this many
+_SPARE_BYTES = 8 << 20  # unused buffers that are kept while there are users
 
 
 def aligned_buffer(size_bytes: int) -> memoryview:
-    """Private memory that begins at a page; where it has the size of a huge one, it is one if the system has any left.
+    """Private memory that starts at a page. Uses a huge page for sizes of 2 MiB and more, if available.
 
-    What `malloc` gives for such sizes begins 16 bytes after one. There the kernel's copies from sources that begin at
-    a page (the page cache, what a server sent with sendfile) take five times as long on some processors
-    (docs/decisions/0009). A disk takes a huge page in one piece (0012).
+    `malloc` returns such sizes 16 bytes after the start of a page. Kernel copies from page-aligned sources (the page
+    cache, data sent with sendfile) take five times as long there on some processors (docs/decisions/0009). A disk
+    reads a huge page in one piece (docs/decisions/0012).
     """
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
     if size_bytes < HUGE_PAGE_BYTES or not hasattr(mmap, "MADV_HUGEPAGE"):
@@ -38,30 +38,30 @@ def aligned_buffer(size_bytes: int) -> memoryview:
 
 
 class BufferPool:
-    """Buffers of up to 4 MiB, `TOTAL_BYTES` in all; smaller and fewer ones when many share them.
+    """Buffers of up to 4 MiB, `TOTAL_BYTES` in all; smaller and fewer per user when many share them.
 
-    Whoever holds none can always get one of the smallest, so nobody waits for ever.
+    A user without a buffer always gets one of the smallest size, so no user waits forever.
     """
 
     def __init__(self, total_bytes: int = TOTAL_BYTES) -> None:
         self._total_bytes = total_bytes
         self._used_bytes = 0
-        self._spare: list[memoryview] = []  # all of the size that was due last
-        self._due_bytes = LARGEST_BLOCK_BYTES
+        self._spare: list[memoryview] = []  # all of size `_spare_size`
+        self._spare_size = LARGEST_BUFFER_BYTES
         self._waiting: deque[Callable[[], None]] = deque()
         self.users = 0
-        """How many share the buffers; whoever starts and stops using them counts it."""
+        """How many share the buffers; users count themselves in and out."""
 
-    def take(self, *, first: bool) -> memoryview | None:
-        """A buffer of the size that is due now. None: too much is in use; see `wait`. `first`: the caller has none."""
+    def acquire(self, *, first: bool) -> memoryview | None:
+        """A buffer of the current size. None: too much is in use; see `wake_on_release`. `first`: the user has none."""
         size = self._size()
-        if size != self._due_bytes:
-            self._due_bytes = size
+        if size != self._spare_size:
+            self._spare_size = size
             self._spare.clear()
         if self._used_bytes + size > self._total_bytes:
             if not first:
                 return None
-            size = SMALLEST_BLOCK_BYTES
+            size = SMALLEST_BUFFER_BYTES
         self._used_bytes += size
         if self._spare and len(self._spare[-1]) == size:
             return self._spare.pop()
@@ -69,34 +69,34 @@ class BufferPool:
 
     @property
     def share(self) -> int:
-        """How many each user may hold: two at least, to fill one while the other is written."""
-        return max(2, BLOCKS_IN_FLIGHT // max(1, self.users))
+        """How many buffers each user may have: at least two, to fill one while the other is written."""
+        return max(2, BUFFERS_IN_FLIGHT // max(1, self.users))
 
-    def give_back(self, block: memoryview) -> None:
-        size = len(block)
+    def release(self, buffer: memoryview) -> None:
+        size = len(buffer)
         self._used_bytes -= size
         room_bytes = self._total_bytes - self._used_bytes
-        if self.users and size == self._due_bytes and (len(self._spare) + 1) * size <= room_bytes:
-            self._spare.append(block)
+        if self.users and size == self._spare_size and (len(self._spare) + 1) * size <= room_bytes:
+            self._spare.append(buffer)
         if self._waiting:
             self._waiting.popleft()()
 
     @property
     def has_spare(self) -> bool:
-        """Whether unused ones are kept."""
+        """Whether unused buffers are kept."""
         return bool(self._spare)
 
-    def wait(self, wake: Callable[[], None]) -> None:
-        """`wake` is called once when a buffer has come back."""
+    def wake_on_release(self, wake: Callable[[], None]) -> None:
+        """Call `wake` once when a buffer is released."""
         self._waiting.append(wake)
 
     def trim(self) -> None:
-        """Let most of the unused ones go. To be called now and then."""
+        """Free most of the unused buffers. Call it periodically."""
         keep = _SPARE_BYTES if self.users else 0
-        del self._spare[keep // self._due_bytes :]
+        del self._spare[keep // self._spare_size :]
 
     def _size(self) -> int:
-        size = LARGEST_BLOCK_BYTES
-        while size > SMALLEST_BLOCK_BYTES and _BLOCKS_PER_USER * size * self.users > self._total_bytes:
+        size = LARGEST_BUFFER_BYTES
+        while size > SMALLEST_BUFFER_BYTES and _BUFFERS_PER_USER * size * self.users > self._total_bytes:
             size //= 2
         return size

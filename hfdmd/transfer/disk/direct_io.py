@@ -1,4 +1,4 @@
-"""Writes past the page cache, of what nobody reads back (docs/decisions/0012)."""
+"""Writes past the page cache, of data that is not read back (docs/decisions/0012)."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ import os
 from pathlib import Path
 
 UNIT_BYTES = 4096
-"""Offset, length and memory of a direct write are multiples of this: no file system or disk here asks for more."""
-LEAST_BYTES = 1 << 20
-"""Smaller pieces go to the page cache, which makes large ones of them."""
+"""Offset, length and address of a direct write are multiples of this: the supported file systems ask for no more."""
+MIN_BYTES = 1 << 20
+"""Smaller pieces go to the page cache, which merges them."""
 
 _FILE_SYSTEMS = frozenset({"ext4", "xfs"})
-"""Those that write directly what they are told to, wherever it is, and keep it coherent with the page cache."""
+"""File systems that write any range directly and keep it coherent with the page cache."""
 _MOUNTS = Path("/proc/self/mountinfo")
 
 
 class DirectWrites:
-    """A second way into the plain file behind `fd`, opened when it is first used. Its methods block, for threads."""
+    """A second descriptor of the plain file behind `fd`, opened on first use. Methods block: call them in threads."""
 
     def __init__(self, fd: int) -> None:
-        self._of = fd
+        self._buffered_fd = fd
         self._fd: int | None = None
         self._impossible = False
 
     def span(self, data: memoryview, offset: int) -> tuple[int, int]:
-        """Which part of the file [start, end) of `data`, written at `offset`, could be written directly; maybe none.
+        """The range [start, end) of the file that can be written directly when `data` is written at `offset`.
 
-        `data` lies in memory as it will in the file: at the same distance from a page's beginning.
+        May be empty. Address and offset of `data` must be equal modulo `UNIT_BYTES`.
         """
         start = offset + -offset % UNIT_BYTES
         end = offset + len(data)
         end -= end % UNIT_BYTES
-        return (start, end) if end - start >= LEAST_BYTES else (offset, offset)
+        return (start, end) if end - start >= MIN_BYTES else (offset, offset)
 
     def write(self, data: memoryview, offset: int) -> bool:
-        """Write all of a span. False: this file cannot be written directly; write it otherwise. OSError as usual."""
+        """Write all of a span. False: this file cannot be written directly; use a buffered write. Raises OSError."""
         if self._fd is None and not self._impossible:
             self._open()
         if self._fd is None:
@@ -48,7 +48,7 @@ class DirectWrites:
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
-            self._impossible = True  # its units are others than ours
+            self._impossible = True  # the device needs a larger unit
             self.close()
             return False
         return True
@@ -60,17 +60,17 @@ class DirectWrites:
 
     def _open(self) -> None:
         flag = getattr(os, "O_DIRECT", None)
-        if flag is None or file_system_of(os.fstat(self._of).st_dev) not in _FILE_SYSTEMS:
+        if flag is None or file_system_of(os.fstat(self._buffered_fd).st_dev) not in _FILE_SYSTEMS:
             self._impossible = True
             return
         try:
-            self._fd = os.open(f"/proc/self/fd/{self._of}", os.O_WRONLY | os.O_CLOEXEC | flag)
+            self._fd = os.open(f"/proc/self/fd/{self._buffered_fd}", os.O_WRONLY | os.O_CLOEXEC | flag)
         except OSError:
             self._impossible = True
 
 
 def file_system_of(device: int) -> str | None:
-    """The kind of file system that `st_dev` stands for, as Linux names it; None where that is not known."""
+    """The file system type of a device (`st_dev`), as Linux names it; None when it is unknown."""
     wanted = f"{os.major(device)}:{os.minor(device)}"
     try:
         lines = _MOUNTS.read_text(errors="replace").splitlines()

@@ -1,4 +1,4 @@
-"""The part file, and the threads that touch it, so that a slow disk never holds the event loop."""
+"""The part file, and the threads that access it, so that a slow disk never blocks the event loop."""
 
 from __future__ import annotations
 
@@ -25,13 +25,10 @@ HASHERS = 2
 
 
 class PartFile:
-    """The file that the bytes of one download are collected in. Its methods block: call them in threads.
-
-    All raise OSError.
-    """
+    """The file that collects the bytes of one download. Methods block (call them in threads) and raise OSError."""
 
     def __init__(self, path: Path) -> None:
-        """Open `path`, making it when it is not there. A symlink or anything but a plain file is refused."""
+        """Open `path`, create it if missing. OSError for a symlink or anything else that is not a plain file."""
         self.path = path
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         self._fd = os.open(path, flags, 0o600)
@@ -40,17 +37,17 @@ class PartFile:
             raise OSError(errno.EINVAL, "not a plain file", str(path))
         self._direct = DirectWrites(self._fd)
         self.direct_bytes = 0
-        """How many were written past the page cache."""
+        """How many bytes were written past the page cache."""
 
     def size_bytes(self) -> int:
         return os.fstat(self._fd).st_size
 
     def resize(self, size_bytes: int) -> None:
-        """Make it that long: cut off, or a hole at the end."""
+        """Truncate the file, or extend it by a hole."""
         os.ftruncate(self._fd, size_bytes)
 
     def write(self, data: memoryview, offset: int, *, is_read_back: bool = True) -> None:
-        """Write all of `data` at `offset`; past the page cache, where that is possible, unless it `is_read_back`."""
+        """Write all of `data` at `offset`; past the page cache if possible, unless it `is_read_back`."""
         if not is_read_back:
             at, end = self._direct.span(data, offset)
             if at < end and self._direct.write(data[at - offset : end - offset], at):
@@ -67,11 +64,11 @@ class PartFile:
             offset += count
 
     def read_into(self, buffer: memoryview, offset: int) -> int:
-        """Read at `offset`; how many bytes came, 0 at the end of the file."""
+        """Read at `offset`; returns the number of bytes, 0 at the end of the file."""
         return os.preadv(self._fd, [buffer], offset)
 
     def sync(self) -> None:
-        """Return when everything written before is on disk."""
+        """Return when everything written before is on stable storage."""
         sync_file(self._fd)
 
     def close(self) -> None:
@@ -79,12 +76,12 @@ class PartFile:
         os.close(self._fd)
 
     def delete(self) -> None:
-        """Remove its name."""
+        """Remove the file's name."""
         self.path.unlink(missing_ok=True)
 
 
 class IoThreads:
-    """The engine's threads, by what they may have to wait for: writes, syncs, hashing."""
+    """The engine's thread pools, one for each kind of wait: writes, syncs, hashing."""
 
     def __init__(self) -> None:
         self.writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="hfdmd-write")
@@ -101,17 +98,17 @@ class IoThreads:
         return asyncio.get_running_loop().run_in_executor(self.hashers, function, *args)
 
     def shutdown(self) -> None:
-        """No more work; what runs is waited for."""
+        """Accept no more work and wait for running work."""
         for pool in (self.writers, self.syncers, self.hashers):
             pool.shutdown(wait=True, cancel_futures=True)
 
 
 def disk_failure(error: OSError, doing: str) -> Failure:
-    """The Failure that an error of the file system means."""
+    """The Failure for an error of the file system; `doing` completes "… while"."""
     text = error.strerror or str(error)
     reason = disk_reason(error)
     if reason is Reason.DISK_FULL:
-        return Failure(reason, f"no room left while {doing}: {text}")
+        return Failure(reason, f"no space left while {doing}: {text}")
     if reason is Reason.LOCKED:
-        return Failure(reason, f"other work of this machine holds what is needed while {doing}: {text}")
-    return Failure(reason, f"the disk failed while {doing}: {text}")
+        return Failure(reason, f"too many open files or too little memory while {doing}; retrying: {text}")
+    return Failure(reason, f"disk error while {doing}: {text}")

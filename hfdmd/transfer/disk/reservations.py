@@ -1,4 +1,4 @@
-"""Room on the disks for what is still to come of everything in flight. Blocking: call it in a thread."""
+"""Free disk space reserved for all downloads in flight. Blocking: call it in a thread."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from hfdmd.failure import Failure
 from hfdmd.transfer.disk.part_file import disk_failure
 from hfdmd.wire.types import Reason
 
-RECENT_S = 0.1
-"""What a disk said is believed for so long: thousands of small files ask it all at once."""
+CACHED_S = 0.1
+"""How long a disk's free space is cached: thousands of small files query it at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Claim:
+class _Reservation:
     device: int
     bytes: int
 
 
 class DiskReservations:
-    """Who still needs how much on which file system. One per daemon; safe to call from several threads.
+    """How much each download still needs on which file system. One per daemon; thread-safe.
 
-    `min_free_bytes` is asked how much is to stay free.
+    `min_free_bytes` returns how much must stay free.
     """
 
     def __init__(self, min_free_bytes: Callable[[], int]) -> None:
         self._min_free_bytes = min_free_bytes
         self._lock = threading.Lock()
-        self._claims: dict[str, _Claim] = {}
-        self._claimed_bytes: dict[int, int] = {}  # by device
-        self._said: tuple[Path, float, tuple[int, int]] | None = None
+        self._reservations: dict[str, _Reservation] = {}
+        self._reserved_bytes: dict[int, int] = {}  # by device
+        self._cached: tuple[Path, float, tuple[int, int]] | None = None
 
     @contextmanager
-    def held(self, key: str, path: Path, need_bytes: int) -> Iterator[Callable[[int], None]]:
-        """`reserve`, and `release` in the end; what it gives is `update`."""
+    def reserved(self, key: str, path: Path, need_bytes: int) -> Iterator[Callable[[int], None]]:
+        """`reserve` on entry, `release` on exit; yields `update` for this key."""
         self.reserve(key, path, need_bytes)
         try:
             yield partial(self.update, key)
@@ -48,53 +48,56 @@ class DiskReservations:
             self.release(key)
 
     def reserve(self, key: str, path: Path, need_bytes: int) -> None:
-        """Set `need_bytes` aside for `key` on the file system of `path` (it need not exist), replacing what it had.
+        """Reserve `need_bytes` for `key` on the file system of `path` (which may not exist yet), replacing its old one.
 
-        Failure(DISK_FULL) with the numbers, and nothing is set aside, when the free room less what others in
-        flight still need would leave less than is to stay free. Failure(DISK_ERROR) when the disk cannot be asked.
+        Failure(DISK_FULL) with the numbers, and no reservation, when too little would stay free after all downloads
+        in flight. Failure(DISK_ERROR) when the free space cannot be read.
         """
         min_free_bytes = self._min_free_bytes()
         try:
             device, free_bytes = self._free(path)
         except OSError as error:
-            raise disk_failure(error, f"asking for the free room at {path}") from None
+            raise disk_failure(error, f"reading the free space at {path}") from None
         with self._lock:
             self._set(key, None)
-            others = self._claimed_bytes.get(device, 0)
+            others = self._reserved_bytes.get(device, 0)
             if need_bytes > 0 and need_bytes + others + min_free_bytes > free_bytes:
                 raise Failure(
                     Reason.DISK_FULL,
-                    f"{need_bytes} bytes are still to come, {others} more for other downloads, and {min_free_bytes} "
-                    f"are to stay free, but the disk has only {free_bytes} bytes free",
+                    f"this download needs {need_bytes} more bytes and other downloads {others}, and {min_free_bytes} "
+                    f"must stay free, but the disk has only {free_bytes} bytes free",
                 )
-            self._set(key, _Claim(device, need_bytes))
+            self._set(key, _Reservation(device, need_bytes))
 
     def _free(self, path: Path) -> tuple[int, int]:
         now = time.monotonic()
-        said = self._said
-        if said is None or said[0] != path or now - said[1] > RECENT_S:
-            said = self._said = (path, now, _free(path))
-        return said[2]
+        cached = self._cached
+        if cached is None or cached[0] != path or now - cached[1] > CACHED_S:
+            cached = self._cached = (path, now, _free(path))
+        return cached[2]
 
-    def update(self, key: str, still_to_come_bytes: int) -> None:
-        """So much is still to come for `key`; of no effect when nothing is set aside for it."""
+    def update(self, key: str, need_bytes: int) -> None:
+        """Change how much `key` still needs; no effect without a reservation."""
         with self._lock:
-            checkpoint = self._claims.get(key)
-            if checkpoint is not None:
-                self._set(key, _Claim(checkpoint.device, max(0, still_to_come_bytes)))
+            reservation = self._reservations.get(key)
+            if reservation is not None:
+                self._set(key, _Reservation(reservation.device, max(0, need_bytes)))
 
     def release(self, key: str) -> None:
-        """Nothing more will come for `key`."""
+        """Remove the reservation of `key`, if there is one."""
         with self._lock:
             self._set(key, None)
 
-    def _set(self, key: str, checkpoint: _Claim | None) -> None:
-        old = self._claims.pop(key, None)
+    def _set(self, key: str, reservation: _Reservation | None) -> None:
+        old = self._reservations.pop(key, None)
         if old is not None:
-            self._claimed_bytes[old.device] -= old.bytes
-        if checkpoint is not None:
-            self._claims[key] = checkpoint
-            self._claimed_bytes[checkpoint.device] = self._claimed_bytes.get(checkpoint.device, 0) + checkpoint.bytes
+            left = self._reserved_bytes.pop(old.device, 0) - old.bytes
+            if left:
+                self._reserved_bytes[old.device] = left
+        if reservation is not None:
+            self._reservations[key] = reservation
+            others = self._reserved_bytes.get(reservation.device, 0)
+            self._reserved_bytes[reservation.device] = others + reservation.bytes
 
 
 def _free(path: Path) -> tuple[int, int]:
@@ -103,8 +106,8 @@ def _free(path: Path) -> tuple[int, int]:
     while True:
         try:
             device = os.stat(at).st_dev
-            room = os.statvfs(at)
-            return device, room.f_bavail * room.f_frsize
+            stats = os.statvfs(at)
+            return device, stats.f_bavail * stats.f_frsize
         except (FileNotFoundError, NotADirectoryError):
             if at.parent == at:
                 raise

@@ -63,7 +63,7 @@ class Recovery:
             self._strikes[type(trouble)] += 1
             strike = self._strikes[type(trouble)]
         if isinstance(trouble, ServerBusy) and trouble.status in (429, 503):
-            self._slots.objected()
+            self._slots.server_refused()
         if current:
             self._judge(trouble, strike, others_progress, has_bytes)
         if isinstance(trouble, ServerBusy) and (trouble.wait_s or 0.0) >= BACKOFF_CAP_S:
