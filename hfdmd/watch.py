@@ -36,7 +36,7 @@ class Watch:
             async with asyncio.timeout(wait_s):
                 await self._scheduler.loaded.wait()
         while True:
-            held_up_s = self._scheduler.engine.beat()
+            held_up_s = self._scheduler.engine.unresponsive_s()
             if held_up_s > STATUS_S * 3:
                 log.warning("the disk has not answered for %.0f s", held_up_s)
             if interval_s is not None and self._scheduler.store.is_alive:

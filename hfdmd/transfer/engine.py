@@ -22,21 +22,23 @@ from hfdmd.transfer.limiter import Limiter
 from hfdmd.transfer.resources import EngineResources
 from hfdmd.transfer.slots import ConnectionSlots
 from hfdmd.transfer.small import fetch_small
+from hfdmd.transfer.transport import Transport
 
 HOUSEKEEPING_S = 5.0
 
 
 def _receive_buffer_bytes(limits: Limits) -> int | None:
-    """What the kernel may hold of each connection under a limit, so that it does not run far ahead of it.
+    """The kernel's receive buffer per connection under a bandwidth limit, so that little is received ahead of it.
 
-    A fifth of a second's worth for all sixteen of a file, enough for a server 100 ms away; more where that is little.
+    A fifth of a second's worth for all sixteen connections of a file, which suffices for a server 100 ms away; more
+    under a low limit. None: the kernel decides.
     """
     rate = limits.bandwidth_bytes_per_s
     return None if not rate else max(16 << 10, min(256 << 10, rate // 8), rate // 80)
 
 
 class Engine:
-    """One per daemon, made and used in the event loop. `open_part` is for tests of what a crash leaves."""
+    """One per daemon, created and used in the event loop. `open_part` lets tests simulate disks and crashes."""
 
     def __init__(
         self,
@@ -47,19 +49,18 @@ class Engine:
         *,
         open_part: OpenPart = PartFile,
     ) -> None:
-        self._http = HttpShared(retry_after, policy, user_agent)
+        slots = ConnectionSlots(limits.max_connections)
+        self._http = HttpShared(retry_after, policy, user_agent, slots)
         self._limiter = Limiter()
         self._open_part = open_part
-        self._resources = EngineResources(
-            IoThreads(), BufferPool(), self._limiter, ConnectionSlots(limits.max_connections), CheckpointPace()
-        )
+        self._resources = EngineResources(IoThreads(), BufferPool(), self._limiter, slots, CheckpointPace())
         self._running: set[asyncio.Task[Any]] = set()
-        self._keeper: asyncio.Task[None] | None = None
-        self._asked_at: dict[str, float] = {}
+        self._housekeeper: asyncio.Task[None] | None = None
+        self._probed_at: dict[str, float] = {}
         self.apply(limits)
 
     def apply(self, limits: Limits) -> None:
-        """Settings, now and whenever they change; what runs goes on under the new ones."""
+        """Apply settings, also to running transfers."""
         self._http.stall_timeout_s = self._resources.stall_timeout_s = limits.stall_timeout_s
         self._resources.max_per_file = limits.max_connections_per_file
         self._resources.slots.set_limit(limits.max_connections)
@@ -67,34 +68,38 @@ class Engine:
         self._http.pool.set_receive_buffer(_receive_buffer_bytes(limits))
 
     async def fetch(self, job: Job) -> Fetched:
-        """Bring all bytes into `job.part`, their hash right, the data synced.
+        """Fetch all bytes into `job.part`, verify the hash and sync the data.
 
-        Failure when it cannot go on now, or at all. Whenever it ends otherwise than well, all connections are
-        closed, what came is written, synced and claimed, and afterwards not a byte is read or written.
+        Raises Failure when it cannot continue now, or at all. After a failure or a cancellation all connections are
+        closed, received bytes are written, synced and checkpointed, and nothing is read or written any more.
         """
-        with self._working():
-            return await fetch_file(job, self._http, self._resources, self._open_part)
+        with self._tracked():
+            return await fetch_file(job, self._transport(job), self._resources, self._open_part)
 
     async def fetch_small(self, job: Job) -> bytearray:
-        """A file of at most `SMALL_FILE_BYTES` in memory, verified; touches no disk. Failure as in `fetch`."""
-        with self._working():
-            return await fetch_small(job, self._http, self._resources.slots, self._limiter)
+        """Fetch and verify a file of at most `SMALL_FILE_BYTES` in memory; uses no disk. Failure as in `fetch`."""
+        with self._tracked():
+            return await fetch_small(job, self._transport(job), self._resources)
 
-    def beat(self) -> float:
-        """For how many seconds a pool of threads has not answered; to be called every few seconds.
+    def _transport(self, job: Job) -> Transport:
+        """The transport for this file."""
+        return self._http.transport(job.locate, job.size_bytes)
 
-        A disk that hangs shows here, while the loop goes on.
+    def unresponsive_s(self) -> float:
+        """How many seconds a thread pool has not responded, 0.0 if all do. Call it every few seconds.
+
+        Detects a disk that hangs, while the event loop still runs.
         """
         now = time.monotonic()
         io_threads = self._resources.io_threads
         for name, pool in (("write", io_threads.writers), ("sync", io_threads.syncers), ("hash", io_threads.hashers)):
-            if name not in self._asked_at:
-                self._asked_at[name] = now
-                pool.submit(self._asked_at.pop, name, None)
-        return max((now - asked for asked in list(self._asked_at.values())), default=0.0)
+            if name not in self._probed_at:
+                self._probed_at[name] = now
+                pool.submit(self._probed_at.pop, name, None)
+        return max((now - probed_at for probed_at in list(self._probed_at.values())), default=0.0)
 
     async def close(self) -> None:
-        """End what still runs (as a cancel does), close all connections and end the threads."""
+        """Cancel running transfers, close all connections and end the threads."""
         await shielded(self._close())
 
     async def _close(self) -> None:
@@ -103,29 +108,29 @@ class Engine:
             task.cancel()
         if running:
             await asyncio.wait(running)
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+        if self._housekeeper is not None:
+            self._housekeeper.cancel()
+            await asyncio.gather(self._housekeeper, return_exceptions=True)
         self._limiter.close()
         await self._http.pool.close()
         await asyncio.get_running_loop().run_in_executor(None, self._resources.io_threads.shutdown)
 
     @contextmanager
-    def _working(self) -> Iterator[None]:
-        """Around every fetch: while there are any, somebody keeps house, and `close` knows whom to end."""
+    def _tracked(self) -> Iterator[None]:
+        """Around every transfer: `close` cancels it, and the housekeeping task runs meanwhile."""
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("not in a task")
         self._running.add(task)
-        if self._keeper is None or self._keeper.done():
-            self._keeper = asyncio.create_task(self._housekeeping())
+        if self._housekeeper is None or self._housekeeper.done():
+            self._housekeeper = asyncio.create_task(self._housekeeping())
         try:
             yield
         finally:
             self._running.discard(task)
 
     async def _housekeeping(self) -> None:
-        """Until there is nothing left to keep: an idle daemon never wakes up."""
+        """Runs until there is nothing left to free, so that an idle daemon never wakes up."""
         while self._running or self._http.pool.has_idle or self._resources.buffers.has_spare:
             await asyncio.sleep(HOUSEKEEPING_S)
             self._http.pool.reap()

@@ -13,15 +13,14 @@ from hfdmd.transfer.checkpoint import Checkpointer
 from hfdmd.transfer.disk.hasher import StreamingHasher
 from hfdmd.transfer.disk.part_file import PartFile, disk_failure
 from hfdmd.transfer.disk.writer import Writer
-from hfdmd.transfer.http.http_transport import ENDLESS, HttpTransport
-from hfdmd.transfer.http.recovery import Recovery, StartOver
 from hfdmd.transfer.job import Job
 from hfdmd.transfer.plan import Lease, Plan
 from hfdmd.transfer.resources import EngineResources
 from hfdmd.transfer.scaling import ConnectionScaling
 from hfdmd.transfer.sinks import LeaseSink
 from hfdmd.transfer.spans import Spans
-from hfdmd.transfer.transfer_errors import TransferError
+from hfdmd.transfer.transfer_errors import StartOver, TransferError
+from hfdmd.transfer.transport import ENDLESS, Transport
 from hfdmd.transfer.workers import Worker, Workers
 from hfdmd.wire.types import Phase, Reason
 
@@ -33,21 +32,12 @@ _log = logging.getLogger(__name__)
 class SegmentedDownload:
     """Fetches what is missing of one file. Make one and `run` it once."""
 
-    def __init__(
-        self,
-        job: Job,
-        part: PartFile,
-        have: Spans,
-        transport: HttpTransport,
-        recovery: Recovery,
-        resources: EngineResources,
-    ):
+    def __init__(self, job: Job, part: PartFile, have: Spans, transport: Transport, resources: EngineResources) -> None:
         """`have`: the spans that `part` holds already."""
         self.size_bytes = job.size_bytes
         self._job = job
         self._resources = resources
         self._transport = transport
-        self._recovery = recovery
         self._plan: Plan | None = None
         if job.size_bytes is not None:
             self._plan = Plan(job.size_bytes, have)
@@ -214,7 +204,7 @@ class SegmentedDownload:
             meter.downloaded_bytes += new
             meter.received_bytes += count
             meter.last_error = None
-            self._recovery.progressed()
+            self._transport.progressed()
             if not self._has_received:
                 self._has_received = True
                 self._wakeup.set()
@@ -307,7 +297,7 @@ class SegmentedDownload:
             if (error.retry_after_s or 0.0) > self._resources.stall_timeout_s and not others:
                 raise error
             error = TransferError(error.detail)
-        await self._recovery.after(
+        await self._transport.recover(
             error, generation, attempt, others_progress=others, has_bytes=bool(self._writer.written)
         )
 

@@ -1,4 +1,4 @@
-"""One small file into memory: one request, no part file."""
+"""Fetches one small file into memory: one request, no part file."""
 
 from __future__ import annotations
 
@@ -8,41 +8,36 @@ from contextlib import suppress
 
 from hfdmd.digest import compute
 from hfdmd.failure import Failure
-from hfdmd.transfer.http.http_transport import HttpShared, HttpTransport
-from hfdmd.transfer.http.recovery import Recovery, StartOver
 from hfdmd.transfer.job import Job, is_small
-from hfdmd.transfer.limiter import Limiter
+from hfdmd.transfer.resources import EngineResources
 from hfdmd.transfer.sinks import MemorySink
-from hfdmd.transfer.slots import ConnectionSlots
-from hfdmd.transfer.transfer_errors import TransferError
+from hfdmd.transfer.transfer_errors import StartOver, TransferError
+from hfdmd.transfer.transport import Transport
 from hfdmd.wire.types import Phase, Reason
 
 
-async def fetch_small(job: Job, http: HttpShared, slots: ConnectionSlots, limiter: Limiter) -> bytearray:
+async def fetch_small(job: Job, transport: Transport, resources: EngineResources) -> bytearray:
     """See `Engine.fetch_small`."""
     if job.size_bytes is not None and not is_small(job.size_bytes):
         raise ValueError(f"{job.size_bytes} bytes are too many for fetch_small")
-    transport = HttpTransport(http, job.locate, job.size_bytes)
-    transport.ranged = False
-    recovery: Recovery | None = None
+    transport.stop_ranging()
     attempt = 0
-    first_trouble_at: float | None = None
+    first_error_at: float | None = None
     while True:
         generation = transport.generation
         try:
-            data = await _once(job, transport, slots, limiter)
-        except TransferError as trouble:
-            recovery = recovery or Recovery(transport, slots)
+            data = await _fetch(job, transport, resources)
+        except TransferError as error:
             job.meter.retries += 1
-            job.meter.last_error = (trouble.reason, trouble.detail)
-            first_trouble_at = first_trouble_at or time.monotonic()
-            patience_s = first_trouble_at + http.stall_timeout_s - time.monotonic()
+            job.meter.last_error = (error.reason, error.detail)
+            first_error_at = first_error_at or time.monotonic()
+            timeout_s = first_error_at + resources.stall_timeout_s - time.monotonic()
             try:
-                async with asyncio.timeout(patience_s):
-                    with suppress(StartOver):  # every try is from zero
-                        await recovery.after(trouble, generation, attempt, others_progress=False)
+                async with asyncio.timeout(timeout_s):
+                    with suppress(StartOver):  # every attempt starts at 0
+                        await transport.recover(error, generation, attempt, others_progress=False)
             except TimeoutError:
-                raise Failure(trouble.reason, trouble.detail) from None
+                raise Failure(error.reason, error.detail) from None
             attempt += 1
             continue
         job.meter.phase = Phase.VERIFYING
@@ -50,23 +45,23 @@ async def fetch_small(job: Job, http: HttpShared, slots: ConnectionSlots, limite
         if digest == job.digest:
             return data
         if job.mismatched() > 1:
-            raise Failure(Reason.HASH_MISMATCH, f"the content is {digest}, it should be {job.digest}; fetched twice")
-        transport.forget_target()
+            raise Failure(Reason.HASH_MISMATCH, f"the content is {digest}, expected {job.digest}; fetched twice")
+        transport.content_mismatched()
 
 
-async def _once(job: Job, transport: HttpTransport, slots: ConnectionSlots, limiter: Limiter) -> bytearray:
+async def _fetch(job: Job, transport: Transport, resources: EngineResources) -> bytearray:
     if job.size_bytes == 0:
         return bytearray()
-    await slots.acquire()
-    sink = MemorySink(job.size_bytes, limiter, job.flow)
+    await resources.slots.acquire()
+    sink = MemorySink(job.size_bytes, resources.limiter, job.flow)
     job.meter.connections = 1
     try:
         await transport.fetch(0, job.size_bytes, sink)
-        slots.request_succeeded()
+        resources.slots.request_succeeded()
         job.meter.downloaded_bytes = sink.received_bytes
         job.meter.last_error = None
         return sink.content()
     finally:
         sink.close()
         job.meter.connections = 0
-        slots.release()
+        resources.slots.release()

@@ -1,49 +1,103 @@
-"""The seam between a fetch and what brings its bytes: "fetch this range into this place, stop when told"."""
+"""The interface between a transfer and the protocol that fetches its bytes. Each transport has a folder of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Protocol
 
+from hfdmd.transfer.transfer_errors import TransferError
+
+ENDLESS = 1 << 50
+"""A sink that wants at least this many bytes accepts any number: the size of the file is unknown."""
+
 
 class Sink(Protocol):
-    """The place where the bytes of one range go, in order. Everything is called in the event loop's thread."""
+    """Receives the bytes of one range, in order. Everything is called in the event loop's thread."""
 
     wake: Callable[[], None] | None
-    """Set by the transport: called when `ready` may have become true."""
+    """Set by the transport; called when `ready` may have become true."""
 
     @property
     def wanted_bytes(self) -> int:
-        """How many bytes are still wanted; it may shrink at any time (somebody else fetches the rest)."""
+        """How many bytes are still wanted. May shrink at any time, when another connection fetches the rest."""
 
     def ready(self) -> bool:
         """Whether `buffer` has room. False: stop reading until `wake` is called."""
 
     def buffer(self) -> memoryview:
-        """Where the next bytes are to be put: not empty, not more than is wanted. Only when `ready`."""
+        """Where to put the next bytes: not empty, not longer than `wanted_bytes`. Only when `ready`."""
 
     def advance(self, count: int) -> None:
-        """So many bytes were put into `buffer`."""
+        """`count` bytes were put into `buffer`."""
 
     def exempt(self, count: int) -> bool:
-        """So many bytes have come to this machine already: they may be put into `buffer` whatever limit there is.
+        """Allow `count` bytes whatever the bandwidth limit: this machine has received them already.
 
-        False: they are of no use when the rest does not follow.
+        False: they are of no use unless the rest follows.
         """
 
     def accept_whole(self, size_bytes: int | None) -> bool:
-        """The other side sends the whole file (of that size, if it tells one) instead of a part: is that welcome?
+        """Whether to accept the whole file (of that size, if known), which the server sends instead of a range.
 
-        Only asked when the range began at 0. True: `wanted_bytes` now is for the whole file.
+        Called only for a range that starts at 0. If True, `wanted_bytes` then counts the whole file.
         """
 
 
 class Transport(Protocol):
-    """Brings ranges of one file. One per fetch."""
+    """Fetches ranges of one file. One per transfer, in the event loop's thread."""
+
+    on_located: Callable[[], None] | None
+    """Called when the transport has learned a new location, after which `is_proven` and `is_far` may change."""
+
+    @property
+    def ranged(self) -> bool:
+        """Whether to request ranges. False: request the whole file at once, as far as possible."""
+
+    @property
+    def has_ranged(self) -> bool:
+        """Whether a range of this file was ever served, so that the rest can be requested after an error."""
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether ranges are known to work, so that several connections may be used at once."""
+
+    @property
+    def is_far(self) -> bool:
+        """Whether responses start so late that one connection is never enough."""
+
+    @property
+    def first_byte_s(self) -> float:
+        """How long the last response took to start."""
+
+    @property
+    def generation(self) -> int:
+        """Rises with every `refresh`, also with those that `recover` makes."""
 
     async def fetch(self, start: int, end: int | None, sink: Sink) -> None:
-        """Bring [start, end) into `sink`; end None: all there is, in one piece.
+        """Fetch [start, end) into `sink`; `end` None: the whole file in one response.
 
-        Returns when the bytes are there, or when the sink wants no more; Trouble or Failure otherwise. What
-        reached the sink before that stays valid. Cancelling it stops it: after that not a byte is read.
+        Returns when the sink has all bytes or wants no more. Raises TransferError, which `recover` judges, or Failure.
+        Bytes that reached the sink before an error are valid. After a cancellation no byte is read.
         """
+
+    def progressed(self) -> None:
+        """Bytes arrived: earlier errors do not count any more."""
+
+    async def recover(
+        self, error: TransferError, generation: int, attempt: int, *, others_progress: bool, has_bytes: bool = False
+    ) -> None:
+        """Return when it is time to try again. Raises StartOver, or Failure when trying again is of no use.
+
+        `generation` is the value from before the attempt: connections that fail with the same old location count as
+        one error. `attempt` counts this worker's errors in a row. `others_progress`: other connections of the file
+        receive bytes. `has_bytes`: some bytes are on disk, which starting over would fetch again: the last resort.
+        """
+
+    def refresh(self) -> None:
+        """Forget where the file is; the next `fetch` finds out again."""
+
+    def stop_ranging(self) -> None:
+        """Request no more ranges: the whole file in one response, from now on."""
+
+    def content_mismatched(self) -> None:
+        """The content had a wrong hash: fetch it from a fresh location, and differently if possible."""

@@ -6,8 +6,8 @@ import pytest
 
 from hfdmd.failure import Failure
 from hfdmd.transfer.http.connection import request_head
+from hfdmd.transfer.http.http_errors import BadResponse
 from hfdmd.transfer.http.response import MAX_HEAD_BYTES, HttpHead, ResponseParser
-from hfdmd.transfer.transfer_errors import BadResponse
 
 EARLY = b"HTTP/1.1 100 Continue\r\nX: y\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\n"

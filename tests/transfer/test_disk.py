@@ -92,7 +92,7 @@ async def test_a_slow_disk_holds_the_readers_and_not_the_loop(hub: HubServer, tm
             before = job.meter.downloaded_bytes
             await asyncio.sleep(0.1)
         assert before <= 50 * MiB, "more is in memory than the buffers hold"
-        assert engine.beat() >= 0.0
+        assert engine.unresponsive_s() >= 0.0
         await asyncio.sleep(0.7)  # longer than the stall timeout: it is not the network that stalls
         assert not task.done()
         SlowDisk.gate.set()
@@ -122,10 +122,10 @@ async def test_a_hanging_disk_shows_in_the_beat(hub: HubServer, tmp_path: Path) 
     SlowDisk.gate.clear()
     async with engine_for(hub, open_part=SlowDisk) as engine:
         tasks = [asyncio.create_task(engine.fetch(at.job(id=str(n), part=tmp_path / str(n)))) for n in range(4)]
-        await until(lambda: engine.beat() > 0.2)
+        await until(lambda: engine.unresponsive_s() > 0.2)
         SlowDisk.gate.set()
         await asyncio.gather(*tasks)
-        await until(lambda: engine.beat() < 0.1)
+        await until(lambda: engine.unresponsive_s() < 0.1)
 
 
 async def test_a_folder_that_is_not_there(hub: HubServer, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from hfdmd.failure import Failure
 from hfdmd.net.target import Target
+from hfdmd.transfer.http.http_errors import BadResponse
 from hfdmd.transfer.http.response import MAX_HEAD_BYTES, ResponseParser
-from hfdmd.transfer.transfer_errors import BadResponse
 from hfdmd.wire.types import Reason
 from tests.transfer.bench import MiB, until
 from tests.transfer.scripted import Asked, a_job, an_engine, scripted

@@ -243,7 +243,7 @@ async def test_what_a_looser_limit_granted_is_taken_back() -> None:
     limiter.set_rate(0)
     assert reader.request(1 << 20)
     limiter.set_rate(2_000_000)
-    limiter.give_back(50_000)
+    limiter.refund(50_000)
     assert reader.request(1 << 20)
     granted = reader.bytes
     limiter.set_rate(4_000_000)

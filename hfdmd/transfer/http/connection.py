@@ -12,10 +12,11 @@ import time
 from collections.abc import AsyncIterator
 
 from hfdmd.failure import Failure
+from hfdmd.transfer.http.http_errors import BadResponse, ConnectionFailed, Stalled
 from hfdmd.transfer.http.rcvlowat import ReceiveLowWater
 from hfdmd.transfer.http.response import HttpHead, ResponseParser
 from hfdmd.transfer.sinks import DiscardSink
-from hfdmd.transfer.transfer_errors import BadResponse, ConnectionFailed, Stalled, TransferError
+from hfdmd.transfer.transfer_errors import TransferError
 from hfdmd.transfer.transport import Sink
 from hfdmd.wire.types import Reason
 
@@ -68,7 +69,7 @@ class Connection(asyncio.BufferedProtocol):
         self.key: Key = ("", None)
         self.receive_buffer_bytes: int | None = None
         """What its kernel buffer was limited to."""
-        self.answered = False
+        self.has_response = False
         """Whether any byte of an answer to the present request has come."""
         self.closed = self._loop.create_future()
 
@@ -93,7 +94,7 @@ class Connection(asyncio.BufferedProtocol):
             self._low_water.left(self._left, now)
             self._go_on()
             return
-        self.answered = True
+        self.has_response = True
         if self._answer is None:
             self.abort(ConnectionFailed("the server sent something that was not asked for"))
             return
@@ -158,7 +159,7 @@ class Connection(asyncio.BufferedProtocol):
             raise self._lost or ConnectionFailed("the connection is closed")
         head = request_head(method, target, headers)
         self._answer = answer = ResponseParser()
-        self.answered = self.reusable = False
+        self.has_response = self.reusable = False
         self._transport.write(head)
         self._progress_at = asked_at = time.monotonic()
         try:

@@ -1,8 +1,7 @@
-"""Ranges over HTTP: redirects, what an answer means, and where its body goes."""
+"""Ranges over HTTP: requests, redirects, and which responses are accepted."""
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,9 +13,7 @@ from hfdmd.net.proxy import Proxy, proxy_for
 from hfdmd.net.retry_after import RetryAfter
 from hfdmd.net.target import Target
 from hfdmd.transfer.http.connection import Connection
-from hfdmd.transfer.http.pool import Pool
-from hfdmd.transfer.http.response import HttpHead
-from hfdmd.transfer.transfer_errors import (
+from hfdmd.transfer.http.http_errors import (
     BadRange,
     BadRedirect,
     BadResponse,
@@ -24,18 +21,21 @@ from hfdmd.transfer.transfer_errors import (
     RangeIgnored,
     RangeRefused,
     ServerBusy,
-    TransferError,
     UrlRefused,
 )
-from hfdmd.transfer.transport import Sink
-
-ENDLESS = 1 << 50
-"""A sink that wants at least so much takes whatever there is: nobody knows the size."""
+from hfdmd.transfer.http.location import Location
+from hfdmd.transfer.http.pool import Pool
+from hfdmd.transfer.http.recovery import Recovery
+from hfdmd.transfer.http.response import HttpHead
+from hfdmd.transfer.sinks import copy_to
+from hfdmd.transfer.slots import ConnectionSlots
+from hfdmd.transfer.transfer_errors import TransferError
+from hfdmd.transfer.transport import ENDLESS, Sink, Transport
 
 FAR_S = 0.02
-"""A server whose answers begin later than this is far away."""
+"""A server whose responses start later than this is far away."""
 
-PROXY_KEPT_S = 1.0
+PROXY_CACHED_S = 1.0
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _DENIED = frozenset({401, 403, 404, 410})
@@ -46,22 +46,29 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.IGN
 class HttpShared:
     """What all HTTP transports of the daemon share."""
 
-    def __init__(self, retry_after: RetryAfter, policy: RedirectPolicy, user_agent: str) -> None:
+    def __init__(
+        self, retry_after: RetryAfter, policy: RedirectPolicy, user_agent: str, slots: ConnectionSlots
+    ) -> None:
         self.retry_after = retry_after
         self.policy = policy
         self.user_agent = user_agent
+        self.slots = slots
         self.pool = Pool(policy)
         self.ranging: dict[str, float] = {}
-        """Origins that have answered 206, so that several connections may ask them at once; and after how many seconds
-        that answer began."""
+        """Origins that answered 206, and how many seconds the response took to start. Several connections may be
+        opened to them at once."""
         self.stall_timeout_s = 30.0
         self._proxies: dict[str, tuple[float, Proxy | None]] = {}
 
+    def transport(self, locate: Callable[[], Awaitable[Target]], size_bytes: int | None) -> Transport:
+        """The transport of one file; `locate` asks the Hub for a fresh URL of it."""
+        return HttpTransport(self, locate, size_bytes)
+
     def proxy_for(self, url: str) -> Proxy | None:
-        """`net.proxy.proxy_for`, asked once a second for each origin: thousands of small files come from one."""
+        """`net.proxy.proxy_for`, cached for a second per origin: thousands of small files have the same one."""
         key, now = origin(url), time.monotonic()
         known = self._proxies.get(key)
-        if known is None or now - known[0] > PROXY_KEPT_S:
+        if known is None or now - known[0] > PROXY_CACHED_S:
             if len(self._proxies) > 1000:
                 self._proxies.clear()
             known = self._proxies[key] = (now, proxy_for(url))
@@ -69,111 +76,114 @@ class HttpShared:
 
     @property
     def window_s(self) -> float:
-        """How long one connection may be silent: half of what the file may, so that it gets a second chance."""
+        """How long one connection may be silent: half the stall timeout, so that the file gets a second attempt."""
         return self.stall_timeout_s / 2
 
 
 class HttpTransport:
-    """One file over HTTP. `locate` gives fresh URLs; where redirects led is remembered until it is refused."""
+    """One file over HTTP; see `Transport`. `locate` asks for fresh URLs; redirects are remembered until refused."""
 
     def __init__(self, shared: HttpShared, locate: Callable[[], Awaitable[Target]], size_bytes: int | None) -> None:
         self._shared = shared
-        self._locate = locate
         self._size_bytes = size_bytes
-        self._target: Target | None = None
-        self._direct: tuple[str, Mapping[str, str]] | None = None  # where the redirects led, and what headers go there
-        self._locating = asyncio.Lock()
-        self.on_located: Callable[[], None] | None = None
-        """Called when a new address is there."""
-        self.generation = 0
-        """Rises whenever an address is given up."""
-        self.ranged = True
-        """False: the file is to come in one piece, as far as possible."""
-        self.has_ranged = False
-        """Whether this file was ever served in parts."""
+        self._location = Location(locate)
+        self._recovery = Recovery(self._location, shared.slots)
         self.first_byte_s = 0.05
-        """How long the last answer took to begin."""
+
+    @property
+    def on_located(self) -> Callable[[], None] | None:
+        return self._location.on_located
+
+    @on_located.setter
+    def on_located(self, callback: Callable[[], None] | None) -> None:
+        self._location.on_located = callback
+
+    @property
+    def ranged(self) -> bool:
+        return self._location.ranged
+
+    @property
+    def has_ranged(self) -> bool:
+        return self._location.has_ranged
 
     @property
     def is_proven(self) -> bool:
-        """Whether the server is known to honour ranges, so that several connections may ask it at once."""
         return self._known_first_byte_s is not None
 
     @property
     def is_far(self) -> bool:
-        """Whether the server is known to be so far away, or so slow to answer, that one connection is never enough."""
         return (self._known_first_byte_s or 0.0) >= FAR_S
 
     @property
-    def _known_first_byte_s(self) -> float | None:
-        url = self._direct[0] if self._direct else self._target.url if self._target else None
-        return None if url is None else self._shared.ranging.get(origin(url))
-
-    async def target(self) -> Target:
-        """Where the file is; the Hub is asked once for all who want to know."""
-        async with self._locating:
-            if self._target is None:
-                self._target = await self._locate()
-                if self.on_located is not None:
-                    self.on_located()
-            return self._target
-
-    def forget_target(self, *, redirect_only: bool = False) -> None:
-        """The present URL is no good: ask for a new one at the next fetch, or only where it redirects to."""
-        self.generation += 1
-        self._direct = None
-        if not redirect_only:
-            self._target = None
+    def generation(self) -> int:
+        return self._location.generation
 
     @property
-    def was_redirected(self) -> bool:
-        return self._direct is not None and self._target is not None and self._direct[0] != self._target.url
+    def _known_first_byte_s(self) -> float | None:
+        url = self._location.url
+        return None if url is None else self._shared.ranging.get(origin(url))
+
+    def refresh(self) -> None:
+        self._location.forget()
+
+    def stop_ranging(self) -> None:
+        self._location.ranged = self._location.has_ranged = False
+
+    def content_mismatched(self) -> None:
+        self._location.ranged = self._location.ranged and not self._location.has_ranged
+        self._location.forget()
+
+    def progressed(self) -> None:
+        self._recovery.progressed()
+
+    async def recover(
+        self, error: TransferError, generation: int, attempt: int, *, others_progress: bool, has_bytes: bool = False
+    ) -> None:
+        await self._recovery.after(error, generation, attempt, others_progress=others_progress, has_bytes=has_bytes)
 
     async def fetch(self, start: int, end: int | None, sink: Sink) -> None:
-        target = await self.target()
-        generation = self.generation
-        url, secret = self._direct or (target.url, target.headers)
+        url, secret_headers = await self._location.get()
+        generation = self._location.generation
         headers = [] if end is None else [("Range", f"bytes={start}-{end - 1}")]
         for _ in range(MAX_REDIRECTS + 1):
-            connection, head = await self._ask(url, headers, secret)
+            connection, head = await self._request(url, headers, secret_headers)
             try:
                 if head.status not in _REDIRECTS or "location" not in head.headers:
-                    if generation == self.generation:  # else it was given up while this answer was under way
-                        self._direct = (url, secret)
-                    await self._take(url, connection, head, start, end, sink)
+                    self._location.remember_direct(url, secret_headers, generation)
+                    await self._receive(url, connection, head, start, end, sink)
                     return
                 try:
                     location = head.headers["location"].encode("latin-1").decode(errors="surrogateescape")
                     next_url = self._shared.policy.next_url(url, location)
                 except Failure as failure:
                     raise BadRedirect(failure.detail) from None
-                await self._skip(connection, head)
+                await self._skip_body(connection, head)
                 if origin(next_url) != origin(url):
-                    secret = {}
+                    secret_headers = {}
             finally:
                 self._shared.pool.release(connection)
             url = next_url
         raise BadRedirect(f"more than {MAX_REDIRECTS} redirects, the last to {_host(url)}")
 
-    async def _ask(
-        self, url: str, headers: list[tuple[str, str]], secret: Mapping[str, str]
+    async def _request(
+        self, url: str, headers: list[tuple[str, str]], secret_headers: Mapping[str, str]
     ) -> tuple[Connection, HttpHead]:
-        """Send a GET and wait for the head of the answer; a reused connection that had died is replaced in silence."""
+        """Send a GET and wait for the response's head; a reused connection that was closed is replaced by a new one."""
         shared = self._shared
         await shared.retry_after.wait(url, shared.stall_timeout_s)
         proxy = shared.proxy_for(url)
         full, path = self._request_head(url, proxy)
-        full += [*headers, *secret.items()]
+        full += [*headers, *secret_headers.items()]
         fresh = False
         while True:
             connection, reused = await shared.pool.acquire(url, proxy, shared.window_s, fresh=fresh)
-            asked_at = time.monotonic()
+            requested_at = time.monotonic()
             try:
                 head = await connection.request("GET", path, full, shared.window_s)
-                self.first_byte_s = time.monotonic() - asked_at
+                self.first_byte_s = time.monotonic() - requested_at
                 return connection, head
             except ConnectionFailed:
-                if not reused or connection.answered:
+                if not reused or connection.has_response:
                     raise
                 fresh = True
 
@@ -191,97 +201,82 @@ class HttpTransport:
                 headers.append(("Proxy-Authorization", proxy.authorization))
         return headers, path
 
-    async def _take(
+    async def _receive(
         self, url: str, connection: Connection, head: HttpHead, start: int, end: int | None, sink: Sink
     ) -> None:
-        """Judge the answer; its body goes into `sink` if it is what was asked for. `end` None: all was asked for."""
+        """Check the response and receive its body into `sink`. `end` None: the whole file was requested."""
         if head.status not in (200, 206):
-            await self._skip(connection, head)
-        self._refuse(url, head)
+            await self._skip_body(connection, head)
+        self._check_status(url, head)
         length = head.length
         if head.status == 206:
             if end is None:
-                raise BadRange("a part of the file where all of it was asked for")
+                raise BadRange("a range was sent though the whole file was requested")
             end = self._check_range(head, start, end)
             if length is not None and length != end - start:
-                raise BadRange(f"a body of {length} bytes for a range of {end - start}")
+                raise BadRange(f"a response of {length} bytes for a range of {end - start}")
             self._shared.ranging[origin(url)] = self.first_byte_s
-            self.has_ranged = True
+            self._location.has_ranged = True
         else:
             if None not in (length, self._size_bytes) and length != self._size_bytes:
-                raise BadResponse(f"a file of {length} bytes, not of {self._size_bytes}")
+                raise BadResponse(f"the server's file has {length} bytes, expected {self._size_bytes}")
             if end is not None and (start != 0 or (end != self._size_bytes and not sink.accept_whole(length))):
-                raise RangeIgnored(f"{_host(url)} sends the whole file instead of a part")
+                raise RangeIgnored(f"{_host(url)} sends the whole file instead of a range")
             if end is None and self._size_bytes is None:
                 sink.accept_whole(length)
         if length is not None:
             await connection.receive(sink, length, self._shared.window_s)
         else:
-            await self._take_chunks(connection, sink)
+            await self._receive_chunks(connection, sink)
 
-    async def _skip(self, connection: Connection, head: HttpHead) -> None:
-        """Read past a body of no interest; when that breaks, the head still says all there is to know."""
+    async def _skip_body(self, connection: Connection, head: HttpHead) -> None:
+        """Discard the body so that the connection can be reused. Errors are ignored: the head is all that is needed."""
         with suppress(TransferError):
             await connection.skip(head, _SKIPPED_BODY_BYTES, self._shared.window_s)
 
-    def _refuse(self, url: str, head: HttpHead) -> None:
-        """Trouble for every answer that carries no content we can use."""
+    def _check_status(self, url: str, head: HttpHead) -> None:
+        """Raise a TransferError unless the response carries usable content."""
         status = head.status
         coding = head.headers.get("content-encoding", "identity").strip().lower()
         if status in (200, 206) and coding in ("", "identity"):
             return
         host = _host(url)
         if status == 416:
-            raise RangeRefused(f"{host} says that the file is shorter (416)")
+            raise RangeRefused(f"{host} has a shorter file (416 Range Not Satisfiable)")
         if status in _DENIED:
-            raise UrlRefused(f"{host} refuses the file with {status}")
+            raise UrlRefused(f"{host} refused the file with status {status}")
         if status in (408, 429) or status >= 500:
             wait_s = self._shared.retry_after.note(url, status, head.headers)
-            raise ServerBusy(f"{host} answers {status}", status, wait_s)
+            raise ServerBusy(f"{host} answered with status {status}", status, wait_s)
         if status not in (200, 206):
-            raise BadResponse(f"{host} answers {status}")
-        raise BadResponse(f"{host} sends the file coded ({coding[:20]}) though it was asked not to")
+            raise BadResponse(f"{host} answered with status {status}")
+        raise BadResponse(f"{host} sends the file with Content-Encoding {coding[:20]!r}, which was not requested")
 
     def _check_range(self, head: HttpHead, start: int, end: int) -> int:
-        """The end of the range that is sent, at most `end`; BadRange when it is not (a part of) what was asked for."""
+        """The end of the range that is sent, at most `end`. BadRange unless it starts at `start` and ends by `end`."""
         match = _CONTENT_RANGE.fullmatch(head.headers.get("content-range", "").strip())
         if match is None:
-            raise BadRange("a part of the file without a proper Content-Range")
+            raise BadRange("a range without a valid Content-Range header")
         first, last, total = match.groups()
         if int(first) != start or not start < int(last) + 1 <= end:
-            raise BadRange(f"bytes {first}-{last} where {start}-{end - 1} were asked for")
+            raise BadRange(f"bytes {first}-{last} were sent, but {start}-{end - 1} were requested")
         if total != "*" and self._size_bytes is not None and int(total) != self._size_bytes:
-            raise BadRange(f"a file of {total} bytes, not of {self._size_bytes}")
+            raise BadRange(f"the server's file has {total} bytes, expected {self._size_bytes}")
         return int(last) + 1
 
-    async def _take_chunks(self, connection: Connection, sink: Sink) -> None:
-        """A body of unknown length; more than is wanted is an error, unless somebody else fetches the rest."""
-        asked = sink.wanted_bytes
-        got = 0
+    async def _receive_chunks(self, connection: Connection, sink: Sink) -> None:
+        """Receive a body of unknown length. BadResponse for too many bytes, or too few while all are still wanted."""
+        requested_bytes = sink.wanted_bytes
+        received_bytes = 0
         async for chunk in connection.chunks(self._shared.window_s):
-            got += len(chunk)
-            if got > asked:
-                raise BadResponse(f"more than the {asked} bytes that were asked for")
-            await put(sink, chunk)
-            if not sink.wanted_bytes and got < asked:
+            received_bytes += len(chunk)
+            if received_bytes > requested_bytes:
+                raise BadResponse(f"more than the requested {requested_bytes} bytes were sent")
+            await copy_to(sink, chunk)
+            if not sink.wanted_bytes and received_bytes < requested_bytes:
                 return
         if sink.wanted_bytes and sink.wanted_bytes < ENDLESS:
-            raise BadResponse(f"only {got} of the {asked} bytes that were asked for")
-
-
-async def put(sink: Sink, data: bytes) -> None:
-    """Copy `data` into the sink, as far as it is wanted, waiting for room."""
-    while data and sink.wanted_bytes:
-        while not sink.ready():
-            room = asyncio.Event()
-            sink.wake = room.set
-            await room.wait()
-            sink.wake = None
-        view = sink.buffer()
-        count = min(len(view), len(data))
-        view[:count] = data[:count]
-        sink.advance(count)
-        data = data[count:]
+            raise BadResponse(f"only {received_bytes} of the requested {requested_bytes} bytes were sent")
 
 
 def _host(url: str) -> str:

@@ -15,8 +15,8 @@ from hfdmd.net.origin import RedirectPolicy, literal_address, origin, split_orig
 from hfdmd.net.proxy import Proxy
 from hfdmd.net.trust import ssl_context
 from hfdmd.transfer.http.connection import HEAD_BUFFER_BYTES, Connection, Key, request_head
+from hfdmd.transfer.http.http_errors import BadResponse, ConnectionFailed
 from hfdmd.transfer.http.response import ResponseParser
-from hfdmd.transfer.transfer_errors import BadResponse, ConnectionFailed
 from hfdmd.wire.types import Reason
 
 IDLE_S = 20.0

@@ -1,4 +1,4 @@
-"""What to do after trouble: wait, ask for a new address, start over, or give up by cause."""
+"""What to do after an error of HTTP: wait, ask for a new URL, start over, or fail with the cause."""
 
 from __future__ import annotations
 
@@ -7,39 +7,31 @@ from collections import Counter
 
 from hfdmd.failure import Failure
 from hfdmd.net.retry_after import backoff_s
-from hfdmd.transfer.http.http_transport import HttpTransport
-from hfdmd.transfer.slots import ConnectionSlots
-from hfdmd.transfer.transfer_errors import (
+from hfdmd.transfer.http.http_errors import (
     BadRange,
     BadRedirect,
     BadResponse,
     RangeIgnored,
     RangeRefused,
     ServerBusy,
-    TransferError,
     UrlRefused,
 )
+from hfdmd.transfer.http.location import Location
+from hfdmd.transfer.slots import ConnectionSlots
+from hfdmd.transfer.transfer_errors import StartOver, TransferError
 from hfdmd.wire.types import Reason
 
 BACKOFF_BASE_S = 0.2
 BACKOFF_CAP_S = 8.0
-PATIENT_STRIKES = 3
-"""A server that served ranges before, and sends the whole file so often in a row, does not serve them any more."""
-
-
-class StartOver(Exception):
-    """The server cannot be asked for what is missing: fetch all of the file in one request. `detail` is why."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail)
-        self.detail = detail
+MAX_IGNORED_RANGES = 3
+"""A server that sent ranges before, and sends the whole file more often than this in a row, stopped sending ranges."""
 
 
 class Recovery:
-    """Judges trouble for one file. Strikes are counted by cause and forgotten as soon as bytes arrive."""
+    """Judges the errors of one file. Errors are counted by type until bytes arrive."""
 
-    def __init__(self, transport: HttpTransport, slots: ConnectionSlots) -> None:
-        self._transport = transport
+    def __init__(self, location: Location, slots: ConnectionSlots) -> None:
+        self._location = location
         self._slots = slots
         self._strikes: Counter[type[TransferError]] = Counter()
 
@@ -49,48 +41,43 @@ class Recovery:
             self._strikes.clear()
 
     async def after(
-        self, trouble: TransferError, generation: int, attempt: int, *, others_progress: bool, has_bytes: bool = False
+        self, error: TransferError, generation: int, attempt: int, *, others_progress: bool, has_bytes: bool = False
     ) -> None:
-        """Return when it is time to try again. Raises StartOver, or Failure when trying again is of no use.
-
-        `generation` is the transport's when the attempt began: many connections that fail with the same old
-        address are one strike. `attempt` counts this worker's failures in a row. `has_bytes`: some of the file is
-        there, so starting over would fetch bytes twice; that is the last thing to try.
-        """
-        current = generation == self._transport.generation
+        """See `Transport.recover`."""
+        current = generation == self._location.generation
         strike = 0
         if current:
-            self._strikes[type(trouble)] += 1
-            strike = self._strikes[type(trouble)]
-        if isinstance(trouble, ServerBusy) and trouble.status in (429, 503):
+            self._strikes[type(error)] += 1
+            strike = self._strikes[type(error)]
+        if isinstance(error, ServerBusy) and error.status in (429, 503):
             self._slots.server_refused()
         if current:
-            self._judge(trouble, strike, others_progress, has_bytes)
-        if isinstance(trouble, ServerBusy) and (trouble.wait_s or 0.0) >= BACKOFF_CAP_S:
-            return  # the transport waits as long as was asked for
-        if isinstance(trouble, UrlRefused | RangeIgnored | RangeRefused | BadResponse) and strike <= 1 and not attempt:
-            return  # a new address is worth an immediate try; bytes of others say nothing for this worker's next ones
+            self._judge(error, strike, others_progress, has_bytes)
+        if isinstance(error, ServerBusy) and (error.wait_s or 0.0) >= BACKOFF_CAP_S:
+            return  # the next request waits as long as the server asked for
+        if isinstance(error, UrlRefused | RangeIgnored | RangeRefused | BadResponse) and strike <= 1 and not attempt:
+            return  # a new URL is worth an immediate try; bytes of other workers say nothing about this one's next ones
         await asyncio.sleep(backoff_s(attempt, base_s=BACKOFF_BASE_S, cap_s=BACKOFF_CAP_S))
 
-    def _judge(self, trouble: TransferError, strike: int, others_progress: bool, has_bytes: bool) -> None:
-        transport = self._transport
-        match trouble:
+    def _judge(self, error: TransferError, strike: int, others_progress: bool, has_bytes: bool) -> None:
+        location = self._location
+        match error:
             case UrlRefused():
                 if strike > 3 and not others_progress:
-                    raise Failure(Reason.HUB_UNAVAILABLE, f"{trouble.detail}, though the address is new")
-                transport.forget_target(redirect_only=strike == 1 and transport.was_redirected)
+                    raise Failure(Reason.HUB_UNAVAILABLE, f"{error.detail}, even with a new URL")
+                location.forget(redirect_only=strike == 1 and location.was_redirected)
             case BadRedirect():
                 if strike > 1 and not others_progress:
-                    raise Failure(Reason.HUB_UNAVAILABLE, trouble.detail)
-                transport.forget_target()
+                    raise Failure(Reason.HUB_UNAVAILABLE, error.detail)
+                location.forget()
             case RangeIgnored():
-                if strike > (PATIENT_STRIKES if has_bytes else 1) or not (transport.has_ranged or has_bytes):
-                    raise StartOver(trouble.detail)
-                transport.forget_target()
+                if strike > (MAX_IGNORED_RANGES if has_bytes else 1) or not (location.has_ranged or has_bytes):
+                    raise StartOver(error.detail)
+                location.forget()
             case RangeRefused() | BadResponse():
                 if strike > 2 and not others_progress:
-                    ranges_are_at_fault = isinstance(trouble, BadRange) or not has_bytes
-                    if not transport.ranged or not ranges_are_at_fault:
-                        raise Failure(Reason.HUB_UNAVAILABLE, trouble.detail)
-                    raise StartOver(trouble.detail)
-                transport.forget_target()
+                    ranges_are_the_cause = isinstance(error, BadRange) or not has_bytes
+                    if not location.ranged or not ranges_are_the_cause:
+                        raise Failure(Reason.HUB_UNAVAILABLE, error.detail)
+                    raise StartOver(error.detail)
+                location.forget()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from hfdmd.transfer.transfer_errors import BadResponse
+from hfdmd.transfer.http.http_errors import BadResponse
 
 MAX_HEAD_BYTES = 64 * 1024
 

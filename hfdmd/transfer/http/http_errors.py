@@ -1,0 +1,60 @@
+"""Errors of one HTTP request that `Recovery` judges."""
+
+from __future__ import annotations
+
+from hfdmd.transfer.transfer_errors import TransferError
+from hfdmd.wire.types import Reason
+
+
+class ConnectionFailed(TransferError):
+    """The connection could not be opened, was reset or ended early."""
+
+
+class Stalled(TransferError):
+    """No byte arrived for the whole stall timeout of a connection."""
+
+    reason = Reason.STALLED
+
+
+class ServerBusy(TransferError):
+    """408, 429 or 5xx. `wait_s` is the wait that the server asks for, None when it asks for none."""
+
+    def __init__(self, detail: str, status: int, wait_s: float | None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.wait_s = wait_s
+        self.reason = Reason.RATE_LIMITED if status == 429 else Reason.HUB_UNAVAILABLE
+
+
+class UrlRefused(TransferError):
+    """401, 403, 404 or 410: most likely an expired signed URL."""
+
+    reason = Reason.HUB_UNAVAILABLE
+
+
+class RangeIgnored(TransferError):
+    """200 with the whole file where a range was requested."""
+
+    reason = Reason.HUB_UNAVAILABLE
+
+
+class RangeRefused(TransferError):
+    """416: the server has a shorter file."""
+
+    reason = Reason.HUB_UNAVAILABLE
+
+
+class BadResponse(TransferError):
+    """A response that does not match the request: another size, encoded, malformed."""
+
+    reason = Reason.HUB_UNAVAILABLE
+
+
+class BadRange(BadResponse):
+    """A range other than the requested one: the server's ranges cannot be trusted."""
+
+
+class BadRedirect(TransferError):
+    """A redirect that must not be followed, or one too many."""
+
+    reason = Reason.HUB_UNAVAILABLE
