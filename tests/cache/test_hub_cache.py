@@ -504,7 +504,7 @@ def test_a_copy_within_the_cache_waits_for_room(cache: Path, tmp_path: Path, mon
     [refused] = storage.adopt(items)
     assert isinstance(refused, Failure)
     assert refused.reason is Reason.DISK_FULL
-    assert f"{len(DATA)} more bytes" in refused.detail
+    assert f"{len(DATA)} bytes are still needed" in refused.detail
     assert not [name for name in tree(cache) if "hfdmd-" in name]
     min_free_bytes = 0
     [copied] = storage.adopt(items)

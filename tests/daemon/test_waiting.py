@@ -100,7 +100,7 @@ def test_a_copy_leaves_the_room_that_is_to_stay_free(hub: HubServer, daemon: Dae
         waiting = daemon.view(key)
         assert waiting["status"] == "queued"
         assert waiting["retryAt"] is not None
-        assert f"{need_bytes} more bytes" in waiting["detail"]
+        assert f"{need_bytes} bytes are still needed" in waiting["detail"]
         assert f"{2**52} must stay free" in waiting["detail"]
         assert not list(Path(folder).rglob("hfdmd-*"))
         assert daemon.call("PATCH", "/api/settings", {"minFreeBytes": 0}).status == 200

@@ -64,7 +64,7 @@ class DiskReservations:
             if need_bytes > 0 and need_bytes + others + min_free_bytes > free_bytes:
                 raise Failure(
                     Reason.DISK_FULL,
-                    f"this download needs {need_bytes} more bytes and other downloads {others}, and {min_free_bytes} "
+                    f"{need_bytes} bytes are still needed, {others} more for other downloads, and {min_free_bytes} "
                     f"must stay free, but the disk has only {free_bytes} bytes free",
                 )
             self._set(key, _Reservation(device, need_bytes))

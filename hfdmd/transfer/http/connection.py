@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator
 
 from hfdmd.failure import Failure
 from hfdmd.transfer.http.http_errors import BadResponse, ConnectionFailed, Stalled
-from hfdmd.transfer.http.rcvlowat import ReceiveLowWater
 from hfdmd.transfer.http.response import HttpHead, ResponseParser
 from hfdmd.transfer.sinks import DiscardSink
 from hfdmd.transfer.transfer_errors import TransferError
@@ -52,7 +51,6 @@ class Connection(asyncio.BufferedProtocol):
         """`head_buffer`, of `HEAD_BUFFER_BYTES`, may be shared by all connections: what comes is used up at once."""
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._low_water = ReceiveLowWater()
         self._head_buffer = head_buffer
         self._answer: ResponseParser | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -78,7 +76,6 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_connection makes
         self._transport = transport
-        self._low_water.attach(transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         if self._sink is not None:
@@ -87,11 +84,10 @@ class Connection(asyncio.BufferedProtocol):
         return self._head_buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._progress_at = now = time.monotonic()
+        self._progress_at = time.monotonic()
         if self._sink is not None:
             self._sink.advance(nbytes)
             self._left -= nbytes
-            self._low_water.left(self._left, now)
             self._go_on()
             return
         self.has_response = True
@@ -119,7 +115,6 @@ class Connection(asyncio.BufferedProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._low_water.close()
         self._finish()
         if not self.closed.done():
             self.closed.set_result(None)
@@ -186,7 +181,6 @@ class Connection(asyncio.BufferedProtocol):
                 await self._until_ready(sink)
             if self._left and sink.wanted_bytes:
                 self._sink = sink
-                self._low_water.begin(self._left)
                 sink.wake = self._go_on
                 self._go_on()
                 await self._ended(window_s)
@@ -323,8 +317,7 @@ class Connection(asyncio.BufferedProtocol):
             await asyncio.sleep(DRAIN_STEP_S)
 
     def _close_window(self) -> None:
-        """Have the kernel take nothing more than it has, and tell of every byte of that."""
-        self._low_water.lower()
+        """Let the kernel accept no more than it has already."""
         self._set_receive_buffer(1)  # the least that the system allows
 
     def _set_receive_buffer(self, size_bytes: int) -> bool:
