@@ -1,4 +1,4 @@
-"""A machine on which something is scarce for a moment."""
+"""Resources that are temporarily exhausted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def no_descriptors() -> Iterator[None]:
-    """This process can open nothing."""
+    """This process can open no files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     taken: list[int] = []
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 400), hard))

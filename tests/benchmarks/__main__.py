@@ -77,7 +77,7 @@ def main() -> int:
 
 
 def _measured(name: str, bench: Bench) -> Section:
-    """One measurement; when it breaks, the others are still worth having."""
+    """One measurement; if it fails, the others still run."""
     try:
         return MEASUREMENTS[name](bench)
     except Exception:

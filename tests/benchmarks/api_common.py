@@ -12,7 +12,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured number beside what issue it is to meet."""
+    """One measured number and its limit."""
 
     name: str
     value: float

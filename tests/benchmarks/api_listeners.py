@@ -24,7 +24,7 @@ STUCK = 20  # of which one is a twentieth: the process's memory alone moves by m
 
 
 class Readers:
-    """Plain sockets that note when each event's `id:` line came."""
+    """Plain sockets that record when each event's `id:` line arrived."""
 
     def __init__(self, daemon: Daemon, count: int) -> None:
         self.arrivals: dict[bytes, list[float]] = {}

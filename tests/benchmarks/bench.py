@@ -1,4 +1,4 @@
-"""What every measurement is given: folders, content made once, how often and how much."""
+"""What every measurement gets: folders, shared content, number of rounds."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Bench:
         return Daemon(self.folder("d"), endpoint, wrapper=inside, HFDMD_NO_SPAWN="1", TERM="dumb", **trusted)
 
     def big(self, size_bytes: int, at: Path) -> Made:
-        """A file of that size at `at`; the content is made once and linked where it is wanted again."""
+        """A file of that size at `at`; the content is made once and then hard-linked."""
         if size_bytes not in self._made:
             self._made[size_bytes] = content.big(self.ram / f"big-{size_bytes}", size_bytes)
         made = self._made[size_bytes]

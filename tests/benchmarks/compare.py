@@ -1,4 +1,4 @@
-"""Runs contenders in alternating rounds and makes a table of their medians."""
+"""Runs contenders in alternating rounds and tabulates their medians."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Samples = dict[str, list[Sample]]
 
 
 def compare(task: Task, contenders: Sequence[Contender], rounds: int, work: Path) -> Samples:
-    """`rounds` runs of each (or as many as it says itself); every other round in reverse order."""
+    """`rounds` runs of each (or its own number); every other round in reverse order."""
     samples: Samples = {contender.name: [] for contender in contenders}
     warm_bytes = min(WARM_BYTES, task.size_bytes * 3 // 2)
     for number_ in range(rounds):

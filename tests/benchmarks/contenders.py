@@ -1,4 +1,4 @@
-"""Who runs against whom: hfdmd, and each peer, behind one small interface."""
+"""The contenders: hfdmd and each peer, behind one small interface."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is to be fetched: a file of a repo, or with `path` None all of it. `urls` is for those who know no repos."""
+    """What to download: a file of a repo, or with `path` None all of it. `urls` is for programs that know no repos."""
 
     endpoint: str
     repo: str
@@ -45,7 +45,7 @@ class Task:
 
 
 class Contender(Protocol):
-    """`go` is what is timed; `clean` makes room for the next."""
+    """`go` is timed; `clean` deletes its result."""
 
     name: str
     rounds: int | None
@@ -56,7 +56,7 @@ class Contender(Protocol):
 
 
 def check_file(path: Path, task: Task) -> None:
-    """Raises when what a contender left is not what was asked for."""
+    """Raises AssertionError if the result is not the requested file."""
     size_bytes = path.stat().st_size
     if size_bytes != task.size_bytes:
         raise AssertionError(f"{path} has {size_bytes} bytes, not {task.size_bytes}")

@@ -16,7 +16,7 @@ ZERO_SHA256 = {
     32 << 30: "97af759fc4597bc41706df77cbab318a57d935bacb262bd409e3ab767e07066f",
     64 << 30: "57b295ba06757c81edca2d1e299133b2f059bea28e6cf9f438d7741611c36541",
 }
-"""sha256 of so many zero bytes, for sparse files: hashing 64 GiB takes most of a minute."""
+"""sha256 of that many zero bytes, for sparse files: hashing 64 GiB takes most of a minute."""
 
 
 @dataclass(frozen=True, slots=True)

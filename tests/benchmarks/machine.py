@@ -1,4 +1,4 @@
-"""The machine that is measured on: what it is, and how to make it start each run alike."""
+"""The machine: its description, and how each run starts in the same state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def settle(warm_bytes: int = WARM_BYTES) -> None:
     """Before each run: dirty pages written back, and free memory touched.
 
     A virtual machine's balloon gives free pages back to its host within seconds; the first touch of 2 GiB then costs
-    up to 1.5 s of system time, which would be charged to whoever runs first.
+    up to 1.5 s of system time, which would be charged to the program that runs first.
     """
     os.sync()
     if warm_bytes:
@@ -59,6 +59,6 @@ def _file_system(path: Path) -> str:
 
 
 def first_line(command: list[str]) -> str:
-    """The first line that a program says, for its version."""
+    """The first line of a program's output, for its version."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return (done.stdout + done.stderr).strip().splitlines()[0]

@@ -1,4 +1,4 @@
-"""What the API feels like while the daemon works: at full speed, and with a long queue."""
+"""Latency of the API under load: at full speed, and with a long queue."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ QUEUE_WAIT_S = 120.0
 
 
 def full_speed(bench: Bench) -> Section:
-    """GETs while a 2 GiB file comes in as fast as it can."""
+    """GETs while a 2 GiB file is downloaded without limits."""
     size_bytes = 512 * MIB if bench.quick else 2 * GIB
     paths = ("/api/progress", "/api/health")
     times: dict[str, list[float]] = {path: [] for path in paths}
@@ -44,7 +44,7 @@ def full_speed(bench: Bench) -> Section:
 
 
 def long_queue(bench: Bench) -> Section:
-    """20,000 files queued behind a CDN that hardly moves."""
+    """20,000 files queued, from a CDN that sends 2 kB/s per connection."""
     count = 2_000 if bench.quick else 20_000
     site = Site(bench.site_folder("site"))
     body = big(site.cdn / "slow.bin", 1 * MIB)
@@ -74,7 +74,7 @@ def long_queue(bench: Bench) -> Section:
         "queue",
         f"{count:,} files queued",
         f"One repo download of {count:,} LFS files from a CDN that gives 2 kB/s per connection, so that nearly all stay"
-        f" queued while as many connections are at work as the daemon allows. They stood in the queue after"
+        f" queued while the daemon uses as many connections as it may. All were queued after"
         f" {listed_s:.1f} s; resident memory then {rss_mb:.0f} MB.",
         [_latencies(times)],
         [

@@ -1,4 +1,4 @@
-"""How quick the commands and the Python client are, and what a daemon costs that has nothing to do."""
+"""Start-up times of the commands and the Python client, and the costs of an idle daemon."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _imports(bench: Bench, runs: int) -> tuple[dict[str, list[float]], dict[str,
 
 
 def _idle(daemons: dict[str, Daemon], window_s: float) -> dict[str, tuple[float, float]]:
-    """Resident MB and wake-ups per second of daemons that nobody talks to."""
+    """Resident MB and wake-ups per second of idle daemons."""
     time.sleep(2)
     before = {name: daemon.stats.wake_ups() for name, daemon in daemons.items()}
     time.sleep(window_s)

@@ -1,4 +1,4 @@
-"""Whether the daemon's memory grows with the number of downloads that it has had and forgotten."""
+"""Whether the daemon's memory grows with the number of downloads that were done and deleted."""
 
 from __future__ import annotations
 

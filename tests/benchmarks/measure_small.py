@@ -25,7 +25,7 @@ ARIA2 = "aria2c -j64"
 
 
 def near(bench: Bench) -> Section:
-    """No delay: what the work itself costs. Then the same repo again, and a new commit."""
+    """Without delay. Then the same repo again, and a new commit."""
     files = small_files(200 if bench.quick else 2000)
     site = Site(bench.site_folder("site"))
     site.add(WARM_REPO, git={"config.json": b"{}"})
@@ -117,7 +117,7 @@ class _Fresh:
     """`hfdm download` of the whole repo by a new, warmed-up daemon each time; counts the requests of the last run.
 
     What a run leaves stays until the end of the benchmark: deleting thousands of files makes ext4 slow for a minute,
-    and whoever comes next would pay for it.
+    and the next run would be slower.
     """
 
     name: str = "hfdm download"
@@ -139,7 +139,7 @@ class _Fresh:
 
     @property
     def daemon(self) -> Daemon:
-        """The one of the last run, which still runs."""
+        """The daemon of the last run, which still runs."""
         assert self._daemon is not None
         return self._daemon
 
@@ -155,7 +155,7 @@ class _Fresh:
         return sample
 
     def clean(self, folder: Path) -> None:
-        """The last run's repo stays, for what is measured afterwards."""
+        """Keeps the last run's repo for the measurements afterwards."""
 
 
 def _task(server: Nginx, files: dict[str, bytes], inside: tuple[str, ...] = ()) -> Task:

@@ -1,4 +1,4 @@
-"""Whether cost grows with the file: memory and tracker writes of a small and a very large one."""
+"""Whether costs grow with the file's size: memory and tracker writes of a small and a very large file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_WRITES_PER_S = 25
 
 
 def sparse(bench: Bench) -> Section:
-    """1 GiB against 64 GiB of holes, as far as the disk has room for them."""
+    """1 GiB and 64 GiB of holes, or less if the disk is too small."""
     room_gib = (shutil.disk_usage(bench.work).free - ROOM_BYTES) / GIB
     most_gib = min(4 if bench.quick else bench.sparse_gib, room_gib)
     large_gib = next((gib for gib in SIZES_GIB if gib <= most_gib), 2)

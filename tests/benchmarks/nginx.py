@@ -1,4 +1,4 @@
-"""The Hub and the CDN of the benchmark: nginx for both, so that neither is what is measured.
+"""The Hub and the CDN of the benchmark: nginx for both, so that neither is the bottleneck.
 
 The Hub's answers are static files and redirects: HEAD and GET of /<repo>/resolve/<revision>/<path>, the revision and
 the tree API. Big files are redirected to the CDN, a second server of the same nginx on another port.
@@ -37,7 +37,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """A request, as nginx saw it. `server` is "hub" or "cdn"."""
+    """A request in nginx's log. `server` is "hub" or "cdn"."""
 
     server: str
     method: str
@@ -82,23 +82,23 @@ class Nginx:
             self._process = None
 
     def limited(self, bytes_per_s: int) -> None:
-        """Another limit for each connection of the CDN, from now on."""
+        """Changes the limit of each connection of the CDN."""
         self._options = replace(self._options, bytes_per_s=bytes_per_s)
         self.reload()
 
     def reload(self) -> None:
-        """Serve what the site has by now."""
+        """Serve the site's current content."""
         assert self._process is not None
         self._write()
         self._process.send_signal(signal.SIGHUP)
-        time.sleep(0.5)  # nginx does not say when its new workers have taken over
+        time.sleep(0.5)  # nginx does not report when its new workers are ready
 
     def clear_log(self) -> None:
         time.sleep(LOG_FLUSH_S + 0.2)
         os.truncate(self._log, 0)
 
     def log(self) -> list[Logged]:
-        """What was asked for since the log was cleared."""
+        """The requests since the log was cleared."""
         time.sleep(LOG_FLUSH_S + 0.2)
         found = []
         for line in self._log.read_text().splitlines():
@@ -223,7 +223,7 @@ http {{
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listened on a moment ago."""
+    """Free ports."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for one in sockets:

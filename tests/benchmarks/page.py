@@ -31,7 +31,7 @@ with other work to do, gives others. Figures that other commands give: [benchmar
 
 
 def write(sections: Sequence[Section], disk: Path, rounds: int, took_s: float, load_before: float) -> None:
-    """The page, from what was measured just now."""
+    """Writes the page from these sections."""
     plots = DOCS / PLOTS
     plots.mkdir(parents=True, exist_ok=True)
     goals = [goal for section in sections for goal in section.goals]

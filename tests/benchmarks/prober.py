@@ -1,4 +1,4 @@
-"""Asks the daemon again and again while it is busy, and notes how long each answer takes."""
+"""Sends requests to the busy daemon one after the other, and records each latency."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a program to its end and tells what it cost."""
+"""Runs a program to its end and measures its costs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def clean_env(**more: str) -> dict[str, str]:
 
 
 class ProgramFailed(Exception):
-    """A measured program ended badly; the text has its last words."""
+    """A measured program failed; the text has the end of its output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,9 @@ def run(command: Sequence[str], *, env: Mapping[str, str], cwd: Path | None = No
 
 
 class _Watcher:
-    """Looks at a process now and then: its peak of memory, and whether its time is over.
+    """Samples a process: its peak memory, and whether it has exceeded its time.
 
-    `ru_maxrss` would not do: it counts what the parent had before the program was loaded. `wait4` knows no time-out.
+    `ru_maxrss` is not used, because it includes the parent's memory before exec; `wait4` has no timeout.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], timeout_s: float) -> None:

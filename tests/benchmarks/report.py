@@ -1,4 +1,4 @@
-"""What a measurement brings home: tables, goals met or missed, bars for a plot."""
+"""The result of a measurement: tables, goals met or missed, bars for a plot."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A number that was promised. `limit` is the most it may be, or with `at_least` the least."""
+    """A measured number and its limit, which is the maximum, or with `at_least` the minimum."""
 
     what: str
     value: float
@@ -54,7 +54,7 @@ class Bars:
 
 @dataclass(slots=True)
 class Section:
-    """All about one measurement."""
+    """The results of one measurement."""
 
     name: str
     title: str
@@ -67,7 +67,7 @@ class Section:
 
 
 def number(value: float) -> str:
-    """Three digits that matter."""
+    """A number with three significant digits."""
     if value == int(value) and abs(value) < 1e6:
         return str(int(value))
     if abs(value) >= 100:
@@ -86,7 +86,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def plain(table: Table) -> str:
-    """For a terminal."""
+    """A table for a terminal."""
     lines = [list(table.columns), *[list(row) for row in table.rows]]
     widths = [max(len(row[i]) for row in lines) for i in range(len(table.columns))]
     out = [f"  {table.title}"] if table.title else []

@@ -1,4 +1,4 @@
-"""What the benchmark's Hub has: repos as files and as configuration for nginx."""
+"""The repos of the benchmark's Hub, as files and as configuration for nginx."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Site:
         return self.root / "cdn"
 
     def add(self, name: str, lfs: Mapping[str, Lfs] | None = None, git: Mapping[str, bytes] | None = None) -> Repo:
-        """A new repo, or a new commit of one that is there (its LFS files stay)."""
+        """A new repo, or a new commit of an existing one (its LFS files stay)."""
         repo = self.repos.setdefault(name, Repo(name))
         repo.lfs |= lfs or {}
         commit = commit_of(name, str(len(repo.commits)))

@@ -23,6 +23,6 @@ def daemon(hub: HubServer, tmp_path: Path) -> Iterator[Daemon]:
 
 @pytest.fixture
 def narrow(hub: HubServer, tmp_path: Path) -> Iterator[Daemon]:
-    """A daemon with one connection: of a repo one file is at work, the others wait without a tracker file."""
+    """A daemon with one connection: it downloads one file at a time, a repo's others wait without tracker files."""
     with Daemon(tmp_path / "n", hub.endpoint, HFDMD_MAX_CONNECTIONS="1") as running:
         yield running

@@ -1,4 +1,4 @@
-"""Bad input: each a clear error that names what is wrong, the right status and exit code, nothing half-made left."""
+"""Bad input: a clear error that names the cause, the right status and exit code, and no incomplete files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes at a bad moment: an update while it stops, a disk that refuses, a whole queue that is turned over."""
+"""Events at a bad moment: an update during a stop, a disk error, a reordering of the whole queue."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_part_file_that_cannot_be_deleted_leaves_nothing_stuck(hub: HubServer,
     hub.add_repo(REPO, {BIG: seeded(6_000_000, seed=2), "x.safetensors": seeded(6_000_000, seed=3)})
     hub.rate_bytes_per_s = 1_000_000
     keys = [daemon.download(REPO, name).json["id"] for name in (BIG, "x.safetensors")]
-    until(lambda: all(daemon.view(key)["downloadedBytes"] > 0 for key in keys), "they move")
+    until(lambda: all(daemon.view(key)["downloadedBytes"] > 0 for key in keys), "bytes arrive")
     for part in daemon.parts():
         part.unlink()
         part.mkdir()
@@ -61,7 +61,7 @@ def test_actions_and_updates_at_once_end_in_what_was_said_last(hub: HubServer, d
     hub.add_repo(REPO, {BIG: seeded(8_000_000, seed=4)})
     hub.rate_bytes_per_s = 2_000_000
     key = daemon.download(REPO, BIG).json["id"]
-    until(lambda: daemon.view(key)["downloadedBytes"] > 0, "it moves")
+    until(lambda: daemon.view(key)["downloadedBytes"] > 0, "bytes arrive")
     with ThreadPoolExecutor(4) as people:
         for round_ in range(10):
             hub.commit(REPO, {BIG: seeded(8_000_000, seed=100 + round_)})
@@ -105,7 +105,7 @@ def test_several_come_to_stand_together_where_they_were_put(hub: HubServer, daem
     hub.rate_bytes_per_s = 100_000
     daemon.call("PATCH", "/api/settings", {"maxActiveDownloads": 1})
     daemon.download(REPO, names[0])
-    until(lambda: daemon.get("/api/info").json["counts"]["downloading"] == 1, "one is at work")
+    until(lambda: daemon.get("/api/info").json["counts"]["downloading"] == 1, "one has started")
     for name in names[1:4]:
         daemon.download(REPO, name)
     for name in names[:3]:

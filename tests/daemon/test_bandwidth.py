@@ -16,7 +16,7 @@ def test_a_limit_that_is_changed_holds_for_what_runs(hub: HubServer, daemon: Dae
     hub.add_repo(REPO, {BIG: seeded(30_000_000, seed=3)})
     assert daemon.call("PATCH", "/api/settings", {"bandwidthLimit": 1_000_000}).status == 200
     key = daemon.download(REPO, BIG).json["id"]
-    until(lambda: daemon.view(key)["downloadedBytes"] > 0, "it moves")
+    until(lambda: daemon.view(key)["downloadedBytes"] > 0, "bytes arrive")
     began, have = time.monotonic(), daemon.view(key)["downloadedBytes"]
     until(lambda: daemon.view(key)["downloadedBytes"] > have + 1_500_000, "some more is there")
     passed_s = time.monotonic() - began

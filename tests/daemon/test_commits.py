@@ -1,4 +1,4 @@
-"""Which commit a download is of, when the branch moves between the requests for it."""
+"""Which commit a download has when the branch moves between requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.fakehub.content import Source
 
 
 def offline_snapshot(daemon: Daemon) -> str:
-    """Where an app without network finds the whole repo; it would refuse an incomplete one."""
+    """The snapshot folder that the official client finds offline; it raises if the snapshot is incomplete."""
     code = f"from huggingface_hub import snapshot_download\nprint(snapshot_download({REPO!r}, local_files_only=True))"
     return official(daemon, code).strip()
 
@@ -76,7 +76,7 @@ def test_a_request_that_a_restart_left_unlisted_follows_too(hub: HubServer, daem
     daemon.post("/api/pause", id=weights)
     daemon.kill()
     for tracker in daemon.state.glob("trackers/*/model-00001*"):
-        tracker.unlink()  # as if it had not begun
+        tracker.unlink()  # as if it had not started
     daemon.forget_lists()
     new = hub.commit(REPO, {"model-00002.safetensors": seeded(2_000_000, seed=3)})
     hub.rate_bytes_per_s = 0
@@ -143,7 +143,7 @@ def test_an_update_leaves_no_part_file_of_the_old_commit(
     until(lambda: daemon.view(key)["downloadedBytes"] > 1_000_000, "some is there")
     new = hub.commit(REPO, {BIG: becomes})
     daemon.download(REPO, update=True, **more)
-    until(lambda: daemon.view(key)["commit"] == new, "it moves")
+    until(lambda: daemon.view(key)["commit"] == new, "bytes arrive")
     hub.rate_bytes_per_s = 0
     until(lambda: daemon.view(key)["status"] == "done", "it has moved")
     assert daemon.view(key)["filesTotal"] == len(children(daemon, key)) == (1 if becomes is None else 2)
@@ -194,7 +194,7 @@ def test_an_update_of_a_repo_that_is_not_listed_yet_lists_the_newest(
     hub.add_repo(REPO, FILES)
     hub.rate_bytes_per_s = 200_000
     key = daemon.download(REPO).json["id"]
-    until(lambda: daemon.view(key)["downloadedBytes"] > 0, "it is at work")
+    until(lambda: daemon.view(key)["downloadedBytes"] > 0, "it has started")
     daemon.kill()
     daemon.forget_lists()
     hub.clear_log()

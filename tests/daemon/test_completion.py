@@ -1,4 +1,4 @@
-"""`done` is said of what is there, of one commit, and what somebody removed meanwhile is brought again."""
+"""`done` means that all files of one commit exist; files that were removed in the meantime are downloaded again."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def snapshot(daemon: Daemon, **more: Any) -> set[str]:
 
 
 def begun(hub: HubServer, daemon: Daemon, **more: Any) -> str:
-    """A repo download whose small files are done, the big one on its way."""
+    """A repo download whose small files are done while the big one is downloading."""
     hub.add_repo(REPO, FILES)
     hub.rate_bytes_per_s = 300_000
     key: str = daemon.download(REPO, **more).json["id"]
-    until(lambda: daemon.view(key)["filesDone"] == 2 and daemon.view(key)["downloadedBytes"] > 200_000, "it is at work")
+    until(lambda: daemon.view(key)["filesDone"] == 2 and daemon.view(key)["downloadedBytes"] > 200_000, "it runs")
     return key
 
 

@@ -1,4 +1,4 @@
-"""`DELETE` with `deleteFile`: all that hfdmd wrote and nobody else needs goes, and nothing else."""
+"""`DELETE` with `deleteFile`: deletes all files that hfdmd wrote and no other download needs, and nothing else."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def delete(daemon: Daemon, **selector: Any) -> int:
 
 
 def entries(daemon: Daemon) -> int:
-    """Files in snapshots, as far as they do not go while they are counted."""
+    """The number of files in snapshots; files deleted during the count are skipped."""
     return sum(len(names) for root in daemon.cache.glob("models--*/snapshots") for *_, names in os.walk(root))
 
 
@@ -95,9 +95,9 @@ def test_a_users_file_in_a_folder_is_forgotten_not_deleted(hub: HubServer, daemo
     mine.write_bytes(content.read(0, 300_000))
     key = daemon.download(REPO, localDir=str(folder)).json["id"]
     daemon.wait(key, "done")
-    hub.commit(REPO, {"new.txt": b"1"})  # the file stays the user's when an update looks at it again
+    hub.commit(REPO, {"new.txt": b"1"})  # an update does not change that the file is the user's
     daemon.download(REPO, localDir=str(folder), update=True)
-    until(lambda: daemon.view(key)["filesDone"] == 3, "it moves")
+    until(lambda: daemon.view(key)["filesDone"] == 3, "bytes arrive")
     assert delete(daemon, id=key) == 200
     assert mine.read_bytes() == content.read(0, 300_000)
     assert [path.name for path in folder.iterdir() if path.is_file()] == ["mine.bin"]

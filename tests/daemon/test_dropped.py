@@ -1,4 +1,4 @@
-"""A file deleted out of a repo download stays deleted until somebody asks for it again."""
+"""A file deleted from a repo download stays deleted until it is requested again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def daemon(narrow: Daemon) -> Daemon:
 
 
 def begun(hub: HubServer, daemon: Daemon) -> str:
-    """A repo download that is listed and on its way."""
+    """A repo download that is listed and has started."""
     hub.add_repo(REPO, FILES)
     hub.rate_bytes_per_s = 200_000
     key: str = daemon.download(REPO).json["id"]
@@ -96,10 +96,10 @@ def test_asked_for_singly_it_comes(hub: HubServer, daemon: Daemon) -> None:
 
 def test_a_repo_at_work_that_is_asked_for_again_takes_it_in_again(hub: HubServer, daemon: Daemon) -> None:
     key = begun(hub, daemon)
-    until(lambda: daemon.view(key)["status"] == "downloading", "it is at work")
+    until(lambda: daemon.view(key)["status"] == "downloading", "it has started")
     delete(daemon, id=children(daemon, key)[LAST]["id"])
     assert daemon.download(REPO).status == 202
-    until(lambda: LAST in children(daemon, key), "it is listed again while the others are at work")
+    until(lambda: LAST in children(daemon, key), "it is listed again while the others download")
     assert any(view["status"] == "downloading" for view in children(daemon, key).values())
     hub.rate_bytes_per_s = 0
     assert daemon.wait(key, "done")["filesDone"] == 5
@@ -129,7 +129,7 @@ def test_an_update_brings_it_at_the_newer_commit(hub: HubServer, daemon: Daemon)
     assert Path(done["path"], LAST).exists()
 
 
-@pytest.mark.parametrize("when", ["done", "paused", "at work"])
+@pytest.mark.parametrize("when", ["done", "paused", "downloading"])
 def test_a_repo_download_goes_with_its_last_file(hub: HubServer, daemon: Daemon, when: str) -> None:
     if when == "done":
         hub.add_repo(REPO, FILES)

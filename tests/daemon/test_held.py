@@ -1,4 +1,4 @@
-"""A repo download that a person holds: what of it has not begun needs no tracker file, over restarts too."""
+"""A paused or cancelled repo download: files that have not started need no tracker file, also after restarts."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def daemon(narrow: Daemon) -> Daemon:
 
 
 def begun(hub: HubServer, daemon: Daemon) -> str:
-    """A repo download that is listed, its first file on its way."""
+    """A repo download that is listed and whose first file is downloading."""
     hub.add_repo(REPO, FILES)
     hub.rate_bytes_per_s = 200_000
     key: str = daemon.download(REPO).json["id"]
-    until(lambda: daemon.view(key)["downloadedBytes"] > 0, "it is at work")
+    until(lambda: daemon.view(key)["downloadedBytes"] > 0, "it has started")
     assert daemon.view(key)["filesTotal"] == len(FILES)
     return key
 
@@ -127,7 +127,7 @@ def test_what_one_request_pauses_and_another_cancelled_is_cancelled_over_a_resta
     hub: HubServer, daemon: Daemon
 ) -> None:
     whole = begun(hub, daemon)
-    for number in range(290, 300):  # else some would be there before they are cancelled
+    for number in range(290, 300):  # else some would be done before they are cancelled
         hub.fault(REPO, f"{number}.json", Fault.stall(times=None))
     part = daemon.download(REPO, include=["29*"]).json["id"]
     until(lambda: daemon.view(part)["filesTotal"] == 10, "it is listed")

@@ -1,4 +1,4 @@
-"""A Hub that lies about names: refused or made safe, and never a byte outside the cache."""
+"""A Hub with malicious names: they are refused or made safe, and nothing is written outside the cache."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def outside(tmp_path: Path, daemon: Daemon) -> set[Path]:
 
 
 def ended(daemon: Daemon, key: str) -> dict[str, Any]:
-    """The download when it is over, or waits and says why."""
+    """The download once it has ended, or waits with a reason."""
     until(lambda: daemon.view(key)["status"] in ("done", "failed") or daemon.view(key)["reason"] is not None, "it ends")
     return daemon.view(key)
 

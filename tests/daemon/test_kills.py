@@ -27,7 +27,7 @@ def test_kills_of_a_large_file(hub: HubServer, daemon: Daemon) -> None:
     chance = random.Random(20)
     key = daemon.download(REPO, BIG).json["id"]
     for moment in sorted(chance.uniform(0.01, 0.97) for _ in range(KILLS)):
-        until(lambda at=moment * size: daemon.view(key)["downloadedBytes"] >= at, "it has come so far")  # type: ignore[misc]
+        until(lambda at=moment * size: daemon.view(key)["downloadedBytes"] >= at, "it has downloaded that much")  # type: ignore[misc]
         daemon.kill_and_start()
     hub.rate_bytes_per_s = 0
     done = daemon.wait(key, "done")
@@ -43,7 +43,7 @@ def test_pauses_of_a_large_file(hub: HubServer, daemon: Daemon) -> None:
     chance = random.Random(50)
     key = daemon.download(REPO, BIG).json["id"]
     for moment in sorted(chance.uniform(0.0, 0.9) for _ in range(PAUSES)):
-        until(lambda at=moment * size: daemon.view(key)["downloadedBytes"] >= at, "it has come so far")  # type: ignore[misc]
+        until(lambda at=moment * size: daemon.view(key)["downloadedBytes"] >= at, "it has downloaded that much")  # type: ignore[misc]
         assert daemon.post("/api/pause", id=key).json["downloads"][0]["status"] == "paused"
         daemon.post("/api/resume", id=key)
     hub.rate_bytes_per_s = 0

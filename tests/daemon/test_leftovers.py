@@ -1,4 +1,4 @@
-"""What a crash leaves in a local folder is gone once its download is, also of files that no tracker names."""
+"""Deleting a download removes what a crash left in its local folder, also of files without a tracker."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def test_what_a_kill_in_a_listing_left_goes_with_the_download(
     key = narrow.download(REPO, localDir=str(folder)).json["id"]
     until(lambda: narrow.view(key)["filesTotal"] == 300, "it is listed")
     narrow.kill()
-    narrow.forget_lists()  # as if the kill had come before the list was kept
+    narrow.forget_lists()  # as if it had been killed before the list was written
     spec = RepoSpec(repo_type=RepoType.MODEL, model_repo=REPO, revision="main", local_dir=str(folder))
-    books = folder / ".cache/huggingface"
+    metadata = folder / ".cache/huggingface"
     left = [
-        books / "download" / f"hfdmd-{spec.file('s/7.json').id}.new",
-        books / "download" / f"hfdmd-{spec.file('s/8.json').id}.part",
-        books / "download/s" / f"hfdmd-{spec.file('s/9.json').id}.book",
-        books / "trees" / f"hfdmd-{spec.id}.tree",
+        metadata / "download" / f"hfdmd-{spec.file('s/7.json').id}.new",
+        metadata / "download" / f"hfdmd-{spec.file('s/8.json').id}.part",
+        metadata / "download/s" / f"hfdmd-{spec.file('s/9.json').id}.book",
+        metadata / "trees" / f"hfdmd-{spec.id}.tree",
     ]
-    others = books / "download" / f"hfdmd-{'0' * 32}.new"
+    others = metadata / "download" / f"hfdmd-{'0' * 32}.new"
     for path in (*left, others):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"half")

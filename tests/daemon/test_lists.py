@@ -1,4 +1,4 @@
-"""After a restart a repo download knows its files without asking the Hub, also those that have not begun."""
+"""After a restart a repo download knows its files without a request to the Hub, also those that have not started."""
 
 from __future__ import annotations
 

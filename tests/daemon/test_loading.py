@@ -1,4 +1,4 @@
-"""What is asked while the tracker files are still being read changes nothing of what they say."""
+"""Requests while the tracker files are still being read do not change recorded state."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def closed(scheduler: Scheduler) -> None:
 
 @asynccontextmanager
 async def at_work(scheduler: Scheduler) -> AsyncIterator[None]:
-    """It runs, and is closed afterwards."""
+    """Runs the scheduler, and closes it afterwards."""
     work = asyncio.create_task(scheduler.run())
     try:
         yield
@@ -95,7 +95,7 @@ async def test_what_was_at_work_is_queued_while_the_rest_is_read(hub: HubServer,
     hub.add_repo(REPO, {BIG: seeded(4_000_000, seed=1)})
     hub.rate_bytes_per_s = 200_000
     keys = [daemon.download(REPO, BIG).json["id"], daemon.download(REPO).json["id"]]
-    await asyncio.to_thread(until, lambda: daemon.view(keys[1])["downloadedBytes"] > 0, "it is at work")
+    await asyncio.to_thread(until, lambda: daemon.view(keys[1])["downloadedBytes"] > 0, "it has started")
     daemon.kill()
     assert {tracker["status"] for tracker in daemon.trackers()} == {"in-progress"}
     scheduler = await opened(daemon)

@@ -140,7 +140,7 @@ def test_the_others_wait_with_their_position(hub: HubServer, tmp_path: Path) -> 
     hub.rate_bytes_per_s = 4_000_000
     with Daemon(tmp_path / "h", hub.endpoint, HFDMD_MAX_ACTIVE_DOWNLOADS="2") as daemon:
         keys = [daemon.download(REPO, f"{name}.bin").json["id"] for name in "abcd"]
-        until(lambda: daemon.view(keys[0])["status"] == "downloading", "the first is at work")
+        until(lambda: daemon.view(keys[0])["status"] == "downloading", "the first has started")
         views = [daemon.view(key) for key in keys]
         assert [view["status"] for view in views] == ["downloading", "downloading", "queued", "queued"]
         assert [view["queuePosition"] for view in views] == [None, None, 1, 2]
@@ -189,7 +189,7 @@ def test_a_client_that_hangs_up_stops_nothing(hub: HubServer, daemon: Daemon) ->
     hub.add_repo(REPO, {BIG: seeded(size, seed=8)})
     hub.rate_bytes_per_s = 4_000_000
     key = daemon.download(REPO, BIG).json["id"]
-    until(lambda: daemon.view(key)["downloadedBytes"] > 0, "it moves")
+    until(lambda: daemon.view(key)["downloadedBytes"] > 0, "bytes arrive")
     body = json.dumps({"id": key}).encode()
     for action in ("pause", "resume", "pause", "resume", "cancel"):
         with socket.socket(socket.AF_UNIX) as hasty:

@@ -1,4 +1,4 @@
-"""A good neighbour in the Hub's cache: what the real client's commands and other people do to it meanwhile."""
+"""Other users of the Hub's cache: the official client's commands, other processes, other users and groups."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NO_WARNINGS = "from huggingface_hub import scan_cache_dir\nassert not scan_cache
 
 
 def hf(daemon: Daemon, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The real client's command, on the daemon's cache and Hub."""
+    """The official client's command, on the daemon's cache and Hub."""
     command = [sys.executable, "-m", "huggingface_hub.cli.hf", *arguments]
     env = {**daemon.env, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
@@ -58,7 +58,7 @@ def test_the_cache_is_cleaned_up_while_files_come_in(hub: HubServer, daemon: Dae
         assert len(daemon.parts()) == 1
     hub.rate_bytes_per_s = 0
     daemon.wait(key, "done")
-    if how != "prune" or by_commit:  # what was there already was deleted with it: asked for again, it comes again
+    if how != "prune" or by_commit:  # the files that were done were deleted too: a new request downloads them again
         daemon.download(REPO, revision=revision)
         daemon.wait(key, "done")
     judge(daemon, daemon.view(key)["path"], revision)
@@ -131,7 +131,7 @@ def test_kills_at_any_moment_of_a_repo(hub: HubServer, daemon: Daemon, tmp_path:
     key = daemon.download(REPO, **more).json["id"]
     chance = random.Random(5)
     for _ in range(12):
-        time.sleep(chance.uniform(0.02, 0.4))  # the moment is what is random, nothing is waited for
+        time.sleep(chance.uniform(0.02, 0.4))  # the random moment is the point; there is no state to wait for
         daemon.kill_and_start()
     hub.rate_bytes_per_s = 0
     done = daemon.wait(key, "done")

@@ -1,4 +1,4 @@
-"""Who goes next, when files and repo downloads wait for the same slots and a person reorders them."""
+"""The order in which files and repo downloads get slots, also after they are reordered."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def daemon(hub: HubServer, tmp_path: Path) -> Iterator[Daemon]:
 
 @pytest.fixture
 def repo(hub: HubServer, daemon: Daemon) -> str:
-    """`a.bin` at work, `b.bin` with priority 10 and `c.bin` queued, and behind them a repo download of four files."""
+    """`a.bin` is downloading, `b.bin` with priority 10, `c.bin` and a repo download of four files are queued."""
     hub.add_repo(REPO, {f"f{number}.bin": seeded(300_000, seed=number) for number in range(4)})
     hub.add_repo(SINGLE, {name: seeded(2_000_000, seed=10 + number) for number, name in enumerate(NAMES)})
     key: str = daemon.download(REPO).json["id"]
@@ -34,14 +34,14 @@ def repo(hub: HubServer, daemon: Daemon) -> str:
     for name, priority in zip(NAMES, (0, 10, 0), strict=True):
         asked = daemon.download(SINGLE, name, priority=priority).json["id"]
         if name == NAMES[0]:
-            until(lambda key=asked: daemon.view(key)["downloadedBytes"] > 0, "it is at work")
+            until(lambda key=asked: daemon.view(key)["downloadedBytes"] > 0, "it has started")
     daemon.post("/api/resume", id=key)
     hub.clear_log()
     return key
 
 
 def started(hub: HubServer, daemon: Daemon, repo: str) -> list[str]:
-    """The files in the order in which they were fetched after the one that was at work."""
+    """The files in the order in which they were downloaded after the first."""
     hub.rate_bytes_per_s = 0
     daemon.wait(repo, "done")
     for name in NAMES:
@@ -92,11 +92,11 @@ def test_asking_again_with_another_priority_is_told(hub: HubServer, daemon: Daem
 def test_deleting_a_repo_at_work_never_says_that_it_is_done(hub: HubServer, daemon: Daemon, repo: str) -> None:
     daemon.post("/api/cancel", modelRepo=SINGLE)
     hub.rate_bytes_per_s = 100_000
-    until(lambda: daemon.view(repo)["status"] == "downloading", "it is at work")
+    until(lambda: daemon.view(repo)["status"] == "downloading", "it has started")
     assert daemon.call("DELETE", "/api/download", {"modelRepo": REPO}).status == 200
     assert daemon.get("/api/progress", id=repo).status == 404
-    told = [line for line in daemon.log.splitlines() if "-> done" in line]
-    assert not [line for line in told if REPO in line and ".bin" not in line], told
+    changes = [line for line in daemon.log.splitlines() if "-> done" in line]
+    assert not [line for line in changes if REPO in line and ".bin" not in line], changes
 
 
 def test_a_repo_whose_files_have_failed_before_says_why_and_is_mended_by_retry(

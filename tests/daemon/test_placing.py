@@ -1,4 +1,4 @@
-"""A stop that comes while a file is being put in place: it gets there, is done, and belongs to its download."""
+"""A stop while a file is being placed: the file is placed, done, and belongs to its download."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests that come at the same moment leave nothing behind: no slot, no part file, no half state."""
+"""Simultaneous requests leave nothing behind: no slot, no part file, no inconsistent state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole repos: one request for many files, summed up, shared, mended, moved to a newer commit."""
+"""Whole repos: one request for many files, summed up, shared, retried, moved to a newer commit."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_listing_that_waits_is_done_while_a_file_of_the_repo_is_at_work(hub: H
     hub.add_repo(REPO, FILES)
     hub.rate_bytes_per_s = 200_000
     key = daemon.download(REPO).json["id"]
-    until(lambda: daemon.view(key)["downloadedBytes"] > 100_000, "it is at work")
+    until(lambda: daemon.view(key)["downloadedBytes"] > 100_000, "it has started")
     daemon.kill()
     daemon.forget_lists()
     hub.fault(REPO, "@tree", Fault.status(503, retry_after=1, times=5))
@@ -112,7 +112,7 @@ def test_an_update_of_a_repo_at_work_moves_it(hub: HubServer, narrow: Daemon) ->
     hub.add_repo(REPO, FILES)
     hub.rate_bytes_per_s = 200_000
     key = daemon.download(REPO).json["id"]
-    until(lambda: daemon.view(key)["downloadedBytes"] > 100_000, "it is at work")
+    until(lambda: daemon.view(key)["downloadedBytes"] > 100_000, "it has started")
     new = hub.commit(REPO, {"config.json": b'{"a": 2}'})
     daemon.download(REPO, update=True)
     until(lambda: daemon.view(key)["commit"] == new, "it has moved")

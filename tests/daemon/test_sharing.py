@@ -1,4 +1,4 @@
-"""Files that several requests want: who may stop them, and what is left when one request goes."""
+"""Files that several requests share: which of them can stop a file, and what is left when one is deleted."""
 
 from __future__ import annotations
 

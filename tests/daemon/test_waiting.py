@@ -1,4 +1,4 @@
-"""What waits goes on by itself: the network away, the Hub busy, a lock held, a disk full."""
+"""Waiting downloads continue by themselves: network down, Hub busy, lock held, disk full."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_slot_is_free_while_one_waits(hub: HubServer, tmp_path: Path) -> None:
     hub.fault(REPO, "a.json", Fault.busy(reset_s=60, times=None))
     with Daemon(tmp_path / "h", hub.endpoint, HFDMD_MAX_ACTIVE_DOWNLOADS="1", HFDMD_STALL_TIMEOUT="1") as daemon:
         first = daemon.download(REPO, "a.json").json["id"]
-        until(lambda: daemon.view(first)["reason"] == "rate_limited", "it is told to wait")
+        until(lambda: daemon.view(first)["reason"] == "rate_limited", "it must wait")
         waiting = daemon.view(first)
         assert (waiting["status"], waiting["attempt"]) == ("queued", 1)
 
@@ -88,8 +88,8 @@ def test_a_copy_leaves_the_room_that_is_to_stay_free(hub: HubServer, daemon: Dae
     """From the cache into a folder, and from one name in a folder to another."""
     if shares_blocks(tmp_path):
         pytest.skip("copies share blocks here, and need no room")
-    folder, twin = str(tmp_path / "mine"), seeded(1_000_000, seed=14)
-    hub.add_repo(REPO, {BIG: seeded(1_000_000, seed=13), "small.json": b"{}", "one.bin": twin, "two.bin": twin})
+    folder, same = str(tmp_path / "mine"), seeded(1_000_000, seed=14)
+    hub.add_repo(REPO, {BIG: seeded(1_000_000, seed=13), "small.json": b"{}", "one.bin": same, "two.bin": same})
     for file_path, local_dir in ((BIG, None), ("small.json", None), ("one.bin", folder)):
         daemon.wait(daemon.download(REPO, file_path, localDir=local_dir).json["id"], "done")
     sent_bytes = hub.sent_bytes()
@@ -171,16 +171,16 @@ def test_leftovers_of_a_crash_in_a_folder_are_removed_and_nothing_else(
     daemon.wait(big, "done")
     daemon.wait(small, "done")
     daemon.kill()
-    books = folder / ".cache/huggingface/download"
-    ours = [books / f"hfdmd-{big}.part", books / f"hfdmd-{small}.new", books / "deep" / f"hfdmd-{big}.book"]
-    others = [books / f"hfdmd-{'0' * 32}.part", books / f"{BIG}.0123.incomplete"]
+    metadata = folder / ".cache/huggingface/download"
+    ours = [metadata / f"hfdmd-{big}.part", metadata / f"hfdmd-{small}.new", metadata / "deep" / f"hfdmd-{big}.book"]
+    others = [metadata / f"hfdmd-{'0' * 32}.part", metadata / f"{BIG}.0123.incomplete"]
     for path in (*ours, *others):
         path.write_bytes(b"left behind")
     daemon.start()
     until(
         lambda: not any(path.exists() for path in ours),
         "what is ours is gone",
-        state=lambda: str(list(books.iterdir())),
+        state=lambda: str(list(metadata.iterdir())),
     )
     assert all(path.exists() for path in others)
     assert (folder / "deep" / BIG).stat().st_size == 1_000_000

@@ -1,4 +1,4 @@
-"""A Hugging Face Hub for tests and demonstrations: faithful to what its clients see, with faults on demand."""
+"""A fake Hugging Face Hub for tests and demonstrations: clients see what the real Hub shows, plus faults on demand."""
 
 from tests.fakehub.content import BytesContent, Content, PathContent, SeededContent, seeded
 from tests.fakehub.fault import Fault

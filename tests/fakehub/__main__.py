@@ -1,6 +1,6 @@
 """Serves a folder as a Hub: `python -m tests.fakehub --from FOLDER`.
 
-The first line on stdout is `HF_ENDPOINT=http://127.0.0.1:PORT`, ready for `export`; what it serves is told on stderr.
+The first line on stdout is `HF_ENDPOINT=http://127.0.0.1:PORT`, for `export`; the served repos are listed on stderr.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def files_of(folder: Path) -> dict[str, Source]:
 
 
 def repos_of(folder: Path) -> dict[str, Path]:
-    """OWNER/NAME to folder, when that is how `folder` is laid out: folders in folders, and no file above them."""
+    """OWNER/NAME to folder, if `folder` has two levels of folders and no files in them above; else empty."""
     owners = [path for path in sorted(folder.iterdir()) if path.name not in IGNORED]
     if not owners or not all(owner.is_dir() for owner in owners):
         return {}
@@ -43,19 +43,19 @@ def repos_of(folder: Path) -> dict[str, Path]:
 
 
 def parser() -> argparse.ArgumentParser:
-    """What may be said on the command line."""
+    """The command line's options."""
     made = argparse.ArgumentParser(prog="python -m tests.fakehub", description="Serves a folder as a Hugging Face Hub.")
     made.add_argument(
         "--from", dest="folder", type=Path, required=True, help="a repo, or a folder of OWNER/NAME folders"
     )
     made.add_argument("--port", type=int, default=0, help="the Hub's port (the CDN takes another); default: a free one")
-    made.add_argument("--repo", help="OWNER/NAME of the one repo; default: read off the folders, or local/FOLDER")
+    made.add_argument("--repo", help="OWNER/NAME of the one repo; default: the folders' names, or local/FOLDER")
     made.add_argument("--repo-type", choices=("model", "dataset", "space"), default="model")
-    made.add_argument("--token", help="makes every repo gated, opened by this token")
-    made.add_argument("--rate", type=float, default=0, metavar="BYTES/S", help="limit of all bodies together")
+    made.add_argument("--token", help="make every repo gated; this token has access")
+    made.add_argument("--rate", type=float, default=0, metavar="BYTES/S", help="total limit of all response bodies")
     made.add_argument("--rate-per-connection", type=float, default=0, metavar="BYTES/S")
-    made.add_argument("--latency", type=float, default=0, metavar="S", help="waited before every answer")
-    made.add_argument("--tls", action="store_true", help="HTTPS; SSL_CERT_FILE=… follows on the second line")
+    made.add_argument("--latency", type=float, default=0, metavar="S", help="delay before every response")
+    made.add_argument("--tls", action="store_true", help="serve HTTPS; the second line on stdout is SSL_CERT_FILE=…")
     return made
 
 
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser().parse_args(arguments)
     folder: Path = asked.folder
     if not folder.is_dir():
-        print(f"{folder} is no folder", file=sys.stderr)
+        print(f"{folder} is not a folder", file=sys.stderr)
         return 2
     repos = {asked.repo: folder} if asked.repo else repos_of(folder) or {f"local/{folder.resolve().name}": folder}
     stopped = threading.Event()

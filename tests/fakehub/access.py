@@ -1,4 +1,4 @@
-"""Who may see which repo of the test Hub."""
+"""Access control of the test Hub: which caller may see which repo."""
 
 from __future__ import annotations
 

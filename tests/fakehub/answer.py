@@ -1,4 +1,4 @@
-"""An answer before it is sent: status, headers, and which bytes of which content."""
+"""A response before it is sent: status, headers, and the range of the content."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 @dataclass
 class Answer:
-    """What would be said if nothing went wrong. `end` is exclusive."""
+    """The response without faults. `end` is exclusive."""
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
@@ -23,9 +23,9 @@ class Answer:
     start: int = 0
     end: int = -1
     on: tuple[On, ...] = ()
-    """Which faults it may meet."""
+    """The kinds of faults that apply to it."""
     file: File | None = None
-    """The file asked for, even when this answer only points at it."""
+    """The requested file, also when this response is a redirect to it."""
     compressible: bool = False
 
     def __post_init__(self) -> None:
@@ -40,7 +40,7 @@ def json_answer(data: object, status: int = 200, headers: dict[str, str] | None 
 
 
 def error(status: int, message: str, code: str | None = None, headers: dict[str, str] | None = None) -> Answer:
-    """An error as the Hub says it: in the body for people, in two headers for programs."""
+    """An error in the Hub's form: text in the body, code and message in two headers."""
     said = {"X-Error-Message": message, **(headers or {})}
     if code:
         said["X-Error-Code"] = code
@@ -48,14 +48,14 @@ def error(status: int, message: str, code: str | None = None, headers: dict[str,
 
 
 def redirect(status: int, location: str, headers: dict[str, str] | None = None) -> Answer:
-    """A redirect with the little text that the Hub puts into its body."""
+    """A redirect with the short text that the Hub puts into its body."""
     name = {301: "Moved Permanently", 302: "Found", 307: "Temporary Redirect", 308: "Permanent Redirect"}[status]
     body = BytesContent(f"{name}. Redirecting to {location}".encode())
     return Answer(status, {"Location": location, "Content-Type": "text/plain; charset=utf-8", **(headers or {})}, body)
 
 
 def body_answer(content: Content, headers: dict[str, str], range_header: str | None) -> Answer:
-    """200 with the whole content, 206 with the asked part, or 416."""
+    """200 with the whole content, 206 with the requested range, or 416."""
     said = {"Accept-Ranges": "bytes", "Content-Type": "application/octet-stream", **headers}
     size = content.size_bytes
     match = _RANGE.fullmatch(range_header.strip()) if range_header else None

@@ -1,4 +1,4 @@
-"""What the test Hub serves: bytes in memory, seeded pseudo-random bytes made on the fly, files on disk."""
+"""Contents of the test Hub's files: bytes in memory, seeded pseudo-random bytes, files on disk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STRIDE = 2_654_435_761  # odd, so that i -> i * stride modulo a power of two ne
 
 
 class Content(ABC):
-    """The bytes of one file. Digests are computed when first asked for, and kept."""
+    """The bytes of one file. Digests are computed at first use and cached."""
 
     size_bytes: int
 
@@ -44,7 +44,7 @@ class Content(ABC):
 
     @cached_property
     def sha256(self) -> str:
-        """What an LFS file is named by."""
+        """The oid of an LFS file."""
         return self.digest_of("sha256")
 
     @cached_property
@@ -115,7 +115,7 @@ class PathContent(Content):
 
 
 Source = Content | bytes | str | Path
-"""What may be given as a file's content; a `str` is text, a `Path` a file on disk."""
+"""Accepted as a file's content; a `str` is text, a `Path` a file on disk."""
 
 
 def content_of(source: Source) -> Content:

@@ -1,4 +1,4 @@
-"""Scripted faults of the test Hub: what goes wrong, where, and how often."""
+"""Scripted faults of the test Hub: kind, requests that they apply to, and how often."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from threading import Lock
 from typing import Literal
 
 On = Literal["body", "head", "resolve", "api", "any"]
-"""Which requests a fault meets: `body` the GET that carries the file's bytes (on the CDN for LFS files, on the Hub for
-git files), `head` the HEAD on the Hub, `resolve` HEAD and GET on the Hub's resolve route, `api` the JSON routes."""
+"""Requests that a fault applies to: `body` the GET of the file's bytes (on the CDN for LFS files, on the Hub for git
+files), `head` the HEAD on the Hub, `resolve` HEAD and GET on the Hub's resolve route, `api` the JSON routes."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong, made by the functions below.
+    """One fault, made by the functions below.
 
-    It strikes `times` times (None: always), after `skip` requests that went well.
+    It occurs `times` times (None: always), after `skip` requests without it.
 
     `on` may be changed afterwards: `Fault.status(503).at("head")`.
     """
@@ -36,11 +36,11 @@ class Fault:
     count: int = 0
 
     def at(self, on: On) -> Fault:
-        """The same fault, meeting other requests."""
+        """The same fault for other requests."""
         return replace(self, on=on)
 
     def passing(self, skip: int) -> Fault:
-        """The same fault, but the first `skip` requests go well."""
+        """The same fault, but not for the first `skip` requests."""
         return replace(self, skip=skip)
 
     # ---- the connection
@@ -57,22 +57,22 @@ class Fault:
 
     @classmethod
     def fin(cls, after: int = 0, times: int | None = 1) -> Fault:
-        """An orderly end of the connection after `after` body bytes, though Content-Length promised more."""
+        """A FIN after `after` body bytes, although Content-Length is larger."""
         return cls("fin", after=after, times=times)
 
     @classmethod
     def stall(cls, after: int | None = None, seconds: float = math.inf, times: int | None = 1) -> Fault:
-        """Silence: before the headers (None), before the first byte (0) or within the body, then it goes on."""
+        """A pause: before the headers (None), before the first byte (0) or within the body."""
         return cls("stall", after=after, seconds=seconds, times=times)
 
     @classmethod
     def delay(cls, seconds: float, times: int | None = None) -> Fault:
-        """The answer comes later."""
+        """The response is delayed."""
         return cls("stall", after=None, seconds=seconds, times=times)
 
     @classmethod
     def slow(cls, bytes_per_s: float, times: int | None = None) -> Fault:
-        """This answer's body comes at `bytes_per_s`."""
+        """This response's body is sent at `bytes_per_s`."""
         return cls("slow", seconds=bytes_per_s, times=times)
 
     # ---- the status
@@ -89,7 +89,7 @@ class Fault:
         times: int | None = 1,
         on: On = "body",
     ) -> Fault:
-        """Another status. `retry_after`: that header; `reset_s`: a RateLimit header that is used up for so long."""
+        """Another status. `retry_after`: that header; `reset_s`: RateLimit with no requests left for that time."""
         headers: dict[str, str | None] = {}
         if retry_after is not None:
             headers["Retry-After"] = str(retry_after)
@@ -115,7 +115,7 @@ class Fault:
 
     @classmethod
     def missing(cls, what: Literal["Repo", "Revision", "Entry"] = "Entry", times: int | None = None) -> Fault:
-        """404 of that kind, as the Hub says it."""
+        """404 with that error code, in the Hub's form."""
         message = {"Repo": "Repository not found", "Revision": "Invalid rev id: main", "Entry": "Entry not found"}[what]
         return cls.status(404, error_code=f"{what}NotFound", message=message, times=times, on="any")
 
@@ -126,7 +126,7 @@ class Fault:
 
     @classmethod
     def close(cls, times: int | None = 1) -> Fault:
-        """A good answer, but with `Connection: close`: the connection can't be used again."""
+        """A good response with `Connection: close`: the connection can't be reused."""
         return cls("close", times=times)
 
     # ---- redirects
@@ -145,7 +145,7 @@ class Fault:
 
     @classmethod
     def whole(cls, times: int | None = None) -> Fault:
-        """200 with the whole file, whatever Range asked for."""
+        """200 with the whole file; Range is ignored."""
         return cls("whole", times=times)
 
     @classmethod
@@ -160,7 +160,7 @@ class Fault:
 
     @classmethod
     def gzip(cls, times: int | None = None) -> Fault:
-        """Content-Encoding: gzip, chunked, whatever Accept-Encoding said."""
+        """Content-Encoding: gzip, chunked; Accept-Encoding is ignored."""
         return cls("gzip", times=times)
 
     @classmethod
@@ -168,11 +168,11 @@ class Fault:
         """Transfer-Encoding: chunked instead of a Content-Length."""
         return cls("chunked", times=times)
 
-    # ---- the content, what is said about it
+    # ---- the content and its headers
 
     @classmethod
     def corrupt(cls, offset: int = 0, count: int = 4, times: int | None = 1) -> Fault:
-        """`count` bytes from `offset` of the file are wrong; counted once per answer that covers one of them."""
+        """`count` bytes from `offset` of the file are wrong; counted once for each such response."""
         return cls("corrupt", offset=offset, count=count, times=times)
 
     @classmethod
@@ -182,17 +182,17 @@ class Fault:
 
     @classmethod
     def instead(cls, body: bytes, times: int | None = None, on: On = "api") -> Fault:
-        """200 with this body instead, and no word about its type: a listing that lies, JSON that is none."""
+        """200 with this body instead, without Content-Type: a wrong listing, invalid JSON."""
         return cls("instead", on=on, body=body, times=times)
 
     @classmethod
     def plain(cls, times: int | None = None) -> Fault:
-        """As a bare mirror: the Hub itself sends the bytes, and says nothing of digest or linked size."""
+        """As a plain mirror: the Hub itself sends the bytes, without headers for digest and linked size."""
         return cls("plain", on="resolve", times=times)
 
 
 class Faults:
-    """All scripted faults, and how often each has struck."""
+    """All scripted faults, and how often each has occurred."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -204,12 +204,12 @@ class Faults:
             self._entries.extend(_Entry(repo, file, fault) for fault in faults)
 
     def clear(self) -> None:
-        """From now on nothing goes wrong."""
+        """Removes all faults."""
         with self._lock:
             self._entries.clear()
 
     def strike(self, repo: str | None, file: str | None, on: Iterable[On], span: tuple[int, int] | None) -> list[Fault]:
-        """The faults that this request meets, counted as used. `span`: what it carries of the file, end exclusive."""
+        """The faults for this request, counted as used. `span`: the response's range of the file, end exclusive."""
         met: list[Fault] = []
         kinds: set[str] = set()
         with self._lock:

@@ -1,4 +1,4 @@
-"""One of the test Hub's two servers: takes a request, asks the routes for the answer, sends it with the faults."""
+"""One of the test Hub's two servers: receives a request, gets the response from the routes, sends it with faults."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Front:
         self.connections: weakref.WeakKeyDictionary[asyncio.BaseTransport, Connection] = weakref.WeakKeyDictionary()
 
     async def handle(self, request: BaseRequest) -> web.StreamResponse:
-        """Answers one request, and keeps its entry in the log true whatever becomes of it."""
+        """Answers one request; its log entry is correct also when the connection breaks."""
         connection = self._connection(request)
         entry = self._entry(request, connection)
         self.world.log.append(entry)
@@ -82,7 +82,7 @@ class Front:
         strike, span = self.world.faults.strike, (answer.start, answer.end)
         faults = strike(entry.repo, entry.file, answer.on, span)
         before, answer = answer.on, twist(answer, faults, request)
-        if answer.on and answer.on != before:  # a plain mirror: now it is the body that is sent from here
+        if answer.on and answer.on != before:  # a plain mirror sends the body itself
             faults += strike(entry.repo, entry.file, answer.on, (answer.start, answer.end))
             answer = twist(answer, faults, request)
         entry.fault = ", ".join(fault.kind for fault in faults) or None

@@ -1,4 +1,4 @@
-"""What the test Hub was asked, and what it really sent."""
+"""The test Hub's request log, with the bytes that were really sent."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ class Request:
     server: ServerName
     method: str
     path: str
-    """The URL's path and query, as they came."""
+    """The URL's path and query, not decoded."""
     time_s: float
     """Seconds on the monotonic clock."""
     connection: int
-    """The connection's number: the same for requests that came on one kept-alive connection."""
+    """The connection's number: equal for requests on one kept-alive connection."""
     range: str | None
     authorization: bool
     headers: dict[str, str] = field(default_factory=dict)
-    """All headers by lower-case name, but for Authorization and cookies."""
+    """All headers by lower-case name, except Authorization and cookies."""
     repo: str | None = None
     file: str | None = None
-    """The file that was asked for, as its path in the repo."""
+    """The requested file's path in the repo."""
     status: int = 0
     sent_bytes: int = 0
     done: bool = False
     """The whole answer was handed to the connection, as planned."""
     open: bool = True
-    """It is still being dealt with; afterwards `sent_bytes` no longer changes."""
+    """The response is still being sent; afterwards `sent_bytes` no longer changes."""
     fault: str | None = None
-    """The scripted fault that it met."""
+    """The scripted fault that was applied."""

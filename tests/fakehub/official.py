@@ -20,9 +20,9 @@ def environment(endpoint: str, home: Path, **more: str) -> dict[str, str]:
 
 
 def official(script: str, endpoint: str, home: Path, **more: str) -> Any:
-    """Runs `script`, which has `from huggingface_hub import *`; what it leaves in `result` comes back through JSON.
+    """Runs `script`, which has `from huggingface_hub import *`; its variable `result` is returned through JSON.
 
-    An exception in it comes back as {"error": its class's name, "text": its message}.
+    An exception in it is returned as {"error": its class's name, "text": its message}.
     """
     program = f"""
 import json

@@ -15,12 +15,12 @@ START_S = 10.0
 
 
 class ForwardProxy:
-    """A proxy on loopback in a thread of its own. `credentials`: "user:password" that it insists on (407)."""
+    """A proxy on loopback in a thread of its own. `credentials`: "user:password" that it requires (407)."""
 
     def __init__(self, credentials: str | None = None) -> None:
         self.credentials = credentials
         self.asked: list[tuple[str, str, bool]] = []
-        """Method, target and whether the right Proxy-Authorization came, of every request."""
+        """Method, target and whether Proxy-Authorization was right, of every request."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="test proxy", daemon=True)
         self._server: asyncio.Server | None = None
@@ -28,7 +28,7 @@ class ForwardProxy:
 
     @property
     def url(self) -> str:
-        """What HTTP_PROXY should be, credentials included."""
+        """The value for HTTP_PROXY, with credentials."""
         assert self._server is not None
         port = self._server.sockets[0].getsockname()[1]
         return f"http://{self.credentials + '@' if self.credentials else ''}127.0.0.1:{port}"

@@ -1,4 +1,4 @@
-"""A bare HTTP client that hides nothing: for tests of what the test Hub really puts on the wire."""
+"""A minimal HTTP client for tests of the test Hub's raw responses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TIMEOUT_S = 10.0
 
 @dataclass
 class Got:
-    """What came back: as much of the body as arrived, and the exception that ended it."""
+    """The response: the body as far as it arrived, and the exception that ended it."""
 
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
@@ -49,7 +49,7 @@ def ask(
         got.status, got.headers = response.status, {k.lower(): v for k, v in response.getheaders()}
         while data := response.read1(65_536):
             body += data
-        if response.length:  # read1 takes an early end for a good one
+        if response.length:  # read1 reports no error at an early end
             raise http.client.IncompleteRead(b"", response.length)
     except (OSError, http.client.HTTPException) as problem:
         got.problem = problem
@@ -69,7 +69,7 @@ def fetch(url: str, *, ca_path: str | None = None, **headers: str) -> Got:
 
 @contextmanager
 def begin(url: str) -> Iterator[http.client.HTTPResponse]:
-    """A GET whose body is read by the caller; leaving hangs up."""
+    """A GET whose body is read by the caller; the connection is closed at exit."""
     parts = urlsplit(url)
     assert parts.hostname
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=TIMEOUT_S)

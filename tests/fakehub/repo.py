@@ -1,4 +1,4 @@
-"""Repos of the test Hub: files, commits, branches, tags; git and LFS files told apart as the Hub does."""
+"""Repos of the test Hub: files, commits, branches, tags; git and LFS files as on the Hub."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LFS_ENDINGS = (
 KINDS = {"model": "models", "dataset": "datasets", "space": "spaces"}
 
 LfsRule = bool | Collection[str] | Callable[[str], bool] | None
-"""Which files are LFS: all or none, these paths, what the function says, or (None) the Hub's habit."""
+"""Which files are LFS: all or none, these paths, a function's result, or (None) by name and size as on the Hub."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,12 @@ class File:
 
     @property
     def etag(self) -> str:
-        """The digest that names the file's content (without quotes)."""
+        """The digest of the file's content (without quotes)."""
         return self.content.sha256 if self.lfs else self.content.git_sha1
 
     @property
     def git_oid(self) -> str:
-        """What git keeps for it: the blob itself, or the LFS pointer's blob."""
+        """The oid of git's blob: of the content, or of the LFS pointer."""
         if not self.lfs:
             return self.content.git_sha1
         return hashlib.sha1(b"blob %d\0%s" % (len(self.pointer), self.pointer), usedforsecurity=False).hexdigest()
@@ -62,7 +62,7 @@ class File:
 
     @property
     def pointer(self) -> bytes:
-        """What git holds instead of an LFS file."""
+        """The LFS pointer file that git stores."""
         text = f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.content.sha256}\nsize {self.size_bytes}\n"
         return text.encode()
 
@@ -90,11 +90,11 @@ class Commit:
 
     @cached_property
     def everything(self) -> list[str]:
-        """Files and folders, sorted: what a recursive listing goes through."""
+        """Files and folders, sorted, as in a recursive listing."""
         return sorted([*self.paths, *self.folders])
 
     def below(self, folder: str) -> list[str]:
-        """What stands directly in `folder` ("" is the root), sorted."""
+        """Direct entries of `folder` ("" is the root), sorted."""
         return [path for path in self.everything if path.rpartition("/")[0] == folder]
 
     def under(self, folder: str) -> list[str]:
@@ -116,7 +116,7 @@ class Commit:
 
 @dataclass
 class Repo:
-    """One repo: its commits, and what points at them. `kind` is the plural of the API's routes."""
+    """One repo: its commits and refs. `kind` is the plural of the API's routes."""
 
     name: str
     kind: str = "models"
@@ -163,7 +163,7 @@ class Repo:
 
 
 def full_ref(branch: str) -> str:
-    """A branch's full name; one that is full already stays."""
+    """A branch's full name; a full name is returned unchanged."""
     return branch if branch.startswith("refs/") else f"refs/heads/{branch}"
 
 

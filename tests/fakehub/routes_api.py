@@ -1,4 +1,4 @@
-"""The Hub's JSON API, as far as downloading needs it."""
+"""The part of the Hub's JSON API that downloads use."""
 
 from __future__ import annotations
 

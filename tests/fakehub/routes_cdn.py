@@ -1,4 +1,4 @@
-"""The CDN: signed, expiring URLs on another origin; it knows contents, not repos, and wants no token."""
+"""The CDN: signed, expiring URLs on another origin; it serves contents, not repos, and needs no token."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.fakehub.world import World
 
 
 def cdn(world: World, request: BaseRequest, entry: Request) -> Answer:
-    """The content that the URL names, if its signature is good and fresh."""
+    """The content of the URL, if its signature is valid and not expired."""
     blob, path = unquote(raw_path(request)), request.query.get("file", "")
     expires_s, signature = request.query.get("Expires", ""), request.query.get("Signature", "")
     kind, _, rest = blob.strip("/").partition("/")

@@ -63,7 +63,7 @@ def _resolve(world: World, request: BaseRequest, kind: str, name: str, revision:
 
 
 def resolve_cache(world: World, request: BaseRequest, entry: Request, segments: list[str]) -> Answer:
-    """/api/resolve-cache/<kind>/<owner>/<name>/<commit>/<path>: where git files really come from."""
+    """/api/resolve-cache/<kind>/<owner>/<name>/<commit>/<path>: the redirect target for git files."""
     kind, *rest = segments
     at = next((i for i, part in enumerate(rest) if len(part) == 40), None)
     if at is None:
@@ -97,12 +97,12 @@ def git_body(request: BaseRequest, commit: Commit, path: str, file: File) -> Ans
 
 
 def raw_path(request: BaseRequest) -> str:
-    """The path exactly as it came: neither decoded nor normalised."""
+    """The path as received: neither decoded nor normalised."""
     return request.raw_path.partition("?")[0]
 
 
 def quoted(etag: str) -> str:
-    """An etag as headers have it."""
+    """An etag in the form of the header."""
     return f'"{etag}"'
 
 

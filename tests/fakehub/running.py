@@ -1,4 +1,4 @@
-"""Runs the test Hub's servers in a thread and loop of their own, and takes them off the network and back."""
+"""Runs the test Hub's servers in a thread with its own event loop; can take them off the network and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sending one answer, with the faults that strike on the way: stalls, resets, limits, wrong bytes."""
+"""Sends one response, with its faults: stalls, resets, limits, wrong bytes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PACED_SEND_BUFFER_BYTES = 512 * 1024  # several of loopback's 64 KiB segments: w
 
 
 class Connection:
-    """What the server remembers of one TCP connection."""
+    """State of one TCP connection."""
 
     _numbers = count(1)
 
@@ -35,7 +35,7 @@ class Connection:
 
 
 class Sending:
-    """One answer on its way."""
+    """One response while it is being sent."""
 
     def __init__(
         self,
@@ -57,10 +57,10 @@ class Sending:
         slow = faults.get("slow")
         self.own_pace = Pace(slow.seconds if slow else 0)
         self.file: IO[bytes] | None = None
-        """Open while the body goes by sendfile."""
+        """Open while the body is sent by sendfile."""
 
     async def run(self) -> web.StreamResponse:
-        """Sends it. The log's `sent_bytes` is right afterwards, also when the client went away."""
+        """Sends it. The log's `sent_bytes` is right afterwards, also when the client disconnected."""
         answer, request = self.answer, self.request
         response = web.StreamResponse(status=answer.status, headers=answer.headers)
         if "close" in self.faults:
@@ -101,12 +101,12 @@ class Sending:
                 await response.write_eof()
                 self.entry.done = True
         except ConnectionError:
-            pass  # the client went away; the log says how far it came
+            pass  # the client closed the connection; the log has the bytes it received
         finally:
             after = acknowledged_bytes(sock)
             if not complete and before is not None and after is not None:
                 arrived = max(0, after - before - head_bytes)
-                # an interrupted sendfile doesn't tell how far it came
+                # an interrupted sendfile doesn't report the bytes sent
                 self.entry.sent_bytes = arrived if self.file else min(self.entry.sent_bytes, arrived)
             if self.file is not None:
                 self.file.close()
@@ -213,7 +213,7 @@ class Sending:
 
 
 async def _pause(seconds: float) -> None:
-    """Waits; for ever when `seconds` is infinite (until the client goes away, or the server stops)."""
+    """Waits; if `seconds` is infinite, until the client disconnects or the server stops."""
     if seconds == float("inf"):
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.Event().wait()

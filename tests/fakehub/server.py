@@ -70,7 +70,7 @@ class HubServer:
 
     @property
     def endpoint(self) -> str:
-        """What HF_ENDPOINT should be."""
+        """The value for HF_ENDPOINT."""
         return self.world.hub_url
 
     @property
@@ -123,11 +123,11 @@ class HubServer:
         self.repo(name, repo_type).refs[full_ref(ref)] = commit
 
     def forget_commit(self, name: str, commit: str, *, repo_type: str = "model") -> None:
-        """As after a squash: the commit is no longer served."""
+        """The commit is no longer served, as after a squash."""
         del self.repo(name, repo_type).commits[commit]
 
     def move(self, old: str, new: str, *, repo_type: str = "model") -> None:
-        """Renames a repo; the old name answers with redirects."""
+        """Renames a repo; the old name redirects."""
         kind = KINDS[repo_type]
         repo = self.world.repos.pop((kind, old))
         repo.name = new
@@ -135,15 +135,15 @@ class HubServer:
         self.world.moved[kind, old] = new
 
     def remove_repo(self, name: str, *, repo_type: str = "model") -> None:
-        """The repo is gone."""
+        """Deletes the repo."""
         del self.world.repos[KINDS[repo_type], name]
 
     def repo(self, name: str, repo_type: str = "model") -> Repo:
-        """The repo's present state."""
+        """The current state of the repo."""
         return self.world.repos[KINDS[repo_type], name]
 
     def add_token(self, token: str, opens: Collection[str] | None = None) -> None:
-        """Makes `token` known: it opens the gated and private repos named (None: all)."""
+        """Accepts `token` for the gated and private repos named (None: all)."""
         self.world.tokens[token] = None if opens is None else frozenset(opens)
 
     def _commit(self, repo: Repo, files: Mapping[str, Source | None], branch: str, **options: Any) -> str:
@@ -151,27 +151,27 @@ class HubServer:
         made = repo.commit(contents, branch, **options)
         for path, content in contents.items():
             if content is not None and content.size_bytes >= MIB:
-                _ = made.files[path].etag  # hashed here, so that the server need not stand still for it
+                _ = made.files[path].etag  # hashed here, because hashing would block the server's loop
         return made.oid
 
     # ---- faults, limits
 
     def fault(self, name: str | None, file: str | None, *faults: Fault) -> None:
-        """Scripts what goes wrong with a file of a repo (None: with any).
+        """Scripts faults for a file of a repo (None: for any).
 
-        A request meets every kind of fault that fits it, of each kind the first that is not used up.
+        A request gets each kind of fault that applies to it, of each kind the first that is not used up.
         `file` may be "@tree", "@revision", "@paths-info", "@refs" or "@xet-read-token" for the API's routes.
         """
         is_route = file is not None and file.startswith("@")
         self.world.faults.add(name, file, [fault.at("api") if is_route else fault for fault in faults])
 
     def clear_faults(self) -> None:
-        """From now on nothing goes wrong."""
+        """Removes all faults."""
         self.world.faults.clear()
 
     @property
     def rate_bytes_per_s(self) -> float:
-        """Limit of all bodies together; 0: none."""
+        """Limit of all bodies together in bytes/s; 0: none."""
         return self.world.total.bytes_per_s
 
     @rate_bytes_per_s.setter
@@ -180,7 +180,7 @@ class HubServer:
 
     @property
     def per_connection_bytes_per_s(self) -> float:
-        """Limit of each connection; 0: none."""
+        """Limit of each connection in bytes/s; 0: none."""
         return self.world.per_connection_bytes_per_s
 
     @per_connection_bytes_per_s.setter
@@ -189,7 +189,7 @@ class HubServer:
 
     @property
     def latency_s(self) -> float:
-        """Waited before every answer."""
+        """Delay before every response."""
         return self.world.latency_s
 
     @latency_s.setter
@@ -199,15 +199,15 @@ class HubServer:
     # ---- the network
 
     def down(self) -> None:
-        """Hub and CDN are gone: open connections are reset, new ones refused."""
+        """Takes Hub and CDN off the network: open connections are reset, new ones refused."""
         self._running.call(self._running.unlisten())
 
     def up(self) -> None:
-        """Both are back, on the same ports."""
+        """Brings both back, on the same ports."""
         self._running.call(self._running.listen())
 
     def freeze(self) -> None:
-        """The network swallows everything: connections stay open, nothing is answered or sent until `thaw`."""
+        """Stops all traffic: connections stay open, nothing is answered or sent until `thaw`."""
         self._running.call(self._set_gate(False))
 
     def thaw(self) -> None:
@@ -222,11 +222,11 @@ class HubServer:
 
     @property
     def log(self) -> list[Request]:
-        """Every request so far, in the order in which they came."""
+        """Every request so far, in order of arrival."""
         return list(self.world.log)
 
     def requests(self, server: str | None = None, method: str | None = None, file: str | None = None) -> list[Request]:
-        """Those of the log that fit."""
+        """The log's entries that match."""
         return [
             entry
             for entry in self.world.log
@@ -242,7 +242,7 @@ class HubServer:
         )
 
     def clear_log(self) -> None:
-        """Forgets what was asked so far."""
+        """Clears the request log."""
         self.world.log.clear()
 
     # ---- in the server's thread

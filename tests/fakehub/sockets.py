@@ -1,4 +1,4 @@
-"""What the kernel knows about a connection: bytes still on their way, bytes acknowledged; and a real TCP reset."""
+"""Socket information from the kernel: bytes not yet acknowledged, bytes acknowledged; and a real TCP reset."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def socket_of(request: BaseRequest) -> socket.socket | None:
 
 
 def unacknowledged_bytes(sock: socket.socket) -> int:
-    """What was handed to the kernel and not yet acknowledged by the other side (0 where the system doesn't say)."""
+    """Bytes handed to the kernel and not yet acknowledged by the peer (0 where the system doesn't report it)."""
     if not _LINUX or sock.fileno() < 0:
         return 0
     import fcntl
@@ -38,7 +38,7 @@ def unacknowledged_bytes(sock: socket.socket) -> int:
 
 
 def acknowledged_bytes(sock: socket.socket | None) -> int | None:
-    """Bytes that the other side has acknowledged since the connection began; None where the system doesn't say."""
+    """Bytes that the peer has acknowledged since the connection began; None where the system doesn't report it."""
     if not _LINUX or sock is None or sock.fileno() < 0:
         return None
     try:
@@ -49,14 +49,14 @@ def acknowledged_bytes(sock: socket.socket | None) -> int | None:
 
 
 def send_buffer(sock: socket.socket | None, size_bytes: int) -> None:
-    """A small send buffer, so that what was "sent" is not waiting in the kernel."""
+    """A small send buffer, so that few of the "sent" bytes are still in the kernel."""
     if sock is not None:
-        with contextlib.suppress(OSError):  # the client may be gone already
+        with contextlib.suppress(OSError):  # the client may have disconnected already
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size_bytes)
 
 
 async def reset(request: BaseRequest, at_most_s: float = 2.0) -> None:
-    """Resets the connection, once what was written has reached the other side (or `at_most_s` are over)."""
+    """Resets the connection once the peer has acknowledged all written bytes (or after `at_most_s`)."""
     transport, sock = request.transport, socket_of(request)
     if transport is None or sock is None:
         return
@@ -71,7 +71,7 @@ async def reset(request: BaseRequest, at_most_s: float = 2.0) -> None:
 
 
 def linger_none(transport: asyncio.BaseTransport) -> None:
-    """Makes the coming end of the connection a reset, even when nothing was left to send."""
+    """Makes the next close of the connection a reset, also when nothing is left to send."""
     sock = transport.get_extra_info("socket")
     if sock is None:  # a TLS transport that is being torn down
         return

@@ -1,4 +1,4 @@
-"""A certificate authority of the test Hub's own, made anew with the openssl command."""
+"""The test Hub's own certificate authority, made with the openssl command."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Authority:
-    """The CA's certificate (for SSL_CERT_FILE) and a server context that it vouches for."""
+    """The CA's certificate (for SSL_CERT_FILE) and a server context with a certificate signed by it."""
 
     folder: Path
     ca_path: Path

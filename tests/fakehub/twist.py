@@ -1,4 +1,4 @@
-"""Faults that change what an answer says, before anything is sent."""
+"""Faults that change a response before it is sent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.fakehub.routes_cdn import denied
 
 
 def twist(answer: Answer, faults: Sequence[Fault], request: BaseRequest) -> Answer:
-    """The answer as the faults make it; those that concern the sending alone change nothing here."""
+    """The response with its faults applied; faults of the sending are left to `sending`."""
     for fault in faults:
         answer = _twist(answer, fault, request)
     return answer

@@ -1,4 +1,4 @@
-"""Everything that the test Hub's two servers share: repos, tokens, options, faults, the request log."""
+"""State that the test Hub's two servers share: repos, tokens, options, faults, the request log."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ class World:
     moved: dict[tuple[str, str], str] = field(default_factory=dict)
     """Old (kind, name) to new name: answered with 307."""
     tokens: dict[str, frozenset[str] | None] = field(default_factory=dict)
-    """Token to the names of the gated and private repos it opens (None: all)."""
+    """Token to the names of the gated and private repos it gives access to (None: all)."""
     faults: Faults = field(default_factory=Faults)
     log: list[Request] = field(default_factory=list)
 
     page_size: int = 1000
-    """Entries a listing page holds."""
+    """Entries per listing page."""
     url_ttl_s: float = 3600.0
-    """How long a signed CDN URL holds."""
+    """Lifetime of a signed CDN URL."""
     git_route: str = "direct"
     """How git files are served: "direct" (200), or "resolve-cache" (307 to another path of the Hub, as in reality)."""
     gzip_text: bool = False
-    """Whether git files go out gzip-coded and chunked to whoever accepts that."""
+    """Whether git files are sent gzip-coded and chunked to clients that accept it."""
     latency_s: float = 0.0
-    """Waited before every answer."""
+    """Delay before every response."""
     total: Pace = field(default_factory=Pace)
     per_connection_bytes_per_s: float = 0
     quota_requests: int = 0
-    """Requests that the Hub (not the CDN) answers within `quota_window_s` before it says 429; 0: no limit."""
+    """Requests that the Hub (not the CDN) answers within `quota_window_s`, before 429; 0: no limit."""
     quota_window_s: float = 300.0
     cas_url: str | None = None
-    """What the Xet token route names as the CAS; None: the route is 404."""
+    """The CAS URL in answers of the Xet token route; None: the route is 404."""
 
     hub_url: str = ""
     cdn_url: str = ""
@@ -54,7 +54,7 @@ class World:
     _recent: deque[float] = field(default_factory=deque)
 
     def signed_url(self, repo: Repo, path: str, file: File) -> str:
-        """A CDN URL for the file that holds for `url_ttl_s`."""
+        """A signed CDN URL for the file, valid for `url_ttl_s`."""
         expires_s = f"{time.time() + self.url_ttl_s:.3f}"
         blob = f"/{repo.kind}/{repo.name}/{file.etag}"
         name = quote(path.rpartition("/")[2])
@@ -65,11 +65,11 @@ class World:
         )
 
     def signature(self, blob: str, path: str, expires_s: str) -> str:
-        """What makes a CDN URL good."""
+        """The signature of a CDN URL."""
         return hmac.new(self.secret, f"{blob}\n{path}\n{expires_s}".encode(), hashlib.sha256).hexdigest()
 
     def quota_left(self) -> tuple[int, float] | None:
-        """Counts one request; how many more are free and for how long the window lasts. None: there is no limit."""
+        """Counts one request; returns requests left and seconds left in the window. None: no limit."""
         if self.quota_requests <= 0:
             return None
         now_s = time.monotonic()

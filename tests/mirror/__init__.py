@@ -1,1 +1,1 @@
-"""A second, independent Hub: the mirror olah in front of the test Hub."""
+"""Tests against a second, independent Hub: the mirror olah in front of the test Hub."""

@@ -22,7 +22,7 @@ class Mirrored:
 
 @pytest.fixture(scope="session")
 def olah_python() -> Path:
-    """The Python of olah's virtual environment; skips, and says why, where olah can't be had."""
+    """The Python of olah's virtual environment; skips with the reason if olah can't be installed."""
     try:
         return installed()
     except NotInstalled as problem:

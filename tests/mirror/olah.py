@@ -1,4 +1,4 @@
-"""Runs olah, a Hub mirror that others wrote, from PyPI and in a virtual environment of its own (it pulls FastAPI)."""
+"""Runs olah, a third-party Hub mirror from PyPI, in its own virtual environment (it depends on FastAPI)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ INSTALL_S = 110.0
 
 
 class NotInstalled(Exception):
-    """olah can't be had here; the message says why."""
+    """olah can't be installed; the message has the reason."""
 
 
 class DidNotStart(Exception):
-    """olah was there but did not listen; the message holds the end of its log."""
+    """olah did not start to listen; the message has the end of its log."""
 
 
 def installed(folder: Path = BUILD) -> Path:

@@ -1,4 +1,4 @@
-"""What olah serves is what the Hub has: for the official client, and for the daemon."""
+"""Downloads through olah: by the official client, and by the daemon."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_the_daemon_gets_a_repo_from_a_server_without_ranges(olah_python: Path, 
 
 
 def ended(daemon: Daemon, name: str) -> dict[str, Any]:
-    """The repo download once it no longer moves."""
+    """The repo download once it has ended."""
     seen: dict[str, Any] = {}
 
     def over() -> bool:

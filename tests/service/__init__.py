@@ -1,1 +1,1 @@
-"""The service: what systemd and launchd are told, and what really happens on a booted system."""
+"""The service: unit files and plists, the manager protocols, and a booted system."""

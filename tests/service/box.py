@@ -47,13 +47,13 @@ class Box:
     # ---- the machine
 
     def up(self, setup: Path, env: Mapping[str, str]) -> None:
-        """Boots it; raises AssertionError with what it said when a unit failed."""
+        """Boots it; raises AssertionError with its output when a unit failed."""
         command = [SVCBOX, "up", self.name, "--setup", str(setup)]
         done = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stdout + done.stderr
 
     def down(self) -> None:
-        """Nothing of it is left."""
+        """Stops and removes it."""
         subprocess.run([SVCBOX, "down", self.name], check=True, timeout=60)
 
     @property
@@ -107,7 +107,7 @@ class Box:
         return Done(done.returncode, done.stdout, done.stderr)
 
     def ok(self, *command: str, timeout_s: float = 60.0) -> str:
-        """What it printed; fails when it did not end with 0."""
+        """Its output; fails if the exit code is not 0."""
         done = self.run(*command, timeout_s=timeout_s)
         assert done.code == 0, f"{command} ended with {done.code}: {done.out}{done.err}"
         return done.out
@@ -130,7 +130,7 @@ class Box:
     # ---- systemd
 
     def show(self, unit: str = "hfdmd.service") -> dict[str, str]:
-        """What systemd knows of a unit."""
+        """The properties of a unit."""
         output = self.ok("systemctl", "show", unit)
         return dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
 
@@ -155,7 +155,7 @@ class Box:
         self.ok("systemctl", "daemon-reload")
 
     def journal(self, *matches: str, since_s: float = 0.0) -> list[JSON]:
-        """What the journal has that fits, from `since_s` (`time.time()`) on, oldest first."""
+        """The journal's entries that match, from `since_s` (`time.time()`) on, oldest first."""
         # Not by --after-cursor: with matches, journalctl 252 leaves out the first entry.
         output = self.ok("journalctl", "--output=json", "--no-pager", *matches)
         entries = [json.loads(line) for line in output.splitlines()]
@@ -175,7 +175,7 @@ class Box:
             connection.close()
 
     def download(self, repo: str, file: str) -> JSON:
-        """Asks for a file."""
+        """Requests a file."""
         status, answer = self.call("POST", "/api/download", {"modelRepo": repo, "filePath": file})
         assert status in (200, 202), answer
         return answer
@@ -186,7 +186,7 @@ class Box:
         return answer
 
     def until_at_least(self, repo: str, file: str, size_bytes: int) -> JSON:
-        """Waits until this much of it is there."""
+        """Waits until that many bytes are downloaded."""
 
         def reached() -> JSON | None:
             now = self.progress(repo, file)
@@ -208,7 +208,7 @@ class Box:
     # ---- the Hub
 
     def hub(self, **asked: object) -> int:
-        """Tells the Hub something (see hub_in_box); returns the body bytes it sent of the file named `sent`."""
+        """Sends a command to the Hub (see hub_in_box); returns the body bytes it sent of the file named `sent`."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(10)
             connection.connect(str(self.path("/run/hub.sock")))

@@ -44,7 +44,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(params=["path", "abstract"])
 def notify(request: pytest.FixtureRequest, folder: Path) -> Iterator[NotifySocket]:
-    """A service manager's ear, in both kinds of address."""
+    """The service manager's notification socket, in both kinds of address."""
     with NotifySocket(folder / "notify" if request.param == "path" else None) as listening:
         yield listening
 

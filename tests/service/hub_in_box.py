@@ -53,7 +53,7 @@ HUB = HubServer(port=PORT, tls=True)
 
 
 def main() -> None:
-    """Serves until it is killed; tells systemd when it listens."""
+    """Serves until it is killed; notifies systemd when it listens."""
     for repo, files in SERVES.items():
         HUB.add_repo(repo, {file: content(repo, file) for file in files})
     HUB.start()

@@ -56,7 +56,7 @@ def test_kill_9_goes_on_and_a_client_waits(box: Box) -> None:
     box.hub(rate=0)
     done = box.until_done("acme/crash", "big.bin")
     assert box.path(done["path"]).read_bytes() == content("acme/crash", "big.bin").read()
-    # At most the last moment before the kill is fetched again: the claims are synced every 2 s or so.
+    # At most the last moment before the kill is fetched again: checkpoints are synced about every 2 s.
     again = box.hub(sent="big.bin") - sent_before - size_bytes
     assert again < 9 << 20
 
@@ -75,14 +75,14 @@ def test_stop_with_twenty_downloads_running(box: Box) -> None:
         moving = [one for one in answer["downloads"] if one["downloadedBytes"]]
         return len(answer["downloads"]) == len(files) and len(moving) > len(files) // 4
 
-    until(all_running, "twenty downloads at work")
+    until(all_running, "twenty downloads run")
     start_s = time.monotonic()
     box.ok("systemctl", "stop", "hfdmd.service")
     took_s = time.monotonic() - start_s
     service = box.show()
     assert (service["Result"], service["ExecMainStatus"]) == ("success", "0")
     assert took_s < STOP_LIMIT_S, f"stopping took {took_s:.1f} s"
-    # Everything that was sent is claimed and synced: nothing is asked for twice.
+    # All that was received has a synced checkpoint: nothing is downloaded twice.
     box.hub(rate=0)
     for file in files:
         box.until_done("acme/twenty", file)

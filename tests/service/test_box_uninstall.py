@@ -1,4 +1,4 @@
-"""On the booted system, last of all: taken away without a trace, but for the models; and put back over them."""
+"""On the booted system, last of all: uninstalled completely except for the models, and installed again over them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_models_stay_and_nothing_else(box: Box) -> None:
     assert not box.path(STATE).exists()
     assert not box.path(SOCKET).exists()
     assert box.run("id", "hfdmd").code != 0
-    assert box.ok("find", CACHE, "-not", "-uid", "0") == "", "files of a number that belongs to nobody"
+    assert box.ok("find", CACHE, "-not", "-uid", "0") == "", "files of a deleted uid"
 
 
 def test_installed_again_it_takes_the_models_over(box: Box) -> None:

@@ -1,4 +1,4 @@
-"""The real daemon under a service manager that is played by hand: no PID 1, no root, on any machine."""
+"""The real daemon under a simulated service manager: without PID 1 and root, on any machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every scripted fault does on the wire what it says."""
+"""Every scripted fault has the described effect on the wire."""
 
 from __future__ import annotations
 

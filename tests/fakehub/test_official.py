@@ -1,4 +1,4 @@
-"""The official huggingface_hub client is content with the test Hub, without knowing that it is one."""
+"""The official huggingface_hub client works with the test Hub, unchanged."""
 
 from __future__ import annotations
 

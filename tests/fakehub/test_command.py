@@ -1,4 +1,4 @@
-"""`python -m tests.fakehub`: a Hub by hand, for people, other programs and CI."""
+"""`python -m tests.fakehub`: the test Hub as a command."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 @contextmanager
 def serving(*arguments: str | Path) -> Iterator[dict[str, str]]:
-    """The command at work; its stdout's first lines as a dict. Afterwards it must end cleanly on SIGTERM."""
+    """The running command; its stdout's first lines as a dict. Afterwards it must end cleanly on SIGTERM."""
     command = [sys.executable, "-m", "tests.fakehub", *map(str, arguments)]
     lines = 2 if "--tls" in arguments else 1
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -79,7 +79,7 @@ def test_no_folder_is_a_usage_error(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.fakehub", "--from", str(tmp_path / "none")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "is no folder" in done.stderr
+    assert "is not a folder" in done.stderr
 
 
 def test_the_real_model_by_the_hf_command(tmp_path: Path) -> None:

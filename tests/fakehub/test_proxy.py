@@ -1,4 +1,4 @@
-"""The forward proxy is one that the official client goes through."""
+"""The official client can use the forward proxy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Hub's own routes, read raw; what the official client makes of them is in test_hub_official.py."""
+"""The Hub's routes as raw HTTP; the official client is in test_official.py."""
 
 from __future__ import annotations
 
