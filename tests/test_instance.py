@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -39,14 +40,12 @@ def outcome_as_nobody(work: Callable[[], None]) -> str:
 
 
 @pytest.fixture
-def shared(tmp_path: Path) -> Path:
-    """A folder where everybody may make files."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(folder.stat().st_mode | 0o011)
-    folder = tmp_path / "locks"
-    folder.mkdir()
-    folder.chmod(0o777)
-    return folder
+def shared() -> Iterator[Path]:
+    """A folder in which every user can create files; not `tmp_path`, whose parents are closed to other users."""
+    with tempfile.TemporaryDirectory(prefix="hfd-") as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        yield folder
 
 
 def test_a_second_one_is_told_of_the_first(tmp_path: Path) -> None:
