@@ -1,4 +1,4 @@
-"""Which bandwidth limit holds at a given hour of the week."""
+"""The bandwidth limit at a given time of the week."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _DAYS: tuple[Day, ...] = get_args(Day)
 
 
 def limit_at(when: datetime, schedule: Sequence[ScheduleRule], otherwise: int) -> int:
-    """The limit in bytes per second at the local time `when`; 0 is none. The first rule that matches wins.
+    """The limit in bytes per second at the local time `when`; 0 is none. The first matching rule wins.
 
-    A rule with `to` at or before `from` runs past midnight and belongs to the day on which it begins.
+    A rule with `to` at or before `from` extends past midnight and belongs to the day on which it begins.
     """
     minute = when.hour * 60 + when.minute
     today, yesterday = _DAYS[when.weekday()], _DAYS[when.weekday() - 1]

@@ -1,7 +1,7 @@
-"""Who listens, and what they have not heard yet: bounded, coalescing, encoded once for all.
+"""Publishes events to the listeners of event streams: bounded mailboxes, coalescing, each event encoded once.
 
-A listener that keeps up gets every change of status in order. Of mere byte progress it gets the newest. When it lags,
-it gets the newest state of each download; when even those pile up beyond the bound, it is told so and let go.
+A listener that keeps up gets every change of status in order, and the newest byte progress. One that lags gets the
+newest state of each download. Beyond `MAX_WAITING_BYTES` its stream ends with `lagging`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import msgspec
 from hfdmd.wire.types import Download, EventName, Removed, RepoDownload
 
 MAX_WAITING_BYTES = 512 * 1024
-_COALESCE_BYTES = 64 * 1024  # from here on, what waits is kept as the newest state per id only
+_COALESCE_BYTES = 64 * 1024  # above this only the newest state per id is kept
 
 _encoder = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One server-sent event, framed once. `key` is the id that it is about; None for the stream's own events."""
+    """One server-sent event, framed once. `key` is the id of the download; None for events of the stream itself."""
 
     name: EventName
     key: str | None
@@ -37,12 +37,12 @@ class Event:
 
 
 def frame(name: EventName, data: Any, event_id: str) -> bytes:
-    """An event as the bytes that go over the line. Source: WHATWG HTML, server-sent events."""
+    """An event in the format of WHATWG HTML, server-sent events."""
     return b"id: %b\nevent: %b\ndata: %b\n\n" % (event_id.encode(), name.encode(), _encoder.encode(data))
 
 
 def state_event(view: Download | RepoDownload) -> Event:
-    """The event that tells the present state of one download or repo download."""
+    """The event with the present state of one download or repo download."""
     name = EventName.PROGRESS if isinstance(view, Download) else EventName.REPO
     return Event(name, view.id, frame(name, view, f"{view.version}:{view.id}"), view)
 
@@ -53,10 +53,10 @@ def removed_event(key: str, version: int) -> Event:
 
 
 class Listener:
-    """One stream's mailbox. Filled by `Events.publish`, emptied by `take`.
+    """The mailbox of one stream. Filled by `Events.publish`, emptied by `take_all`.
 
-    `direct`, once the stream has told its present state, takes the chunk of a byte progress straight to the peer and
-    says whether it could: not while anything waits there. That spares a thousand listeners a thousand task switches.
+    `direct`, set once the stream has sent its first state, writes the chunk of a byte progress straight to the peer,
+    and returns False if data is still buffered there. This saves a task switch per listener.
     """
 
     __slots__ = ("_bytes", "_slots", "_waiting", "_wake", "direct", "lagging", "wants")
@@ -66,12 +66,12 @@ class Listener:
         self.direct: Callable[[bytes], bool] | None = None
         self.lagging = False
         self._waiting: dict[object, Event] = {}
-        self._slots: dict[str, dict[object, None]] = {}  # of `_waiting`, by what the event is about
+        self._slots: dict[str, dict[object, None]] = {}  # keys of `_waiting` by `Event.key`
         self._bytes = 0
         self._wake = asyncio.Event()
 
     def put(self, event: Event, *, is_status: bool) -> None:
-        """Add an event. An older progress of the same id gives way to it."""
+        """Add an event. It replaces an older progress event of the same id."""
         if self.lagging:
             return
         if self._bytes > _COALESCE_BYTES:
@@ -101,27 +101,27 @@ class Listener:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it has heard all so far. One that lags is not empty: it is to hear nothing more."""
+        """Whether no event is pending. A lagging listener is not empty: it gets no more events."""
         return not self._waiting and not self.lagging
 
     async def wait(self) -> None:
-        """Return when there is something to take, the listener lags, or was woken."""
+        """Return when an event is pending, the listener lags, or `wake` was called."""
         await self._wake.wait()
 
-    def take(self) -> list[Event]:
-        """Everything that waits, oldest first."""
+    def take_all(self) -> list[Event]:
+        """Remove and return all pending events, oldest first."""
         events = list(self._waiting.values())
         self._forget()
         self._wake.clear()
         return events
 
     def wake(self) -> None:
-        """Let whoever waits look again, though there may be nothing to take."""
+        """Make `wait` return, even without an event."""
         self._wake.set()
 
 
 class Events:
-    """All listeners. `publish` never blocks and costs nothing where nobody listens."""
+    """All listeners. `publish` never blocks and costs nothing without listeners."""
 
     def __init__(self) -> None:
         self._listeners: set[Listener] = set()
@@ -139,7 +139,7 @@ class Events:
         self._listeners.discard(listener)
 
     def publish(self, make: Callable[[], Event], *, is_status: bool) -> None:
-        """Tell everybody who wants to know. `make` is called once, and only if somebody listens."""
+        """Put an event into the mailbox of each listener that wants it. Without listeners `make` is not called."""
         if not self._listeners:
             return
         event = make()
@@ -152,7 +152,7 @@ class Events:
             listener.put(event, is_status=is_status)
 
     def close(self) -> None:
-        """Wake all streams, so that each can say its `end`."""
+        """Wake all streams, so that each sends its `end`."""
         self.closing = True
         for listener in self._listeners:
             listener.wake()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class AlreadyRunning(Exception):
-    """Another daemon holds the lock. `pid` is its process, when it could be read."""
+    """Another daemon holds the lock. `pid` is its process, if it could be read."""
 
     def __init__(self, what: Path, pid: int | None) -> None:
         known = f"pid {pid}" if pid is not None else "pid unknown"
@@ -18,7 +18,7 @@ class AlreadyRunning(Exception):
 
 
 class InstanceLock:
-    """A lock file that is held for the life of the daemon and never deleted (deleting it would let two in)."""
+    """A lock file that is held for the life of the daemon and never deleted (else two daemons could hold it)."""
 
     def __init__(self, file: Path, what: Path) -> None:
         self._file = file
@@ -26,10 +26,9 @@ class InstanceLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Raises `AlreadyRunning`, and OSError when the file cannot be made.
+        """Take the lock. Raises `AlreadyRunning`, and OSError if the file cannot be created.
 
-        In a cache that several people share the file may be another's, who runs no daemon now: it is locked all the
-        same, but our pid cannot be written into it.
+        In a shared cache the file may belong to another user: it is locked all the same, without writing our pid.
         """
         flags = os.O_CLOEXEC | os.O_NOFOLLOW
         try:

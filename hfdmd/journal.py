@@ -42,7 +42,7 @@ def journal_handler(env: Mapping[str, str] = os.environ) -> logging.Handler | No
 
 
 class JournalHandler(logging.Handler):
-    """Sends every record to the journal. One that the journal does not take goes to stderr, with its priority."""
+    """Sends every record to the journal, or to stderr with its priority if the journal does not accept it."""
 
     def __init__(self, socket_path: Path = JOURNAL_SOCKET, send: Send | None = None) -> None:
         super().__init__()
@@ -54,13 +54,13 @@ class JournalHandler(logging.Handler):
         try:
             fields = list(_fields(record, self.format(record)))
             try:
-                # libsystemd drops a message without a word when journald's socket is missing.
+                # libsystemd silently drops messages when journald's socket is missing.
                 if not self._socket_path.exists():
                     raise FileNotFoundError(errno.ENOENT, "no journal", str(self._socket_path))
                 self._send(fields)
             except OSError as error:
                 _to_stderr(record, dict(fields)["MESSAGE"], error)
-        except Exception:  # what logging.Handler.emit is to do with whatever formatting a record may raise
+        except Exception:  # as logging.Handler.emit does for errors of formatting
             self.handleError(record)
 
     def close(self) -> None:
@@ -90,7 +90,7 @@ def encode_field(name: str, value: str) -> bytes:
 
 
 def field_name(key: str) -> str:
-    """The journal's name for a field of ours: `repo` is `HFDMD_REPO`, `localDir` is `HFDMD_LOCAL_DIR`."""
+    """The journal's name of a field: `repo` becomes `HFDMD_REPO`, `localDir` becomes `HFDMD_LOCAL_DIR`."""
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key)
     name = re.sub(r"[^A-Z0-9_]", "_", snake.upper())
     return (name if name.startswith("HFDMD_") else "HFDMD_" + name)[:_NAME_LIMIT]
@@ -115,7 +115,7 @@ def _fields(record: logging.LogRecord, message: str) -> Iterator[tuple[str, str]
 
 
 def _priority(levelno: int) -> int:
-    """syslog(3)'s number for a level of logging."""
+    """The priority of syslog(3) for a logging level."""
     return next((priority for level, priority in _LEVELS if levelno >= level), 7)
 
 
@@ -128,7 +128,7 @@ def _to_stderr(record: logging.LogRecord, message: str, error: OSError) -> None:
 
 
 def _send_as_file(connection: socket.socket, address: str, message: bytes) -> None:
-    """Hands over a sealed memory file, as the protocol wants it for what is too large for a datagram."""
+    """Send a sealed memory file, which the protocol requires for messages too large for a datagram."""
     fd = os.memfd_create("hfdmd-journal", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         with open(fd, "wb", closefd=False) as file:
@@ -142,7 +142,7 @@ def _send_as_file(connection: socket.socket, address: str, message: bytes) -> No
 
 
 def _library() -> Send | None:
-    """systemd-python's way to the journal; None where it is not installed."""
+    """Sending by systemd-python; None if it is not installed."""
     try:
         journal: Any = importlib.import_module("systemd.journal")
     except ImportError:

@@ -1,4 +1,4 @@
-"""The sockets that the API listens on: made here, or handed over by systemd or launchd."""
+"""The sockets that the API listens on: created here, or passed by systemd or launchd."""
 
 from __future__ import annotations
 
@@ -15,29 +15,27 @@ from typing import Any
 from aiohttp import web
 
 from hfdmd.activation import launchd_sockets, systemd_sockets
-from hfdmd.api import front
 from hfdmd.api.access import Access
 from hfdmd.api.app import build
-from hfdmd.api.guard import Doors
+from hfdmd.api.open_connections import OpenConnections
+from hfdmd.api.protocols import protocol_factory
 from hfdmd.scheduler.core import Scheduler
 
 log = logging.getLogger("hfdmd.listeners")
 
 BACKLOG = 1024
 SHUTDOWN_S = 1.0
-"""How long requests may still take when the daemon stops; streams have been told before."""
-
-
-HEAR_OUT_S = 0.5
-"""How long a stop waits for those who have connected and not asked yet."""
+"""Time limit for requests in progress when the daemon stops; streams have ended before."""
+DRAIN_S = 0.5
+"""How long a stop waits for the requests of connections that were accepted before."""
 
 
 class SocketError(Exception):
-    """The socket cannot be had; the text says why and what would help."""
+    """A socket cannot be opened; the text says why and what to do."""
 
 
 class Listeners:
-    """Opens after the instance lock is held, so that a socket file found at the path is known to be stale."""
+    """The listening sockets. To be opened under the instance lock, so that an existing socket file is stale."""
 
     def __init__(self, socket_path: Path) -> None:
         self.socket_path = socket_path
@@ -45,8 +43,8 @@ class Listeners:
         self._own_path = False
         self._tcp: socket.socket | None = None
         self._servers: list[asyncio.Server] = []
-        self._handed = False
-        self._doors = Doors()
+        self._is_activated = False
+        self._connections = OpenConnections()
         self._runner: web.AppRunner | None = None
 
     def bind_tcp(self, host: str, port: int) -> int:
@@ -67,7 +65,7 @@ class Listeners:
     async def open(self, scheduler: Scheduler, access: Access) -> None:
         """Listen. Raises `SocketError`."""
         sockets = [*systemd_sockets().values(), *launchd_sockets()]
-        self._handed = bool(sockets)
+        self._is_activated = bool(sockets)
         if sockets:
             named = sockets[0].getsockname()
             if isinstance(named, str) and named:
@@ -81,34 +79,34 @@ class Listeners:
         await self._runner.setup()
         server = self._runner.server
         if server is None:
-            raise RuntimeError("aiohttp made no server")
+            raise RuntimeError("aiohttp created no server")
         loop = asyncio.get_running_loop()
-        factory = front.factory(server, self._doors, access, loop)
+        factory = protocol_factory(server, self._connections, access, loop)
         for sock in sockets:
             sock.setblocking(False)
             if sock.family == socket.AF_UNIX:
-                # From 3.13 on asyncio would delete the socket file, even one that systemd made and still uses.
+                # From 3.13 on asyncio would delete the socket file, even one that systemd owns and still uses.
                 keep: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
                 self._servers.append(await loop.create_unix_server(factory, sock=sock, backlog=BACKLOG, **keep))
             else:
                 self._servers.append(await loop.create_server(factory, sock=sock, backlog=BACKLOG))
 
-    def close_doors(self) -> None:
-        """Takes nobody new in: who comes now waits at the service manager's socket for the next daemon.
+    def stop_accepting(self) -> None:
+        """Accept no new connections on sockets of the service manager: they wait there for the next daemon.
 
-        A socket of our own has no next daemon waiting for it, so there newcomers are told that it is stopping.
+        On a socket of our own no other daemon would accept them, so they are answered that the daemon is stopping.
         """
-        if self._handed:
+        if self._is_activated:
             for server in self._servers:
                 server.close()
 
-    async def hear_out(self) -> None:
-        """Lets everybody who was taken in say what they want and hear the answer, within reason."""
-        if self._handed:
-            await self._doors.hear_out(HEAR_OUT_S)
+    async def drain(self) -> None:
+        """Answer the connections that were accepted on sockets of the service manager, within `DRAIN_S`."""
+        if self._is_activated:
+            await self._connections.wait_answered(DRAIN_S)
 
     async def close(self) -> None:
-        """Stop listening, let requests end, remove the socket file if it is ours."""
+        """Stop listening, wait for requests in progress, remove the socket file if it is ours."""
         for server in self._servers:
             server.close()
         if self._runner is not None:
@@ -118,13 +116,13 @@ class Listeners:
                 self.socket_path.unlink()
 
     def _bind_unix(self) -> socket.socket:
-        """A socket file of mode 0600. One that is there already is stale: the lock says that nobody serves it."""
+        """Create a socket file of mode 0600. The instance lock is held, so an existing one is stale."""
         path = self.socket_path
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with contextlib.suppress(FileNotFoundError):
                 if not stat.S_ISSOCK(os.lstat(path).st_mode):
-                    raise SocketError(f"{path} is there and is no socket; move it away or set HFDMD_SOCKET")
+                    raise SocketError(f"{path} exists and is not a socket; move it away or set HFDMD_SOCKET")
                 if _answers(path):
                     raise SocketError(f"another program, or another daemon, listens on {path}; set HFDMD_SOCKET")
                 path.unlink()
@@ -141,7 +139,7 @@ class Listeners:
 
 
 def _answers(path: Path) -> bool:
-    """Whether somebody accepts connections there (a daemon of another state folder)."""
+    """Whether a program accepts connections there (a daemon of another state folder)."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)
         try:

@@ -1,4 +1,4 @@
-"""Where log lines go: the journal with fields, JSON lines, or plain text on stderr. Secrets are cut out everywhere."""
+"""Log output: the journal with fields, JSON lines, or plain text on stderr. Secrets are removed in all of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from hfdmd.journal import journal_handler
 
-GATHER_LINES = 256
+MAX_BATCH_LINES = 256
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _SECRETS = re.compile(
@@ -24,16 +24,16 @@ _SECRETS = re.compile(
 
 
 def without_secrets(text: str) -> str:
-    """`text` with tokens, passwords and the queries of signed URLs replaced. The last line of defence."""
+    """`text` with tokens, passwords and the queries of signed URLs replaced: the last line of defence."""
     return _SECRETS.sub("[hidden]", text)
 
 
-class _Text(logging.Formatter):
+class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return without_secrets(super().format(record))
 
 
-class _Json(logging.Formatter):
+class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, Any] = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
@@ -48,11 +48,11 @@ class _Json(logging.Formatter):
         return without_secrets(json.dumps(fields, ensure_ascii=False))
 
 
-class _Gathered(logging.StreamHandler[TextIO]):
-    """Writes what the event loop logs in one turn in one go: thousands of small files end together.
+class _BatchingHandler(logging.StreamHandler[TextIO]):
+    """Writes all lines of one iteration of the event loop at once, since thousands of small files may end together.
 
-    It is written before anybody can be told of what it says. Warnings and errors go out at once, with all that waits
-    before them.
+    They are written before the answers and events of that iteration are sent. A warning or an error is written at once,
+    together with the lines before it.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -62,15 +62,15 @@ class _Gathered(logging.StreamHandler[TextIO]):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self._lines.append(self.format(record) + self.terminator)
-            if len(self._lines) == 1 and record.levelno < logging.WARNING and (loop := _loop_here()) is not None:
+            if len(self._lines) == 1 and record.levelno < logging.WARNING and (loop := _running_loop()) is not None:
                 loop.call_soon(self.flush)
-            elif len(self._lines) == 1 or record.levelno >= logging.WARNING or len(self._lines) >= GATHER_LINES:
+            elif len(self._lines) == 1 or record.levelno >= logging.WARNING or len(self._lines) >= MAX_BATCH_LINES:
                 self.flush()
         except Exception:
             self.handleError(record)
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write the pending lines."""
         self.acquire()
         try:
             lines, self._lines = self._lines, []
@@ -81,15 +81,15 @@ class _Gathered(logging.StreamHandler[TextIO]):
             self.release()
 
 
-def _loop_here() -> asyncio.AbstractEventLoop | None:
+def _running_loop() -> asyncio.AbstractEventLoop | None:
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
 
 
-class _Clean(logging.Filter):
-    """For handlers that format by themselves (the journal's)."""
+class _SecretsFilter(logging.Filter):
+    """Removes secrets for a handler with a format of its own (the journal's)."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = without_secrets(record.getMessage()), ()
@@ -97,23 +97,23 @@ class _Clean(logging.Filter):
 
 
 def set_up(kind: str, level: str) -> None:
-    """Send all log lines to the journal when it listens, else to stderr as `kind`: `text` or `json`."""
+    """Send all log lines to the journal if stderr is connected to it, else to stderr as `kind`: `text` or `json`."""
     handler = journal_handler() if kind != "json" else None
     if handler is not None:
-        handler.addFilter(_Clean())
+        handler.addFilter(_SecretsFilter())
     else:
-        handler = _Gathered(sys.stderr)
-        _look_up_nothing_unused()
-        text = _Text("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-        handler.setFormatter(_Json() if kind == "json" else text)
+        handler = _BatchingHandler(sys.stderr)
+        _skip_unused_fields()
+        text = _TextFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+        handler.setFormatter(_JsonFormatter() if kind == "json" else text)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     set_level(level)
 
 
-def _look_up_nothing_unused() -> None:
-    """No line shows where it was logged, so nobody needs to find that out, twice a file of a repo.
+def _skip_unused_fields() -> None:
+    """Do not look up the source line, thread and process of log records, which no format shows.
 
     Source: the section "Optimization" of Python's logging HOWTO.
     """

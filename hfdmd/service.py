@@ -1,4 +1,4 @@
-"""The daemon: `main()` joins all rooms. Locks, sockets, signals, logging, the service manager."""
+"""The daemon: `main()` composes all parts. Locks, sockets, signals, logging, the service manager."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ EXIT_FAULT, EXIT_USAGE, EXIT_ALREADY_RUNNING, EXIT_CONFIG = 1, 2, 75, 78
 USER_AGENT = f"hfdmd/{__version__}"
 _ANNOUNCE_AGAIN_S = 5.0
 _GARBAGE_AFTER = 20_000
-"""New objects between two looks for garbage. There is little: at the usual 700 a repo of small files pays for it."""
+"""New objects between two garbage collections. Cycles are rare; the default of 700 slows a repo of small files."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry of the command `hfdmd`: run in the foreground until SIGTERM or SIGINT."""
+    """Entry point of the command `hfdmd`: run in the foreground until SIGTERM or SIGINT."""
     sys.exit(run(arguments))
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """The daemon from start to end; returns its exit code (docs/api.md, section 7)."""
+    """Run the daemon; returns its exit code (docs/api.md, section 7)."""
     faulthandler.enable()
     descriptors.raise_limit()
     options = _parser().parse_args(arguments)
@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hfdmd",
         description="Download daemon for the Hugging Face Hub. Runs in the foreground; `hfdm` talks to it.",
-        epilog="Every setting may also stand in config.toml, or as HFDMD_… in the environment.",
+        epilog="Every setting can also be set in config.toml, or as HFDMD_… in the environment.",
     )
     parser.add_argument("--version", action="version", version=f"hfdmd {__version__}")
     parser.add_argument("--config", metavar="FILE", help="config.toml to read")
@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
 
 @contextlib.contextmanager
 def _locked(paths: Paths) -> Iterator[None]:
-    """The folders made, and both locks held. Raises `ConfigError`, `AlreadyRunning`."""
+    """Create the state and cache folders and hold their locks. Raises `ConfigError`, `AlreadyRunning`."""
     locks = paths.cache_dir / ".locks"
     with contextlib.ExitStack() as stack:
         for folder, file, what in (
@@ -126,7 +126,7 @@ class _Daemon:
         self._stop = asyncio.Event()
 
     async def run(self) -> int:
-        """Start everything, work, stop everything. Raises `ConfigError`."""
+        """Start everything, run until a signal, stop everything. Raises `ConfigError`."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
@@ -170,7 +170,7 @@ class _Daemon:
             paths.cache_dir,
             paths.hub_endpoint,
         )
-        gc.freeze()  # what start-up made stays: no collection needs to look at it again
+        gc.freeze()  # objects made at start live as long as the daemon
         gc.set_threshold(_GARBAGE_AFTER)
         watch = Watch(self._notifier, scheduler)
         try:
@@ -183,9 +183,9 @@ class _Daemon:
                 await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
                 self._notifier.stopping()
                 log.info("stopping")
-                listeners.close_doors()
+                listeners.stop_accepting()
                 events.close()
-                await listeners.hear_out()
+                await listeners.drain()
                 scheduler.close()
                 await work
                 watcher.cancel()
@@ -228,14 +228,14 @@ class _Daemon:
         )
 
     def _access(self, listeners: Listeners) -> Access:
-        """The rules for TCP; without a TCP address there is nothing to make a token for."""
+        """The access rules. A token is created only for a TCP address."""
         values = self._config.values
         if values.listen is None:
             return Access(None, (), ())
         host, port = split_listen(values.listen)
         if host not in ("127.0.0.1", "::1", "localhost") and not values.allow_insecure_listen:
             raise ConfigError(
-                f"listen = {values.listen!r} would offer plain HTTP beyond this machine: put a TLS proxy in front of a"
+                f"listen = {values.listen!r} would serve plain HTTP beyond this machine: put a TLS proxy in front of a"
                 " loopback address, or set allow_insecure_listen"
             )
         file = self._paths.state_dir / "token"
@@ -245,17 +245,17 @@ class _Daemon:
             raise ConfigError(f"the token file {file} cannot be used: {error.strerror}") from error
         port = listeners.bind_tcp(host, port)
         if values.allow_insecure_listen:
-            log.warning("listening on %s: everybody who sees the traffic sees the token", values.listen)
+            log.warning("listening on %s with plain HTTP: the token can be read in the traffic", values.listen)
         log.info("TCP clients need the token in %s", file)
         return Access(token, own_hosts(host, port, values.allowed_hosts), values.allowed_origins)
 
     def _reload(self, scheduler: Scheduler) -> None:
-        """SIGHUP: the configuration is read again, running downloads go on."""
+        """SIGHUP: read the configuration again; running downloads continue."""
         self._notifier.reloading()
         try:
             self._config.reload()
         except ConfigError as error:
-            log.error("the configuration stays as it was: %s", error)
+            log.error("the configuration is unchanged: %s", error)
         else:
             logs.set_level(self._config.values.log_level)
             scheduler.apply_settings()
@@ -263,13 +263,13 @@ class _Daemon:
         self._notifier.ready("configuration read again")
 
     async def _announce(self, listeners: Listeners, announced: bool) -> None:
-        """Where the API is could not be written, on a full disk: try until it is. The daemon works without."""
+        """Retry writing `endpoint.json`, which a full disk may prevent. The daemon works without it."""
         while not announced:
             await asyncio.sleep(_ANNOUNCE_AGAIN_S)
             announced = self._write_endpoint(listeners)
 
     def _write_endpoint(self, listeners: Listeners) -> bool:
-        """Whether it could be written."""
+        """Write `endpoint.json`; False if it could not be written."""
         endpoint = Endpoint(pid=os.getpid(), socket=str(listeners.socket_path), url=listeners.url)
         file = self._paths.state_dir / ENDPOINT_FILE
         try:

@@ -1,4 +1,4 @@
-"""One log line a change of status: id, repo, file, bytes, seconds, reason. Never a token, a signed URL or a header."""
+"""One log line per change of status: id, repo, file, bytes, seconds, reason. No token, signed URL or header."""
 
 from __future__ import annotations
 
@@ -10,31 +10,29 @@ from hfdmd.wire.types import Status
 
 log = logging.getLogger("hfdmd.status")
 
-
 _LIVE = (Status.QUEUED, Status.DOWNLOADING, Status.PAUSED)
 
 
 class StatusLog:
-    """Tells each change, and how long what is live had its status before; of older changes nothing is kept."""
+    """Logs each change, and for live downloads how long the previous status lasted."""
 
     def __init__(self) -> None:
         self._since: dict[str, float] = {}
 
-    def tell(self, record: Record, before: Status, *, is_brief: bool = False) -> None:
-        """Say that `record`, which was `before`, has a new status.
+    def log_change(self, record: Record, before: Status, *, is_brief: bool = False) -> None:
+        """Log that the status of `record` was `before` and is now another.
 
-        Said at debug level: a change of phase alone, and what the repo's own line says for all (`is_brief`): that one
-        of its thousands of small files begins and is done, and that one which has not begun is held or let go. The
-        journal drops what comes faster than 10,000 lines in 30 s, the line of a failure too.
+        At debug level: a change of phase only, and changes that the line of the repo download covers (`is_brief`), like
+        start and end of its thousands of small files. The journal drops lines above 10,000 in 30 s, failures included.
         """
         is_same = record.state is before
-        _tell(record, before, None if is_same else self._took_s(record), is_minor=is_same or is_brief)
+        _log_line(record, before, None if is_same else self._took_s(record), is_minor=is_same or is_brief)
 
     def forget(self, key: str) -> None:
         self._since.pop(key, None)
 
     def _took_s(self, record: Record) -> float | None:
-        """Seconds that it had the status before; None when that began before the daemon did."""
+        """Seconds that the previous status lasted; None when it began before the daemon started."""
         now = time.monotonic()
         since = self._since.pop(record.id, None)
         if record.state in _LIVE:
@@ -42,7 +40,7 @@ class StatusLog:
         return None if since is None else now - since
 
 
-def _tell(record: Record, before: Status, took_s: float | None, *, is_minor: bool) -> None:
+def _log_line(record: Record, before: Status, took_s: float | None, *, is_minor: bool) -> None:
     status = record.state
     name = (
         f"{record.spec.model_repo}/{record.spec.file_path}"
@@ -69,7 +67,7 @@ def _tell(record: Record, before: Status, took_s: float | None, *, is_minor: boo
         "HFDMD_SECONDS": "" if took_s is None else f"{took_s:.3f}",
     }
     because = f" ({record.reason})" if record.reason else ""
-    said = f": {record.detail}" if record.detail else ""
+    detail = f": {record.detail}" if record.detail else ""
     log.log(
         level,
         "%s %s -> %s%s, %d bytes%s, id %s%s",
@@ -80,6 +78,6 @@ def _tell(record: Record, before: Status, took_s: float | None, *, is_minor: boo
         record.downloaded_bytes,
         "" if took_s is None else f" after {took_s:.3f} s",
         record.id,
-        said,
+        detail,
         extra={"fields": fields},
     )

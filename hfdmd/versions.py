@@ -1,4 +1,4 @@
-"""The `version` of what the API shows: only ever rises, across restarts, crashes and deletion."""
+"""The `version` of downloads: only ever rises (docs/decisions/0003-version-numbers.md)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hfdmd.durable import replace_file
 
-_RESERVE = 600_000_000  # microseconds: how far ahead of the last version the file on disk is kept
+_RESERVE = 600_000_000  # microseconds that the bound on disk is ahead of the last version
 _TRY_AGAIN_S = 1.0
 _CLEAN = "clean"
 
@@ -16,10 +16,10 @@ log = logging.getLogger("hfdmd.versions")
 
 
 class Versions:
-    """Hands out versions: microseconds since the epoch, or one more than the last where the clock lags or stands.
+    """Issues versions: microseconds since the epoch, or the last one plus one if the clock has not advanced.
 
-    The file holds an upper bound of all versions ever handed out, synced before any of them is used: so neither a
-    crash nor a clock set back can repeat one, and a deleted download asked for again is newer than it ever was.
+    The file holds an upper bound of all issued versions and is synced before any of them is used. So neither a crash
+    nor a clock set back can repeat one, and a download that is requested again after its deletion is newer than before.
     """
 
     def __init__(self, file: Path) -> None:
@@ -28,10 +28,10 @@ class Versions:
         self._bound = 0
         self._try_again_at = 0.0
         self.floor = 0
-        """What a record read from disk bears at least: a daemon that crashed showed newer versions than it kept."""
+        """Minimum version of records read from disk: before a crash newer ones may have been published than stored."""
 
     def open(self) -> None:
-        """Read the bound. Raises OSError; what cannot be read as a number counts as none."""
+        """Read the bound. Raises OSError; an invalid number counts as 0."""
         try:
             text = self._file.read_text(errors="replace")
         except FileNotFoundError:
@@ -43,24 +43,24 @@ class Versions:
         self.floor = numbers[1] if len(numbers) == 2 and words[2:] == [_CLEAN] else self._bound
 
     def close(self) -> None:
-        """Everything is on disk. Raises OSError."""
+        """Mark the shutdown as clean: all trackers are on disk. Raises OSError."""
         self._store(self._last + 1, f" {_CLEAN}")
 
     def seen(self, version: int) -> None:
-        """A record on disk bears this version: what comes now is above it."""
+        """A record on disk has this version; the next one is above it."""
         self._last = max(self._last, version)
 
     def next(self) -> int:
-        """A version above all before it."""
+        """A version above all earlier ones."""
         version = max(self._last + 1, time.time_ns() // 1000)
         if version >= self._bound - _RESERVE // 2 and time.monotonic() >= self._try_again_at:
             try:
                 self._store(version + _RESERVE)
-            except OSError as error:  # a full disk: the daemon is to live through it
+            except OSError as error:  # a full disk must not stop the daemon
                 self._try_again_at = time.monotonic() + _TRY_AGAIN_S
                 log.error("cannot write %s: %s", self._file, error.strerror)
         if version >= self._bound - _RESERVE // 2:
-            version = self._last + 1  # one by one the reserve lasts for hundreds of millions of changes
+            version = self._last + 1  # in steps of one the reserve lasts for hundreds of millions of changes
         self._last = version
         return version
 

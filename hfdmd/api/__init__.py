@@ -1,1 +1,1 @@
-"""The HTTP API: aiohttp routes and SSE bound to the scheduler, and who may talk to it."""
+"""The HTTP API: aiohttp routes and SSE on top of the scheduler, and the access rules."""

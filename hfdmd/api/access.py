@@ -1,4 +1,4 @@
-"""Who may do what (docs/api.md, section 6). Decided before any handler, on every route, known or not."""
+"""Access rules (docs/api.md, section 6): checked before any handler, on every path, known or not."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PORT = re.compile(r":[0-9]+$")
 
 
 class Access:
-    """The rules for TCP: a token, exact Host names, listed origins. A Unix socket is guarded by its file mode."""
+    """Rules for TCP: a token, exact Host names, listed origins. A Unix socket is protected by its file mode."""
 
     def __init__(self, token: str | None, hosts: Iterable[str], origins: Iterable[str]) -> None:
         self._token = token.encode() if token is not None else None
@@ -35,7 +35,10 @@ class Access:
         self._origins = frozenset(origins)
 
     def check(self, request: web.Request) -> None:
-        """Note who asks, and refuse whoever may not. Raises `ForbiddenHost`, `ForbiddenOrigin`, `Unauthorized`."""
+        """Store the peer in the request and check its access.
+
+        Raises `ForbiddenHost`, `ForbiddenOrigin`, `Unauthorized`.
+        """
         peer = peer_of(request)
         request[PEER] = peer
         if peer.is_unix:
@@ -46,13 +49,13 @@ class Access:
         self._check_token(request)
 
     def _check_host(self, request: web.Request) -> None:
-        """An exact list, so that a name which an attacker's DNS points here is refused (CVE-2018-5702).
+        """Compare with an exact list, so that a name which an attacker's DNS points here is refused (CVE-2018-5702).
 
-        A target in absolute form brings a host of its own, which counts as much (RFC 9112, section 3.2.2).
+        The host of a target in absolute form is checked, too (RFC 9112, section 3.2.2).
         """
         names = request.headers.getall("Host", [])
         if len(names) != 1 or any(name.lower() not in self._hosts for name in [*names, *_target_host(request)]):
-            raise ForbiddenHost("the Host header must be one of this daemon's own names; see allowed_hosts")
+            raise ForbiddenHost("the Host header must be one of this daemon's names; see allowed_hosts")
 
     def _check_origin(self, request: web.Request) -> None:
         origins = request.headers.getall("Origin", [])
@@ -80,9 +83,9 @@ def _target_host(request: web.Request) -> list[str]:
 
 
 def own_hosts(host: str, port: int, more: Iterable[str]) -> list[str]:
-    """The Host values that mean this daemon when it listens on `host` and `port`.
+    """The Host values that name this daemon when it listens on `host` and `port`.
 
-    Those of `more` as they are written, since what a proxy with TLS forwards has no port, or the proxy's own.
+    Names in `more` also count without the port: a TLS proxy forwards no port, or its own.
     """
     names = [f"[{host}]" if ":" in host else host]
     if host in ("127.0.0.1", "::1", "localhost"):
@@ -93,7 +96,7 @@ def own_hosts(host: str, port: int, more: Iterable[str]) -> list[str]:
 
 
 def load_token(file: Path) -> str:
-    """The token in `file`, made now if there is none. Raises OSError, `ValueError` for a file others can read."""
+    """The token in `file`, created if missing. Raises OSError, and ValueError for a file that others can read."""
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -110,13 +113,13 @@ def load_token(file: Path) -> str:
 
 
 def is_confined(peer: Peer) -> bool:
-    """Whether the peer may only have folders below `allowed_dirs`: everybody but the daemon's own user."""
+    """Whether the peer is limited to folders below `allowed_dirs`: every peer but the daemon's own user."""
     return not peer.is_unix or peer.uid != os.getuid()
 
 
 def check_local_dir(local_dir: str, peer: Peer, allowed_dirs: Iterable[str]) -> None:
-    """Anywhere for the daemon's own user; for others below `allowed_dirs`, links resolved. Raises `ForbiddenPath`."""
+    """Check that the peer may use the folder, symlinks resolved. Raises `ForbiddenPath`."""
     if not is_confined(peer):
         return
     if not is_below(os.path.realpath(local_dir), allowed_dirs):
-        raise ForbiddenPath(f"localDir must lie below one of the daemon's allowed_dirs; {local_dir} does not")
+        raise ForbiddenPath(f"localDir must be below one of the daemon's allowed_dirs; {local_dir} is not")

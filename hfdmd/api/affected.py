@@ -1,4 +1,4 @@
-"""The answer of an action: every match, which may be tens of thousands, encoded and sent without holding others up."""
+"""The answer of an action: up to tens of thousands of matches, encoded and sent without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _encoder = msgspec.json.Encoder()
 
 
 async def affected_response(request: web.Request, affected: Affected) -> web.StreamResponse:
-    """`affected` as JSON. Raises ConnectionError for a peer that is gone."""
+    """`affected` as JSON. Raises ConnectionError when the peer has closed the connection."""
     if len(affected.downloads) + len(affected.repos) <= _AT_ONCE:
         return json_response(affected)
     pieces = [

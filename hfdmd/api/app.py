@@ -13,7 +13,7 @@ from hfdmd.wire.routes import ROUTES
 
 
 def build(scheduler: Scheduler, *, url: str | None, socket: str | None) -> web.Application:
-    """The application, not yet listening; `hfdmd.api.front` stands before it."""
+    """The application, not yet listening; `hfdmd.api.protocols` connects it to sockets."""
     metrics = Metrics(scheduler)
     app = web.Application(middlewares=[metrics.middleware, problems.middleware], client_max_size=MAX_BODY_BYTES)
     handlers = Handlers(scheduler, metrics, url=url, socket=socket)

@@ -1,4 +1,4 @@
-"""From a request to typed values: every error names the field and says what would be right."""
+"""Decodes requests to typed values. Every error names the field and says which values are valid."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET
 
-from hfdmd.api.guard import REQUEST_S
+from hfdmd.api.open_connections import REQUEST_S
 from hfdmd.api.problems import TooSlow
 from hfdmd.wire import validate
 from hfdmd.wire.errors import InvalidField, Malformed, TooLarge, UnsupportedMediaType
@@ -25,17 +25,17 @@ _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 _UNKNOWN = re.compile(r"unknown field `([^`]+)`")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
-"""msgspec alone would take `1e3` and `1.0` too."""
+"""msgspec alone would accept `1e3` and `1.0`, too."""
 _MISSING = re.compile(r"missing required field `([^`]+)`")
 
-_NO_SUCH_WORD = "Invalid enum value"
-_WORDS: dict[str, tuple[str, ...]] = {"repoType": tuple(RepoType), "status": tuple(Status), "days": get_args(Day)}
+_BAD_ENUM = "Invalid enum value"
+_ENUMS: dict[str, tuple[str, ...]] = {"repoType": tuple(RepoType), "status": tuple(Status), "days": get_args(Day)}
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 
 async def json_body(request: web.Request, kind: type[T]) -> T:
-    """The body as `kind`; a query beside it is refused.
+    """The body as `kind`; the request must have no query.
 
     Raises `Malformed`, `UnsupportedMediaType`, `TooLarge`, `InvalidField`.
     """
@@ -43,16 +43,16 @@ async def json_body(request: web.Request, kind: type[T]) -> T:
     if request.content_type != "application/json" or len(request.headers.getall("Content-Type", [])) != 1:
         raise UnsupportedMediaType("send the body with Content-Type: application/json")
     if (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
-        raise UnsupportedMediaType("JSON is UTF-8; another charset cannot be read")
+        raise UnsupportedMediaType("the charset of JSON must be UTF-8")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaType("send the body as it is, without Content-Encoding")
+        raise UnsupportedMediaType("send the body without Content-Encoding")
     try:
         async with asyncio.timeout(REQUEST_S):
             data = await request.read()
     except web.HTTPRequestEntityTooLarge:
-        raise TooLarge(f"a body may have {MAX_BODY_BYTES} bytes") from None
+        raise TooLarge(f"the body must have at most {MAX_BODY_BYTES} bytes") from None
     except TimeoutError:
-        raise TooSlow(f"the body did not come within {REQUEST_S:.0f} s") from None
+        raise TooSlow(f"the body did not arrive within {REQUEST_S:.0f} s") from None
     value = parsed(data)
     if not isinstance(value, dict):
         raise InvalidField("the body must be a JSON object", field="body")
@@ -60,7 +60,7 @@ async def json_body(request: web.Request, kind: type[T]) -> T:
 
 
 def parsed(data: bytes) -> Any:
-    """JSON as RFC 8259 has it: UTF-8, no NaN, and no key twice, of which two readers may see two values.
+    """Parse JSON strictly by RFC 8259: UTF-8, no NaN, no duplicate keys (readers disagree on which value counts).
 
     Raises `Malformed`.
     """
@@ -72,31 +72,31 @@ def parsed(data: bytes) -> Any:
         raise Malformed(f"the body is not JSON: {error}") from None
 
 
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        raise ValueError("an object has the same key twice")
+        raise ValueError("an object has a duplicate key")
     return value
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _number(text: str) -> float | int:
-    """`2.0` and `2e0` are the integer 2, as JSON Schema has it; what no double holds exactly stays a float."""
+    """`2.0` and `2e0` are the integer 2, as in JSON Schema; a value that a double does not hold exactly is a float."""
     number = float(text)
     return int(number) if number.is_integer() and abs(number) < 2**53 else number
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_without_doubles, parse_constant=_no_constant, parse_float=_number)
+_decoder = json.JSONDecoder(object_pairs_hook=_without_duplicates, parse_constant=_no_constant, parse_float=_number)
 
 
 def query(request: web.Request, params: tuple[Param, ...]) -> dict[str, Any]:
     """The query's parameters by name, typed.
 
-    Raises `InvalidField` for an unknown, repeated or ill-typed one, `Malformed` for what is not UTF-8 in percent
-    encoding.
+    Raises `InvalidField` for an unknown, repeated or ill-typed one, `Malformed` for text that is not percent-encoded
+    UTF-8.
     """
     known = {param.name: param for param in params}
     raw: dict[str, str] = {}
@@ -104,17 +104,17 @@ def query(request: web.Request, params: tuple[Param, ...]) -> dict[str, Any]:
     for name, value in request.query.items():
         name = ALIASES.get(name, name)
         if name not in known:
-            there_are = f"there are: {', '.join(known)}" if known else "this call takes none"
-            raise InvalidField(f"unknown parameter {name!r}; {there_are}", field=name)
+            known_ones = f"known are: {', '.join(known)}" if known else "this call takes none"
+            raise InvalidField(f"unknown parameter {name!r}; {known_ones}", field=name)
         if name in raw:
-            raise InvalidField(f"{name} is given twice", field=name)
+            raise InvalidField(f"{name} is given more than once", field=name)
         raw[name] = value
     return {name: _typed(name, value, known[name].schema) for name, value in raw.items()}
 
 
 def _check_encoding(text: str) -> None:
     if _BROKEN_ESCAPE.search(text):
-        raise Malformed("the query has a % that two hexadecimal digits do not follow")
+        raise Malformed("the query has a % without two hexadecimal digits")
     try:
         unquote_to_bytes(text).decode()
     except UnicodeError:
@@ -124,16 +124,16 @@ def _check_encoding(text: str) -> None:
 def _typed(name: str, value: str, kind: Any) -> Any:
     if kind is bool and value not in ("true", "false"):
         raise InvalidField(f"{name} must be true or false", field=name)
-    if kind not in (bool, str) and name not in _WORDS and not _NUMBER.fullmatch(value):
-        raise InvalidField(f"{name} has no such value", field=name)
+    if kind not in (bool, str) and name not in _ENUMS and not _NUMBER.fullmatch(value):
+        raise InvalidField(f"{name} must be an integer", field=name)
     try:
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise InvalidField(_said(str(error), name), field=name) from None
+        raise InvalidField(_message(str(error), name), field=name) from None
 
 
 def without_aliases(value: dict[str, Any]) -> dict[str, Any]:
-    """The object with its keys in their first spelling. Raises `InvalidField` when both spellings are there."""
+    """The object with aliases of keys replaced. Raises `InvalidField` when a key is given in both spellings."""
     renamed: dict[str, Any] = {}
     for name, item in value.items():
         plain = ALIASES.get(name, name)
@@ -144,7 +144,7 @@ def without_aliases(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def convert(value: Mapping[str, Any], kind: type[T]) -> T:
-    """`value` as `kind`. Raises `InvalidField` that names the field."""
+    """`value` as `kind`. Raises `InvalidField` with the name of the field."""
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
@@ -153,27 +153,27 @@ def convert(value: Mapping[str, Any], kind: type[T]) -> T:
             if found := pattern.search(text):
                 field = found.group(1) or "body"
                 if pattern is _UNKNOWN and not _PATH.search(text):
-                    there_are = ", ".join(one.encode_name for one in msgspec.structs.fields(kind))
-                    raise InvalidField(f"unknown field {field!r}; there are: {there_are}", field=field) from None
-                raise InvalidField(_said(_PATH.sub("", text), field), field=field) from None
+                    known = ", ".join(one.encode_name for one in msgspec.structs.fields(kind))
+                    raise InvalidField(f"unknown field {field!r}; known are: {known}", field=field) from None
+                raise InvalidField(_message(_PATH.sub("", text), field), field=field) from None
         raise InvalidField(text, field="body") from None
     except UnicodeEncodeError:  # half a surrogate pair in a key
-        raise InvalidField("a field's name is not valid Unicode", field="body") from None
+        raise InvalidField("a field name is not valid Unicode", field="body") from None
 
 
-def _said(text: str, field: str) -> str:
-    """What is wrong with a field: msgspec's text, but where the field takes certain words only, those."""
-    words = _WORDS.get(field.rpartition(".")[2].partition("[")[0], ())
-    return f"{field} must be one of {', '.join(words)}" if text.startswith(_NO_SUCH_WORD) else f"{field}: {text}"
+def _message(text: str, field: str) -> str:
+    """The error message for a field: msgspec's text, or the valid words of an enum."""
+    words = _ENUMS.get(field.rpartition(".")[2].partition("[")[0], ())
+    return f"{field} must be one of {', '.join(words)}" if text.startswith(_BAD_ENUM) else f"{field}: {text}"
 
 
 def check_selector(selector: Selector, *, may_be_empty: bool = False) -> None:
-    """`{id}`, or `{modelRepo, …}`, or `{"all": true}`, each with `status`. Raises `InvalidField`."""
+    """Check for `{id}`, `{modelRepo, …}` or `{"all": true}`, each with `status?`. Raises `InvalidField`."""
     by_id = isinstance(selector.id, str)
     by_repo = isinstance(selector.model_repo, str)
     for name, flag in (("all", selector.all), ("inCache", selector.in_cache)):
         if flag is False:
-            raise InvalidField(f"{name} must be true, or left out", field=name)
+            raise InvalidField(f"{name} must be true or omitted", field=name)
     by_all = selector.all is True
     if by_id + by_repo + by_all > 1:
         raise InvalidField("give one of id, modelRepo and all", field="all" if by_all else "id")
@@ -186,9 +186,9 @@ def check_selector(selector: Selector, *, may_be_empty: bool = False) -> None:
     }
     given = [name for name, value in details.items() if value is not UNSET]
     if given and not by_repo:
-        raise InvalidField(f"{given[0]} goes with modelRepo only", field=given[0])
+        raise InvalidField(f"{given[0]} needs modelRepo", field=given[0])
     if not (by_id or by_repo or by_all or may_be_empty):
-        raise InvalidField('say which: an id, a modelRepo, or "all": true', field="id")
+        raise InvalidField('a selector is needed: id, modelRepo or "all": true', field="id")
     if "localDir" in given and "inCache" in given:
         raise InvalidField("give one of localDir and inCache", field="inCache")
     if isinstance(selector.id, str) and not selector.id:

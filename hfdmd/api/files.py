@@ -1,4 +1,4 @@
-"""`GET /api/files`: what a repo has on the Hub, and what of it is here."""
+"""`GET /api/files`: the files of a repo on the Hub, and which of them are on disk or being downloaded."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from hfdmd.wire import errors
 from hfdmd.wire.errors import ApiError, HubUnavailable, InvalidField
 from hfdmd.wire.types import Reason, RepoFile, RepoFiles
 
-PATIENCE_S = 30.0
-"""Somebody waits: less than clients have patience for, so that they hear what is the matter."""
+TIMEOUT_S = 30.0
+"""Shorter than the timeouts of clients, so that they receive the cause."""
 
 _CURSOR = re.compile(r"(?P<commit>[0-9a-f]{40})\.(?P<skip>[0-9]{1,9})\.(?P<page>[0-9A-Za-z_-]+={0,2})")
-_QUERY = re.compile(r"[!-~]+")  # what a request's line may have
+_QUERY = re.compile(r"[!-~]+")  # printable ASCII, as in a request line
 _ERRORS: dict[Reason, type[ApiError]] = {
     Reason.REPO_NOT_FOUND: errors.RepoNotFound,
     Reason.REVISION_NOT_FOUND: errors.RevisionNotFound,
@@ -34,16 +34,15 @@ _ERRORS: dict[Reason, type[ApiError]] = {
 async def repo_files(scheduler: Scheduler, spec: RepoSpec, limit: int, cursor: str | None) -> RepoFiles:
     """One page of a repo's files.
 
-    The cursor names the commit, so that a page fits the one before it, and the Hub's page on which to go on, so that
-    those before it are not asked for again. Raises `ApiError` with the reason that a download of the repo would fail
-    with.
+    The cursor names the commit, so that all pages are of the same one, and the page of the Hub to continue with, so
+    that earlier ones are not requested again. Raises `ApiError` with the reason that a download would fail with.
     """
     commit, skip, page = _position(cursor)
     entries: list[Entry] = []
     next_cursor: str | None = None
-    number = 0  # of files on the Hub's page
+    number = 0  # files of the Hub's page so far
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(TIMEOUT_S):
             listing = await scheduler.hub.list_repo(spec, commit=commit)
             async for some in listing.pages(page):
                 if listing.page != page:
@@ -59,13 +58,13 @@ async def repo_files(scheduler: Scheduler, spec: RepoSpec, limit: int, cursor: s
     except Failure as failure:
         raise _api_error(failure) from None
     except TimeoutError:
-        detail = f"The Hub has not told the files of {spec.model_repo} within {PATIENCE_S:.0f} s."
+        detail = f"The Hub did not list the files of {spec.model_repo} within {TIMEOUT_S:.0f} s."
         raise HubUnavailable(detail) from None
 
-    def look() -> list[bool]:
+    def find_cached() -> list[bool]:
         return [scheduler.storage.cached(spec.file(entry.path), entry.source) for entry in entries]
 
-    cached = await in_thread(look)
+    cached = await in_thread(find_cached)
     files = []
     for entry, here in zip(entries, cached, strict=True):
         record = scheduler.index.files.get(spec.file(entry.path).id)
@@ -82,7 +81,7 @@ async def repo_files(scheduler: Scheduler, spec: RepoSpec, limit: int, cursor: s
 
 
 def _position(cursor: str | None) -> tuple[str | None, int, str]:
-    """The commit, the files to skip, and the Hub's page that they are on. Raises `InvalidField`."""
+    """The commit, the number of files to skip, and the Hub's page. Raises `InvalidField`."""
     if cursor is None:
         return None, 0, FIRST_PAGE
     found = _CURSOR.fullmatch(cursor)
@@ -91,7 +90,7 @@ def _position(cursor: str | None) -> tuple[str | None, int, str]:
     except ValueError:
         page = ""
     if found is None or not _QUERY.fullmatch(page):
-        raise InvalidField("cursor must be the nextCursor of the page before", field="cursor")
+        raise InvalidField("cursor must be the nextCursor of the previous page", field="cursor")
     return found["commit"], int(found["skip"]), page
 
 

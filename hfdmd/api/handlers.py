@@ -1,4 +1,4 @@
-"""One method a call of the route table: decode, ask the scheduler, answer."""
+"""One method per route of `wire.routes`: decode the request, call the scheduler, answer."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Handlers:
             validate.file_path(body.file_path)
             for name, globs in (("include", body.include), ("exclude", body.exclude)):
                 if globs is not None:
-                    raise InvalidField(f"{name} goes with a whole repo, not with filePath", field=name)
+                    raise InvalidField(f"{name} cannot be combined with filePath", field=name)
             spec = FileSpec(
                 repo_type=body.repo_type,
                 model_repo=body.model_repo,
@@ -95,7 +95,7 @@ class Handlers:
                 exclude=_globs(body.exclude, "exclude"),
                 confined=is_confined(request[PEER]),
             )
-            await self._loaded()  # its files decide what asking again means
+            await self._loaded()  # the state of its files decides what a repeated request does
             record, queued = await self._scheduler.requests.repo(repo, ask)
         return json_response(self._scheduler.view(record), 202 if queued else 200)
 
@@ -145,9 +145,9 @@ class Handlers:
         return await affected_response(request, await self._scheduler.actions.act(stimulus, selector, check))
 
     def _folder_check(self, request: web.Request, *, done: bool) -> Check | None:
-        """What refuses to write or delete where the peer itself may not put files: it raises `ForbiddenPath`.
+        """A check that raises `ForbiddenPath` if any record is in a folder that the peer may not use.
 
-        One such download among many is enough, so that nothing is half done; what is `done` counts only if `done`.
+        One such record refuses the whole action. Records with status `done` are checked only if `done`.
         """
         if not is_confined(request[PEER]):
             return None
@@ -168,9 +168,9 @@ class Handlers:
         if _wants_stream(request):
             for name in ("limit", "cursor"):
                 if name in asked:
-                    raise InvalidField(f"{name} makes no sense on a stream", field=name)
+                    raise InvalidField(f"{name} is not allowed on a stream", field=name)
             if len(self._scheduler.events) >= self._scheduler.config.values.max_listeners:
-                raise QueueFull("there are too many listeners already; see max_listeners", retry_after_s=10)
+                raise QueueFull("too many open streams; see max_listeners", retry_after_s=10)
             return await stream.serve(request, self._scope(selector, asked, one=one))
         if one:
             return json_response(self._scheduler.view(self._one(selector)))
@@ -179,7 +179,7 @@ class Handlers:
     async def files(self, request: web.Request) -> web.Response:
         asked = decode.query(request, BY_NAME["files"].query)
         if "modelRepo" not in asked:
-            raise InvalidField("modelRepo is needed", field="modelRepo")
+            raise InvalidField("modelRepo is required", field="modelRepo")
         spec = RepoSpec(
             repo_type=RepoType(asked.get("repoType", RepoType.MODEL)),
             model_repo=validate.repo_id(asked["modelRepo"]),
@@ -239,9 +239,9 @@ class Handlers:
         return json_response(self._document)
 
     async def _loaded(self, selector: Selector | None = None) -> None:
-        """Wait a moment for the tracker files; a large store says that it is still loading. Raises `Loading`.
+        """Wait up to `LOADING_WAIT_S` until the tracker files are loaded. Raises `Loading` after that.
 
-        What `selector` names is loaded first.
+        The records that `selector` names are loaded first.
         """
         scheduler = self._scheduler
         if scheduler.closing:
@@ -268,10 +268,10 @@ class Handlers:
             raise Loading("the daemon is still loading its tracker files", retry_after_s=1) from None
 
     def _one(self, selector: Selector) -> Record:
-        """The download that is meant: the one with the defaults, else the newest."""
+        """The download that the selector means: the one with the defaults, else the newest."""
         matched = self._scheduler.index.match(selector)
         if not matched:
-            raise UnknownDownload("nobody asked for this download")
+            raise UnknownDownload("no such download")
         for record in matched:
             spec = record.spec
             default = spec.revision == DEFAULT_REVISION and spec.repo_type is RepoType.MODEL
@@ -316,7 +316,7 @@ class Handlers:
 
 
 def _wants_stream(request: web.Request) -> bool:
-    """Whether the media type of event streams is accepted by name, and not with `q=0`."""
+    """Whether `Accept` names the media type of event streams, and not with `q=0`."""
     accepted = ",".join(request.headers.getall("Accept", [])).lower().split(",")
     return any(one.partition(";")[0].strip() == SSE and not _REFUSED.search(one) for one in accepted)
 
@@ -335,9 +335,9 @@ def _after(cursor: str | None) -> tuple[str, str] | None:
     try:
         created_at, _, key = base64.urlsafe_b64decode(cursor.encode()).decode().partition("|")
     except (binascii.Error, ValueError):
-        raise InvalidField("cursor must be the nextCursor of the page before", field="cursor") from None
+        raise InvalidField("cursor must be the nextCursor of the previous page", field="cursor") from None
     if not key:
-        raise InvalidField("cursor must be the nextCursor of the page before", field="cursor")
+        raise InvalidField("cursor must be the nextCursor of the previous page", field="cursor")
     return created_at, key
 
 

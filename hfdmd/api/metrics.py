@@ -1,4 +1,4 @@
-"""`GET /metrics`: what the daemon does, in the Prometheus text format."""
+"""`GET /metrics`: the state of the daemon in the Prometheus text format."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from hfdmd.api.access import Handler
-from hfdmd.api.stream import Stream
+from hfdmd.api.stream import EventStream
 from hfdmd.scheduler.core import Scheduler
 from hfdmd.wire.types import Reason, Status
 
 _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 
 
-class _Present(Collector):
-    """Reads the scheduler at the moment of the question, so that nothing is counted twice."""
+class _SchedulerCollector(Collector):
+    """Reads the scheduler at each scrape, so that nothing is counted twice."""
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
@@ -49,7 +49,7 @@ class _Present(Collector):
 class Metrics:
     def __init__(self, scheduler: Scheduler) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_Present(scheduler))
+        self._registry.register(_SchedulerCollector(scheduler))
         self._latency = Histogram(
             "hfdmd_api_seconds",
             "Time to answer a request, streams left out.",
@@ -65,8 +65,8 @@ class Metrics:
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
         response = await handler(request)
-        if not isinstance(response, Stream):
-            resource = request.match_info.route.resource  # None where path or method are unknown: no labels of theirs
+        if not isinstance(response, EventStream):
+            resource = request.match_info.route.resource  # None for an unknown path or method: its text is no label
             route = resource.canonical if resource is not None else "unknown"
             method = request.method if resource is not None else "unknown"
             self._latency.labels(method, route, str(response.status)).observe(time.perf_counter() - started)

@@ -1,4 +1,4 @@
-"""Who is at the other end of a connection."""
+"""The peer of a connection: its user and process on a Unix socket."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 _SOL_LOCAL, _LOCAL_PEERCRED = 0, 1  # sys/un.h of macOS
-_UNMAPPED_UID = 65534  # what a user of another namespace looks like
+_UNMAPPED_UID = 65534  # the kernel's overflow uid: a user of another namespace
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Every error as problem+json, whoever raised it."""
+"""Every error as problem+json (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ log = logging.getLogger("hfdmd.api")
 
 HEADERS = {"Cache-Control": "no-store", "Server": "hfdmd"}
 MAX_DETAIL, MAX_FIELD = 2000, 100
+INTERNAL_DETAIL = "internal error; see the daemon's log"
 
 
 def problem_response(error: ApiError) -> web.Response:
@@ -27,8 +28,8 @@ def problem_response(error: ApiError) -> web.Response:
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     problem = error.problem()
-    problem.detail = _tellable(problem.detail, MAX_DETAIL)
-    problem.field = None if problem.field is None else _tellable(problem.field, MAX_FIELD)
+    problem.detail = _printable(problem.detail, MAX_DETAIL)
+    problem.field = None if problem.field is None else _printable(problem.field, MAX_FIELD)
     response = web.Response(
         status=error.status,
         body=msgspec.json.encode(problem),
@@ -40,14 +41,14 @@ def problem_response(error: ApiError) -> web.Response:
     return response
 
 
-def _tellable(text: str, most: int) -> str:
-    """`text`, which may hold what a client sent, as something that UTF-8 can carry and that stays short."""
+def _printable(text: str, most: int) -> str:
+    """`text`, which may contain input of a client, as valid UTF-8 of limited length."""
     text = text.encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 class TooSlow(errors.Malformed):
-    """The body did not come in time; what still comes is not waited for."""
+    """The body did not arrive in time; the connection is closed."""
 
 
 @web.middleware
@@ -66,22 +67,22 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
         return problem_response(errors.Malformed(f"the body cannot be read: {error}"))
     except OSError as error:
         log.error("%s %s: %s", request.method, request.path, error)
-        return problem_response(Internal(f"the disk refused: {error.strerror or error}"))
+        return problem_response(Internal(f"disk error: {error.strerror or error}"))
     except Exception:
-        log.exception("a fault in %s %s", request.method, request.path)
-        return problem_response(Internal("a fault of the daemon itself; its log has the story"))
+        log.exception("internal error in %s %s", request.method, request.path)
+        return problem_response(Internal(INTERNAL_DETAIL))
 
 
 def translated(error: web.HTTPException) -> ApiError:
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = tuple(sorted(method for method in error.allowed_methods if method != "HEAD"))
-        return errors.MethodNotAllowed(f"this path knows {', '.join(allowed)}", allow=allowed)
+        return errors.MethodNotAllowed(f"allowed methods: {', '.join(allowed)}", allow=allowed)
     if isinstance(error, web.HTTPNotFound):
-        return errors.NotFound("no such path; GET /api/openapi.json lists them")
+        return errors.NotFound("no such path; GET /api/openapi.json lists all paths")
     if isinstance(error, web.HTTPRequestEntityTooLarge):
         return errors.TooLarge("the body is too large")
     if isinstance(error, web.HTTPExpectationFailed):
-        return errors.Malformed("Expect is not understood")
+        return errors.Malformed("unknown Expect header")
     if 400 <= error.status < 500:
         return errors.Malformed(error.reason)
     return Internal(error.reason)

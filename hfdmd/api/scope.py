@@ -1,4 +1,4 @@
-"""What one stream is about: which downloads it tells of, what it begins with, when it is over."""
+"""The scope of an event stream: which downloads it covers, its first events, and when it ends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hfdmd.wire.types import Download, EndReason, RepoDownload, Selector, Status
 
 _HISTORY = timedelta(hours=24)
 _LIVE = (Status.QUEUED, Status.DOWNLOADING, Status.PAUSED, Status.FAILED)
-_MOVES_BY_ITSELF = (Status.QUEUED, Status.DOWNLOADING)
+_MOVING = (Status.QUEUED, Status.DOWNLOADING)
 
 _ENDED = {
     Status.DONE: EndReason.DONE,
@@ -25,9 +25,9 @@ _ENDED = {
 
 
 class Scope:
-    """Base: everything, of what ended only the last 24 hours unless `history`. Never over.
+    """Base: everything, but of ended downloads only the last 24 hours unless `history`. It never ends.
 
-    With a status in the selector: what has that status, and once more when it has it no longer.
+    With a status in the selector: downloads with that status, and one last event when they leave it.
     """
 
     def __init__(self, scheduler: Scheduler, selector: Selector, *, history: bool = False) -> None:
@@ -35,19 +35,19 @@ class Scope:
         self._selector = selector
         self._history = history
         self._status = selector.status if isinstance(selector.status, Status) else None
-        self._told: set[str] = set()
+        self._sent_ids: set[str] = set()
         self.wake: Callable[[], None] = lambda: None
-        """For an event that is not wanted, but after which the stream may be over."""
+        """Called for an event that is not sent, but after which the stream may end."""
 
     def begin(self) -> list[Record]:
-        """The records that the stream begins with; from now on `wants` is to hear of every change."""
+        """The records for the first events. From now on `wants` must be called for every change."""
         records = self.present()
         if self._status is not None:
-            self._told.update(record.id for record in records)
+            self._sent_ids.update(record.id for record in records)
         return records
 
     def present(self) -> list[Record]:
-        """What the scope tells of now, in order of `createdAt`, id."""
+        """The records of the scope now, ordered by `createdAt`, id."""
         since = (datetime.now(UTC) - _HISTORY).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         index = self.scheduler.index
         everything = (index.get(key) for _, key in index.ordered())
@@ -60,26 +60,26 @@ class Scope:
         ]
 
     def wants(self, event: Event) -> bool:
-        """Whether the listener is to hear of it. Called once for each event, in order."""
-        if event.state is None:  # `removed`: a client that never knew the id does nothing
+        """Whether the listener gets this event. Called once for each event, in order."""
+        if event.state is None:  # `removed`: a client ignores unknown ids
             return True
         return self._status is None or self._has_or_had_status(event.state)
 
     def over(self) -> EndReason | None:
-        """Why the stream ends now; None while it goes on."""
+        """Why the stream ends now; None while it continues."""
         return None
 
     def _has_or_had_status(self, state: Download | RepoDownload) -> bool:
         if state.status is self._status:
-            self._told.add(state.id)
+            self._sent_ids.add(state.id)
             return True
-        had = state.id in self._told
-        self._told.discard(state.id)
+        had = state.id in self._sent_ids
+        self._sent_ids.discard(state.id)
         return had
 
 
 class OneFile(Scope):
-    """One download: until it is done, failed or cancelled."""
+    """One download; ends when it is done, failed or cancelled."""
 
     def __init__(self, scheduler: Scheduler, record: FileRecord) -> None:
         super().__init__(scheduler, Selector(id=record.id))
@@ -100,7 +100,7 @@ class OneFile(Scope):
 
 
 class OneRepoDownload(Scope):
-    """One repo download and its files: until nothing in it can move by itself."""
+    """One repo download and its files; ends when no status among them can change by itself."""
 
     def __init__(self, scheduler: Scheduler, record: RepoRecord) -> None:
         super().__init__(scheduler, Selector(id=record.id))
@@ -119,12 +119,12 @@ class OneRepoDownload(Scope):
         repo = self.scheduler.index.repos.get(self._id)
         if repo is None:
             return EndReason.IDLE
-        may_move = repo.state in _MOVES_BY_ITSELF or self.scheduler.updates.is_under_way(self._id)
+        may_move = repo.state in _MOVING or self.scheduler.updates.is_under_way(self._id)
         return None if may_move else EndReason.IDLE
 
 
 class RepoScope(Scope):
-    """All that concerns one repo: until nothing in it can move by itself. It counts what can, event by event."""
+    """All downloads of one repo; ends when no status among them can change by itself (counted event by event)."""
 
     def __init__(self, scheduler: Scheduler, selector: Selector) -> None:
         super().__init__(scheduler, selector)
@@ -133,7 +133,7 @@ class RepoScope(Scope):
 
     def begin(self) -> list[Record]:
         for record in self.scheduler.index.match(self._any_status):
-            if record.state in _MOVES_BY_ITSELF:
+            if record.state in _MOVING:
                 self._moving.add(record.id)
         return super().begin()
 
@@ -145,9 +145,9 @@ class RepoScope(Scope):
         if state is None:
             self._moving.discard(event.key or "")
             return True
-        if not self._is_meant(state):
+        if not self._matches(state):
             return False
-        if state.status in _MOVES_BY_ITSELF:
+        if state.status in _MOVING:
             self._moving.add(state.id)
         else:
             self._moving.discard(state.id)
@@ -161,7 +161,7 @@ class RepoScope(Scope):
         may_move = self._moving or self.scheduler.updates.any_under_way(self._any_status)
         return None if may_move else EndReason.IDLE
 
-    def _is_meant(self, state: Download | RepoDownload) -> bool:
+    def _matches(self, state: Download | RepoDownload) -> bool:
         if state.model_repo != self._selector.model_repo:
             return False
         if self._selector.in_cache is True and state.local_dir is not None:

@@ -30,12 +30,12 @@ HEADERS: Mapping[str, str] = {
 }
 
 
-class Stream(EventSourceResponse):
+class EventStream(EventSourceResponse):
     """An event stream whose frames were encoded once for all listeners.
 
-    aiohttp-sse brings the protocol around it: headers, pings, giving up on a peer that is gone. It overwrites
-    Cache-Control, without whose `no-transform` some proxies compress, and so hold back, the stream; and its Connection
-    promises to go on to those, too, with whom it will not.
+    aiohttp-sse does the rest of the protocol: headers, pings, closed connections. Two of its headers are replaced:
+    without `no-transform` in Cache-Control some proxies compress the stream and so delay it, and its Connection header
+    promises keep-alive where the connection is closed.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Stream(EventSourceResponse):
         return self._req is not None and self._req.version >= HttpVersion11
 
     def send_at_once(self, chunk: bytes) -> bool:
-        """Hand a chunk to the transport if nothing waits there. False: the peer is not ready for it."""
+        """Write a chunk directly if the transport's buffer is empty. False: it is not, or the connection is closed."""
         request = self._req
         transport = request.transport if request is not None else None
         if transport is None or transport.is_closing() or transport.get_write_buffer_size():
@@ -58,7 +58,7 @@ class Stream(EventSourceResponse):
         return True
 
     async def send_frames(self, data: bytes) -> None:
-        """Write frames as they are. Raises ConnectionError or TimeoutError for a peer that is gone or stuck."""
+        """Write frames. Raises ConnectionError for a closed connection, TimeoutError for a peer that does not read."""
         try:
             async with asyncio.timeout(SEND_TIMEOUT_S):
                 await self.write(data)
@@ -68,22 +68,22 @@ class Stream(EventSourceResponse):
 
 
 async def serve(request: web.Request, scope: Scope) -> web.StreamResponse:
-    """Stream `scope` until it is over, the daemon stops, or the listener goes or lags.
+    """Stream `scope` until it ends, the daemon stops, or the listener disconnects or lags.
 
-    204 for a reconnect after a final `end` when nothing has changed: it tells an EventSource to stop.
+    Answers 204 to a reconnect after a final `end` when nothing has changed, so that an EventSource stops.
     """
     events = scope.scheduler.events
     listener = events.subscribe(scope.wants)
     scope.wake = listener.wake
-    stream = Stream()
+    stream = EventStream()
     try:
         records = scope.begin()
         if request.headers.get("Last-Event-ID") == _final_id(records) and scope.over() is not None:
             return web.Response(status=204, headers=problems.HEADERS)
         await stream.prepare(request)
-        await _tell(stream, listener, scope, records)
+        await _send_events(stream, listener, scope, records)
     except (ConnectionError, TimeoutError):
-        log.debug("a listener went away")
+        log.debug("a listener disconnected")
     finally:
         events.unsubscribe(listener)
         if stream.prepared:
@@ -91,24 +91,24 @@ async def serve(request: web.Request, scope: Scope) -> web.StreamResponse:
     return stream
 
 
-async def _tell(stream: Stream, listener: Listener, scope: Scope, records: list[Record]) -> None:
+async def _send_events(stream: EventStream, listener: Listener, scope: Scope, records: list[Record]) -> None:
     events = scope.scheduler.events
     pending = bytearray(_RETRY)
     for record in records:
         if record.id not in scope.scheduler.index:
-            continue  # removed while a slow listener took the ones before it; its `removed` event waits
+            continue  # removed while earlier ones were sent; its `removed` event is pending
         pending += state_event(scope.scheduler.view(record)).frame
         if len(pending) >= _CHUNK_BYTES:
             await stream.send_frames(bytes(pending))
             pending.clear()
-            await asyncio.sleep(0)  # others get their turn, also while a quick listener takes a long present state
+            await asyncio.sleep(0)  # let other tasks run during a long present state
             if events.closing or listener.lagging:
                 break
     else:
         pending += _READY
     reason: EndReason | None = None
     while True:
-        pending += b"".join(event.frame for event in listener.take())
+        pending += b"".join(event.frame for event in listener.take_all())
         if listener.lagging:
             reason = EndReason.LAGGING
         elif events.closing:
@@ -129,5 +129,5 @@ async def _tell(stream: Stream, listener: Listener, scope: Scope, records: list[
 
 
 def _final_id(records: list[Record]) -> str:
-    """Names the state in which a stream ended: how many it told of, and the newest version of them."""
+    """Id of a final `end`: the number of records and their newest version."""
     return f"end:{len(records)}:{max((record.version for record in records), default=0)}"

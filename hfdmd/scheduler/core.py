@@ -203,7 +203,7 @@ class Scheduler:
         elif before is Status.QUEUED:
             self.admission.queue.changed()
         is_brief = is_implied or (not keep and not record.asked_singly and is_small(record.size_bytes))
-        self.status_log.tell(record, before, is_brief=is_brief)
+        self.status_log.log_change(record, before, is_brief=is_brief)
         self.publish(record)
         for repo_id in record.repo_ids:
             repo = self.index.repos.get(repo_id)
@@ -269,7 +269,7 @@ class Scheduler:
         self._absorb(repo)
         self.store.put(repo)
         self.sampler.told(repo)
-        self.status_log.tell(repo, before)
+        self.status_log.log_change(repo, before)
         self.publish(repo)
         if status is Status.QUEUED and not repo.listed:
             self.admission.requeue(repo)

@@ -1,1 +1,1 @@
-"""What both sides of the API agree on. Imports only the standard library and msgspec."""
+"""Definitions shared by daemon and clients. Imports only the standard library and msgspec."""

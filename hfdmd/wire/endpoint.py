@@ -1,4 +1,4 @@
-"""Where the daemon is: folders, socket paths and the order in which a client tries them (docs/api.md, section 6)."""
+"""Addresses of the daemon: folders, socket paths, and the order in which clients try them (docs/api.md, section 6)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import msgspec
 from hfdmd.wire.malformed import MALFORMED
 from hfdmd.wire.types import Endpoint
 
-MAX_SOCKET_PATH_BYTES = 103 if sys.platform == "darwin" else 107  # sun_path less the closing NUL
+MAX_SOCKET_PATH_BYTES = 103 if sys.platform == "darwin" else 107  # sun_path without the final NUL
 SYSTEM_SOCKET = Path("/var/run/hfdmd.sock" if sys.platform == "darwin" else "/run/hfdmd.sock")
 ENDPOINT_FILE = "endpoint.json"
 
 
 @dataclass(frozen=True, slots=True)
 class DaemonAddress:
-    """One place where a daemon may listen: a socket, or a URL with its token. `why` names it for a person."""
+    """One address where a daemon may listen: a socket, or a URL with its token. `why` says where it was found."""
 
     why: str
     socket: Path | None = None
@@ -37,7 +37,7 @@ def state_dir(env: Mapping[str, str] = os.environ) -> Path:
 
 
 def default_socket(env: Mapping[str, str] = os.environ) -> Path:
-    """Where a daemon of this environment listens."""
+    """The socket of a daemon that is started in this environment."""
     if configured := env.get("HFDMD_SOCKET"):
         return Path(configured).expanduser().absolute()
     if runtime := env.get("XDG_RUNTIME_DIR"):
@@ -46,7 +46,7 @@ def default_socket(env: Mapping[str, str] = os.environ) -> Path:
 
 
 def read_endpoint(folder: Path) -> Endpoint | None:
-    """What the daemon of this state folder wrote of itself; None if there is nothing readable."""
+    """The `endpoint.json` of this state folder; None if there is no readable one."""
     try:
         return msgspec.json.decode((folder / ENDPOINT_FILE).read_bytes(), type=Endpoint)
     except (OSError, *MALFORMED):
@@ -54,7 +54,7 @@ def read_endpoint(folder: Path) -> Endpoint | None:
 
 
 def daemon_addresses(env: Mapping[str, str] = os.environ) -> Iterator[DaemonAddress]:
-    """Where a client looks, first to last. `HFDMD_URL` or `HFDMD_SOCKET`, when set, is the only place."""
+    """The addresses that a client tries, in order. With `HFDMD_URL` set it is the only one."""
     if url := env.get("HFDMD_URL"):
         yield DaemonAddress("HFDMD_URL", url=url, token=env.get("HFDMD_TOKEN"))
         return

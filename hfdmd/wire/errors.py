@@ -1,4 +1,4 @@
-"""The API's errors as one tree: the daemon raises them, the client raises them again from a `Problem`.
+"""The API's errors as one tree: the daemon raises them, the client rebuilds them from a `Problem`.
 
 Source of the shape: RFC 9457, problem details for HTTP APIs.
 """
@@ -13,7 +13,7 @@ PROBLEM_MEDIA_TYPE = "application/problem+json"
 
 
 class ApiError(Exception):
-    """An answer that is not a success. `detail` is a sentence for a person; `field` names what was wrong."""
+    """An error response. `detail` is a sentence for people; `field` names the invalid field."""
 
     code: ClassVar[str] = "internal"
     status: ClassVar[int] = 500
@@ -45,31 +45,31 @@ class ApiError(Exception):
 
 
 class Internal(ApiError):
-    """The daemon's own fault; its log has the story."""
+    """A fault of the daemon; see its log."""
 
 
 class Malformed(ApiError):
-    code, status, title = "malformed", 400, "The request cannot be read"
+    code, status, title = "malformed", 400, "Malformed request"
 
 
 class Unauthorized(ApiError):
-    code, status, title = "unauthorized", 401, "A token is needed"
+    code, status, title = "unauthorized", 401, "Unauthorized"
 
 
 class ForbiddenOrigin(ApiError):
-    code, status, title = "forbidden_origin", 403, "Requests from this web origin are refused"
+    code, status, title = "forbidden_origin", 403, "Web origin not allowed"
 
 
 class ForbiddenHost(ApiError):
-    code, status, title = "forbidden_host", 403, "The Host header is not one of the daemon's names"
+    code, status, title = "forbidden_host", 403, "Host not allowed"
 
 
 class ForbiddenPath(ApiError):
-    code, status, title = "forbidden_path", 403, "This folder is not allowed"
+    code, status, title = "forbidden_path", 403, "Folder not allowed"
 
 
 class NotFound(ApiError):
-    code, status, title = "not_found", 404, "No such path"
+    code, status, title = "not_found", 404, "Not found"
 
 
 class UnknownDownload(ApiError):
@@ -77,65 +77,65 @@ class UnknownDownload(ApiError):
 
 
 class MethodNotAllowed(ApiError):
-    code, status, title = "method_not_allowed", 405, "This path does not know that method"
+    code, status, title = "method_not_allowed", 405, "Method not allowed"
 
 
 class NotAllowedNow(ApiError):
-    code, status, title = "not_allowed_now", 409, "Not possible in the present status"
+    code, status, title = "not_allowed_now", 409, "Not allowed in the present status"
 
 
 class TooLarge(ApiError):
-    code, status, title = "too_large", 413, "The request is too large"
+    code, status, title = "too_large", 413, "Request too large"
 
 
 class UnsupportedMediaType(ApiError):
-    code, status, title = "unsupported_media_type", 415, "The body must be application/json"
+    code, status, title = "unsupported_media_type", 415, "Unsupported media type"
 
 
 class InvalidField(ApiError):
-    code, status, title = "invalid_field", 422, "A field is not valid"
+    code, status, title = "invalid_field", 422, "Invalid field"
 
 
 class HubUnavailable(ApiError):
-    code, status, title = "hub_unavailable", 502, "The Hub did not answer as it should"
+    code, status, title = "hub_unavailable", 502, "Hub unavailable"
 
 
 class QueueFull(ApiError):
-    code, status, title = "queue_full", 503, "The queue is full"
+    code, status, title = "queue_full", 503, "Queue full"
 
 
 class Loading(ApiError):
-    code, status, title = "loading", 503, "The daemon is still loading its tracker files"
+    code, status, title = "loading", 503, "Not ready"
 
 
 class HubRefused(ApiError):
-    """The Hub's own answer to `GET /api/files`; the code is the reason a download would fail with."""
+    """An error of the Hub for `GET /api/files`; the code is the reason that a download would fail with."""
 
 
 class RepoNotFound(HubRefused):
-    code, status, title = Reason.REPO_NOT_FOUND.value, 404, "The Hub has no such repo"
+    code, status, title = Reason.REPO_NOT_FOUND.value, 404, "Repo not found"
 
 
 class RevisionNotFound(HubRefused):
-    code, status, title = Reason.REVISION_NOT_FOUND.value, 404, "The repo has no such revision"
+    code, status, title = Reason.REVISION_NOT_FOUND.value, 404, "Revision not found"
 
 
 class FileNotFound(HubRefused):
-    code, status, title = Reason.FILE_NOT_FOUND.value, 404, "The repo has no such file"
+    code, status, title = Reason.FILE_NOT_FOUND.value, 404, "File not found"
 
 
 class Gated(HubRefused):
-    code, status, title = Reason.GATED.value, 403, "The repo is gated"
+    code, status, title = Reason.GATED.value, 403, "Repo is gated"
 
 
 class HubUnauthorized(HubRefused):
-    """The Hub refused the token (not the daemon: that is `Unauthorized`, 401)."""
+    """The Hub refused its token. (A missing token of the daemon is `Unauthorized`, 401.)"""
 
-    code, status, title = "unauthorized", 403, "The Hub refused the token"
+    code, status, title = "unauthorized", 403, "Token refused by the Hub"
 
 
 class Tls(HubRefused):
-    code, status, title = Reason.TLS.value, 502, "The Hub's certificate was rejected"
+    code, status, title = Reason.TLS.value, 502, "Certificate of the Hub rejected"
 
 
 def _leaves(cls: type[ApiError]) -> list[type[ApiError]]:
@@ -147,11 +147,11 @@ CODES: frozenset[str] = frozenset(code for _, code in _BY_CODE)
 
 
 def statuses(code: str) -> list[int]:
-    """The HTTP statuses that a code comes with."""
+    """The HTTP statuses of a code."""
     return sorted(status for status, known in _BY_CODE if known == code)
 
 
 def from_problem(problem: Problem, *, retry_after_s: int | None = None) -> ApiError:
-    """The error that a `Problem` stands for; an unknown code of a newer daemon becomes a plain `ApiError`."""
+    """The error of a `Problem`; an unknown code of a newer daemon becomes a plain `ApiError`."""
     cls = _BY_CODE.get((problem.status, problem.code), ApiError)
     return cls(problem.detail, field=problem.field, retry_after_s=retry_after_s)

@@ -1,8 +1,8 @@
-"""What decoding raises for bytes that are not what they should be."""
+"""The exceptions that decoding raises for malformed input."""
 
 from __future__ import annotations
 
 import msgspec
 
 MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""Not JSON, or of another shape; not UTF-8; nested so deep that no honest sender would."""
+"""Not JSON or of another type; not UTF-8; nested too deeply."""

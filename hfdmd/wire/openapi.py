@@ -16,7 +16,7 @@ from hfdmd.wire import types as t
 from hfdmd.wire.routes import JSON, ROUTES, SSE, Param, Route
 
 _ALWAYS = ("unauthorized", "forbidden_origin", "forbidden_host", "malformed", "invalid_field", "internal")
-"""What any call may answer: the access rules come before every handler, and none takes an unknown parameter."""
+"""Errors of every call: access rules run before every handler, and all refuse unknown parameters."""
 
 _NAMES: dict[str, dict[str, Any]] = {
     "id": {"minLength": 1},
@@ -25,23 +25,26 @@ _NAMES: dict[str, dict[str, Any]] = {
     "revision": {"pattern": validate.REVISION_PATTERN, "maxLength": validate.MAX_REVISION_BYTES},
     "localDir": {"pattern": validate.LOCAL_DIR_PATTERN, "maxLength": validate.MAX_PATH_BYTES},
 }
-"""What a name may look like, as far as a pattern can say it; `hfdmd.wire.validate` has the last word."""
+"""Syntax of names, as far as a pattern can express it; `hfdmd.wire.validate` is decisive."""
 
-_GOES_WITH_REPO = {name: ["modelRepo"] for name in ("filePath", "revision", "repoType", "localDir", "inCache")}
-_SELECTS = {
+_NEEDS_REPO = {name: ["modelRepo"] for name in ("filePath", "revision", "repoType", "localDir", "inCache")}
+_SELECTOR_RULES = {
     "oneOf": [{"required": ["id"]}, {"required": ["modelRepo"]}, {"required": ["all"]}],
-    "dependentRequired": _GOES_WITH_REPO,
+    "dependentRequired": _NEEDS_REPO,
     "not": {"required": ["localDir", "inCache"]},
 }
 _RULES: dict[str, dict[str, Any]] = {
-    "Selector": _SELECTS,
-    "DeleteRequest": _SELECTS,
-    "ReorderRequest": {**_SELECTS, "allOf": [{"oneOf": [{"required": ["priority"]}, {"required": ["position"]}]}]},
+    "Selector": _SELECTOR_RULES,
+    "DeleteRequest": _SELECTOR_RULES,
+    "ReorderRequest": {
+        **_SELECTOR_RULES,
+        "allOf": [{"oneOf": [{"required": ["priority"]}, {"required": ["position"]}]}],
+    },
     "DownloadRequest": {
         "not": {"required": ["filePath"], "anyOf": [{"required": ["include"]}, {"required": ["exclude"]}]}
     },
 }
-"""Which fields go together in what a client asks."""
+"""Which fields of a request may be combined."""
 
 _EVENTS = (t.Download, t.RepoDownload, t.Removed, t.End)
 
@@ -101,7 +104,7 @@ def _operation(route: Route, by_type: dict[str, Any]) -> dict[str, Any]:
             content[SSE] = {"schema": {"type": "string", "description": _STREAM_TEXT}}
         operation["responses"][str(status)] = {"description": _SUCCESS[status], "content": content}
     if route.stream:
-        operation["responses"]["204"] = {"description": "Nothing has changed since the `end` of the stream before."}
+        operation["responses"]["204"] = {"description": "Nothing has changed since the `end` of the previous stream."}
     for status, codes in sorted(_by_status((*route.errors, *_ALWAYS)).items()):
         headers = {}
         if status == 503:
@@ -115,13 +118,13 @@ def _operation(route: Route, by_type: dict[str, Any]) -> dict[str, Any]:
 
 
 def _add_rules(schema: dict[str, Any], rules: dict[str, Any]) -> None:
-    """What the types alone do not say about a body: the look of names, and which fields go together."""
+    """Add to a body what its type does not express: the syntax of names, and which fields may be combined."""
     schema.update(rules)
-    for name, look in _NAMES.items():
+    for name, syntax in _NAMES.items():
         found = schema["properties"].get(name)
         if found is not None:
             texts = [kind for kind in found.get("anyOf", [found]) if kind.get("type") == "string"]
-            texts[0].update(look)
+            texts[0].update(syntax)
     for name in ("include", "exclude"):
         for kind in schema["properties"].get(name, {}).get("anyOf", []):
             if kind["type"] == "array":
@@ -131,7 +134,7 @@ def _add_rules(schema: dict[str, Any], rules: dict[str, Any]) -> None:
             schema["properties"][name]["enum"] = [True]
 
 
-_SUCCESS = {200: "As it stands.", 202: "Queued by this call."}
+_SUCCESS = {200: "The present state.", 202: "Queued by this call."}
 
 
 def _parameter(param: Param, by_type: dict[str, Any]) -> dict[str, Any]:
@@ -154,7 +157,7 @@ def _by_status(codes: tuple[str, ...]) -> dict[int, list[str]]:
 
 
 def _kinds(body: Any) -> tuple[Any, ...]:
-    """The types that an answer may have."""
+    """The types of a response body."""
     if body is None:
         return ()
     return body if isinstance(body, tuple) else (body,)
@@ -165,7 +168,7 @@ def _key(kind: Any) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the document, or with `--check` say whether the file is current."""
+    """Write the document, or with `--check` fail if the file is not current."""
     from hfdmd import __version__
 
     check = "--check" in arguments

@@ -1,4 +1,4 @@
-"""The API's route table: the server binds it, the OpenAPI document and the clients are made from it."""
+"""The API's route table, used by the server, the OpenAPI document and the clients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SSE = "text/event-stream"
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """A query parameter. `schema` is a type that msgspec knows."""
+    """A query parameter. `schema` is a type for msgspec."""
 
     name: str
     schema: Any
@@ -26,7 +26,7 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One call. `answers` maps a success status to its JSON body's type (a tuple: one of them; None: no JSON)."""
+    """One route. `answers` maps a success status to its JSON body's type (a tuple: one of them; None: no JSON)."""
 
     name: str
     method: str
@@ -48,16 +48,18 @@ _REPO = Param("modelRepo", str, "Repo id, `owner/name`.", ("ModelRepo",))
 _FILE = Param("filePath", str, "Path of the file in the repo.", ("FilePath",))
 _REVISION = Param("revision", str, "Branch, tag, commit or `refs/pr/N`.")
 _TYPE = Param("repoType", t.RepoType, "`model`, `dataset` or `space`.")
-_DIR = Param("localDir", str, "Folder that the file goes to instead of the Hub's cache.")
-_IN_CACHE = Param("inCache", bool, "Only what goes to the Hub's cache: what has no `localDir`.")
-_STATUS = Param("status", t.Status, "Only what has this status.")
+_DIR = Param("localDir", str, "Folder for the file instead of the Hub's cache.")
+_IN_CACHE = Param("inCache", bool, "Only downloads in the Hub's cache: those without `localDir`.")
+_STATUS = Param("status", t.Status, "Only downloads with this status.")
 _LIMIT = Param(
     "limit",
     Annotated[int, Meta(ge=1, le=t.MAX_LIMIT)],
-    f"At most so many, {t.DEFAULT_LIMIT} unless told, {t.MAX_LIMIT} at most. Not on a stream.",
+    f"Maximum number of results: {t.DEFAULT_LIMIT} by default, at most {t.MAX_LIMIT}. Not on a stream.",
 )
-_CURSOR = Param("cursor", str, "Go on where the list before ended: its `nextCursor`. Not on a stream.")
-_HISTORY = Param("history", bool, "Stream of everything: begin with all that ever ended, not with the last 24 hours.")
+_CURSOR = Param("cursor", str, "The `nextCursor` of the previous page. Not on a stream.")
+_HISTORY = Param(
+    "history", bool, "Stream of everything: begin with all ended downloads, not only those of the last 24 hours."
+)
 _ALL = Param("all", bool, "Everything.")
 _DELETE_FILE = Param("deleteFile", bool, "Delete the file as well.")
 
@@ -76,7 +78,7 @@ ROUTES: tuple[Route, ...] = (
         "download",
         "POST",
         "/api/download",
-        "Ask for a file, or for a repo or the part of it that globs name. Idempotent; never waits for the Hub.",
+        "Request a file, or a repo or the part of it that globs match. Idempotent; never waits for the Hub.",
         {202: (t.Download, t.RepoDownload), 200: (t.Download, t.RepoDownload)},
         (*_BODY_ERRORS, "forbidden_path", "queue_full", "loading"),
         body=t.DownloadRequest,
@@ -85,7 +87,7 @@ ROUTES: tuple[Route, ...] = (
         "reorder",
         "PATCH",
         "/api/download",
-        "Change the priority or the position of what is queued.",
+        "Change the priority or the position of queued downloads.",
         {200: t.Affected},
         _ACTION_ERRORS,
         body=t.ReorderRequest,
@@ -94,7 +96,7 @@ ROUTES: tuple[Route, ...] = (
         "delete",
         "DELETE",
         "/api/download",
-        "Forget downloads, cancelling them first; with `deleteFile` delete their files too.",
+        "Forget downloads, cancelling them first; with `deleteFile` also delete their files.",
         {200: t.Affected},
         (*_BODY_ERRORS, "forbidden_path", "unknown_download", "loading"),
         body=t.DeleteRequest,
@@ -104,26 +106,26 @@ ROUTES: tuple[Route, ...] = (
         "progress",
         "GET",
         "/api/progress",
-        "How far: one download (`id`, or `modelRepo` and `filePath`), one repo (`modelRepo`) or everything."
+        "Progress of one download (`id`, or `modelRepo` and `filePath`), one repo (`modelRepo`) or everything."
         " With `Accept: text/event-stream` as a live stream.",
         {200: (t.Download, t.RepoDownload, t.Downloads)},
         ("malformed", "invalid_field", "unknown_download", "loading", "queue_full"),
         query=(*SELECTOR, _LIMIT, _CURSOR, _HISTORY),
         stream=True,
     ),
-    _action("pause", "Pause: after the answer not a byte is read or written."),
-    _action("resume", "Resume what is paused.", "forbidden_path"),
+    _action("pause", "Pause: no byte is read or written after the response."),
+    _action("resume", "Resume paused downloads.", "forbidden_path"),
     _action("cancel", "Cancel and delete partial data."),
     _action(
         "retry",
-        "Queue again what failed or was cancelled; let go at once what waits for its `retryAt`.",
+        "Queue failed and cancelled downloads again; start at once those that wait for their `retryAt`.",
         "forbidden_path",
     ),
     Route(
         "files",
         "GET",
         "/api/files",
-        "What a repo has on the Hub, and what of it is here.",
+        "The files of a repo on the Hub, and which of them are on disk.",
         {200: t.RepoFiles},
         (
             "malformed",
@@ -138,18 +140,18 @@ ROUTES: tuple[Route, ...] = (
         ),
         query=(replace(_REPO, required=True), _REVISION, _TYPE, _LIMIT, _CURSOR),
     ),
-    Route("settings", "GET", "/api/settings", "What may change while it runs.", {200: t.Settings}),
+    Route("settings", "GET", "/api/settings", "The settings that may change while the daemon runs.", {200: t.Settings}),
     Route(
         "change_settings",
         "PATCH",
         "/api/settings",
-        "Change settings, all or none; they survive a restart. Null gives one back.",
+        "Change settings, all or none; they survive a restart. Null resets one.",
         {200: t.Settings},
         _BODY_ERRORS,
         body=t.SettingsPatch,
     ),
-    Route("info", "GET", "/api/info", "Version, places, free space, counts, speed.", {200: t.Info}),
-    Route("health", "GET", "/api/health", "Answers when the scheduler does.", {200: t.Health}, ("loading",)),
+    Route("info", "GET", "/api/info", "Version, folders, addresses, free space, counts, speed.", {200: t.Info}),
+    Route("health", "GET", "/api/health", "Whether the daemon is running.", {200: t.Health}, ("loading",)),
     Route("metrics", "GET", "/metrics", "Prometheus metrics.", {200: None}, media="text/plain; version=0.0.4"),
     Route("openapi", "GET", "/api/openapi.json", "This document.", {200: dict[str, Any]}),
 )

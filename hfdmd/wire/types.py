@@ -1,7 +1,7 @@
-"""The API's JSON bodies as typed structs: one struct a schema, camelCase on the wire, snake_case in Python.
+"""The API's JSON bodies as typed structs: one struct per schema, camelCase on the wire, snake_case in Python.
 
 Bytes are bytes, times are RFC 3339 in UTC, unknown numbers are null. The structs check types;
-what a name may look like is checked in `hfdmd.wire.validate`.
+`hfdmd.wire.validate` checks the syntax of names.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class RepoType(StrEnum):
 
 
 class Status(StrEnum):
-    """Where a download or a repo download stands (docs/api.md, section 2)."""
+    """Status of a download or a repo download (docs/api.md, section 2)."""
 
     QUEUED = "queued"
     DOWNLOADING = "downloading"
@@ -44,7 +44,7 @@ class Status(StrEnum):
 
 
 class Phase(StrEnum):
-    """What a downloading one is busy with; `listing` only on a repo download."""
+    """Phase of a download with status `downloading`; `listing` only of a repo download."""
 
     LISTING = "listing"
     RESOLVING = "resolving"
@@ -107,16 +107,16 @@ QUEUED_REASONS = frozenset(reason for reason, status in REASON_STATUS.items() if
 PAUSED_REASONS = frozenset(reason for reason, status in REASON_STATUS.items() if status is Status.PAUSED)
 
 
-class _Wire(msgspec.Struct, rename="camel", kw_only=True):
-    """Base of what the daemon answers."""
+class _ResponseBody(msgspec.Struct, rename="camel", kw_only=True):
+    """Base of response bodies."""
 
 
-class _Asked(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
-    """Base of what a client asks: an unknown field is an error that names it."""
+class _RequestBody(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
+    """Base of request bodies: an unknown field is an error that names it."""
 
 
-class Download(_Wire, gc=False):  # tens of thousands at once, of which none is part of a cycle
-    """One file of one repo at one revision, as the API shows it."""
+class Download(_ResponseBody, gc=False):  # tens of thousands, none part of a reference cycle
+    """One file of one repo at one revision."""
 
     id: str
     model_repo: str
@@ -148,8 +148,8 @@ class Download(_Wire, gc=False):  # tens of thousands at once, of which none is 
     version: int
 
 
-class RepoDownload(_Wire):
-    """One request for many files of a repo, summed up over them."""
+class RepoDownload(_ResponseBody):
+    """One request for many files of a repo, with the sums over them."""
 
     id: str
     model_repo: str
@@ -178,8 +178,8 @@ class RepoDownload(_Wire):
     version: int
 
 
-class DownloadRequest(_Asked):
-    """Body of `POST /api/download`: one file with `filePath`, else a repo or what its globs name."""
+class DownloadRequest(_RequestBody):
+    """Body of `POST /api/download`: one file with `filePath`, else a repo or the files that its globs match."""
 
     model_repo: str
     file_path: str | UnsetType = UNSET
@@ -193,8 +193,8 @@ class DownloadRequest(_Asked):
     update: bool = False
 
 
-class Selector(_Asked):
-    """Which downloads an action is for; an omitted field matches any value."""
+class Selector(_RequestBody):
+    """The downloads of an action; an omitted field matches any value."""
 
     id: str | UnsetType = UNSET
     all: bool | UnsetType = UNSET
@@ -220,23 +220,23 @@ class DeleteRequest(Selector):
     delete_file: bool = False
 
 
-class Downloads(_Wire):
-    """A list of downloads and repo downloads; `nextCursor` asks for the rest."""
+class Downloads(_ResponseBody):
+    """A page of downloads and repo downloads; `nextCursor` requests the next one."""
 
     downloads: list[Download]
     repos: list[RepoDownload]
     next_cursor: str | None = None
 
 
-class Affected(_Wire):
-    """What an action's selector matched, as it stands now."""
+class Affected(_ResponseBody):
+    """The downloads that the selector of an action matched, in their present state."""
 
     downloads: list[Download]
     repos: list[RepoDownload]
 
 
-class RepoFile(_Wire):
-    """One file of a repo on the Hub. `status` and `id` are those of its download, `cached` says it is on disk."""
+class RepoFile(_ResponseBody):
+    """One file of a repo on the Hub. `status` and `id` are those of its download; `cached`: it is on disk."""
 
     file_path: str
     size: int | None
@@ -245,7 +245,7 @@ class RepoFile(_Wire):
     cached: bool
 
 
-class RepoFiles(_Wire):
+class RepoFiles(_ResponseBody):
     commit: str
     files: list[RepoFile]
     next_cursor: str | None = None
@@ -255,8 +255,8 @@ Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 ClockTime = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 
 
-class ScheduleRule(_Asked):
-    """A bandwidth limit for some hours of some days, in local time. `to` before `from` runs past midnight."""
+class ScheduleRule(_RequestBody):
+    """A bandwidth limit for some hours of some days, in local time. If `to` is before `from` it ends the next day."""
 
     days: Annotated[list[Day], Meta(min_length=1, max_length=7)]
     from_: ClockTime = msgspec.field(name="from")
@@ -271,7 +271,7 @@ Schedule = Annotated[list[ScheduleRule], Meta(max_length=100)]
 StallTimeout = Annotated[float, Meta(ge=1, le=3600)]
 
 
-class Settings(_Wire):
+class Settings(_ResponseBody):
     """Settings that may change while the daemon runs, with their present values."""
 
     max_active_downloads: MaxActiveDownloads
@@ -283,7 +283,7 @@ class Settings(_Wire):
     min_free_bytes: NonNegative
 
 
-class SettingsPatch(_Asked):
+class SettingsPatch(_RequestBody):
     """Body of `PATCH /api/settings`: null returns a setting to `config.toml`, the environment and the flags."""
 
     max_active_downloads: MaxActiveDownloads | UnsetType | None = UNSET
@@ -295,7 +295,7 @@ class SettingsPatch(_Asked):
     min_free_bytes: NonNegative | UnsetType | None = UNSET
 
 
-class Info(_Wire):
+class Info(_ResponseBody):
     version: str
     api_version: str
     pid: int
@@ -310,11 +310,11 @@ class Info(_Wire):
     loading: bool
 
 
-class Health(_Wire):
+class Health(_ResponseBody):
     status: Literal["ok"] = "ok"
 
 
-class Problem(_Wire):
+class Problem(_ResponseBody):
     """An error, as RFC 9457 `application/problem+json` with a stable `code`."""
 
     type: str
@@ -325,7 +325,7 @@ class Problem(_Wire):
     field: str | None = None
 
 
-class Endpoint(_Wire):
+class Endpoint(_ResponseBody):
     """`<state dir>/endpoint.json`: where the daemon of this state folder listens."""
 
     pid: int
@@ -358,13 +358,13 @@ RECONNECT_REASONS = frozenset({EndReason.LAGGING, EndReason.SHUTDOWN})
 """After one of these a client reconnects; after any other the stream is complete."""
 
 
-class Removed(_Wire):
+class Removed(_ResponseBody):
     """Data of an SSE `removed` event."""
 
     id: str
 
 
-class End(_Wire):
+class End(_ResponseBody):
     """Data of an SSE `end` event."""
 
     reason: EndReason

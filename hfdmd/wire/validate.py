@@ -1,7 +1,7 @@
-"""Which names are legal: repo ids, revisions, file paths, folders. Pure; used by daemon and client alike.
+"""Validation of names: repo ids, revisions, file paths, folders. Pure; used by daemon and clients.
 
-Everything here is hostile until checked: `..`, absolute paths of POSIX and of Windows, NUL and control characters,
-backslashes, names longer than a file system takes. Rules of repo ids: `huggingface_hub.utils.validate_repo_id`.
+Input is untrusted: `..`, absolute paths of POSIX and Windows, NUL and control characters, backslashes, names longer
+than a file system allows. Rules of repo ids: `huggingface_hub.utils.validate_repo_id`.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ def repo_id(value: str, field: str = "modelRepo") -> str:
     """`value` if it is a legal repo id (`name` or `owner/name`). Raises `InvalidField`."""
     parts = value.split("/")
     if len(parts) > 2 or len(value) > 193:
-        raise InvalidField(f"{field} must look like 'owner/name', not {_shown(value)}", field=field)
+        raise InvalidField(f"{field} must look like 'owner/name', not {_quoted(value)}", field=field)
     for part in parts:
         if not _REPO_PART.fullmatch(part) or ".." in part or "--" in part or part.endswith(".git"):
             raise InvalidField(
-                f"{field} must look like 'owner/name': letters, digits, '-', '_' and '.', at most 96 a part,"
-                f" no '--', no '..' and no '.git' at the end; not {_shown(value)}",
+                f"{field} must look like 'owner/name': letters, digits, '-', '_' and '.', at most 96 per part,"
+                f" no '--', no '..' and no '.git' at the end; not {_quoted(value)}",
                 field=field,
             )
     return value
@@ -60,18 +60,18 @@ def revision(value: str, field: str = "revision") -> str:
         or ".." in value
         or "@{" in value
         or any(not p or p.startswith(".") or p.endswith((".lock", ".")) for p in value.split("/"))
-        or not _encodable(value)
+        or not _is_encodable(value)
     )
     if bad:
-        raise InvalidField(f"{field} must be a branch, tag, commit or refs/pr/N, not {_shown(value)}", field=field)
+        raise InvalidField(f"{field} must be a branch, tag, commit or refs/pr/N, not {_quoted(value)}", field=field)
     return value
 
 
 def path_problem(value: str) -> str | None:
-    """What is wrong with `value` as the path of a file inside a repo, or None."""
+    """Why `value` is not a valid path of a file inside a repo; None if it is."""
     if not value:
         return "is empty"
-    if not _encodable(value):
+    if not _is_encodable(value):
         return "is not valid Unicode"
     if _CONTROL.search(value):
         return "has a control character"
@@ -83,7 +83,7 @@ def path_problem(value: str) -> str | None:
         return f"is longer than {MAX_PATH_BYTES} bytes"
     for part in value.split("/"):
         if part in ("", ".", ".."):
-            return f"has the part {part!r}"
+            return f"has the component {part!r}"
         if len(part.encode()) > MAX_NAME_BYTES:
             return f"has a name longer than {MAX_NAME_BYTES} bytes"
     return None
@@ -93,7 +93,7 @@ def file_path(value: str, field: str = "filePath") -> str:
     """`value` if it is a relative POSIX path that stays inside its folder. Raises `InvalidField`."""
     if problem := path_problem(value):
         raise InvalidField(
-            f"{field} must be the path of a file inside the repo, like 'onnx/model.onnx'; {_shown(value)} {problem}",
+            f"{field} must be the path of a file inside the repo, like 'onnx/model.onnx'; {_quoted(value)} {problem}",
             field=field,
         )
     return value
@@ -104,26 +104,26 @@ def local_dir(value: str, field: str = "localDir") -> str:
     problem = None
     if not value or not value.startswith("/") or value.startswith("//"):
         problem = "is not absolute"
-    elif not _encodable(value) or _CONTROL.search(value):
+    elif not _is_encodable(value) or _CONTROL.search(value):
         problem = "has a control character"
     elif os.path.normpath(value) != value:
-        problem = f"is not normalised (it would be {_shown(os.path.normpath(value))})"
+        problem = f"is not normalised (it would be {_quoted(os.path.normpath(value))})"
     elif len(value.encode()) > MAX_PATH_BYTES or any(len(p.encode()) > MAX_NAME_BYTES for p in value.split("/")):
         problem = "is too long"
     if problem:
-        raise InvalidField(f"{field} must be an absolute, normalised path; {_shown(value)} {problem}", field=field)
+        raise InvalidField(f"{field} must be an absolute, normalised path; {_quoted(value)} {problem}", field=field)
     return value
 
 
 def glob(value: str, field: str) -> str:
     """`value` if it can be a glob of repo paths. Raises `InvalidField`."""
-    if not value or not _encodable(value) or _CONTROL.search(value) or len(value) > 1024:
-        raise InvalidField(f"{field} must hold globs like '*.safetensors', not {_shown(value)}", field=field)
+    if not value or not _is_encodable(value) or _CONTROL.search(value) or len(value) > 1024:
+        raise InvalidField(f"{field} must hold globs like '*.safetensors', not {_quoted(value)}", field=field)
     return value
 
 
-def _encodable(value: str) -> bool:
-    """False for lone surrogates, which JSON can smuggle into a string and no file system takes."""
+def _is_encodable(value: str) -> bool:
+    """False for lone surrogates, which JSON allows in strings and no file system accepts."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -131,7 +131,7 @@ def _encodable(value: str) -> bool:
     return True
 
 
-def _shown(value: str) -> str:
+def _quoted(value: str) -> str:
     """`value` for an error message: quoted, escaped and not longer than a line."""
     text = ascii(value)
     return text if len(text) <= 100 else f"{text[:80]}… ({len(value)} characters)"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hfdmd.api.guard import REQUEST_S
+from hfdmd.api.open_connections import REQUEST_S
 from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer
 

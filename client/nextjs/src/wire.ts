@@ -2,7 +2,7 @@
 
 /**
  * Affected
- * @description What an action's selector matched, as it stands now.
+ * @description The downloads that the selector of an action matched, in their present state.
  */
 export type Affected = {
     downloads: Download[];
@@ -29,7 +29,7 @@ export type DeleteRequest = {
 } & (unknown | unknown | unknown);
 /**
  * Download
- * @description One file of one repo at one revision, as the API shows it.
+ * @description One file of one repo at one revision.
  */
 export type Download = {
     attempt: number;
@@ -63,7 +63,7 @@ export type Download = {
 };
 /**
  * DownloadRequest
- * @description Body of `POST /api/download`: one file with `filePath`, else a repo or what its globs name.
+ * @description Body of `POST /api/download`: one file with `filePath`, else a repo or the files that its globs match.
  */
 export type DownloadRequest = {
     /** @default null */
@@ -86,7 +86,7 @@ export type DownloadRequest = {
 };
 /**
  * Downloads
- * @description A list of downloads and repo downloads; `nextCursor` asks for the rest.
+ * @description A page of downloads and repo downloads; `nextCursor` requests the next one.
  */
 export type Downloads = {
     downloads: Download[];
@@ -134,7 +134,7 @@ export type Info = {
 };
 /**
  * Phase
- * @description What a downloading one is busy with; `listing` only on a repo download.
+ * @description Phase of a download with status `downloading`; `listing` only of a repo download.
  * @enum {unknown}
  */
 export type Phase = "listing" | "placing" | "resolving" | "transferring" | "verifying";
@@ -185,7 +185,7 @@ export type ReorderRequest = ({
 } & (unknown | unknown)) & (unknown | unknown | unknown);
 /**
  * RepoDownload
- * @description One request for many files of a repo, summed up over them.
+ * @description One request for many files of a repo, with the sums over them.
  */
 export type RepoDownload = {
     bytesPerSecond: number | null;
@@ -216,7 +216,7 @@ export type RepoDownload = {
 };
 /**
  * RepoFile
- * @description One file of a repo on the Hub. `status` and `id` are those of its download, `cached` says it is on disk.
+ * @description One file of a repo on the Hub. `status` and `id` are those of its download; `cached`: it is on disk.
  */
 export type RepoFile = {
     cached: boolean;
@@ -239,7 +239,7 @@ export type RepoFiles = {
 export type RepoType = "dataset" | "model" | "space";
 /**
  * ScheduleRule
- * @description A bandwidth limit for some hours of some days, in local time. `to` before `from` runs past midnight.
+ * @description A bandwidth limit for some hours of some days, in local time. If `to` is before `from` it ends the next day.
  */
 export type ScheduleRule = {
     bandwidthLimit: number;
@@ -249,7 +249,7 @@ export type ScheduleRule = {
 };
 /**
  * Selector
- * @description Which downloads an action is for; an omitted field matches any value.
+ * @description The downloads of an action; an omitted field matches any value.
  */
 export type Selector = {
     /** @enum {boolean} */
@@ -292,7 +292,7 @@ export type SettingsPatch = {
 };
 /**
  * Status
- * @description Where a download or a repo download stands (docs/api.md, section 2).
+ * @description Status of a download or a repo download (docs/api.md, section 2).
  * @enum {unknown}
  */
 export type Status = "cancelled" | "done" | "downloading" | "failed" | "paused" | "queued";
