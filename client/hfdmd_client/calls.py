@@ -1,4 +1,4 @@
-"""Every call of the API as data: what to send and how to read the answer. Shared by both clients; no I/O."""
+"""Each call of the API as data: the request, and how to decode the answer. Shared by both clients; no I/O."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EVENT_STREAM = "text/event-stream"
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One request. `decode` turns a success body into what the caller gets."""
+    """One request. `decode` turns the body of a successful answer into the return value."""
 
     method: str
     target: str
@@ -33,7 +33,7 @@ class Call(Generic[T]):
 
 
 class _Shape(msgspec.Struct, rename="camel"):
-    """Just enough of an answer to tell a download from a repo download from a list."""
+    """The fields that distinguish a download, a repo download and a list."""
 
     file_path: Any = UNSET
     files_total: Any = UNSET
@@ -45,7 +45,7 @@ def _as(kind: type[T]) -> Callable[[bytes], T]:
 
 
 def decode_item(raw: bytes) -> t.Download | t.RepoDownload:
-    """`raw` as the struct that its fields say it is."""
+    """A download or a repo download, whichever the fields of `raw` belong to."""
     if msgspec.json.decode(raw, type=_Shape).file_path is not UNSET:
         return msgspec.json.decode(raw, type=t.Download)
     return msgspec.json.decode(raw, type=t.RepoDownload)
@@ -56,7 +56,7 @@ def _get(path: str, kind: type[T], **query: Any) -> Call[T]:
 
 
 def query_string(query: Mapping[str, Any]) -> str:
-    """`query` without what is unset or None, keys as on the wire."""
+    """`query` as a query string: unset and None values left out, keys in camel case."""
     pairs = [(_camel(key), _plain(value)) for key, value in query.items() if value is not None and value is not UNSET]
     return "?" + urlencode(pairs) if pairs else ""
 
@@ -119,7 +119,7 @@ def selector(
     in_cache: bool = False,
     status: str | None = None,
 ) -> dict[str, Any]:
-    """A selector's fields for a struct of `hfdmd.wire.types`, left out where any value will do."""
+    """The fields of a selector, for the structs of `hfdmd.wire.types`. None becomes unset, which matches any."""
     return {
         "id": _unset(id),
         "all": True if all else UNSET,
@@ -158,7 +158,7 @@ def one(chosen: Mapping[str, Any]) -> Call[t.Download | t.RepoDownload]:
 
 def many(chosen: Mapping[str, Any], limit: int | None, cursor: str | None) -> Call[t.Downloads]:
     if chosen["id"] is not UNSET:
-        raise ValueError("an id names one download; use progress()")
+        raise ValueError("an id selects one download; use progress()")
     return _get("/api/progress", t.Downloads, **_for_query(chosen), limit=limit, cursor=cursor)
 
 
@@ -195,7 +195,7 @@ METRICS = Call("GET", "/metrics", lambda raw: raw.decode(), accept="text/plain")
 
 
 def answer(call: Call[T], status: int, headers: Mapping[str, str], body: bytes) -> T:
-    """The decoded body, or the error that it stands for. Raises `ApiError`, or `ProtocolError` for gibberish."""
+    """The decoded body. Raises the `ApiError` that the answer describes; `ProtocolError` if unreadable."""
     if 200 <= status < 300:
         try:
             return call.decode(body)
@@ -207,11 +207,11 @@ def answer(call: Call[T], status: int, headers: Mapping[str, str], body: bytes) 
 
 
 def failure(call: Call[Any], status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
-    """The error that an answer stands for."""
+    """The error that an answer describes."""
     try:
         problem = msgspec.json.decode(body, type=t.Problem)
     except MALFORMED:
-        return ProtocolError(f"{call.method} {_path(call)} answered {status} without saying why; is this hfdmd?")
+        return ProtocolError(f"{call.method} {_path(call)} answered {status} without a reason; is this hfdmd?")
     wait = headers.get("retry-after", "")
     return from_problem(problem, retry_after_s=int(wait) if wait.isdecimal() else None)
 

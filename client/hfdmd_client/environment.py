@@ -1,4 +1,4 @@
-"""What this program's environment means by the cache and the Hub, and whether a daemon means the same.
+"""The cache and the Hub that this environment names, compared with those of a daemon.
 
 Reads the variables as `huggingface_hub` does, without loading it. Source: `huggingface_hub.constants`.
 """
@@ -31,19 +31,19 @@ _PATHS = (
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Where Hub files belong, and from where they come."""
+    """The Hub's cache on this machine, and the Hub's address."""
 
     cache_dir: str
     hub_endpoint: str
 
     @classmethod
     def here(cls, env: Mapping[str, str] = os.environ) -> Environment:
-        """What the variables of this process mean."""
+        """From the environment variables."""
         cache = env.get("HF_HUB_CACHE") or env.get("HUGGINGFACE_HUB_CACHE") or os.path.join(hf_home(env), "hub")
         return cls(_path(env, cache), (env.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/"))
 
     def differences(self, info: Info) -> list[str]:
-        """A sentence for each way in which the daemon is set up for something else than this environment."""
+        """A sentence for each difference between the daemon and this environment."""
         found = []
         if not same_folder(info.cache_dir, self.cache_dir):
             found.append(f"the daemon's cache is {info.cache_dir}, your environment says {self.cache_dir}")
@@ -58,9 +58,9 @@ def hf_home(env: Mapping[str, str] = os.environ) -> str:
 
 
 def absolute_paths(env: Mapping[str, str]) -> dict[str, str]:
-    """`env` for a daemon, which works in another folder: what is relative to this one is made absolute.
+    """`env` for a daemon that runs in another folder: relative paths become absolute.
 
-    A value that begins with `~` or a variable stays: it means the same everywhere.
+    A value that begins with `~` or a variable does not depend on the folder and stays.
     """
     return {
         name: os.path.abspath(value) if name in _PATHS and value and not value.startswith(("/", "~", "$")) else value
@@ -69,14 +69,14 @@ def absolute_paths(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def version_difference(info: Info) -> str | None:
-    """A sentence when the daemon is of another release than this client."""
+    """A sentence when daemon and client are of different releases, otherwise None."""
     if info.version == __version__:
         return None
-    return f"the daemon is hfdmd {info.version}, this client {__version__}; `hfdm restart` brings them together"
+    return f"the daemon is hfdmd {info.version}, this client {__version__}; `hfdm restart` updates the daemon"
 
 
 def same_folder(one: str, other: str) -> bool:
-    """Whether two paths are the same folder, symlinks followed."""
+    """Whether both paths lead to the same folder, symlinks followed."""
     return os.path.realpath(os.path.expanduser(one)) == os.path.realpath(os.path.expanduser(other))
 
 

@@ -1,4 +1,4 @@
-"""What the client itself finds wrong. Together with `hfdmd.wire.errors` one tree, whose root is `ApiError`."""
+"""Errors that the client itself detects. They and those of `hfdmd.wire.errors` are subclasses of `ApiError`."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from hfdmd.wire.types import Download, Reason, RepoDownload
 
 
 class ClientError(ApiError):
-    """Found on this side of the wire, not answered by the daemon."""
+    """Detected by the client, not reported by the daemon."""
 
     code, status, title = "client_error", 500, "The client cannot do this"
 
 
 class DaemonUnreachable(ClientError):
-    """No daemon answers. `detail` says where it was looked for and what to do next."""
+    """No daemon answers. `detail` lists the addresses that were tried, and what to do next."""
 
     code, status, title = "daemon_unreachable", 503, "No daemon answers"
 
 
 class DaemonNotStarted(DaemonUnreachable):
-    """A daemon was started and did not come up. `exit_code` is its exit code, None if it was still running."""
+    """A daemon was started and does not answer. `exit_code` is its exit code, None if it was still running."""
 
     code, title = "daemon_not_started", "The daemon did not start"
 
@@ -29,15 +29,15 @@ class DaemonNotStarted(DaemonUnreachable):
 
 
 class DaemonSilent(DaemonUnreachable):
-    """A daemon is there and gives no answer: it waits for the Hub, is overloaded or hangs. No other is started."""
+    """A daemon listens but does not answer: it waits for the Hub, is overloaded or hangs. No other one is started."""
 
     code, status, title = "daemon_silent", 504, "The daemon does not answer"
 
 
 class ProtocolError(ClientError):
-    """What answers is not an hfdmd, or not one this client understands."""
+    """The answer is not from hfdmd, or not one that this client understands."""
 
-    code, status, title = "protocol_error", 502, "The answer is not the daemon's"
+    code, status, title = "protocol_error", 502, "Not an answer of hfdmd"
 
 
 class VersionMismatch(ClientError):
@@ -47,9 +47,9 @@ class VersionMismatch(ClientError):
 
 
 class DaemonMismatch(ClientError):
-    """The daemon works for another cache or another Hub than the caller's environment names."""
+    """The daemon uses another cache or another Hub than the caller's environment."""
 
-    code, status, title = "daemon_mismatch", 409, "The daemon is set up for something else"
+    code, status, title = "daemon_mismatch", 409, "The daemon uses another cache or Hub"
 
 
 class UnsupportedByDaemon(ClientError, NotImplementedError):
@@ -58,18 +58,18 @@ class UnsupportedByDaemon(ClientError, NotImplementedError):
     code, status, title = "unsupported_by_daemon", 501, "The daemon cannot do this"
 
     def __init__(self, argument: str, why: str) -> None:
-        super().__init__(f"{argument}: {why} Pass fallback=True to let huggingface_hub do this call by itself.")
+        super().__init__(f"{argument}: {why} Pass fallback=True to let huggingface_hub handle this call.")
         self.argument = argument
 
 
 class WaitTimeout(ClientError, TimeoutError):
-    """The caller's own time limit for waiting is over; the download goes on."""
+    """The caller's time limit for waiting has passed; the download continues."""
 
     code, status, title = "wait_timeout", 504, "Not done in time"
 
 
 class DownloadFailed(ClientError):
-    """What was waited for is `failed` or `cancelled`. `download` is its last state, `reason` that of docs/api.md."""
+    """The download is `failed` or `cancelled`. `download` is its last state, `reason` one of those in docs/api.md."""
 
     code, status, title = "download_failed", 502, "The download did not succeed"
 
@@ -80,7 +80,7 @@ class DownloadFailed(ClientError):
 
 
 def describe(item: Download | RepoDownload) -> str:
-    """`item` in a few words: repo, file, revision where it is not the default."""
+    """Repo and file of `item`, with its type and revision where they are not the defaults."""
     name = describe_repo(item)
     return f"{name} {item.file_path}" if isinstance(item, Download) else name
 

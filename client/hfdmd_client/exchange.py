@@ -1,7 +1,7 @@
-"""One HTTP exchange without I/O: bytes to send, bytes received, what they mean. h11 speaks the protocol.
+"""One HTTP request and its answer, without I/O, with h11.
 
-h11 because it is the lightest of what hfdmd brings along anyway (figures in docs/client.md), and because the
-blocking and the asyncio client can then share everything but the socket.
+h11 is the lightest HTTP library among hfdmd's dependencies (figures in docs/client.md). It does no I/O itself, so the
+blocking and the asyncio client share everything but the socket.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from hfdmd_client.errors import ProtocolError
 
 
 class ConnectionLost(Exception):
-    """The daemon went away in mid-answer."""
+    """The connection ended before the answer was complete."""
 
 
 class Exchange:
     """One request and its answer, on a connection of its own.
 
-    Feed it what arrives; `chunks` hands out the body. `status` and `headers` are set once the head is there, `done`
-    when the body is complete.
+    `to_send` is the request. Pass received bytes to `chunks`, which yields the body. `status` and `headers` are set
+    when the head is complete, `done` when the body is.
     """
 
     def __init__(self, address: DaemonAddress, call: Call[Any], *, last_event_id: str = "") -> None:
@@ -56,7 +56,7 @@ class Exchange:
         self.done = False
 
     def chunks(self, received: bytes) -> Iterator[bytes]:
-        """What `received` (empty: the other side closed) adds to the body. Raises `ConnectionLost`, `ProtocolError`."""
+        """The body bytes in `received` (empty: end of connection). Raises `ConnectionLost`, `ProtocolError`."""
         try:
             self._h11.receive_data(received)
             while not self.done:
@@ -66,7 +66,7 @@ class Exchange:
                 if isinstance(event, h11.Response):
                     self.status = event.status_code
                     self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers}
-                    yield b""  # so that whoever waits for the head learns of it before the first byte of the body
+                    yield b""  # a caller that waits for the head continues before the body arrives
                 elif isinstance(event, h11.Data):
                     yield bytes(event.data)
                 elif isinstance(event, h11.EndOfMessage):
@@ -75,12 +75,12 @@ class Exchange:
                     raise ConnectionLost("the daemon closed the connection")
         except h11.RemoteProtocolError as error:
             if not received:
-                raise ConnectionLost("the daemon closed the connection in mid-answer") from error
-            raise ProtocolError(f"what answers does not speak HTTP as it should: {error}") from error
+                raise ConnectionLost("the daemon closed the connection before the answer was complete") from error
+            raise ProtocolError(f"the answer is not valid HTTP: {error}") from error
 
 
 def host_header(address: DaemonAddress) -> str:
-    """The `Host` of requests to `address`. On a socket the name has no meaning."""
+    """The `Host` header for `address`; any name serves on a socket."""
     return urlsplit(address.url).netloc.rpartition("@")[2] if address.url else "localhost"
 
 

@@ -1,4 +1,4 @@
-"""Do daemon and client speak the same language, and do they mean the same cache and Hub? Pure."""
+"""Checks that daemon and client have the same API version. Pure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from hfdmd_client.errors import VersionMismatch
 
 
 def check(info: Info) -> None:
-    """Raises `VersionMismatch`, with what to do, when the daemon speaks another version of the API."""
+    """Raises `VersionMismatch`, with advice, when the daemon has another API version."""
     if info.api_version == API_VERSION:
         return
-    daemon = f"The daemon (hfdmd {info.version}, pid {info.pid}) speaks version {info.api_version} of the API"
-    client = f"this client (hfdmd {__version__}) version {API_VERSION}"
+    daemon = f"The daemon (hfdmd {info.version}, pid {info.pid}) has API version {info.api_version}"
+    client = f"this client (hfdmd {__version__}) has version {API_VERSION}"
     if _number(info.api_version) > _number(API_VERSION):
         raise VersionMismatch(f"{daemon}, {client}. Upgrade the client: pip install --upgrade hfdmd")
     raise VersionMismatch(f"{daemon}, {client}. Start the newer daemon with `hfdm restart`.")

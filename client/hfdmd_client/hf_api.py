@@ -1,4 +1,4 @@
-"""`hf_hub_download` and `snapshot_download` with huggingface_hub's own signatures, done by the daemon."""
+"""`hf_hub_download` and `snapshot_download` with the signatures of huggingface_hub, performed by the daemon."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def hf_hub_download(
     fallback: bool = False,
     client: Client | None = None,
 ) -> Any:
-    """As `huggingface_hub.hf_hub_download`, with the daemon doing the work; returns the path of the file.
+    """Like `huggingface_hub.hf_hub_download`, but the daemon downloads; returns the path of the file.
 
-    `library_name`, `library_version`, `user_agent` and `etag_timeout` are accepted and have no effect: the requests
-    are the daemon's. What a daemon cannot serve raises `UnsupportedByDaemon`, or with `fallback=True` is done by the
-    original. `client` is the daemon to use; by default the one of this environment, started when none answers.
+    `library_name`, `library_version`, `user_agent` and `etag_timeout` are accepted and have no effect, since the daemon
+    sends the requests. An argument that it does not support raises `UnsupportedByDaemon`; with `fallback=True` the
+    original handles the call. `client` selects a daemon; by default that of this environment, started if needed.
 
-    Raises what the original raises; `DaemonMismatch`, `DaemonUnreachable`, `DownloadFailed` besides.
+    Raises the exceptions of the original, and `DaemonMismatch`, `DaemonUnreachable` or `DownloadFailed`.
     """
     arguments = {name: value for name, value in locals().items() if name not in _OWN}
     import huggingface_hub
@@ -80,10 +80,9 @@ def snapshot_download(
     fallback: bool = False,
     client: Client | None = None,
 ) -> Any:
-    """As `huggingface_hub.snapshot_download`, with the daemon doing the work; returns the folder of the snapshot.
+    """Like `huggingface_hub.snapshot_download`, but the daemon downloads; returns the folder of the snapshot.
 
-    `max_workers` is accepted and has no effect (the daemon's settings bound its work); for the rest see
-    `hf_hub_download`.
+    `max_workers` is accepted and has no effect (the daemon has its own limits). For the rest see `hf_hub_download`.
     """
     arguments = {name: value for name, value in locals().items() if name not in _OWN}
     import huggingface_hub

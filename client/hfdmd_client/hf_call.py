@@ -1,7 +1,7 @@
-"""One call of a swap-in: what the daemon can serve, what it fetches, what the original then says.
+"""One call of `hf_hub_download` or `snapshot_download`, performed by the daemon.
 
-The daemon fetches; what is returned, and what is raised about the Hub, comes from huggingface_hub itself, called
-afterwards on what is then in the cache. So both are the originals' own, whatever release is installed.
+The daemon downloads. The return value, and exceptions about the Hub, come from huggingface_hub itself, which is called
+afterwards and reads the cache; they are those of the release that is installed.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from hfdmd_client.environment import same_folder
 from hfdmd_client.errors import DaemonMismatch, DaemonUnreachable, DownloadFailed, UnsupportedByDaemon
 from hfdmd_client.event_state import FINAL
 
-_ASKS_THE_HUB = frozenset(
+_HUB_REFUSED = frozenset(
     {Reason.REPO_NOT_FOUND, Reason.REVISION_NOT_FOUND, Reason.FILE_NOT_FOUND, Reason.GATED, Reason.UNAUTHORIZED}
 )
-_HUB_AWAY = frozenset({Reason.NETWORK, Reason.HUB_UNAVAILABLE, Reason.STALLED})
+_HUB_UNREACHABLE = frozenset({Reason.NETWORK, Reason.HUB_UNAVAILABLE, Reason.STALLED})
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-class _HubAway(Exception):
-    """The Hub cannot be reached and nothing has arrived yet: the originals then look into the cache."""
+class _HubUnreachable(Exception):
+    """The Hub cannot be reached and no byte was received: the originals then use the cache."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -35,7 +35,7 @@ class _HubAway(Exception):
 
 
 class HfCall:
-    """One call of an original, with its arguments."""
+    """One call of an original function, with its arguments."""
 
     def __init__(
         self, *, original: Callable[..., Any], arguments: dict[str, Any], fallback: bool, client: Client | None
@@ -46,8 +46,8 @@ class HfCall:
         self._client = client
 
     def run(self, *, file_path: str | None, globs: dict[str, list[str] | None]) -> Any:
-        """What the original returns, after the daemon has fetched what is missing."""
-        if self._arguments["local_files_only"] or self._offline() or self._is_pinned_and_here():
+        """Lets the daemon download what is missing, then returns what the original returns."""
+        if self._arguments["local_files_only"] or self._offline() or self._is_pinned_and_cached():
             return self._original(**self._arguments)
         try:
             self._refuse_unsupported()
@@ -57,9 +57,9 @@ class HfCall:
                 return self._original(**self._arguments)
             raise
         except InvalidField as invalid:
-            self._refused_as_by_the_original(invalid)
-        except _HubAway as away:
-            return self._from_cache_or_raise(away)
+            self._raise_as_original(invalid)
+        except _HubUnreachable as unreachable:
+            return self._from_cache_or_raise(unreachable)
         except DownloadFailed as failed:
             return self._failed(failed)
         return self._from_cache()
@@ -69,8 +69,8 @@ class HfCall:
 
         return is_offline_mode()
 
-    def _is_pinned_and_here(self) -> bool:
-        """A file at a commit that is already in the cache: no request, and no daemon either."""
+    def _is_pinned_and_cached(self) -> bool:
+        """Whether a file at a given commit is already in the cache, so that no daemon is needed."""
         from huggingface_hub import try_to_load_from_cache
 
         given = self._arguments
@@ -90,24 +90,26 @@ class HfCall:
     def _refuse_unsupported(self) -> None:
         given = self._arguments
         if given["repo_type"] == "kernel":
-            raise UnsupportedByDaemon("repo_type", "it does not download kernels.")
+            raise UnsupportedByDaemon("repo_type", "the daemon does not download kernels.")
         if not self._is_own_token(given["token"]):
-            raise UnsupportedByDaemon("token", "it uses its own (HF_TOKEN of its environment, or `hf auth login`).")
+            raise UnsupportedByDaemon(
+                "token", "the daemon uses its own (HF_TOKEN of its environment, or `hf auth login`)."
+            )
         if given["headers"]:
-            raise UnsupportedByDaemon("headers", "its requests are its own.")
+            raise UnsupportedByDaemon("headers", "the daemon sends its own headers.")
         if given["force_download"]:
-            raise UnsupportedByDaemon("force_download", "it verifies content and never fetches twice what is right.")
+            raise UnsupportedByDaemon("force_download", "the daemon verifies files and keeps those that are correct.")
         if given["dry_run"]:
-            raise UnsupportedByDaemon("dry_run", "it has no rehearsal.")
+            raise UnsupportedByDaemon("dry_run", "the daemon has no dry run.")
 
     def _is_own_token(self, token: bool | str | None) -> bool:
-        """Whether the token is the one that this environment has anyway, so that the daemon need not be told it."""
+        """Whether the token is the one of this environment, so that it need not be sent to the daemon."""
         from huggingface_hub import get_token
         from huggingface_hub.errors import LocalTokenNotFoundError
 
         own = get_token()
         if token is True and own is None:
-            raise LocalTokenNotFoundError("token=True needs one: set HF_TOKEN, or log in with `hf auth login`.")
+            raise LocalTokenNotFoundError("token=True needs a token: set HF_TOKEN, or log in with `hf auth login`.")
         return token in (None, True, own)
 
     def _fetch(self, file_path: str | None, globs: dict[str, list[str] | None]) -> None:
@@ -115,8 +117,8 @@ class HfCall:
 
         client = self._client if self._client is not None else Client(spawn=True)
         info = client.hello()
-        self._must_be("cache_dir", info.cache_dir, constants.HF_HUB_CACHE, same_folder)
-        self._must_be("endpoint", info.hub_endpoint, constants.ENDPOINT, lambda a, b: a.rstrip("/") == b.rstrip("/"))
+        self._check_same("cache_dir", info.cache_dir, constants.HF_HUB_CACHE, same_folder)
+        self._check_same("endpoint", info.hub_endpoint, constants.ENDPOINT, lambda a, b: a.rstrip("/") == b.rstrip("/"))
         given = self._arguments
         local_dir = given["local_dir"]
         repo_type = given["repo_type"] or "model"
@@ -138,40 +140,39 @@ class HfCall:
             for state in client.follow(last):
                 last = state
                 bar.show(last)
-                if last.status is Status.QUEUED and last.reason in _HUB_AWAY and not last.downloaded_bytes:
-                    raise _HubAway(last.detail or "the Hub does not answer")
+                if last.status is Status.QUEUED and last.reason in _HUB_UNREACHABLE and not last.downloaded_bytes:
+                    raise _HubUnreachable(last.detail or "the Hub does not answer")
         if last.status is not Status.DONE:
             raise DownloadFailed(last)
 
-    def _must_be(self, argument: str, daemons: str, default: str, same: Callable[[str, str], bool]) -> None:
+    def _check_same(self, argument: str, daemons: str, default: str, same: Callable[[str, str], bool]) -> None:
         given = self._arguments[argument]
         if given is not None and not same(str(given), daemons):
             raise UnsupportedByDaemon(argument, f"the daemon's is {daemons}, not {given}.")
         if given is None and not same(default, daemons):
             raise DaemonMismatch(
-                f"The daemon's {argument} is {daemons}, this program's {default}: what it fetches would not be found"
-                " here. Run both with the same HF_HOME, HF_HUB_CACHE and HF_ENDPOINT (`hfdm doctor` compares them)."
+                f"The daemon's {argument} is {daemons}, this program's {default}: this program would not find"
+                " its downloads. Give both the same HF_HOME, HF_HUB_CACHE and HF_ENDPOINT (see `hfdm doctor`)."
             )
 
     def _from_cache(self) -> Any:
         return self._original(**{**self._arguments, "local_files_only": True})
 
-    def _from_cache_or_raise(self, away: _HubAway) -> Any:
-        """What the originals do without a network: the cache, else their own error, which here also says more."""
+    def _from_cache_or_raise(self, unreachable: _HubUnreachable) -> Any:
+        """What the originals do without a network: the cached files, or their error, here with more detail."""
         from huggingface_hub.errors import LocalEntryNotFoundError
 
         try:
             return self._from_cache()
         except LocalEntryNotFoundError as error:
             raise LocalEntryNotFoundError(
-                f"{away.detail} Nothing of it is in the cache yet; the daemon keeps trying, and the same call finds it"
-                " when it has arrived."
+                f"{unreachable.detail} It is not in the cache yet; the daemon keeps trying. Repeat the call later."
             ) from error
 
-    def _refused_as_by_the_original(self, invalid: InvalidField) -> NoReturn:
-        """The original checks its arguments before all else, then asks the Hub, which has nothing of such a name.
+    def _raise_as_original(self, invalid: InvalidField) -> NoReturn:
+        """Raises what the original raises for invalid arguments: its own check fails, or the Hub has no such name.
 
-        What it may find in the cache for them is not what was asked for: an empty name finds a folder.
+        A result from the cache is ignored: an empty file name, for example, matches a folder.
         """
         from huggingface_hub.errors import (
             EntryNotFoundError,
@@ -192,16 +193,16 @@ class HfCall:
 
     def _failed(self, failed: DownloadFailed) -> Any:
         """Raises the original's own exception where the Hub is the reason: it is asked once more, for its render."""
-        if failed.reason not in _ASKS_THE_HUB:
+        if failed.reason not in _HUB_REFUSED:
             raise failed
         if failed.reason is Reason.FILE_NOT_FOUND and "filename" not in self._arguments:
-            return self._original(**self._arguments)  # no file matches the patterns: that is no error there
+            return self._original(**self._arguments)  # no file matches the patterns, which is no error for the original
         _ask_the_hub(self._arguments, self._revision())
         raise failed
 
 
 def _ask_the_hub(given: dict[str, Any], revision: str) -> None:
-    """Raises what huggingface_hub raises for this repo, revision or file; returns when the Hub now has it."""
+    """Raises what huggingface_hub raises for this repo, revision or file; returns when the Hub has it."""
     from huggingface_hub import HfApi, get_hf_file_metadata, hf_hub_url
 
     if "filename" in given:
@@ -234,12 +235,12 @@ class _Bar:
             self._bar.close()
 
     def show(self, item: Download | RepoDownload) -> None:
-        """Moves the bar to where `item` is. It appears with the first state that is still at work."""
+        """Updates the bar to the state of `item`. The bar appears with the first state that is not final."""
         if item.total_bytes is None:
             return
         if self._bar is None:
             if item.status in FINAL:
-                return  # it was here already: the originals show nothing then
+                return  # already on disk: the originals show no bar
             self._shown_bytes = item.downloaded_bytes
             self._bar = self._open(item)
         if item.total_bytes != self._bar.total:
@@ -260,5 +261,5 @@ class _Bar:
         }
         cls = self._class or hub_tqdm
         if isinstance(cls, type) and issubclass(cls, hub_tqdm):
-            options |= {"name": "huggingface_hub.http_get", "disable": None}  # its own ways to be switched off
+            options |= {"name": "huggingface_hub.http_get", "disable": None}  # so that the user can disable it as usual
         return cls(**options)

@@ -1,4 +1,4 @@
-"""The installed service, seen by a client that finds no daemon: start it, or say why it does not run."""
+"""The installed service, for a client that finds no daemon: starts it, or explains why it does not run."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ _USER_UNITS = (Path("/etc/systemd/user"), Path("/usr/lib/systemd/user"), Path("/
 
 
 def start() -> bool:
-    """Starts the service that belongs to this environment; False when there is none. Raises `DaemonNotStarted`.
+    """Starts the service of this environment; False when none is installed. Raises `DaemonNotStarted`.
 
-    A unit that failed is not started again and nothing else in its place: with its socket it took the reason along,
-    and a second daemon would only hide it.
+    A failed unit is not started again, and no other daemon in its place, which would hide the failure.
     """
     if os.environ.get("HFDMD_SOCKET") or os.environ.get("HFDMD_STATE_DIR"):
-        return False  # this environment means a daemon of its own
+        return False  # this environment has a daemon of its own
     return _launchd() if sys.platform == "darwin" else _systemd()
 
 
@@ -57,8 +56,8 @@ def _runs_systemd() -> bool:
 def _refuse_failed(manager: Systemd) -> None:
     if failed := _failed(manager):
         raise DaemonNotStarted(
-            f"The installed service has failed ({' and '.join(failed)}), so no second daemon is started beside it."
-            f" `hfdm service logs` says why; when it is mended:\n  {cure(manager.scope)}"
+            f"The installed service has failed ({' and '.join(failed)}), so no other daemon is started in its place."
+            f" `hfdm service logs` says why. After fixing the cause:\n  {cure(manager.scope)}"
         )
 
 
@@ -67,14 +66,14 @@ def _failed(manager: Systemd) -> list[str]:
 
 
 def failed_units(scope: Scope) -> list[str]:
-    """Which units of the installed service have failed; none where systemd does not run. Raises `ServiceError`."""
+    """The failed units of the installed service; none where systemd does not run. Raises `ServiceError`."""
     from hfdmd_client.service.systemd import Systemd
 
     return _failed(Systemd(scope)) if _runs_systemd() else []
 
 
 def cure(scope: Scope) -> str:
-    """What brings a failed service back, once its fault is mended."""
+    """The command that restarts a failed service, once the cause is fixed."""
     from hfdmd_client.service import Scope
     from hfdmd_client.service.systemd import Systemd
 
@@ -107,7 +106,7 @@ def _launchd() -> bool:
 
 
 def managed_by(pid: int) -> Scope | None:
-    """Whose service `pid` is the main process of; None when no service manager runs it. Raises `ServiceError`."""
+    """The scope of the service whose main process is `pid`; None when it is not a service. Raises `ServiceError`."""
     from hfdmd_client.service import Scope
 
     for scope in Scope:

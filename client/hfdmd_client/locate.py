@@ -1,4 +1,4 @@
-"""Which places to try for a daemon, and what to say when none answers."""
+"""The addresses at which a daemon may listen, and the error when none answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONNECT_TIMEOUT_S = 5.0
 def candidates(
     socket: str | os.PathLike[str] | None, url: str | None, token: str | None, env: Mapping[str, str]
 ) -> list[DaemonAddress]:
-    """Where to look, first to last; the caller's own choice is the only place. Each path once."""
+    """The addresses to try, in this order, without duplicates; only the given one if `socket` or `url` is given."""
     if socket is not None and url is not None:
         raise ValueError("give a socket or a url, not both")
     if socket is not None:
@@ -34,44 +34,44 @@ def candidates(
 
 
 def checked_url(url: str) -> str:
-    """`url` if a daemon can be behind it. Raises `DaemonUnreachable`."""
+    """`url`, if it can be the URL of a daemon. Raises `DaemonUnreachable`."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
     except ValueError:
         usable = False
     if not usable:
-        raise DaemonUnreachable(f"{url!r} is no URL of a daemon; it should look like http://127.0.0.1:7878")
+        raise DaemonUnreachable(f"{url!r} is not a URL of a daemon; write it like http://127.0.0.1:7878")
     return url
 
 
 def tcp_address(address: DaemonAddress) -> tuple[str, int, bool]:
-    """Host, port and whether TLS is to be spoken."""
+    """Host, port and whether to use TLS."""
     parts = urlsplit(address.url or "")
     secure = parts.scheme == "https"
     return parts.hostname or "", parts.port or (443 if secure else 80), secure
 
 
 def is_absent(error: OSError) -> bool:
-    """True when nobody listens at this place, so that the next one is worth trying."""
+    """True when no daemon listens there, or not for this user, so that the next address should be tried."""
     return error.errno in (errno.ENOENT, errno.ECONNREFUSED, errno.ENOTSOCK, errno.EACCES, errno.ENOTDIR)
 
 
 def is_overloaded(address: DaemonAddress, error: OSError) -> bool:
-    """True when a daemon holds this socket and does not even take the connection: those that wait fill its queue."""
+    """True when a daemon listens but does not accept the connection: its queue of connections is full."""
     return address.socket is not None and isinstance(error, (BlockingIOError, TimeoutError))
 
 
 def silent(address: DaemonAddress, within_s: float) -> DaemonSilent:
-    """The error for a daemon that is there and said nothing for `within_s` seconds."""
+    """The error for a daemon that listens but has not answered for `within_s` seconds."""
     return DaemonSilent(
-        f"The daemon at {name(address)} gave no answer within {within_s:g} s: the Hub keeps it waiting, or it hangs."
-        " `hfdm doctor` looks at both."
+        f"The daemon at {name(address)} did not answer within {within_s:g} s: it waits for the Hub, or hangs."
+        " `hfdm doctor` checks both."
     )
 
 
 def unreachable(tried: Sequence[tuple[DaemonAddress, OSError]]) -> DaemonUnreachable:
-    """The error that names every place and why it did not do, and what to do next."""
+    """The error that lists each address, why it failed, and what to do next."""
     lines = [f"  {name(address)}: {_why(address, error)}" for address, error in tried]
     return DaemonUnreachable("No daemon answers. Tried:\n" + "\n".join(lines) + "\n" + _advice(tried))
 
@@ -83,18 +83,18 @@ def name(address: DaemonAddress) -> str:
 def _why(address: DaemonAddress, error: OSError) -> str:
     if address.socket is not None:
         if len(os.fsencode(address.socket)) > MAX_SOCKET_PATH_BYTES:
-            return f"the path of a socket may have {MAX_SOCKET_PATH_BYTES} bytes at most"
+            return f"the path is longer than {MAX_SOCKET_PATH_BYTES} bytes, the limit for sockets"
         if error.errno == errno.EACCES:
             return "no permission to connect"
         if error.errno == errno.ENOENT:
             return "no such socket"
         if error.errno == errno.ECONNREFUSED:
-            return "nobody listens there"
+            return "no process listens there"
     return error.strerror or str(error) or type(error).__name__
 
 
 def _advice(tried: Sequence[tuple[DaemonAddress, OSError]]) -> str:
     for address, error in tried:
         if address.socket == SYSTEM_SOCKET and error.errno == errno.EACCES:
-            return "To use the system's daemon, join its group: sudo usermod -aG hfdmd $USER, then log in again."
-    return "Start one with `hfdmd`, or see what is wrong with `hfdm doctor`."
+            return "To use the system daemon, join its group: sudo usermod -aG hfdmd $USER, then log in again."
+    return "Start one with `hfdmd`, or check with `hfdm doctor`."

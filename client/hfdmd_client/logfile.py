@@ -1,4 +1,4 @@
-"""The log of a daemon that a client started: kept from growing without end."""
+"""Rotates the log of a daemon that a client started."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ KEPT = 3
 
 
 def rotate(log: Path) -> None:
-    """Puts a large log aside as `.1`, the one before as `.2`, and so on; the oldest goes. For a log nobody writes."""
+    """Renames a large log to `.1`, the previous one to `.2`, and so on; deletes the oldest. Not for a log in use."""
     if _size(log) >= MAX_BYTES:
         _make_room(log)
         log.replace(_numbered(log, 1))
 
 
 def rotate_in_use(log: Path) -> None:
-    """The same for a log that a daemon is writing: its content is copied and the file emptied.
+    """The same for a log that a daemon has open: copies the content and truncates the file.
 
-    The daemon appends (O_APPEND), so it goes on at the new end. A line written between copy and emptying is lost,
-    which is why a file gets four times as large before this is done.
+    The daemon appends (O_APPEND), so it continues at the new end. Lines written between copying and truncating are
+    lost; to make that rare, the limit is four times as high.
     """
     if _size(log) < 4 * MAX_BYTES:
         return
@@ -31,7 +31,7 @@ def rotate_in_use(log: Path) -> None:
         shutil.copyfile(log, _numbered(log, 1))
         os.truncate(log, 0)
     except OSError:
-        return  # another user's daemon, or a full disk: then it stays as it is
+        return  # another user's daemon or a full disk: leave the log as it is
 
 
 def _size(log: Path) -> int:

@@ -1,4 +1,4 @@
-"""The keyword arguments that many methods of both clients share, typed once (PEP 692)."""
+"""The keyword arguments that several methods share (PEP 692)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ StrPath = str | os.PathLike[str]
 
 
 class FileOptions(TypedDict, total=False):
-    """How to ask for a file. A relative `local_dir` is taken from the present folder."""
+    """Options of a file download. A relative `local_dir` is relative to the working directory."""
 
     revision: str
     repo_type: str
@@ -21,14 +21,14 @@ class FileOptions(TypedDict, total=False):
 
 
 class RepoOptions(FileOptions, total=False):
-    """How to ask for a repo, or for the part of it that the globs name."""
+    """Options of a repo download, or of the part of it that the globs match."""
 
     include: Sequence[str] | None
     exclude: Sequence[str] | None
 
 
-class Where(TypedDict, total=False):
-    """Which of several downloads of the same repo or file; left out means any. `in_cache`: what has no `local_dir`."""
+class Filter(TypedDict, total=False):
+    """Narrows a selection; left out means any. `in_cache`: only downloads without a `local_dir`."""
 
     revision: str | None
     repo_type: str | None
@@ -37,8 +37,8 @@ class Where(TypedDict, total=False):
     status: str | None
 
 
-class Selector(Where, total=False):
-    """Which downloads: by `id`, by repo (and file), or `all=True`."""
+class Selector(Filter, total=False):
+    """Selects downloads by `id`, by repo (and file), or with `all=True`."""
 
     id: str | None
     all: bool
@@ -46,15 +46,15 @@ class Selector(Where, total=False):
     file_path: str | None
 
 
-class Selection(Where, total=False):
-    """What a selector may add to a repo and a file that were named."""
+class Selection(Filter, total=False):
+    """What may accompany a repo and a file that are positional arguments."""
 
     id: str | None
     all: bool
 
 
 def absolute(folder: StrPath | None) -> str | None:
-    """`folder` as the daemon wants it: absolute and normalised, `~` expanded. An empty one it is to refuse."""
+    """`folder` absolute and normalised, `~` expanded. An empty one stays empty, so that the daemon refuses it."""
     text = None if folder is None else os.fspath(folder)
     return os.path.abspath(os.path.expanduser(text)) if text else text
 

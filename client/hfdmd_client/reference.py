@@ -1,4 +1,4 @@
-"""What a person may paste for a repo or a file: `owner/name`, a URL of the Hub, `hf://…`, `datasets/owner/name`."""
+"""Parses what users write for a repo or a file: `owner/name`, a URL of the Hub, `hf://…`, `datasets/owner/name`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Reference:
 
 
 def parse(text: str, env: Mapping[str, str] = os.environ) -> Reference:
-    """`text` as a reference. Raises `InvalidField`, with a sentence, when it is none."""
+    """`text` as a reference. Raises `InvalidField` with an explanation when it is not one."""
     given = text.strip()
     if given.startswith("hf://"):
         found = _hf_uri(given[len("hf://") :])
@@ -43,7 +43,7 @@ def parse(text: str, env: Mapping[str, str] = os.environ) -> Reference:
 
 
 def _plain(given: str) -> Reference:
-    parts, repo_type = _take_type(given.strip("/").split("/"))
+    parts, repo_type = _split_type(given.strip("/").split("/"))
     if len(parts) > 2:
         suggestion = "/".join(parts[:2])
         raise InvalidField(
@@ -58,7 +58,7 @@ def _plain(given: str) -> Reference:
 def _hf_uri(rest: str) -> Reference:
     """`hf://[datasets/]owner/name[@revision][/path]`. Source: HfFileSystem of huggingface_hub."""
     before, at, after = rest.partition("@")
-    parts, repo_type = _take_type(before.strip("/").split("/"))
+    parts, repo_type = _split_type(before.strip("/").split("/"))
     repo, path = "/".join(parts[:2]), "/".join(parts[2:])
     revision = None
     if at:
@@ -75,12 +75,12 @@ def _url(given: str, env: Mapping[str, str]) -> Reference:
     if (parts.hostname or "") not in _HOSTS:
         if not endpoint.hostname or parts.netloc != endpoint.netloc:
             known = f"huggingface.co{f' or {endpoint.netloc}' if endpoint.netloc else ''}"
-            raise InvalidField(f"{given!r} is not a page of {known}", field="modelRepo")
+            raise InvalidField(f"{given!r} is not a URL of {known}", field="modelRepo")
         path = path.removeprefix(endpoint.path.rstrip("/"))
     segments = [segment for segment in path.strip("/").split("/") if segment]
     if segments[:1] == ["api"]:
         segments = segments[1:]
-    segments, repo_type = _take_type(segments)
+    segments, repo_type = _split_type(segments)
     pages = _FILE_PAGES | _FOLDER_PAGES | _OTHER_PAGES
     owner_given = not (len(segments) > 1 and segments[1] in pages)
     repo, rest = segments[: 2 if owner_given else 1], segments[2 if owner_given else 1 :]
@@ -88,7 +88,7 @@ def _url(given: str, env: Mapping[str, str]) -> Reference:
     if not rest or (rest[0] in _OTHER_PAGES):
         return found
     if rest[0] not in _FILE_PAGES | _FOLDER_PAGES or len(rest) < 2:
-        raise InvalidField(f"{given!r} is a page of the Hub, but not of a repo or a file in it", field="modelRepo")
+        raise InvalidField(f"{given!r} is a page of the Hub, but not of a repo or a file", field="modelRepo")
     revision, inside = _split_revision("/".join(rest[1:]))
     inside = unquote(inside)
     if rest[0] in _FOLDER_PAGES:
@@ -97,13 +97,13 @@ def _url(given: str, env: Mapping[str, str]) -> Reference:
 
 
 def _split_revision(text: str) -> tuple[str | None, str]:
-    """`main/a/b` as revision and path. `refs/pr/1` is one revision, its slashes coded or not."""
+    """Splits `main/a/b` into revision and path. `refs/pr/1` is one revision, with or without encoded slashes."""
     segments = text.split("/")
     count = 3 if segments[0] == "refs" and len(segments) >= 3 else 1
     return unquote("/".join(segments[:count])) or None, "/".join(segments[count:])
 
 
-def _take_type(segments: list[str]) -> tuple[list[str], str | None]:
+def _split_type(segments: list[str]) -> tuple[list[str], str | None]:
     if len(segments) > 1 and segments[0] in _TYPES:
         return segments[1:], _TYPES[segments[0]]
     return segments, None

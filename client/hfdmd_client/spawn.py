@@ -1,6 +1,7 @@
 """Starts a daemon when none answers: the installed service if there is one, else `hfdmd`, detached.
 
-The daemon outlives whoever started it: a session of its own, no terminal, stderr to `<state dir>/hfdmd.log`.
+The daemon survives the process that started it: it has its own session, no terminal, and writes stderr to
+`<state dir>/hfdmd.log`.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from hfdmd_client.errors import DaemonNotStarted, DaemonSilent, DaemonUnreachabl
 from hfdmd_client.exchange import ConnectionLost
 
 START_TIMEOUT_S = 20.0
-ELSEWHERE_TIMEOUT_S = 5.0
-"""How long to look for a daemon that is said to run already: it may be starting."""
+ALREADY_RUNNING_TIMEOUT_S = 5.0
+"""How long to wait for a daemon that holds the lock: it may be starting."""
 ALREADY_RUNNING = 75
 _LOG_TAIL_BYTES = 4096
 _LOG_TAIL_LINES = 5
@@ -34,7 +35,7 @@ Addresses = Callable[[], list[DaemonAddress]]
 
 
 def forbidden() -> bool:
-    """`HFDMD_NO_SPAWN=1`, or a URL that names a daemon which is not ours to start."""
+    """Whether `HFDMD_NO_SPAWN=1` or `HFDMD_URL` is set. A daemon at a URL is never started by a client."""
     return os.environ.get("HFDMD_NO_SPAWN", "") not in ("", "0") or bool(os.environ.get("HFDMD_URL"))
 
 
@@ -51,17 +52,17 @@ def start(error: DaemonUnreachable, addresses: Addresses, timeout_s: float) -> I
 
     with _one_at_a_time():
         try:
-            return ask()  # somebody else was faster
+            return ask()  # another process has started one meanwhile
         except DaemonSilent:
             raise
         except (DaemonUnreachable, ConnectionLost, Loading):
-            pass  # as before: it is for us to start one
-        return _await(ask, None if installed.start() else _launch())
+            pass
+        return _wait_until_ready(ask, None if installed.start() else _launch())
 
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Of several clients that start at once, one starts the daemon and the others wait for it."""
+    """A lock: of several clients at the same time, one starts the daemon and the others wait."""
     folder = _prepared_state_dir()
     with open(folder / "spawn.lock", "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -76,13 +77,13 @@ def _prepared_state_dir() -> Path:
             raise PermissionError(13, "Permission denied", str(folder))
     except OSError as problem:
         raise DaemonNotStarted(
-            f"The state folder {folder} cannot be written ({problem.strerror}). Set HFDMD_STATE_DIR to one that can be."
+            f"The state folder {folder} is not writable ({problem.strerror}). Set HFDMD_STATE_DIR to a folder that is."
         ) from problem
     return folder
 
 
 def program() -> list[str]:
-    """The `hfdmd` of this installation; where it has no script, this interpreter."""
+    """The `hfdmd` script of this installation; if there is none, a call with this interpreter."""
     from hfdmd_client.service.command import ServiceError
     from hfdmd_client.service.program import find
 
@@ -97,7 +98,7 @@ def _launch() -> subprocess.Popen[bytes]:
     logfile.rotate(log)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        process = subprocess.Popen(  # noqa: S603 - our own program, no argument from outside
+        process = subprocess.Popen(  # noqa: S603 - our own program, no external argument
             program(),
             stdin=subprocess.DEVNULL,
             stdout=descriptor,
@@ -110,13 +111,13 @@ def _launch() -> subprocess.Popen[bytes]:
         raise DaemonNotStarted(f"{program()[0]} cannot be started: {problem.strerror}") from problem
     finally:
         os.close(descriptor)
-    # A long-lived parent must collect the daemon's exit code some day, or a zombie stays behind.
+    # Collects the exit code, so that the daemon does not remain as a zombie of a long-lived parent.
     threading.Thread(target=process.wait, name="hfdmd-reaper", daemon=True).start()
     return process
 
 
-def _await(ask: Callable[[], Info], process: subprocess.Popen[bytes] | None) -> Info:
-    """Waits until the daemon answers. Raises `DaemonNotStarted` with the end of its log when it does not."""
+def _wait_until_ready(ask: Callable[[], Info], process: subprocess.Popen[bytes] | None) -> Info:
+    """Waits until the daemon answers. Raises `DaemonNotStarted`, with the end of its log, when it does not."""
     began = time.monotonic()
     deadline = began + START_TIMEOUT_S
     while True:
@@ -126,25 +127,25 @@ def _await(ask: Callable[[], Info], process: subprocess.Popen[bytes] | None) -> 
             last: ApiError | ConnectionLost = error
         code = None if process is None else process.returncode
         if code is not None and code != ALREADY_RUNNING:
-            raise DaemonNotStarted(f"hfdmd ended at once, exit code {code}. {_log_says()}", exit_code=code) from last
+            raise DaemonNotStarted(f"hfdmd exited at once with code {code}. {_log_tail()}", exit_code=code) from last
         if code == ALREADY_RUNNING:
-            deadline = min(deadline, began + ELSEWHERE_TIMEOUT_S)
+            deadline = min(deadline, began + ALREADY_RUNNING_TIMEOUT_S)
         if time.monotonic() > deadline:
-            what = "hfdmd was started and does not answer." if code is None else _elsewhere()
-            raise DaemonNotStarted(f"{what} {_log_says()}", exit_code=code) from last
+            what = "hfdmd was started but does not answer." if code is None else _already_running()
+            raise DaemonNotStarted(f"{what} {_log_tail()}", exit_code=code) from last
         time.sleep(0.02)
 
 
-def _elsewhere() -> str:
-    """Why a daemon that runs is not found. `hfdm stop` does not find it either, so its own advice needs this."""
+def _already_running() -> str:
+    """Why a running daemon is not found. `hfdm stop` does not find it either, so the text says how to reach it."""
     known = read_endpoint(state_dir())
-    where = f" at {known.socket}" if known is not None else ", but elsewhere"
+    where = f" at {known.socket}" if known is not None else " at another socket"
     names = [name for name in ("HFDMD_SOCKET", "HFDMD_STATE_DIR") if os.environ.get(name)]
-    advice = f" To use or stop that one, unset {' and '.join(names)}, or set them as it has them." if names else ""
-    return f"hfdmd runs already{where}.{advice}"
+    advice = f" To use or stop it, unset {' and '.join(names)}, or set them as in its environment." if names else ""
+    return f"hfdmd is already running{where}.{advice}"
 
 
-def _log_says() -> str:
+def _log_tail() -> str:
     log = state_dir() / logfile.NAME
     try:
         with open(log, "rb") as stream:

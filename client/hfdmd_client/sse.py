@@ -1,4 +1,4 @@
-"""Reads a stream of server-sent events. Pure: bytes in, events out.
+"""Parses a stream of server-sent events. Pure.
 
 Source: HTML Living Standard, 9.2.6 "Interpreting an event stream".
 """
@@ -15,7 +15,7 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class SseEvent:
-    """One event: its name, its data, and the id the stream had reached with it."""
+    """One event: its name, its data, and the last event id of the stream at that point."""
 
     event: str
     data: str
@@ -23,7 +23,7 @@ class SseEvent:
 
 
 class SseParser:
-    """Cuts bytes, however they were split on the way, into events. Comments and `retry` have no effect."""
+    """Turns received bytes into events. Comments and `retry` have no effect."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -46,7 +46,7 @@ class SseParser:
         return events
 
     def _lines(self) -> list[bytes]:
-        """Complete lines, taken out of the buffer. A CR at the very end waits: an LF may belong to it."""
+        """Removes the complete lines from the buffer. A CR at the end stays: an LF may follow."""
         held_back = self._buffer.endswith(b"\r")
         usable = bytes(self._buffer[:-1] if held_back else self._buffer)
         lines = usable.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")

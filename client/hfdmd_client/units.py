@@ -1,4 +1,4 @@
-"""Sizes, speeds and times the way people write them. Decimal by default (1 MB = 10^6 bytes), as the Hub shows them."""
+"""Parses and formats sizes, speeds and times. Decimal by default (1 MB = 10^6 bytes), as on the Hub."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ MAX_BYTES = 2**53 - 1
 
 
 class UnitError(ValueError):
-    """Not a size, speed or time. The text says what would be."""
+    """Not a size, speed or time. The text gives an example."""
 
 
 class TooMuch(UnitError):
-    """A size, but a larger one than the daemon counts (2^53 - 1 bytes)."""
+    """A size above the limit of 2^53 - 1 bytes."""
 
 
 def parse_size(text: str) -> int:
@@ -31,7 +31,7 @@ def parse_size(text: str) -> int:
     base = 1024 if match[3] else 1000
     size_bytes = round(float(match[1].replace(",", ".")) * float(base) ** _POWERS[match[2].lower()])
     if size_bytes > MAX_BYTES:
-        raise TooMuch(f"{text!r} is more than any disk holds")
+        raise TooMuch(f"{text!r} is too large")
     return size_bytes
 
 
@@ -40,19 +40,19 @@ def parse_rate(text: str) -> int:
     stripped = text.strip()
     if stripped.lower() in ("none", "off", "no", "unlimited", "0"):
         return 0
-    if (bits := _BITS.fullmatch(stripped)) and (bits[3] != "b" or bits[2].isupper()):  # 20mb is meant as 20MB
+    if (bits := _BITS.fullmatch(stripped)) and (bits[3] != "b" or bits[2].isupper()):  # 20mb means 20MB
         as_bytes = format_size(parse_size(bits[1] + bits[2]) // 8).replace(" ", "")
-        raise UnitError(f"{text!r} are bits; hfdm counts bytes: write {as_bytes}/s")
+        raise UnitError(f"{text!r} is in bits; hfdm uses bytes: write {as_bytes}/s")
     try:
         return parse_size(_PER_SECOND.sub("", stripped))
     except TooMuch as error:
-        raise TooMuch(f"{text!r} is more than any line carries; `none` is no limit") from error
+        raise TooMuch(f"{text!r} is too high; `none` means no limit") from error
     except UnitError as error:
         raise UnitError(f"{text!r} is not a speed; write it like 20MB/s, 500kB/s or none{_meant(text)}") from error
 
 
 def _meant(text: str) -> str:
-    """A guess at what `text` was meant to be, for the end of an error."""
+    """A suggestion for the end of an error message; empty without one."""
     match = re.match(r"\s*(\d+(?:[.,]\d+)?)\s*([kmgtp])", text, re.IGNORECASE)
     return f" (did you mean {match[1]}{match[2].upper().replace('K', 'k')}B?)" if match else ""
 
@@ -68,7 +68,7 @@ def parse_duration(text: str) -> float:
 
 
 def format_size(size_bytes: int | None) -> str:
-    """`1.5 GB`, `812 B`; `?` for an unknown one."""
+    """`1.5 GB`, `812 B`; `?` if unknown."""
     if size_bytes is None:
         return "?"
     if size_bytes < 1000:
@@ -81,12 +81,12 @@ def format_size(size_bytes: int | None) -> str:
 
 
 def format_rate(bytes_per_s: int | None) -> str:
-    """`12.3 MB/s`; empty for an unknown one."""
+    """`12.3 MB/s`; empty if unknown."""
     return "" if bytes_per_s is None else f"{format_size(bytes_per_s)}/s"
 
 
 def format_duration(seconds: float | None) -> str:
-    """`2m 10s`, `3h 05m`, `4d 02h`; empty for an unknown one."""
+    """`2m 10s`, `3h 05m`, `4d 02h`; empty if unknown."""
     if seconds is None:
         return ""
     total = max(0, round(seconds))

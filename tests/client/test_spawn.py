@@ -82,12 +82,12 @@ def test_a_daemon_that_runs_where_nobody_looks(daemon: Daemon) -> None:
     done = other("status")
     assert done.returncode == 3
     assert f"kill {daemon.process.pid if daemon.process else 0}" in done.stderr
-    assert "runs already, but elsewhere" in done.stderr
+    assert "is already running at another socket" in done.stderr
     assert "unset HFDMD_STATE_DIR" in done.stderr
     same = Hfdm(daemon.home, daemon.env["HF_ENDPOINT"], HFDMD_SOCKET=str(daemon.home / "mine.sock"))
     done = same("status")
     assert done.returncode == 3
-    assert f"runs already at {daemon.socket}" in done.stderr
+    assert f"is already running at {daemon.socket}" in done.stderr
     assert "unset HFDMD_SOCKET and HFDMD_STATE_DIR" in done.stderr
 
 
@@ -134,7 +134,7 @@ def test_none_is_started_beside_a_daemon_that_is_silent(
         if not takes:
             waiting.connect(stuck.getsockname())
         began = time.monotonic()
-        with pytest.raises(DaemonSilent, match=r"gave no answer within .* s") as caught:
+        with pytest.raises(DaemonSilent, match=r"did not answer within .* s") as caught:
             Client(spawn=True, timeout_s=0.3).info()
         assert exit_code(caught.value) == 1
         assert time.monotonic() - began < DEADLINE_S / 2

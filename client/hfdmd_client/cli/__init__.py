@@ -1,4 +1,4 @@
-"""`hfdm`, the command: everything the daemon does, from a terminal or a script."""
+"""`hfdm`: the command line of the daemon."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from collections.abc import Sequence
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script. Exit codes: docs/api.md, section 7; 128 and the signal's number when a signal ends it."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    _open_what_is_closed()
+    _open_closed_streams()
     _write_utf8()
     try:
         code = _run(arguments)
         sys.stdout.flush()
-    except KeyboardInterrupt:  # while it still loads; later ones are told by what they interrupt
+    except KeyboardInterrupt:  # while modules load; later ones are handled where they occur
         sys.stderr.write("\nhfdm: interrupted.\n")
         code = 130
-    except BrokenPipeError:  # whoever read the output has read enough
+    except BrokenPipeError:  # the reader of the output has closed it
         code = 0
         _drop_output()
     except OSError as error:
-        with contextlib.suppress(OSError):  # it may be what cannot be written
+        with contextlib.suppress(OSError):  # stderr may be closed too
             sys.stderr.write(f"hfdm: {error.strerror if error.filename is None else error}\n")
         code = 1
         _drop_output()
@@ -33,35 +33,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: list[str]) -> int:
-    if arguments in (["--version"], ["-V"]):  # scripts ask at every start: answered before anything is loaded
+    if arguments in (["--version"], ["-V"]):  # scripts ask often: answered without loading anything
         from hfdmd import __version__
 
         print(f"hfdm {__version__}")
         return 0
-    _end_in_order()
-    gc.set_threshold(50_000)  # modules are no garbage: looking for it while they load is a tenth of the start
+    _exit_on_signals()
+    gc.set_threshold(50_000)  # collecting garbage while modules load takes a tenth of the start
     from hfdmd_client.cli.app import run
 
     return run(arguments)
 
 
-def _open_what_is_closed() -> None:
-    """Standard streams that the caller closed: else the next socket would get their number, and what is printed."""
+def _open_closed_streams() -> None:
+    """Opens standard streams that the caller closed. Otherwise a socket could get their number, and the output."""
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             mode = "r" if name == "stdin" else "w"
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - open until the end
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - open until the process ends
 
 
 def _write_utf8() -> None:
-    """Names of files are UTF-8 on the disk and in JSON, also where the locale knows fewer letters."""
+    """Writes UTF-8 in every locale, because file names may have any character."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
-def _end_in_order() -> None:
-    """A signal that ends the process lets it put the terminal right first. One that is ignored (nohup) stays so."""
+def _exit_on_signals() -> None:
+    """Exits normally on SIGTERM and SIGHUP, so that the terminal is restored. Ignored signals (nohup) stay ignored."""
     import signal
 
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -70,7 +70,7 @@ def _end_in_order() -> None:
 
 
 def _drop_output() -> None:
-    """What cannot be written is not tried again by the interpreter's own flush at the end."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    """Discards buffered output that cannot be written, so that the interpreter does not try again at exit."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
-        os.dup2(nowhere, stream.fileno())
+        os.dup2(devnull, stream.fileno())

@@ -1,4 +1,4 @@
-"""The command line as a whole: which verbs there are. Each verb's module is loaded when it is used."""
+"""The verbs of the command line. The module of a verb is loaded when the verb is used."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _VERBS: dict[str, tuple[str, str]] = {
     "download": ("download:download", "Download a file, several, or a whole repo."),
     "status": ("status:status", "Show what is downloading, waiting, done or failed."),
     "watch": ("watch:watch", "Watch everything live, with keys to pause and resume."),
-    "pause": ("actions:pause", "Pause downloads; nothing that arrived is lost."),
-    "resume": ("actions:resume", "Go on with what is paused."),
-    "cancel": ("actions:cancel", "Stop downloads for good and delete their partial data."),
-    "retry": ("actions:retry", "Try again what failed, was cancelled, or waits."),
-    "rm": ("actions:rm", "Forget downloads, and with --delete-file their files too."),
-    "files": ("files:files", "Show what a repo has, sizes and quantisations."),
+    "pause": ("actions:pause", "Pause downloads; received data is kept."),
+    "resume": ("actions:resume", "Resume paused downloads."),
+    "cancel": ("actions:cancel", "Cancel downloads and delete their partial data."),
+    "retry": ("actions:retry", "Retry failed, cancelled or waiting downloads."),
+    "rm": ("actions:rm", "Remove downloads; with --delete-file also their files."),
+    "files": ("files:files", "List the files of a repo, with sizes and quantisations."),
     "limit": ("limit:limit", "Show or set the bandwidth limit."),
-    "info": ("info:info", "Show the daemon: version, places, speed, settings."),
-    "doctor": ("doctor:doctor", "Check everything that downloads need, and say what to do."),
+    "info": ("info:info", "Show the daemon: version, paths, speed, settings."),
+    "doctor": ("doctor:doctor", "Check everything that downloads need, and suggest fixes."),
     "service": ("service:app", "Run the daemon as a service of systemd or launchd."),
-    "stop": ("control:stop", "Stop the daemon; downloads go on at its next start."),
+    "stop": ("control:stop", "Stop the daemon; downloads resume at its next start."),
     "restart": ("control:restart", "Stop the daemon and start it again."),
     "completion": ("completion:completion", "Print completion for bash, zsh or fish."),
 }
-_OTHER_WORDS = {
+_SYNONYMS = {
     "add": "download",
     "delete": "rm",
     "dl": "download",
@@ -50,8 +50,8 @@ _OTHER_WORDS = {
 
 
 @contextmanager
-def _a_reader_may_leave() -> Iterator[None]:
-    """A reader that has enough is no failure. It must not get as far as click, which ends the process with 1."""
+def _closed_output_is_no_error() -> Iterator[None]:
+    """Exit code 0 when the reader closes the output early; click would end with 1."""
     try:
         yield
     except BrokenPipeError:
@@ -59,14 +59,14 @@ def _a_reader_may_leave() -> Iterator[None]:
 
 
 class _Verbs(click.Group):
-    """Knows all verbs by name and a line of help, and loads none before it is used."""
+    """Has the name and a help line of every verb, and loads a verb when it is used."""
 
     def make_context(self, *arguments: Any, **more: Any) -> click.Context:
-        with _a_reader_may_leave():
+        with _closed_output_is_no_error():
             return super().make_context(*arguments, **more)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _a_reader_may_leave():
+        with _closed_output_is_no_error():
             return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -86,9 +86,9 @@ class _Verbs(click.Group):
         if name and name not in _VERBS and not name.startswith("-"):
             from difflib import get_close_matches
 
-            meant = [_OTHER_WORDS[name]] if name in _OTHER_WORDS else get_close_matches(name, _VERBS, 2, 0.5)
+            meant = [_SYNONYMS[name]] if name in _SYNONYMS else get_close_matches(name, _VERBS, 2, 0.5)
             if not meant and "/" in name:
-                raise click.UsageError(f"Which verb? To download it: hfdm download {name}", ctx)
+                raise click.UsageError(f"A verb is missing. To download it: hfdm download {name}", ctx)
             guess = f" Did you mean {' or '.join(repr(verb) for verb in meant)}?" if meant else ""
             raise click.UsageError(f"There is no verb {name!r}.{guess}", ctx)
         return super().resolve_command(ctx, args)
@@ -103,13 +103,13 @@ Examples:
   hfdm download Qwen/Qwen3-0.6B               the whole repo
   hfdm download Qwen/Qwen3-0.6B config.json   one file; prints its path
   hfdm download https://huggingface.co/Qwen/Qwen3-0.6B/blob/main/config.json
-  hfdm watch                                  live; leave it with q
+  hfdm watch                                  live; q leaves
   hfdm pause Qwen/Qwen3-0.6B                  and: resume, cancel, retry
   hfdm limit 20MB/s
 
 \b
 Exit codes: 0 done, 1 failed or cancelled, 2 usage, 3 no daemon, 4 not found,
-5 no access, 130 interrupted (the download goes on)."""
+5 no access, 130 interrupted (the download continues)."""
 
 
 @click.group(
@@ -122,7 +122,7 @@ Exit codes: 0 done, 1 failed or cancelled, 2 usage, 3 no daemon, 4 not found,
 @click.option("--no-spawn", is_flag=True, help="Do not start a daemon when none answers.")
 @click.pass_context
 def app(ctx: click.Context, no_spawn: bool) -> None:
-    """Downloads from the Hugging Face Hub that survive everything: a daemon does the work, hfdm tells it what."""
+    """Downloads from the Hugging Face Hub that survive interruptions: a daemon does the work, hfdm controls it."""
     ctx.obj = Session(no_spawn=no_spawn)
 
 
@@ -138,7 +138,7 @@ def run(arguments: list[str]) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        sys.stderr.write("\nhfdm: interrupted; what the daemon was asked for goes on.\n")
+        sys.stderr.write("\nhfdm: interrupted; the daemon continues.\n")
         return INTERRUPTED
     except ApiError as error:
         _report(error, "--json" in arguments)
@@ -146,7 +146,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _report(error: ApiError, as_json: bool) -> None:
-    """The error, for a person or, with --json, as the problem it is; on stderr either way."""
+    """Writes the error to stderr: as text, or with --json as the API's problem object."""
     if as_json:
         import msgspec
 

@@ -14,11 +14,11 @@ from hfdmd_client.cli import render
 from hfdmd_client.event_state import Item
 
 _FACTS_FROM = 70
-"""From this width on a line has room for amounts beside percentage and speed."""
+"""The terminal width from which a line also shows the remaining time."""
 
 
 def in_order(items: Iterable[Item]) -> list[Item]:
-    """What moves first, then what waits, then what ended; repos before their files."""
+    """Sorted by status, from downloading to done; repos before their files."""
     return sorted(
         items,
         key=lambda item: (
@@ -32,7 +32,7 @@ def in_order(items: Iterable[Item]) -> list[Item]:
 
 
 class Bars:
-    """Renders `items` in at most `height` lines; what does not fit is counted in the last one."""
+    """Renders `items` in at most `height` lines; the last line counts those that do not fit."""
 
     def __init__(self, items: list[Item], height: int, *, selected: str | None = None) -> None:
         self._items = items
@@ -83,11 +83,11 @@ class Bars:
         yield line
 
     def _name(self, item: Item) -> str:
-        """A file's repo is left out where it is the same in every line."""
+        """The title, without the repo when all lines have the same one."""
         return render.file_name(item) if isinstance(item, Download) and not self._with_repo else render.title(item)
 
     def _facts(self, item: Item, width: int) -> str:
-        """The right end of the line. Fixed widths, so that nothing jumps."""
+        """The right end of the line, with fixed widths so that columns stay in place."""
         if not _has_bar(item):
             return render.state(item)
         percentage = f"{render.percent(item):>6}"

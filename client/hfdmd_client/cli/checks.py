@@ -1,4 +1,4 @@
-"""The single checks of `hfdm doctor`. Each looks at one thing and says what it found and what would help."""
+"""The checks of `hfdm doctor`. Each examines one thing, and reports the result and a fix."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One thing that was looked at. `cure` says what to do; empty when nothing is."""
+    """The result of one check. `cure` says what to do; empty when there is nothing to do."""
 
     what: str
     state: State
@@ -41,7 +41,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def all_checks(session: Session, offline: bool) -> list[Finding]:
-    """Everything, in the order in which it depends on each other."""
+    """The results of all checks, most basic first."""
     findings: list[Finding] = []
     info = _daemon(session, findings)
     findings += _socket(info)
@@ -62,14 +62,14 @@ def _daemon(session: Session, findings: list[Finding]) -> Info | None:
     try:
         info = session.quiet_client(spawn=False).hello()
     except VersionMismatch as error:
-        findings.append(Finding("daemon", "problem", "speaks another version of the API", error.detail))
+        findings.append(Finding("daemon", "problem", "has another API version", error.detail))
         return None
     except DaemonSilent as error:
-        findings.append(Finding("daemon", "problem", "is there and does not answer", clean_lines(error.detail)))
+        findings.append(Finding("daemon", "problem", "listens but does not answer", clean_lines(error.detail)))
         return None
     except DaemonUnreachable as error:
-        nobody = "does not run; hfdm download starts one"
-        findings.append(Finding("daemon", "warning", nobody, clean_lines(error.detail)))
+        found = "is not running; hfdm download starts it"
+        findings.append(Finding("daemon", "warning", found, clean_lines(error.detail)))
         return None
     except ApiError as error:
         findings.append(Finding("daemon", "problem", "answers with an error", clean_lines(error.detail)))
@@ -92,9 +92,11 @@ def _socket(info: Info | None) -> Iterator[Finding]:
     length = len(os.fsencode(path))
     if length > MAX_SOCKET_PATH_BYTES:
         cure = "Set HFDMD_SOCKET to a shorter path, for daemon and clients alike."
-        yield Finding("socket", "problem", f"{path}: {length} bytes, {MAX_SOCKET_PATH_BYTES} are possible", cure)
+        yield Finding(
+            "socket", "problem", f"{path}: {length} bytes, at most {MAX_SOCKET_PATH_BYTES} are possible", cure
+        )
     elif not path.exists():
-        yield Finding("socket", "warning" if info is None else "problem", f"{path} is not there")
+        yield Finding("socket", "warning" if info is None else "problem", f"{path} does not exist")
     elif path.stat().st_mode & 0o007:
         cure = f"chmod o-rwx {path}"
         yield Finding("socket", "warning", f"{path} is open to every user of this machine", cure)
@@ -107,7 +109,7 @@ def _same_environment(info: Info | None) -> Iterator[Finding]:
         return
     differences = environment.Environment.here().differences(info)
     for difference in differences:
-        cure = "Unset the variable here, or stop the daemon (hfdm stop) and start it with the same ones."
+        cure = "Unset the variable here, or stop the daemon (hfdm stop) and start it with the same variables."
         yield Finding("environment", "warning", difference, cure)
     if not differences:
         yield Finding("environment", "ok", f"cache {info.cache_dir}, Hub {info.hub_endpoint}, here as in the daemon")
@@ -118,22 +120,22 @@ def _folders(info: Info | None) -> Iterator[Finding]:
     state = info.state_dir if info else str(state_dir())
     for what, folder in (("cache", Path(cache)), ("state", Path(state))):
         existing = next((place for place in (folder, *folder.parents) if place.exists()), Path("/"))
-        if os.access(existing, os.W_OK | os.X_OK) or _is_anothers(info):
-            yield Finding(what, "ok", f"{folder}{'' if folder.exists() else ' (made when needed)'}")
+        if os.access(existing, os.W_OK | os.X_OK) or _is_of_another_user(info):
+            yield Finding(what, "ok", f"{folder}{'' if folder.exists() else ' (created when needed)'}")
         else:
             variable = "HF_HUB_CACHE" if what == "cache" else "HFDMD_STATE_DIR"
-            cure = f"Make it yours (sudo chown -R $USER {existing}), or set {variable} to a folder that is."
-            yield Finding(what, "problem", f"{folder} cannot be written", cure)
+            cure = f"Change its owner (sudo chown -R $USER {existing}), or set {variable} to a writable folder."
+            yield Finding(what, "problem", f"{folder} is not writable", cure)
 
 
-def _is_anothers(info: Info | None) -> bool:
-    """Whether the daemon is of another user, as the system's is: then only it need be able to write."""
+def _is_of_another_user(info: Info | None) -> bool:
+    """Whether another user runs the daemon, as with the system service: then only that user must be able to write."""
     if info is None or info.socket is None:
         return False
     try:
         return os.stat(info.state_dir).st_uid != os.getuid()
     except OSError:
-        return True  # a folder that this user may not even see
+        return True  # this user may not access the folder
 
 
 def _disk(info: Info | None) -> Iterator[Finding]:
@@ -144,9 +146,9 @@ def _disk(info: Info | None) -> Iterator[Finding]:
         existing = next(place for place in (folder, *folder.parents) if place.exists())
         free_bytes = shutil.disk_usage(existing).free
     if free_bytes is None:
-        yield Finding("disk", "warning", "the daemon cannot tell how much is free")
+        yield Finding("disk", "warning", "the daemon cannot determine the free space")
     elif free_bytes < _LITTLE_DISK_BYTES:
-        cure = "Free some: hf cache ls shows what is big, hf cache rm deletes it. What waits goes on by itself."
+        cure = "Free some: hf cache ls shows large repos, hf cache rm deletes them. Waiting downloads then continue."
         yield Finding("disk", "warning", f"{format_size(free_bytes)} free", cure)
     else:
         yield Finding("disk", "ok", f"{format_size(free_bytes)} free")
@@ -155,17 +157,15 @@ def _disk(info: Info | None) -> Iterator[Finding]:
 def _token() -> Finding:
     path = Path(os.environ.get("HF_TOKEN_PATH") or os.path.join(environment.hf_home(), "token")).expanduser()
     if os.environ.get("HF_TOKEN") or os.environ.get("HUGGING_FACE_HUB_TOKEN"):
-        cure = (
-            "" if path.exists() else "A daemon that runs already has not seen it: `hf auth login` stores it for both."
-        )
+        cure = "" if path.exists() else "A running daemon does not have it: `hf auth login` stores it for both."
         return Finding("token", "ok", "HF_TOKEN is set in this environment", cure)
     try:
-        there = bool(path.read_text().strip())
+        found = bool(path.read_text().strip())
     except FileNotFoundError:
-        there = False
+        found = False
     except OSError as error:
         return Finding("token", "warning", f"{path} cannot be read: {error.strerror}", f"chmod 600 {path}")
-    if there:
+    if found:
         return Finding("token", "ok", f"in {path}")
     return Finding("token", "ok", "none; gated and private repos need one: hf auth login")
 
@@ -176,7 +176,7 @@ def _proxy() -> Iterator[Finding]:
         value = os.environ[name]
         shown = _without_password(value)
         if urlsplit(value).scheme not in ("http", "https", "socks5", "socks5h"):
-            yield Finding("proxy", "problem", f"{name}={shown} is no URL", f"Write it like {name}=http://host:3128")
+            yield Finding("proxy", "problem", f"{name}={shown} is not a URL", f"Write it like {name}=http://host:3128")
         else:
             yield Finding("proxy", "ok", f"{name}={shown}; NO_PROXY={os.environ.get('NO_PROXY', '') or 'not set'}")
     if not used:
@@ -202,7 +202,7 @@ def _service() -> Iterator[Finding]:
         yield Finding("service", "warning", f"installed ({scope.value}); its state is unknown", str(error))
         return
     if failed:
-        cure = f"hfdm service logs says why. When it is mended:\n{installed.cure(scope)}"
+        cure = f"hfdm service logs says why. After fixing the cause:\n{installed.cure(scope)}"
         yield Finding("service", "problem", f"{' and '.join(failed)} failed", cure)
     else:
         yield Finding("service", "ok", f"installed ({scope.value})")
@@ -211,26 +211,26 @@ def _service() -> Iterator[Finding]:
 def _downloads(info: Info) -> Iterator[Finding]:
     failed = info.counts.get(Status.FAILED, 0)
     if failed:
-        cure = "hfdm status --status failed says why; hfdm retry --all tries again."
+        cure = "hfdm status --status failed says why; hfdm retry --all retries them."
         yield Finding("downloads", "warning", f"{failed} failed", cure)
     else:
         yield Finding("downloads", "ok", "none failed")
 
 
 def _hub(endpoint: str) -> Iterator[Finding]:
-    """Whether this machine reaches the Hub, and whether the clocks agree: certificates and signed URLs depend on it."""
+    """Whether the Hub answers, and whether the clock is right, which certificates and signed URLs require."""
     host = _without_password(endpoint)
     request = urllib.request.Request(f"{endpoint}/api/models?limit=1", headers={"User-Agent": f"hfdm/{__version__}"})  # noqa: S310
     try:
         began = time.monotonic()
-        with urllib.request.urlopen(request, timeout=_HUB_TIMEOUT_S) as answer:  # noqa: S310 - the user's own Hub
+        with urllib.request.urlopen(request, timeout=_HUB_TIMEOUT_S) as answer:  # noqa: S310 - the configured Hub
             date = answer.headers.get("Date")
     except urllib.error.HTTPError as error:
         date = error.headers.get("Date")
         error.close()
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        cure = "Check the network, HF_ENDPOINT, HTTPS_PROXY and SSL_CERT_FILE. Downloads wait and go on by themselves."
+        cure = "Check the network, HF_ENDPOINT, HTTPS_PROXY and SSL_CERT_FILE. Downloads wait and then continue."
         yield Finding("Hub", "problem", f"{host} does not answer: {clean_lines(str(reason))}", cure)
         return
     yield Finding("Hub", "ok", f"{host} answered in {(time.monotonic() - began) * 1000:.0f} ms")

@@ -1,4 +1,4 @@
-"""`hfdm stop` and `hfdm restart`: the daemon's process."""
+"""`hfdm stop` and `hfdm restart`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STOP_TIMEOUT_S = 15.0
 @click.command()
 @standard
 def stop(session: Session) -> int:
-    """Stop the daemon. Downloads go on from where they are at its next start."""
+    """Stop the daemon. Downloads resume at its next start."""
     info = _running(session)
     if info is None:
         session.say("No daemon is running.")
@@ -31,7 +31,7 @@ def stop(session: Session) -> int:
         return code
     if session.json:
         session.out_json({"stopped": info.pid})
-    session.say(f"Stopped (pid {info.pid}). Downloads go on at the next start.")
+    session.say(f"Stopped (pid {info.pid}). Downloads resume at the next start.")
     return 0
 
 
@@ -46,7 +46,7 @@ def restart(session: Session) -> int:
         try:
             scope = None if session.url or os.environ.get("HFDMD_URL") else installed.managed_by(old.pid)
             if scope is not None:
-                service.restart(scope, session.say)  # a daemon of our own in its place would be another one
+                service.restart(scope, session.say)  # not a detached daemon in place of the service
         except ServiceError as error:
             session.say(str(error))
             return FAILED
@@ -55,7 +55,7 @@ def restart(session: Session) -> int:
     new = session.quiet_client().hello()
     if session.json:
         session.out_json(new)
-    session.say(f"hfdmd {new.version} runs (pid {new.pid}).")
+    session.say(f"hfdmd {new.version} is running (pid {new.pid}).")
     return 0
 
 
@@ -70,14 +70,14 @@ def _running(session: Session) -> Info | None:
 
 
 def _stop(session: Session, info: Info) -> int:
-    """Stops it and waits until it is gone; the exit code."""
+    """Stops the daemon and waits until its process has ended; the exit code."""
     if session.url or os.environ.get("HFDMD_URL"):
-        session.say("This daemon is known by a URL only, perhaps of another machine; stop it there.")
+        session.say("This daemon is at a URL, perhaps on another machine; stop it there.")
         return FAILED
     try:
         scope = installed.managed_by(info.pid)
         if scope is not None:
-            service.stop(scope, session.say)  # with its socket: else the next client would start it again
+            service.stop(scope, session.say)  # also its socket, which would start it again for the next client
             return 0
         os.kill(info.pid, signal.SIGTERM)
     except ServiceError as error:
@@ -86,10 +86,12 @@ def _stop(session: Session, info: Info) -> int:
     except ProcessLookupError:
         return 0
     except PermissionError:
-        session.say(f"The daemon (pid {info.pid}) belongs to somebody else; the system's: sudo systemctl stop hfdmd.")
+        session.say(
+            f"The daemon (pid {info.pid}) belongs to another user. For the system service: sudo systemctl stop hfdmd."
+        )
         return NO_ACCESS
     deadline = time.monotonic() + STOP_TIMEOUT_S
-    while _runs(session, info.pid):
+    while _is_running(session, info.pid):
         if time.monotonic() > deadline:
             session.say(f"The daemon (pid {info.pid}) did not stop within {STOP_TIMEOUT_S:.0f} s.")
             return FAILED
@@ -97,8 +99,8 @@ def _stop(session: Session, info: Info) -> int:
     return 0
 
 
-def _runs(session: Session, pid: int) -> bool:
-    """Whether it still answers or exists. One that was started by a program still running may stay as a zombie."""
+def _is_running(session: Session, pid: int) -> bool:
+    """Whether it answers, or its process exists. A zombie (its parent is still running) does not count."""
     try:
         if session.quiet_client(spawn=False).info().pid == pid:
             return True
@@ -111,5 +113,5 @@ def _runs(session: Session, pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
-        return True  # no /proc here: it exists, and that is all that can be said
+        return True  # no /proc on this system: the process exists
     return state != "Z"

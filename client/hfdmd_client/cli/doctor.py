@@ -1,4 +1,4 @@
-"""`hfdm doctor`: is everything there that downloads need, and if not, what helps?"""
+"""`hfdm doctor`: checks what downloads need, and suggests fixes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _STYLES = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
 @click.command()
-@click.option("--offline", is_flag=True, help="Do not ask the Hub anything.")
+@click.option("--offline", is_flag=True, help="Do not contact the Hub.")
 @standard
 def doctor(session: Session, offline: bool) -> int:
-    """Check daemon, socket, versions, Hub, token, disk, cache, proxy, clock and service; say what to do.
+    """Check daemon, socket, versions, Hub, token, disk, cache, proxy, clock and service; suggest fixes.
 
     Changes nothing and starts nothing. The exit code is 1 when there is a problem, 0 otherwise.
     """
@@ -37,10 +37,10 @@ def doctor(session: Session, offline: bool) -> int:
 def _print(findings: list[Finding]) -> None:
     width = max(len(finding.what) for finding in findings)
     for finding in findings:
-        _say(finding, f"{finding.what.ljust(width)}  ")
+        _print_one(finding, f"{finding.what.ljust(width)}  ")
 
 
-def _say(finding: Finding, name: str) -> None:
+def _print_one(finding: Finding, name: str) -> None:
     indent = " " * (len(name) + 2)
     text = fitted(clean_lines(f"{_MARKS[finding.state]} {name}{finding.found}"), sys.stdout, indent)
     if sys.stdout.isatty():

@@ -1,4 +1,4 @@
-"""`hfdm download`: asks for files or a repo, waits, prints where they are."""
+"""`hfdm download`: requests files or a repo, waits, prints their paths."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ Examples:
   hfdm download Qwen/Qwen3-0.6B config.json --local-dir ./model
   hfdm download https://huggingface.co/Qwen/Qwen3-0.6B/blob/main/config.json
   cat "$(hfdm download -q Qwen/Qwen3-0.6B config.json)"
-  hfdm download Qwen/Qwen3-0.6B --no-wait             ask and leave
+  hfdm download Qwen/Qwen3-0.6B --no-wait             do not wait
 
 \b
-Ctrl-C leaves the download running. Asking again joins it, resumes it when it
-was paused, and tries again when it had failed."""
+Ctrl-C leaves the download running. The same command again waits for it,
+resumes it if it is paused, and retries it if it failed."""
 
 
 @click.command(epilog=EPILOG)
@@ -41,11 +41,13 @@ was paused, and tries again when it had failed."""
 @click.option("--include", "-i", multiple=True, metavar="GLOB", help="Only files that match; may be repeated.")
 @click.option("--exclude", "-x", multiple=True, metavar="GLOB", help="No files that match; may be repeated.")
 @source_options
-@click.option("--local-dir", "-d", metavar="DIR", type=GIVEN, help="Put the files there instead of the Hub's cache.")
-@click.option("--priority", type=click.IntRange(-100, 100), help="Higher goes first.  [default: 0]")
-@click.option("--update", is_flag=True, help="Move to what the revision points at now.")
-@click.option("--wait/--no-wait", default=True, help="Wait until it is done, or ask and leave.  [default: wait]")
-@click.option("--timeout", type=DURATION, metavar="TIME", help="Wait at most so long, like 90s or 1h 30m.")
+@click.option(
+    "--local-dir", "-d", metavar="DIR", type=GIVEN, help="Put the files into this folder instead of the Hub's cache."
+)
+@click.option("--priority", type=click.IntRange(-100, 100), help="Higher priorities start first.  [default: 0]")
+@click.option("--update", is_flag=True, help="Move to the commit that the revision names now.")
+@click.option("--wait/--no-wait", default=True, help="Wait until it is done.  [default: wait]")
+@click.option("--timeout", type=DURATION, metavar="TIME", help="Wait at most this long, for example 90s or 1h 30m.")
 @standard
 def download(
     session: Session,
@@ -66,7 +68,7 @@ def download(
     if paths and (globs or exclude):
         raise click.UsageError("Name files, or use --include and --exclude; not both.")
     if revision and repo.revision and revision != repo.revision:
-        raise click.UsageError(f"REPO says revision {repo.revision}, --revision says {revision}.")
+        raise click.UsageError(f"REPO names revision {repo.revision}, --revision {revision}.")
     options: dict[str, Any] = {
         "revision": revision or repo.revision or "main",
         "repo_type": repo_type or repo.repo_type or "model",
@@ -90,7 +92,7 @@ def download(
 
 
 def _wanted(repo: Reference, files: tuple[str, ...], include: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """The files that were named, in the reference and beside it, and the globs; `onnx/` is everything in it."""
+    """The named files and the globs. A name that ends with a slash stands for everything in that folder."""
     named = [*([repo.file_path] if repo.file_path else []), *files]
     folders = [name for name in named if name.endswith("/")] + ([f"{repo.folder}/"] if repo.folder else [])
     return [name for name in named if not name.endswith("/")], [*include, *(f"{folder}*" for folder in folders)]
@@ -107,7 +109,7 @@ def _ask(client: Client, model_repo: str, path: str | None, options: dict[str, A
 
 
 def _wait(session: Session, client: Client, items: list[Item], until: float | None) -> list[Item] | None:
-    """The last states; None when the person interrupted the waiting."""
+    """The last states; None when the user interrupted the wait."""
     began = time.monotonic()
     try:
         with waiting.display(session.quiet) as shown:
@@ -118,10 +120,10 @@ def _wait(session: Session, client: Client, items: list[Item], until: float | No
         one = items[0]
         folder = f" --local-dir {quote(render.clean(one.local_dir))}" if one.local_dir is not None else ""
         session.say(
-            "\nInterrupted. The download goes on in the background.\n"
-            f"  see it:   hfdm status {render.repo_name(one)}{folder}\n"
+            "\nInterrupted. The download continues in the background.\n"
+            f"  status:   hfdm status {render.repo_name(one)}{folder}\n"
             f"  wait:     the same command again\n"
-            f"  stop it:  hfdm cancel {render.repo_name(one)}"
+            f"  cancel:   hfdm cancel {render.repo_name(one)}"
             + (f" {render.clean(one.file_path)}" if isinstance(one, Download) and len(items) == 1 else "")
             + folder
         )
@@ -149,17 +151,17 @@ def _finish(session: Session, client: Client, items: list[Item], waited: bool) -
 
 
 def _suggest(session: Session, client: Client, item: Download) -> None:
-    """Names in the repo that look like the one that was not found."""
+    """Suggests names in the repo that resemble the one that was not found."""
     try:
-        there = [
+        available = [
             f.file_path for f in client.files(item.model_repo, repo_type=item.repo_type, revision=item.revision).files
         ]
     except ApiError:
-        return  # the failure itself has been told; this was only to help
-    near, far = (difflib.get_close_matches(item.file_path, there, 3, likeness) for likeness in (0.8, 0.5))
+        return  # the failure itself has been reported; a suggestion is optional
+    near, far = (difflib.get_close_matches(item.file_path, available, 3, likeness) for likeness in (0.8, 0.5))
     close = near or far
-    close = close or [path for path in there if path.rpartition("/")[2] == item.file_path.rpartition("/")[2]][:3]
+    close = close or [path for path in available if path.rpartition("/")[2] == item.file_path.rpartition("/")[2]][:3]
     if close:
         session.say(f"  Did you mean {' or '.join(map(repr, close))}?")
     else:
-        session.say(f"  `hfdm files {render.repo_name(item)}` shows what there is.")
+        session.say(f"  `hfdm files {render.repo_name(item)}` lists the files.")

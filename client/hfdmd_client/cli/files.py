@@ -1,4 +1,4 @@
-"""`hfdm files`: what a repo has on the Hub, GGUF quantisations summed up."""
+"""`hfdm files`: the files of a repo on the Hub, GGUF quantisations summed up."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _quantisations(session: Session, repo: Reference, found: RepoFiles) -> None:
     )
     print()
     if not session.json:
-        session.say(f"Take one with: hfdm download {clean(repo.model_repo)} --include '*{groups[0].name}*'")
+        session.say(f"To download one: hfdm download {clean(repo.model_repo)} --include '*{groups[0].name}*'")
 
 
 def _names(group: gguf.Group) -> str:

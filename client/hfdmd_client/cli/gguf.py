@@ -1,4 +1,4 @@
-"""Which of a repo's files are one quantisation of a model: GGUF names, split files summed up. Pure.
+"""Groups the GGUF files of a repo by quantisation, split files together. Pure.
 
 Source of the names: llama.cpp's quantisation types, and its `-00001-of-00003` suffix of split files.
 """
@@ -20,7 +20,7 @@ _SPLIT = re.compile(r"-(\d{5})-of-(\d{5})$")
 
 @dataclass(slots=True)
 class Group:
-    """One quantisation: its name, the files it consists of, their size in bytes (None if one is unknown)."""
+    """One quantisation: its name, its files, and their size in bytes (None if the size of one is unknown)."""
 
     name: str
     paths: list[str] = field(default_factory=list)
@@ -46,7 +46,7 @@ def groups(files: Iterable[RepoFile]) -> list[Group]:
 
 
 def _label(stem: str) -> str:
-    """`Q4_K_M` of `Qwen3-0.6B-Q4_K_M`, also when only the folder says it; else the file's own name."""
+    """`Q4_K_M` of `Qwen3-0.6B-Q4_K_M`, also when only the folder has it; else the file name."""
     own = stem.rpartition("/")[2]
     quants = _QUANT.findall(own) or _QUANT.findall(stem)
     label: str = quants[-1].upper() if quants else own

@@ -1,4 +1,4 @@
-"""`hfdm info`: the daemon itself."""
+"""`hfdm info`: version, paths, counts and limits of the daemon."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def info(session: Session) -> int:
             ("free disk", format_size(known.free_bytes)),
             ("downloads", counts(known)),
             ("speed", format_rate(known.bytes_per_second)),
-            ("limit", limits.in_words(settings)),
+            ("limit", limits.describe(settings)),
             ("at once", f"{settings.max_active_downloads} downloads, {settings.max_connections} connections"),
         ]
     )
@@ -42,5 +42,5 @@ def info(session: Session) -> int:
 
 def counts(known: Info) -> str:
     """`2 downloading, 5 queued`; `none` when there is nothing."""
-    told = [f"{number} {status.value}" for status, number in known.counts.items() if number]
-    return ", ".join(told) or "none"
+    shown = [f"{number} {status.value}" for status, number in known.counts.items() if number]
+    return ", ".join(shown) or "none"

@@ -14,7 +14,7 @@ _SEQUENCES = {b"\x1b[A": "up", b"\x1b[B": "down", b"\x1bOA": "up", b"\x1bOB": "d
 
 
 class Keys:
-    """Reads keys while it is entered; the terminal is as it was afterwards, whatever happens."""
+    """A context in which keys can be read. The terminal is restored at the end, also after an exception."""
 
     def __init__(self) -> None:
         self._descriptor = sys.stdin.fileno()
@@ -28,13 +28,13 @@ class Keys:
         termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._before)
 
     def wait(self, timeout_s: float) -> list[str]:
-        """The keys pressed within `timeout_s`; an arrow is one key. Raises EOFError when the terminal is gone."""
+        """The keys pressed within `timeout_s`; an arrow is one key. Raises `EOFError` when the terminal is closed."""
         ready, _, _ = select.select([self._descriptor], [], [], timeout_s)
         if not ready:
             return []
         pressed = os.read(self._descriptor, 64)
         if not pressed:
-            raise EOFError("the terminal is gone")
+            raise EOFError("the terminal is closed")
         if pressed in _SEQUENCES:
             return [_SEQUENCES[pressed]]
         for sequence, name in _SEQUENCES.items():

@@ -1,4 +1,4 @@
-"""`hfdm limit`: the bandwidth limit, as people write speeds."""
+"""`hfdm limit`: shows or sets the bandwidth limit."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from hfdmd_client.units import UnitError, format_rate, parse_rate
 EPILOG = """\b
 Examples:
   hfdm limit              show it
-  hfdm limit 20MB/s       all downloads together; stays after a restart
+  hfdm limit 20MB/s       all downloads together; survives a restart
   hfdm limit none         no limit
-  hfdm limit default      what config.toml and the environment say"""
+  hfdm limit default      the limit of config.toml and the environment"""
 
 
 @click.command(epilog=EPILOG)
@@ -35,11 +35,11 @@ def limit(session: Session, speed: tuple[str, ...]) -> int:
     if session.json:
         session.out_json(settings)
     else:
-        session.out(in_words(settings))
+        session.out(describe(settings))
     return 0
 
 
-def in_words(settings: Settings) -> str:
-    """The limit, and whether a schedule may overrule it."""
+def describe(settings: Settings) -> str:
+    """The limit, and whether a schedule may override it."""
     now = format_rate(settings.bandwidth_limit) if settings.bandwidth_limit else "none"
-    return f"{now} (a schedule with {len(settings.schedule)} rules may overrule it)" if settings.schedule else now
+    return f"{now} (a schedule with {len(settings.schedule)} rules may override it)" if settings.schedule else now

@@ -1,4 +1,4 @@
-"""Text from the Hub, the API and the disk, made fit for a terminal."""
+"""Downloads as text for a terminal, without control characters."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ STATUS_ORDER = tuple(_STYLES)
 
 
 def clean(text: str) -> str:
-    """`text` without anything that a terminal would obey: control codes and changes of writing direction."""
-    if text.isprintable():  # nearly always: then none of these is in it, and the tables need not be loaded
+    """`text` without control characters and changes of writing direction, which a terminal would execute."""
+    if text.isprintable():  # nearly always; saves loading the Unicode tables
         return text
     import unicodedata
 
@@ -31,7 +31,7 @@ _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def squeeze(text: str, width: int) -> str:
-    """`text` in at most `width` characters; the middle goes, since both ends of a file name tell something."""
+    """`text` in at most `width` characters; cut in the middle, because both ends of a file name matter."""
     if len(text) <= width:
         return text
     if width < 3:
@@ -46,19 +46,19 @@ def style(status: Status) -> str:
 
 
 def repo_name(item: Download | RepoDownload) -> str:
-    """The repo as `hfdm` takes it back: with its type and revision where they are not the defaults."""
+    """The repo as `hfdm` accepts it, with its type and revision where they are not the defaults."""
     return clean(describe_repo(item))
 
 
 def title(item: Download | RepoDownload) -> str:
-    """What it is, in a line that no other download has: repo, file or globs, and the folder if it is not the cache."""
+    """A unique name of the download: repo, file or globs, and the folder if it is not the cache."""
     if isinstance(item, Download):
         return f"{repo_name(item)} {file_name(item)}"
     return f"{repo_name(item)} {_globs(item)}{files_done(item)}{_folder(item)}"
 
 
 def file_name(item: Download) -> str:
-    """The file, and the folder it goes to if that is not the cache."""
+    """The file, and its folder if that is not the cache."""
     return f"{clean(item.file_path)}{_folder(item)}"
 
 
@@ -72,14 +72,14 @@ def _folder(item: Download | RepoDownload) -> str:
 
 
 def files_done(repo: RepoDownload) -> str:
-    """`3/12 files`, `? files` before the list is there."""
+    """`3/12 files`, `? files` before the files are listed."""
     if repo.files_total is None:
         return "(files not listed yet)"
     return f"({repo.files_done}/{repo.files_total} files)"
 
 
 def state(item: Download | RepoDownload) -> str:
-    """The status in a word or two: what a downloading one does, why a queued one waits."""
+    """The status: for a running download its phase, for a queued one why it waits."""
     if item.status is Status.DOWNLOADING and item.phase is not None and item.phase.value != "transferring":
         return item.phase.value
     if item.status is Status.QUEUED and item.reason is not None:
@@ -90,12 +90,12 @@ def state(item: Download | RepoDownload) -> str:
 
 
 def percent(item: Download | RepoDownload) -> str:
-    """`45.0%`; nothing while the size is unknown."""
+    """`45.0%`; empty while the size is unknown."""
     return "" if item.total_bytes is None and item.status is not Status.DONE else f"{item.progress:.1f}%"
 
 
 def amount(item: Download | RepoDownload) -> str:
-    """`40.9 MB of 90.9 MB`, or the size alone when it is all there."""
+    """`40.9 MB of 90.9 MB`, or only the size when it is complete."""
     if item.total_bytes is None:
         return format_size(item.downloaded_bytes) if item.downloaded_bytes else ""
     if item.downloaded_bytes >= item.total_bytes:
@@ -112,7 +112,7 @@ def eta(item: Download | RepoDownload) -> str:
 
 
 def line(item: Download | RepoDownload) -> str:
-    """Everything about it in one plain line."""
+    """Title, status and progress in one line."""
     facts = [fact for fact in (percent(item), amount(item), speed(item)) if fact]
     if remaining := eta(item):
         facts.append(f"{remaining} left")

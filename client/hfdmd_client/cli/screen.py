@@ -28,7 +28,7 @@ _DONE_SHOWN_S = 600.0
 
 
 class Screen:
-    """Shows what `watched` names until it has ended or the person leaves; returns the exit code."""
+    """Shows the downloads that `watched` selects until they have ended or the user leaves."""
 
     def __init__(self, client: Client, watched: dict[str, Any]) -> None:
         self._client = client
@@ -49,8 +49,8 @@ class Screen:
         try:
             with Keys() as keys, live:
                 while not self._ended:
-                    self._take()
-                    self._ask()
+                    self._process_events()
+                    self._refresh_info()
                     live.update(self._render(), refresh=True)
                     for key in keys.wait(_FRAME_S):
                         if key in ("q", "escape", "\x04"):
@@ -65,7 +65,7 @@ class Screen:
         return outcome(list(self._items.values()))
 
     def _listen(self) -> None:
-        """In a thread of its own: what happens goes into the queue."""
+        """Puts the events into the queue; runs in its own thread."""
         try:
             for event in self._client.watch(**self._watched):
                 self._events.put(event)
@@ -73,7 +73,7 @@ class Screen:
             self._events.put(error)
         self._events.put(None)
 
-    def _take(self) -> None:
+    def _process_events(self) -> None:
         while not self._events.empty():
             event = self._events.get()
             if isinstance(event, ApiError):
@@ -87,18 +87,18 @@ class Screen:
             elif isinstance(event, End):
                 self._ended = True
 
-    def _ask(self) -> None:
-        """Free disk and the limit are in no event; look from time to time."""
+    def _refresh_info(self) -> None:
+        """Asks for free space and the limit from time to time: no event reports them."""
         if time.monotonic() - self._asked_at < _ASK_EVERY_S:
             return
         self._asked_at = time.monotonic()
         try:
             self._info, self._settings = self._client.info(), self._client.settings()
         except ApiError:
-            self._info = None  # the head says so; the listener is already reconnecting
+            self._info = None  # the first line says so; the watching thread reconnects
 
     def _shown(self) -> list[Item]:
-        """A file of a repo download is shown while something is going on with it, the download always."""
+        """All downloads, except the ended files of repo downloads that did not fail."""
         return in_order(
             item
             for item in self._items.values()
@@ -124,9 +124,9 @@ class Screen:
 
     def _head(self, items: list[Item], width: int) -> Text:
         if self._info is None:
-            return Text(render.squeeze("The daemon does not answer; waiting for it …", width), style="yellow")
+            return Text(render.squeeze("The daemon does not answer; reconnecting …", width), style="yellow")
         files = [item for item in items if isinstance(item, Download)]
-        moving = sum(item.status is Status.DOWNLOADING for item in files)
+        downloading = sum(item.status is Status.DOWNLOADING for item in files)
         queued = sum(item.status is Status.QUEUED for item in files)
         per_s = sum(item.bytes_per_second or 0 for item in files if item.status is Status.DOWNLOADING)
         left_bytes = sum(
@@ -134,7 +134,7 @@ class Screen:
             for item in files
             if item.status in (Status.DOWNLOADING, Status.QUEUED)
         )
-        facts = [f"{moving} downloading", f"{queued} queued", format_rate(per_s)]
+        facts = [f"{downloading} downloading", f"{queued} queued", format_rate(per_s)]
         if left_bytes > 0:
             eta = f", {format_duration(left_bytes / per_s)}" if per_s else ""
             facts.append(f"{format_size(left_bytes)} left{eta}")
@@ -143,7 +143,7 @@ class Screen:
         if self._info.free_bytes is not None:
             facts.append(f"{format_size(self._info.free_bytes)} free")
         text = facts[0]
-        for fact in facts[1:]:  # what does not fit any more is left out, whole
+        for fact in facts[1:]:  # facts that do not fit are left out completely
             if len(text) + 3 + len(fact) <= width:
                 text += f" · {fact}"
         return Text(text, style="bold")
@@ -160,16 +160,16 @@ class Screen:
 
     def _press(self, key: str) -> None:
         items = self._shown()
-        place = next((i for i, item in enumerate(items) if item.id == self._selected), 0)
+        index = next((i for i, item in enumerate(items) if item.id == self._selected), 0)
         if key in ("up", "k", "down", "j") and items:
             step = -1 if key in ("up", "k") else 1
-            self._selected = items[max(0, min(len(items) - 1, place + step))].id
+            self._selected = items[max(0, min(len(items) - 1, index + step))].id
         elif key == "P":
             self._act(lambda: self._client.pause(all=True), "paused")
         elif key == "R":
             self._act(lambda: self._client.resume(all=True), "resumed")
         elif items:
-            self._press_on(key, items[place])
+            self._press_on(key, items[index])
 
     def _press_on(self, key: str, item: Item) -> None:
         if key in (" ", "p") and item.status is Status.PAUSED:

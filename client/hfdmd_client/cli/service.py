@@ -33,83 +33,83 @@ def app() -> None:
 @click.option("--now", is_flag=True, help="Start it as well.")
 @click.option("--linger", is_flag=True, help="Run from boot on and after logging out (with --user).")
 @click.option("--root", type=_PATH, help="Only write the unit files, below this folder (for packagers).")
-@click.option("--program", type=_PATH, help="The hfdmd to start, instead of this installation's.")
+@click.option("--program", type=_PATH, help="The hfdmd to start, instead of the one of this installation.")
 @pass_session
 def install(
     session: Session, user: bool, system: bool, now: bool, linger: bool, root: Path | None, program: Path | None
 ) -> int:
     """Write the unit files for this installation and enable them.
 
-    Doing it again changes nothing, or brings the files up to date.
+    Repeat it to update the files; up-to-date files are not changed.
     """
     scope = _one(user, system)
     if scope is None:
         if os.geteuid() == 0:
-            raise click.UsageError("as root, say which: --system (for everybody) or --user (root's own)")
+            raise click.UsageError("as root, choose --system (for all users) or --user (root's own)")
         scope = Scope.USER
     if linger and scope is Scope.SYSTEM:
         raise click.UsageError("--linger is for --user; a system service runs from boot on anyway")
     if root is not None and (now or linger):
         raise click.UsageError("--root only writes files; nothing can be started there")
     options = service.Options(scope=scope, now=now, linger=linger, root=root, program=program)
-    return _do(session, lambda: service.install(options, session.say))
+    return _run(session, lambda: service.install(options, session.say))
 
 
 @app.command()
 @scoped
-@click.option("--force", is_flag=True, help="Also when downloads are not finished (with --system).")
+@click.option("--force", is_flag=True, help="Also when downloads are unfinished (with --system).")
 @click.option("--delete-models", is_flag=True, help="Also delete the shared cache (with --system).")
 @pass_session
 def uninstall(session: Session, user: bool, system: bool, force: bool, delete_models: bool) -> int:
-    """Stop it and take away everything that was installed. Models stay, unless asked."""
+    """Stop it and remove everything that was installed. Models stay, unless you add --delete-models."""
     scope = _which(user, system)
     if delete_models and scope is Scope.USER:
-        raise click.UsageError("--delete-models is for --system; your own cache is not the service's to delete")
-    return _do(session, lambda: service.uninstall(scope, session.say, force=force, delete_models=delete_models))
+        raise click.UsageError("--delete-models is for --system; your own cache is never deleted")
+    return _run(session, lambda: service.uninstall(scope, session.say, force=force, delete_models=delete_models))
 
 
 @app.command()
 @scoped
 @pass_session
 def start(session: Session, user: bool, system: bool) -> int:
-    """Start it, also after it failed too often."""
+    """Start it, also when systemd gave up restarting it."""
     scope = _which(user, system)
-    return _do(session, lambda: service.start(scope, session.say))
+    return _run(session, lambda: service.start(scope, session.say))
 
 
 @app.command()
 @scoped
 @pass_session
 def stop(session: Session, user: bool, system: bool) -> int:
-    """Stop it until the next login, boot or start; downloads go on from there."""
+    """Stop it until the next login, boot or start; downloads resume then."""
     scope = _which(user, system)
-    return _do(session, lambda: service.stop(scope, session.say))
+    return _run(session, lambda: service.stop(scope, session.say))
 
 
 @app.command()
 @scoped
 @pass_session
 def status(session: Session, user: bool, system: bool) -> int:
-    """Say how it is. Exit code 0: it runs, or starts at the next request; 3: it does not."""
+    """Show its state. Exit code 0: it runs, or starts at the next request; 3: it does not."""
     scope = _which(user, system)
 
     def show() -> int:
         return 0 if service.status(scope, session.out) else NO_DAEMON
 
-    return _do(session, show)
+    return _run(session, show)
 
 
 @app.command()
 @scoped
 @click.option("-n", "--lines", type=click.IntRange(min=0), default=100, show_default=True, help="How many lines.")
-@click.option("-f", "--follow", is_flag=True, help="Go on showing new ones.")
+@click.option("-f", "--follow", is_flag=True, help="Keep showing new lines.")
 @pass_session
 def logs(session: Session, user: bool, system: bool, lines: int, follow: bool) -> int:
     """Show its log."""
     command = service.logs_command(_which(user, system), lines=lines, follow=follow)
     sys.stdout.flush()
     try:
-        os.execvp(command[0], command)  # noqa: S606  no shell wanted: the log's reader takes our place
+        os.execvp(command[0], command)  # noqa: S606  replaces this process without a shell
     except OSError as error:
         session.say(f"hfdm: {command[0]} cannot be started: {error.strerror}")
         return FAILED
@@ -122,12 +122,12 @@ def _one(user: bool, system: bool) -> Scope | None:
 
 
 def _which(user: bool, system: bool) -> Scope:
-    """The one that is meant: the one named, else the one installed here, else the user's."""
+    """The chosen scope, else that of the installed service, else the user's."""
     return _one(user, system) or service.installed_scope() or Scope.USER
 
 
-def _do(session: Session, action: Callable[[], int | None]) -> int:
-    """Its exit code."""
+def _run(session: Session, action: Callable[[], int | None]) -> int:
+    """The exit code of `action`."""
     try:
         return action() or 0
     except ServiceError as error:

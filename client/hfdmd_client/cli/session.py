@@ -1,4 +1,4 @@
-"""What all commands share: options, the client, where output goes, which exit code an error has."""
+"""What all commands share: options, the client, output, exit codes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NO_ACCESS = frozenset({Reason.GATED, Reason.UNAUTHORIZED})
 
 @dataclass
 class Session:
-    """The options that every command has, and what follows from them."""
+    """The options that every command has, and the output and the client that depend on them."""
 
     json: bool = False
     quiet: bool = False
@@ -37,7 +37,7 @@ class Session:
     info: Info | None = field(default=None, init=False)
 
     def client(self, *, spawn: bool = True) -> Client:
-        """A client whose daemon has been greeted; a difference to this environment has been told on stderr."""
+        """A client after its first request; warns on stderr when daemon and environment differ."""
         client = self.quiet_client(spawn=spawn)
         self.info = client.hello()
         for difference in [*Environment.here().differences(self.info), version_difference(self.info)]:
@@ -46,21 +46,21 @@ class Session:
         return client
 
     def quiet_client(self, *, spawn: bool = True) -> Client:
-        """A client that has not spoken yet."""
+        """A client that has sent no request."""
         spawn = spawn and not self.no_spawn and os.environ.get("HFDMD_NO_SPAWN", "") in ("", "0")
         return Client(socket=self.socket, url=self.url, spawn=spawn)
 
     def say(self, text: str) -> None:
-        """For the person: on stderr, so that stdout stays the result."""
+        """Prints a message for the user: on stderr, because stdout has only the result."""
         if not self.quiet:
             print(fitted(clean_lines(text), sys.stderr), file=sys.stderr, flush=True)
 
     def out(self, text: str) -> None:
-        """A line of the result."""
+        """Prints a line of the result."""
         print(clean_lines(text))
 
     def out_json(self, value: Any) -> None:
-        """The result as JSON: structs spelled as on the wire."""
+        """Prints the result as JSON, with the field names of the API."""
         import msgspec
 
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
@@ -70,7 +70,7 @@ pass_session = click.make_pass_decorator(Session, ensure=True)
 
 
 def standard(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options that every command has, and hands it the session."""
+    """Adds the options that every command has, and passes the session."""
 
     def remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
         def callback(ctx: click.Context, param: click.Parameter, value: Any) -> None:
@@ -84,7 +84,7 @@ def standard(command: Callable[..., Any]) -> Callable[..., Any]:
         (("--url",), {"metavar": "URL"}, "Talk to the daemon at this URL, with the token in HFDMD_TOKEN."),
         (("--socket",), {"metavar": "PATH"}, "Talk to the daemon at this socket."),
         (("--no-spawn",), {"is_flag": True}, "Do not start a daemon when none answers."),
-        (("--quiet", "-q"), {"is_flag": True}, "Say nothing but the result."),
+        (("--quiet", "-q"), {"is_flag": True}, "Print nothing but the result."),
         (("--json",), {"is_flag": True}, "Print the result as JSON."),
     ):
         name = names[0].removeprefix("--").replace("-", "_")
@@ -99,7 +99,7 @@ def clean_lines(text: str) -> str:
 
 
 def fitted(text: str, stream: TextIO, indent: str = "") -> str:
-    """`text` broken between words where `stream` is a terminal; what follows a break is indented."""
+    """`text` wrapped at word boundaries if `stream` is a terminal; wrapped lines are indented."""
     if not stream.isatty():
         return text
     width = shutil.get_terminal_size().columns
@@ -133,12 +133,12 @@ def exit_code(error: e.ApiError) -> int:
 
 
 def outcome(items: list[Download | RepoDownload]) -> int:
-    """The exit code for what has ended: of several the first of 5, 4, 1 that occurs."""
+    """The exit code for ended downloads: of several the first of 5, 4, 1 that occurs."""
     return worst(_outcome(item) for item in items)
 
 
 def worst(codes: Iterable[int]) -> int:
-    """The exit code for several that each have one."""
+    """The most important one of several exit codes."""
     occurred = set(codes)
     return next((code for code in (NO_ACCESS, NOT_FOUND, FAILED) if code in occurred), DONE)
 

@@ -1,4 +1,4 @@
-"""`hfdm status`: what there is and how far it is, once."""
+"""`hfdm status`: the downloads and their progress."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _DONE_SHOWN = 10
 
 EPILOG = """\b
 Examples:
-  hfdm status                              what moves, waits, failed, was done
-  hfdm status --all                        everything the daemon remembers
+  hfdm status                              running, waiting, failed, recently done
+  hfdm status --all                        all downloads that the daemon knows
   hfdm status Qwen/Qwen3-0.6B config.json  one file
   hfdm status --json | jq '.downloads[] | select(.status == "failed")'
 
 \b
 With one FILE the exit code is 0 unless it failed or was cancelled (1),
-is not on the Hub (4) or not open to you (5)."""
+was not found on the Hub (4) or access was denied (5)."""
 
 
 @click.command(epilog=EPILOG)
@@ -68,7 +68,7 @@ def _one(session: Session, item: Download | RepoDownload) -> int:
         ("path", item.path or ""),
         ("commit", item.commit or ""),
         ("digest", item.digest or "" if isinstance(item, Download) else ""),
-        ("asked for", item.created_at),
+        ("requested", item.created_at),
         ("id", item.id),
     ]
     print(render.title(item))
@@ -78,7 +78,7 @@ def _one(session: Session, item: Download | RepoDownload) -> int:
 
 def _many(session: Session, found: Downloads, everything: bool) -> None:
     number = len(found.downloads) + len(found.repos)
-    found.downloads = [item for item in found.downloads if everything or _worth(item)]
+    found.downloads = [item for item in found.downloads if everything or _is_listed(item)]
     items = items_of(found)
     items.sort(key=lambda item: item.updated_at, reverse=True)
     items.sort(key=lambda item: render.STATUS_ORDER.index(item.status))
@@ -100,8 +100,8 @@ def _many(session: Session, found: Downloads, everything: bool) -> None:
         session.say(f"… and {left_out} more; --all shows them.")
 
 
-def _worth(item: Download) -> bool:
-    """Files of a repo download are summed up in its line, unless something is going on with them."""
+def _is_listed(item: Download) -> bool:
+    """Files of a repo download are counted in its line, unless they are downloading, failed or paused."""
     return not item.repo_ids or item.status in (Status.DOWNLOADING, Status.FAILED, Status.PAUSED)
 
 

@@ -1,4 +1,4 @@
-"""Tables: fitted to the terminal, or plain aligned lines where there is none."""
+"""Tables: fitted to the terminal, otherwise plain aligned lines."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def print_table(
     styles: Row = (),
     optional: Sequence[int] = (),
 ) -> None:
-    """`rows` under `head` on stdout. The last column gives way when a terminal is too narrow; a pipe gets it all.
+    """`rows` under `head` on stdout. A terminal that is too narrow shortens the last column; a pipe gets all of it.
 
     `right` are the columns to align right; `styles` has a rich style for each row's first column; `optional` are
-    columns that a narrow terminal may do without, the first one first.
+    columns that a narrow terminal leaves out, in this order.
     """
     cleaned = [[clean(cell) for cell in row] for row in rows]
     keep = [i for i in range(len(head)) if any(row[i] for row in cleaned)] if cleaned else list(range(len(head)))
@@ -48,7 +48,7 @@ def print_table(
 
 
 def _room(widths: dict[int, int], keep: Sequence[int], terminal_width: int) -> int:
-    """What is left for the last column."""
+    """The width that remains for the last column."""
     return terminal_width - sum(widths[i] + len(GAP) for i in keep[:-1])
 
 
@@ -57,7 +57,7 @@ def _write(lines: list[list[str]], styles: Row) -> None:
         for cells in lines:
             print(GAP.join(cells).rstrip())
         return
-    from rich.console import Console  # only for colours, which only a terminal has
+    from rich.console import Console  # only for colours on a terminal
     from rich.text import Text
 
     console = Console(highlight=False)
@@ -70,7 +70,7 @@ def _write(lines: list[list[str]], styles: Row) -> None:
 
 
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:
-    """Names and values, one a line."""
+    """Prints names and values, one pair in each line."""
     width = max((len(name) for name, _ in facts), default=0)
     for name, value in facts:
         print(f"{name.ljust(width)}{GAP}{clean(value)}".rstrip())

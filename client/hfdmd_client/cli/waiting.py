@@ -1,4 +1,4 @@
-"""Waits for what was asked for, and shows how far it is: bars on a terminal, lines elsewhere."""
+"""Waits for downloads and shows their progress: bars on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -26,38 +26,38 @@ _REFRESH_PER_S = 8
 
 
 class Display(Protocol):
-    """Where progress is shown. `is_part`: it was not asked for by itself, but is a file of a repo that was."""
+    """Shows progress. `is_part`: `item` is a file of a requested repo, not requested itself."""
 
     def show(self, item: Item, *, is_part: bool = False) -> None: ...
 
 
 class Nothing:
-    """Says nothing: `--quiet`."""
+    """Shows nothing: `--quiet`."""
 
     def show(self, item: Item, *, is_part: bool = False) -> None:
         return
 
 
 class Lines:
-    """A line at each change of status, and from time to time in between; of a repo's files only how they end."""
+    """A line at each change of status, and every 10 s; for the files of a repo only when they have ended."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._told: dict[str, tuple[str, float]] = {}
+        self._shown: dict[str, tuple[str, float]] = {}
 
     def show(self, item: Item, *, is_part: bool = False) -> None:
         if is_part and item.status not in FINAL:
             return
         state, now = f"{item.status.value} {item.reason}", time.monotonic()
-        told, when = self._told.get(item.id, ("", 0.0))
-        if state == told and now - when < _LINE_EVERY_S:
+        shown, when = self._shown.get(item.id, ("", 0.0))
+        if state == shown and now - when < _LINE_EVERY_S:
             return
-        self._told[item.id] = (state, now)
+        self._shown[item.id] = (state, now)
         print(render.line(item), file=self._stream, flush=True)
 
 
 class LiveBars:
-    """Bars on stderr that move, one for each file at work, and are gone at the end."""
+    """Progress bars on stderr, one for each unfinished file, removed at the end."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -94,7 +94,7 @@ class LiveBars:
 
 
 def display(quiet: bool) -> AbstractContextManager[Display]:
-    """What suits this terminal, or its absence."""
+    """The display for this terminal, or for none."""
     if quiet:
         return nullcontext(Nothing())
     if sys.stderr.isatty() and not is_dumb():
@@ -103,27 +103,27 @@ def display(quiet: bool) -> AbstractContextManager[Display]:
 
 
 def is_dumb() -> bool:
-    """A terminal that cannot move its cursor."""
+    """Whether the terminal cannot move its cursor."""
     return os.environ.get("TERM", "") in ("", "dumb", "unknown")
 
 
 def wait(client: Client, targets: Iterable[Item], shown: Display, until: float | None) -> list[Item]:
-    """The last state of each of `targets`, which are of one repo and revision, when all have ended.
+    """Waits until all `targets`, which have the same repo and revision, have ended; returns their last states.
 
-    Raises `UnknownDownload` when one is removed meanwhile, `WaitTimeout` at `until`, a point of `time.monotonic`.
+    Raises `UnknownDownload` when one is removed meanwhile, `WaitTimeout` at `until`, in `time.monotonic` seconds.
     """
     states = {item.id: item for item in targets}
     for item in states.values():
         shown.show(item)
     while _unfinished(states):
         _watch(client, states, shown, left_s(until))
-        if _unfinished(states):  # what is left is paused; somebody may resume it
+        if _unfinished(states):  # the others are paused and may be resumed
             time.sleep(IDLE_POLL_S)
     return list(states.values())
 
 
 def _watch(client: Client, states: dict[str, Item], shown: Display, timeout_s: float | None) -> None:
-    """One look at the stream, until all of `states` have ended or nothing in it can move by itself."""
+    """Follows one event stream, until all of `states` have ended or the stream ends."""
     one = next(iter(states.values()))
     if len(states) == 1:
         events = client.watch(id=one.id, timeout_s=timeout_s)
@@ -148,7 +148,7 @@ def _watch(client: Client, states: dict[str, Item], shown: Display, timeout_s: f
 
 
 def _removed(item: Item) -> UnknownDownload:
-    return UnknownDownload(f"{render.title(item)} was removed while it was waited for")
+    return UnknownDownload(f"{render.title(item)} was removed during the wait")
 
 
 def _unfinished(states: dict[str, Item]) -> bool:
@@ -156,7 +156,7 @@ def _unfinished(states: dict[str, Item]) -> bool:
 
 
 def summary(item: Item, took_s: float | None) -> str:
-    """How it ended, in a line for the person."""
+    """The result as one line."""
     if item.status is Status.DONE:
         size = format_size(item.total_bytes) if item.total_bytes is not None else ""
         took = f" in {format_duration(took_s)}" if took_s is not None and took_s >= 1 else ""

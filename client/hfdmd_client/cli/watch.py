@@ -1,4 +1,4 @@
-"""`hfdm watch`: everything live, until you leave."""
+"""`hfdm watch`: shows changes live."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def watch(session: Session, repo: Reference | None, file: str | None, history: b
         session.say(f"No downloads of {model_repo}.")
         return NOT_FOUND
     if not sys.stdout.isatty():
-        _end_with_the_reader()
+        _exit_when_output_closes()
     if session.json:
         return _as_json(client, watched)
     if sys.stdin.isatty() and sys.stdout.isatty() and not is_dumb():
@@ -57,16 +57,16 @@ def watch(session: Session, repo: Reference | None, file: str | None, history: b
     return _as_lines(client, watched)
 
 
-def _end_with_the_reader() -> None:
-    """Whoever reads stdout may leave while nothing happens, and a pipe tells that only to who writes or asks."""
+def _exit_when_output_closes() -> None:
+    """Exits when the reader of stdout closes it. Between events nothing is written, so a thread polls for that."""
     reader = select.poll()
-    reader.register(sys.stdout.fileno(), 0)  # that it has left is told whatever was asked for
+    reader.register(sys.stdout.fileno(), 0)  # poll() always reports a closed pipe
 
-    def look() -> None:
+    def wait_for_close() -> None:
         reader.poll()
-        os._exit(0)  # nobody is left to tell anything, and nothing is in the making
+        os._exit(0)  # no output remains to be written
 
-    threading.Thread(target=look, name="hfdm-reader", daemon=True).start()
+    threading.Thread(target=wait_for_close, name="hfdm-reader", daemon=True).start()
 
 
 def _as_lines(client: Client, watched: dict[str, Any]) -> int:
