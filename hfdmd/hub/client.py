@@ -1,4 +1,4 @@
-"""Asking the Hub: what a file is at a revision, where its bytes are now, which files a repo has."""
+"""The Hub's API: resolves a file at a revision, locates its bytes, lists a repo."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from hfdmd.wire.types import Reason
 __all__ = ["Entry", "Hub", "Listing", "Target", "current_token"]
 
 
-_AUTH_FRESH_S = 1.0
+_AUTH_MAX_AGE_S = 1.0
 
 
 class _Revision(msgspec.Struct):
@@ -35,9 +35,9 @@ class _Revision(msgspec.Struct):
 
 
 class Hub:
-    """One per daemon; lives in the event loop, which opens its connections with the first request.
+    """One per daemon, used in the event loop. Connections are opened with the first request.
 
-    `allow_unverified` is asked whether a file without any usable digest may be had all the same.
+    `allow_unverified` returns whether files without a digest may be downloaded.
     """
 
     def __init__(
@@ -57,38 +57,38 @@ class Hub:
         self._auth_read_at = -math.inf
 
     async def resolve(self, spec: FileSpec) -> tuple[Source, Target]:
-        """What the file is where its revision points now, and where its bytes are.
+        """The file at the commit that its revision points at now, and the URL of its bytes.
 
-        One request as a rule; one more where the headers carry no usable digest or size. Raises `Failure`.
+        One request; more where the headers have no usable digest or size. Raises `Failure`.
         """
-        head, told, context = await self._head(spec, None)
-        source = await self._complete(spec, told, context, told_at=time.time())
+        head, metadata, context = await self._head(spec, None)
+        source = await self._complete(spec, metadata, context, told_at=time.time())
         return source, self._target(head)
 
     async def locate(self, spec: FileSpec, source: Source) -> Target:
-        """A fresh place to fetch `source` from. Raises `Failure`, hash_mismatch when the Hub now tells another file."""
-        head, told, context = await self._head(spec, source.commit)
-        if (difference := contradiction(source, told)) is not None:
+        """A fresh URL of the bytes of `source`. Raises `Failure`: hash_mismatch when the file has changed."""
+        head, metadata, context = await self._head(spec, source.commit)
+        if (difference := contradiction(source, metadata)) is not None:
             raise Failure(Reason.HASH_MISMATCH, f"{context.path} of {context.at} has changed: {difference}.")
         return self._target(head)
 
     def direct(self, spec: FileSpec, source: Source) -> Target:
-        """The Hub's own URL of the file at the pinned commit; whoever fetches it follows the redirects."""
+        """The Hub's own URL of the file at the pinned commit, without a request. It may redirect."""
         url = urls.file_url(self.endpoint, spec, source.commit)
         return Target(url, self._recent_auth(url))
 
     def _recent_auth(self, url: str) -> dict[str, str]:
-        """The token's header as it was at most a second ago: thousands of small files are not worth as many looks."""
+        """The token's header, at most a second old, so that the token file is not read for each small file."""
         now = time.monotonic()
-        if now - self._auth_read_at > _AUTH_FRESH_S:
+        if now - self._auth_read_at > _AUTH_MAX_AGE_S:
             self._auth = self._session.auth(url)
             self._auth_read_at = now
         return self._auth
 
     async def list_repo(self, spec: RepoSpec, *, commit: str | None = None, told_at: float = 0.0) -> Listing:
-        """All files of `commit`, told at `told_at`, or of what the revision points at now (one more request).
+        """The list of all files of `commit`; by default of the commit that the revision points at now.
 
-        Globs are not applied.
+        `told_at` is when the Hub reported the commit, as in `Source`. Globs are not applied. Raises `Failure`.
         """
         if commit is None:
             commit = await self.head_commit(spec)
@@ -96,7 +96,7 @@ class Hub:
         return Listing(self._session, spec, commit, told_at)
 
     async def head_commit(self, spec: RepoSpec) -> str:
-        """What the revision points at now; no request when it is a commit already. Raises `Failure`."""
+        """The commit that the revision points at now. No request when it is a commit itself. Raises `Failure`."""
         if names.commit_of(spec.revision) is not None:
             return spec.revision
         context = RequestContext(self.endpoint, spec, spec.revision)
@@ -106,7 +106,7 @@ class Hub:
         except MALFORMED:
             commit = None
         if commit is None:
-            raise Failure(Reason.HUB_UNAVAILABLE, f"The Hub at {context.host} tells no commit for {context.at}.")
+            raise Failure(Reason.HUB_UNAVAILABLE, f"The Hub at {context.host} returned no commit for {context.at}.")
         return commit
 
     async def close(self) -> None:
@@ -118,16 +118,16 @@ class Hub:
         head = await self._session.head(urls.file_url(self.endpoint, spec, revision), context)
         return head, read_metadata(head, context), context
 
-    async def _complete(self, spec: FileSpec, told: Metadata, context: RequestContext, *, told_at: float) -> Source:
-        """The source, with what the headers left out looked up in the listing."""
-        etag, size_bytes, digest = told.etag, told.size_bytes, told.digest
+    async def _complete(self, spec: FileSpec, metadata: Metadata, context: RequestContext, *, told_at: float) -> Source:
+        """The source, with the values that the headers lack from the listing."""
+        etag, size_bytes, digest = metadata.etag, metadata.size_bytes, metadata.digest
         if digest is None or size_bytes is None:
             try:
-                entry = await self._look_up(spec, told.commit, context)
+                entry = await self._find_in_listing(spec, metadata.commit, context)
             except Failure:
                 if digest is None:
                     raise
-                entry = None  # a transfer can do without the size
+                entry = None  # the size is optional
             if entry is not None:
                 digest = digest or entry.source.digest
                 size_bytes = entry.source.size_bytes if size_bytes is None else size_bytes
@@ -135,22 +135,22 @@ class Hub:
         if digest is None and not self._allow_unverified():
             raise Failure(
                 Reason.UNVERIFIABLE,
-                f"The Hub at {context.host} tells no digest of {context.path} in {context.at}, neither in its headers"
-                " nor in its listing; allow_unverified would fetch it all the same.",
+                f"The Hub at {context.host} gives no digest of {context.path} in {context.at}, neither in its headers"
+                " nor in its listing; the setting allow_unverified allows such downloads.",
             )
         if etag is None:
-            etag = "unverified-" + hashlib.sha256(f"{told.commit}/{spec.file_path}".encode()).hexdigest()
+            etag = "unverified-" + hashlib.sha256(f"{metadata.commit}/{spec.file_path}".encode()).hexdigest()
         return Source(
-            commit=told.commit,
+            commit=metadata.commit,
             etag=etag,
             size_bytes=size_bytes,
             digest=digest,
-            xet_hash=told.xet_hash,
+            xet_hash=metadata.xet_hash,
             told_at=told_at,
         )
 
-    async def _look_up(self, spec: FileSpec, commit: str, context: RequestContext) -> Entry | None:
-        """What the listing says of the file: asked for by path, or from the whole list where a mirror has only that."""
+    async def _find_in_listing(self, spec: FileSpec, commit: str, context: RequestContext) -> Entry | None:
+        """The file's entry in the listing: asked for by path, or from the whole list on mirrors without that API."""
         url = urls.paths_info_url(self.endpoint, spec.repo, commit)
         try:
             body, _ = await self._session.body("POST", url, context, {"paths": spec.file_path, "expand": "False"})

@@ -1,7 +1,7 @@
-"""Which files of a repo a request's globs name, with exactly the meaning of the Hub's own client.
+"""Matches paths against the globs of a request, exactly as the Hub's own client does.
 
 Source: `huggingface_hub.utils.filter_repo_objects`: case-sensitive `fnmatch` over the whole path (`*` crosses `/`),
-a pattern that ends in `/` means everything below that folder, a backslash counts as `/`.
+a pattern that ends in `/` matches everything below that folder, a backslash is read as `/`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import lru_cache
 
 
 def matches(path: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
-    """Whether `path` is asked for: named by some `include` (or there is none), and by no `exclude`."""
+    """Whether `path` matches any of `include` (or that is empty), and none of `exclude`."""
     path = path.replace("\\", "/")
     wanted = _any_of(tuple(include))
     if wanted is not None and wanted.match(path) is None:
@@ -24,7 +24,7 @@ def matches(path: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
 
 @lru_cache(maxsize=64)
 def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str] | None:
-    """One expression for all patterns, so that 100,000 paths cost one match each."""
+    """One regular expression for all patterns, so that each of 100,000 paths takes one match. None for none."""
     if not patterns:
         return None
     return re.compile("|".join(f"(?:{fnmatch.translate(_whole(pattern))})" for pattern in patterns))

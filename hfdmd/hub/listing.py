@@ -1,4 +1,4 @@
-"""The list of a repo's files, page by page, every entry checked before anybody sees it."""
+"""The list of a repo's files, page by page; every entry is validated first."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from hfdmd.wire.malformed import MALFORMED
 from hfdmd.wire.types import Reason
 
 MAX_ENTRIES = 2_000_000
-"""More than this is no repo but an attack on our memory."""
+"""The limit that protects the daemon's memory. No repo has as many files and folders."""
 
-_LEAST_OF_A_PAGE = 1000  # what a page counts for, however empty, so that a list has an end
+_MIN_ENTRIES_PER_PAGE = 1000  # a page counts at least as this many, so that empty pages reach the limit too
 MAX_REFUSED_KEPT = 1000
-_SLICE = 500  # entries checked before others get their turn
+_SLICE = 500  # entries checked before yielding to the event loop
 
 
 class Lfs(msgspec.Struct):
@@ -32,7 +32,7 @@ class Lfs(msgspec.Struct):
 
 
 class Node(msgspec.Struct, rename="camel", omit_defaults=True):
-    """An entry of the Hub's tree API; folders have no size that matters."""
+    """An entry of the Hub's tree API: a file or a folder."""
 
     type: str
     path: str
@@ -48,24 +48,24 @@ _NODES = msgspec.json.Decoder(list[Node])
 
 
 class Listing:
-    """All files of one commit. Read `pages()` once; what was refused is known when it has ended."""
+    """All files of one commit. Read `pages()` once; `refused` and `left_out` are complete at its end."""
 
     def __init__(self, session: HubSession, spec: RepoSpec, commit: str, told_at: float = 0.0) -> None:
         self.commit = commit
         self.told_at = told_at
         self.page = urls.FIRST_PAGE
-        """The Hub's page that the entries given last are on, by the query that gets it."""
+        """The query of the Hub's page with the entries returned last."""
         self.refused: list[tuple[str, str]] = []
-        """Paths that are not to be had, and why; at most the first 1000 of `refused_total`."""
+        """Paths that cannot be downloaded, and why; at most the first 1000 of `refused_total`."""
         self.refused_total = 0
         self.left_out: list[Entry] = []
-        """Those of the refused that the Hub's client would take: it fetches only what the tree names."""
+        """Refused files that the Hub's client accepts. They are written to the tree file, which the client reads."""
         self._guard = PathGuard()
         self._session = session
         self._spec = spec
 
     async def pages(self, first: str = urls.FIRST_PAGE) -> AsyncIterator[list[Entry]]:
-        """The files, some at a time and in the Hub's order, from the page `first` on (a `page`). Raises `Failure`."""
+        """Lists of files in the Hub's order, from the page `first` (a value of `page`) on. Raises `Failure`."""
         context = RequestContext(
             self._session.endpoint, self._spec, self.commit, pinned=self._spec.revision != self.commit
         )
@@ -77,12 +77,12 @@ class Listing:
             self.page = urlsplit(url).query
             body, links = await self._session.body("GET", url, context)
             nodes = _decoded(body, context)
-            total += max(len(nodes), _LEAST_OF_A_PAGE)
+            total += max(len(nodes), _MIN_ENTRIES_PER_PAGE)
             if total > MAX_ENTRIES:
                 raise Failure(Reason.INTERNAL, f"{context.at} has more than {MAX_ENTRIES} files and folders.")
             url = urls.next_page(self._session.endpoint, url, links["next"]) if "next" in links else None
             if url in seen:
-                raise Failure(Reason.HUB_UNAVAILABLE, f"The Hub's list of the files of {context.at} goes in circles.")
+                raise Failure(Reason.HUB_UNAVAILABLE, f"The Hub's list of the files of {context.at} repeats its pages.")
             for start in range(0, len(nodes), _SLICE):
                 entries = [entry for raw in nodes[start : start + _SLICE] if (entry := self._checked(raw)) is not None]
                 if entries:
@@ -104,7 +104,7 @@ class Listing:
                     self.left_out.append(entry)
                 entry = problem
         except MALFORMED:
-            entry = "is not described as the Hub does"
+            entry = "has a malformed description"
         if isinstance(entry, Entry):
             return entry
         self.refused_total += 1
@@ -114,14 +114,14 @@ class Listing:
 
 
 def entry_of(node: Node, commit: str, told_at: float = 0.0) -> Entry | str:
-    """The file that a tree entry describes, or what is wrong with its hashes or size."""
+    """The file that a tree entry describes, or why its hashes or its size are refused."""
     etag, size_bytes = (node.oid, node.size) if node.lfs is None else (node.lfs.oid, node.lfs.size)
     if not digest.is_sha1(node.oid):
-        return "has no git hash"
+        return "has no valid git hash"
     if node.lfs is not None and not digest.is_sha256(etag):
-        return "has no sha256"
+        return "has no valid sha256"
     if not 0 <= size_bytes <= names.MAX_SIZE_BYTES:
-        return "has no size"
+        return "has no valid size"
     xet_hash = node.xet_hash if node.xet_hash is not None and digest.is_sha256(node.xet_hash) else None
     source = Source(
         commit=commit,
@@ -135,7 +135,7 @@ def entry_of(node: Node, commit: str, told_at: float = 0.0) -> Entry | str:
 
 
 def node_of(entry: Entry) -> Node:
-    """The tree entry that `entry_of` made it from."""
+    """The tree entry of a file: the inverse of `entry_of`."""
     source = entry.source
     size_bytes = -1 if source.size_bytes is None else source.size_bytes
     lfs = None if source.etag == entry.blob_id else Lfs(source.etag, size_bytes)
@@ -143,7 +143,7 @@ def node_of(entry: Entry) -> Node:
 
 
 def find_entry(body: bytes, path: str, commit: str) -> Entry | None:
-    """The entry of `path` in an answer of `paths-info`, if it is there and makes sense."""
+    """The entry of `path` in a response of `paths-info`; None without a valid one."""
     try:
         nodes = _NODES.decode(body)
     except MALFORMED:
@@ -161,5 +161,5 @@ def _decoded(body: bytes, context: RequestContext) -> list[msgspec.Raw]:
     except MALFORMED:
         raise Failure(
             Reason.HUB_UNAVAILABLE,
-            f"The Hub at {context.host} answers with something else than a list of files of {context.at}.",
+            f"The Hub at {context.host} did not return a list of files for {context.at}.",
         ) from None

@@ -1,4 +1,7 @@
-"""Reading a file's metadata off a HEAD answer. Source of the headers: `huggingface_hub.get_hf_file_metadata`."""
+"""The metadata of a file in the headers of a HEAD response.
+
+Source of the headers: `huggingface_hub.get_hf_file_metadata`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from hfdmd.wire.types import Reason
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What the headers told of a file, each thing checked or None."""
+    """What the headers say about a file. Values are valid, or None."""
 
     commit: str
     etag: str | None
@@ -24,17 +27,17 @@ class Metadata:
 
 
 def read_metadata(head: ResponseHead, context: RequestContext) -> Metadata:
-    """The metadata of a successful walk.
+    """The metadata in a successful response.
 
-    Raises `Failure`: hub_unavailable when the answer is not a Hub's, or is about another commit than the pinned one;
-    xet_required when the file can only be had through Xet.
+    Raises `Failure`: hub_unavailable when the response is not a Hub's, or is about another commit than the requested
+    one; xet_required when the file is served through Xet only.
     """
     headers = head.headers
     commit = names.commit_of(headers.get("X-Repo-Commit"))
     if commit is None:
         raise Failure(
             Reason.HUB_UNAVAILABLE,
-            f"{context.host} answers for {context.at}, but not as a Hub does (no X-Repo-Commit): check HF_ENDPOINT, the"
+            f"The response of {context.host} for {context.at} is not a Hub's (no X-Repo-Commit): check HF_ENDPOINT, the"
             " proxy and the network's sign-in page.",
         )
     if is_commit(context.revision) and commit != context.revision:
@@ -63,23 +66,23 @@ def read_metadata(head: ResponseHead, context: RequestContext) -> Metadata:
         commit=commit,
         etag=etag,
         size_bytes=length if size_bytes is None else size_bytes,
-        # the plain ETag of a Xet file is its Xet hash, which looks like a sha256 and is none
+        # the plain ETag of a Xet file is its Xet hash, which only looks like a sha256
         digest=None if etag is None or (linked is None and etag == xet_hash) else digest.from_etag(etag),
         xet_hash=xet_hash,
     )
 
 
-def contradiction(source: Source, told: Metadata) -> str | None:
-    """How what the Hub tells now contradicts the `source` pinned before; None when it is the same file.
+def contradiction(source: Source, reported: Metadata) -> str | None:
+    """How the metadata differs from the pinned `source`; None when it can be the same file.
 
-    Etags are compared only when they are digests of one kind, or both none: a mirror may spell them otherwise.
+    Digests are compared when both are of one kind, etags when there is no digest: mirrors may have other etags.
     """
-    if None not in (source.size_bytes, told.size_bytes) and source.size_bytes != told.size_bytes:
-        return f"it had {source.size_bytes} bytes and now has {told.size_bytes}"
-    if source.digest is not None and told.digest is not None:
-        same_kind = digest.split(source.digest)[0] == digest.split(told.digest)[0]
-        if same_kind and source.digest != told.digest:
-            return f"its digest was {source.digest} and is now {told.digest}"
-    elif source.digest is None and told.digest is None and told.etag not in (None, source.etag):
-        return "its etag is another one"
+    if None not in (source.size_bytes, reported.size_bytes) and source.size_bytes != reported.size_bytes:
+        return f"it had {source.size_bytes} bytes and now has {reported.size_bytes}"
+    if source.digest is not None and reported.digest is not None:
+        same_kind = digest.split(source.digest)[0] == digest.split(reported.digest)[0]
+        if same_kind and source.digest != reported.digest:
+            return f"its digest was {source.digest} and is now {reported.digest}"
+    elif source.digest is None and reported.digest is None and reported.etag not in (None, source.etag):
+        return "its etag has changed"
     return None

@@ -1,6 +1,6 @@
 """Translates an error response of the Hub to a reason (docs/api.md, section 2) and a sentence that says what to do.
 
-Source of the codes: `huggingface_hub.utils.hf_raise_for_status`. Nothing the Hub wrote is repeated in a detail.
+Source of the codes: `huggingface_hub.utils.hf_raise_for_status`. A detail never repeats text of the Hub.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from hfdmd.wire.types import Reason, RepoType
 
 _LOGIN = "`hf auth login` or HF_TOKEN"
 _DISABLED = "Access to this resource is disabled."
-_BAD_TOKEN = "Invalid credentials in Authorization header"  # noqa: S105 - the Hub's words, not a secret
+_BAD_TOKEN = "Invalid credentials in Authorization header"  # noqa: S105 - a message of the Hub, not a secret
 
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """What was asked of the Hub, in a person's words for details."""
+    """The subject of a request to the Hub, as text for the details of failures."""
 
     endpoint: str
     spec: FileSpec | RepoSpec
     revision: str
     pinned: bool = False
-    """Whether `revision` is the commit that an earlier resolve pinned."""
+    """Whether `revision` is a commit that an earlier resolve pinned."""
 
     @property
     def repo(self) -> str:
@@ -51,19 +51,19 @@ class RequestContext:
         return self.spec.file_path if isinstance(self.spec, FileSpec) else None
 
 
-def failure_of(
+def response_failure(
     context: RequestContext, status: int, headers: Mapping[str, str], *, token_sent: bool, wait_s: float | None
 ) -> Failure:
-    """The failure that an answer with this status (400 or above) means. `wait_s`: what the Hub asked to wait."""
+    """The failure that a response with this status (400 or above) means. `wait_s`: the wait that the Hub asked for."""
     by_code = _by_code(context, headers, token_sent)
     if by_code is not None:
         return by_code
     if status == 429:
         return Failure(
             Reason.RATE_LIMITED,
-            f"The Hub at {context.host} gets too many requests from here"
-            + ("" if wait_s is None else f" and asked to wait {wait_s:.0f} s")
-            + ("" if token_sent else f"; signed in ({_LOGIN}) more are allowed")
+            f"The Hub at {context.host} limits the rate of requests"
+            + ("" if wait_s is None else f"; it asked to wait {wait_s:.0f} s")
+            + ("" if token_sent else f"; the limit is higher when signed in ({_LOGIN})")
             + ".",
             retry_after_s=wait_s,
         )
@@ -72,10 +72,10 @@ def failure_of(
     if status in (404, 410):
         return _not_found(context)
     if status == 407:
-        return Failure(Reason.NETWORK, "The proxy wants a user name and password: set them in HTTPS_PROXY.")
+        return Failure(Reason.NETWORK, "The proxy requires a user name and a password: set them in HTTPS_PROXY.")
     if status in (400, 405, 414, 431):
         return Failure(
-            Reason.INTERNAL, f"The Hub at {context.host} does not understand the request for {context.at}: {status}."
+            Reason.INTERNAL, f"The Hub at {context.host} rejected the request for {context.at} as invalid: {status}."
         )
     return Failure(
         Reason.HUB_UNAVAILABLE, f"The Hub at {context.host} answered {status} for {context.at}.", retry_after_s=wait_s
@@ -130,7 +130,7 @@ def _no_repo(context: RequestContext, token_sent: bool) -> Failure:
 
 
 def _not_found(context: RequestContext) -> Failure:
-    """404 without a code, as mirrors answer: the nearest guess."""
+    """The most likely meaning of a 404 without an error code, as of mirrors."""
     if context.pinned:
         return Failure(Reason.REVISION_NOT_FOUND, f"The Hub at {context.host} no longer has {context.at}.")
     if context.path is not None:

@@ -1,4 +1,4 @@
-"""The line to the Hub: requests over one aiohttp session, with the rules for tokens, proxies, TLS and courtesy."""
+"""Requests to the Hub over one aiohttp session, with the rules for tokens, proxies, TLS and Retry-After."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from hfdmd.failure import Failure
-from hfdmd.hub.refusals import RequestContext, failure_of
+from hfdmd.hub.refusals import RequestContext, response_failure
 from hfdmd.net.origin import MAX_REDIRECTS, RedirectPolicy, origin
 from hfdmd.net.proxy import proxy_for
 from hfdmd.net.retry_after import RetryAfter, backoff_s
 from hfdmd.net.trust import ssl_context
 from hfdmd.wire.types import Reason
 
-PATIENCE_S = 10.0
-"""The longest wait that a server may ask for before a request is given back to the queue."""
+MAX_WAIT_S = 10.0
+"""The longest Retry-After that a request waits for. After a longer one it fails, and its download is queued."""
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 _MAX_FIELD_BYTES = 64 * 1024  # signed URLs in Location are long
 _HEAD_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=10, sock_read=20)
 _BODY_TIMEOUT = aiohttp.ClientTimeout(total=300, sock_connect=10, sock_read=30)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_TRIES = 4  # of one page, since a list of files has many
+_TRIES = 4  # per request, since a list of files takes many
 _PROXY_AUTH = "Proxy-Authorization"
 _READ_BYTES = 256 * 1024
 
@@ -37,7 +37,7 @@ Headers = CIMultiDictProxy[str]
 
 @dataclass(frozen=True, slots=True)
 class ResponseHead:
-    """What a walk along redirects ended with. `location` is where the file itself is, when that is elsewhere."""
+    """The last response after redirects. `location` is the URL of the bytes when it is on another origin."""
 
     url: str
     status: int
@@ -46,7 +46,7 @@ class ResponseHead:
 
 
 class HubSession:
-    """Requests to one Hub. The token goes to `endpoint`'s own origin and nowhere else."""
+    """Requests to one Hub. The token is sent to the origin of `endpoint` only."""
 
     def __init__(
         self,
@@ -65,9 +65,9 @@ class HubSession:
         self._session: aiohttp.ClientSession | None = None
 
     def auth(self, url: str) -> dict[str, str]:
-        """The headers that carry the token; empty for any other origin than the Hub's, or without a token.
+        """The header with the token; empty for other origins than the Hub's, and without a token.
 
-        Raises `Failure` (unauthorized) for a token that no header can carry or a token file that cannot be read.
+        Raises `Failure` (unauthorized) for a token that is not legal in a header or a token file that is unreadable.
         """
         if origin(url) != self._origin:
             return {}
@@ -78,31 +78,31 @@ class HubSession:
         if token is None:
             return {}
         if not (token.isascii() and token.isprintable()):
-            raise Failure(Reason.UNAUTHORIZED, "The Hub token has characters that no token has: set it again.")
+            raise Failure(Reason.UNAUTHORIZED, "The Hub token has invalid characters: set it again.")
         return {"Authorization": f"Bearer {token}"}
 
     async def head(self, url: str, context: RequestContext) -> ResponseHead:
-        """HEAD, following redirects until an answer carries the file's metadata.
+        """HEAD, following redirects until a response has the file's metadata. Raises `Failure`.
 
-        Redirects on the Hub's own origin are followed with the token. One that leaves it is the answer, with its
-        target as `location`, when it carries a commit; otherwise (a mirror that sends us on) it is followed without
-        the token. Raises `Failure`.
+        Redirects on the Hub's own origin are followed with the token. A redirect to another origin that has a commit
+        is the result, with its target as `location`; without a commit (as of some mirrors) it is followed without the
+        token.
         """
         for _ in range(MAX_REDIRECTS + 1):
-            async with self._request("HEAD", url, context, {"Accept-Encoding": "identity"}, _HEAD_TIMEOUT) as answer:
-                if answer.status not in _REDIRECTS or "Location" not in answer.headers:
-                    return ResponseHead(url, answer.status, answer.headers, None)
-                target = self._policy.next_url(url, answer.headers["Location"])
+            async with self._request("HEAD", url, context, {"Accept-Encoding": "identity"}, _HEAD_TIMEOUT) as response:
+                if response.status not in _REDIRECTS or "Location" not in response.headers:
+                    return ResponseHead(url, response.status, response.headers, None)
+                target = self._policy.next_url(url, response.headers["Location"])
                 leaves = origin(target) != self._origin
-                if leaves and "X-Repo-Commit" in answer.headers:
-                    return ResponseHead(url, answer.status, answer.headers, target)
+                if leaves and "X-Repo-Commit" in response.headers:
+                    return ResponseHead(url, response.status, response.headers, target)
                 url = target
-        raise Failure(Reason.HUB_UNAVAILABLE, f"The Hub at {context.host} redirects without end for {context.at}.")
+        raise Failure(Reason.HUB_UNAVAILABLE, f"Too many redirects of the Hub at {context.host} for {context.at}.")
 
     async def body(
         self, method: str, url: str, context: RequestContext, form: Mapping[str, str] | None = None
     ) -> tuple[bytes, Mapping[str, str]]:
-        """An answer's whole body and the URLs of its `Link` header by `rel`. Repeats what may pass by itself."""
+        """The body of a response and the URLs of its `Link` header by `rel`. Retries passing failures."""
         attempt = 0
         while True:
             try:
@@ -122,25 +122,25 @@ class HubSession:
         self, method: str, url: str, context: RequestContext, form: Mapping[str, str] | None
     ) -> tuple[bytes, Mapping[str, str]]:
         for _ in range(MAX_REDIRECTS + 1):
-            async with self._request(method, url, context, {}, _BODY_TIMEOUT, form) as answer:
-                if answer.status not in _REDIRECTS or "Location" not in answer.headers:
-                    return await self._read(answer, context), _links(answer)
-                target = self._policy.next_url(url, answer.headers["Location"])
+            async with self._request(method, url, context, {}, _BODY_TIMEOUT, form) as response:
+                if response.status not in _REDIRECTS or "Location" not in response.headers:
+                    return await self._read(response, context), _links(response)
+                target = self._policy.next_url(url, response.headers["Location"])
                 if origin(target) != self._origin:
                     raise Failure(
                         Reason.HUB_UNAVAILABLE,
-                        f"The Hub at {context.host} sends us to another server for {context.at}.",
+                        f"The Hub at {context.host} redirects to another server for {context.at}.",
                     )
                 url = target
-        raise Failure(Reason.HUB_UNAVAILABLE, f"The Hub at {context.host} redirects without end for {context.at}.")
+        raise Failure(Reason.HUB_UNAVAILABLE, f"Too many redirects of the Hub at {context.host} for {context.at}.")
 
-    async def _read(self, answer: aiohttp.ClientResponse, context: RequestContext) -> bytes:
+    async def _read(self, response: aiohttp.ClientResponse, context: RequestContext) -> bytes:
         data = bytearray()
-        async for chunk in answer.content.iter_chunked(_READ_BYTES):
+        async for chunk in response.content.iter_chunked(_READ_BYTES):
             data += chunk
             if len(data) > MAX_BODY_BYTES:
                 raise Failure(
-                    Reason.INTERNAL, f"The Hub's answer about {context.at} is longer than {MAX_BODY_BYTES} bytes."
+                    Reason.INTERNAL, f"The Hub's response for {context.at} is longer than {MAX_BODY_BYTES} bytes."
                 )
         return bytes(data)
 
@@ -151,41 +151,43 @@ class HubSession:
         url: str,
         context: RequestContext,
         headers: Mapping[str, str],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own kind, of three timeouts
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - passed on to aiohttp
         form: Mapping[str, str] | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """One request, one answer below 400; every other outcome is a `Failure`."""
+        """One request. Gives a response with a status below 400; raises `Failure` for all else."""
         auth = self.auth(url)
-        await self._retry_after.wait(url, PATIENCE_S)
+        await self._retry_after.wait(url, MAX_WAIT_S)
         try:
             proxy = proxy_for(url)
             proxy_auth = {} if proxy is None or proxy.authorization is None else {_PROXY_AUTH: proxy.authorization}
-            tunnelled = url.startswith("https:")  # otherwise the request itself goes to the proxy, in its own words
-            async with self._open().request(
+            tunnelled = url.startswith("https:")  # plain HTTP: the request itself is sent to the proxy
+            async with self._client().request(
                 method,
                 URL(url, encoded=True),
                 headers={**headers, **auth, **({} if tunnelled else proxy_auth)},
                 data=form,
                 allow_redirects=False,
                 timeout=timeout,
-                ssl=_trust(),
+                ssl=_ssl_context(),
                 proxy=None if proxy is None else proxy.url,
                 proxy_headers=proxy_auth if tunnelled else None,
-            ) as answer:
-                if answer.status >= 400:
-                    wait_s = self._retry_after.note(url, answer.status, answer.headers)
-                    raise failure_of(context, answer.status, answer.headers, token_sent=bool(auth), wait_s=wait_s)
-                yield answer
+            ) as response:
+                if response.status >= 400:
+                    wait_s = self._retry_after.note(url, response.status, response.headers)
+                    raise response_failure(
+                        context, response.status, response.headers, token_sent=bool(auth), wait_s=wait_s
+                    )
+                yield response
         except (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError) as error:
-            raise Failure(Reason.TLS, f"The certificate of {_host(url)} is not trusted: {_why(error)}.") from None
+            raise Failure(Reason.TLS, f"The certificate of {_host(url)} is not trusted: {_cause(error)}.") from None
         except TimeoutError:
             raise Failure(Reason.NETWORK, f"{_host(url)} did not answer in time.") from None
         except aiohttp.ClientProxyConnectionError as error:
-            raise Failure(Reason.NETWORK, f"The proxy for {_host(url)} cannot be reached: {_why(error)}.") from None
+            raise Failure(Reason.NETWORK, f"The proxy for {_host(url)} cannot be reached: {_cause(error)}.") from None
         except (aiohttp.ClientError, ssl.SSLError, OSError) as error:
-            raise Failure(Reason.NETWORK, f"{_host(url)} cannot be reached: {_why(error)}.") from None
+            raise Failure(Reason.NETWORK, f"{_host(url)} cannot be reached: {_cause(error)}.") from None
 
-    def _open(self) -> aiohttp.ClientSession:
+    def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=32, ttl_dns_cache=60),
@@ -197,18 +199,18 @@ class HubSession:
         return self._session
 
 
-def _trust() -> ssl.SSLContext:
+def _ssl_context() -> ssl.SSLContext:
     try:
         return ssl_context()
     except (OSError, ssl.SSLError) as error:
         raise Failure(
-            Reason.TLS, f"SSL_CERT_FILE or SSL_CERT_DIR names no usable certificates: {_why(error)}."
+            Reason.TLS, f"SSL_CERT_FILE or SSL_CERT_DIR has no usable certificates: {_cause(error)}."
         ) from None
 
 
-def _links(answer: aiohttp.ClientResponse) -> dict[str, str]:
+def _links(response: aiohttp.ClientResponse) -> dict[str, str]:
     try:
-        return {rel: str(link["url"]) for rel, link in answer.links.items()}
+        return {rel: str(link["url"]) for rel, link in response.links.items()}
     except ValueError:
         raise Failure(Reason.HUB_UNAVAILABLE, "The Hub's Link header is malformed.") from None
 
@@ -217,10 +219,10 @@ def _host(url: str) -> str:
     return origin(url).partition("://")[2]
 
 
-def _why(error: BaseException) -> str:
-    """The cause in the system's words, without addresses that a message might carry."""
+def _cause(error: BaseException) -> str:
+    """The cause of an error, without the URLs that its message may have."""
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "its name is not known"
+        return "host name not found"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         error = error.certificate_error if isinstance(error.certificate_error, Exception) else error
     if isinstance(error, ssl.SSLCertVerificationError):

@@ -1,7 +1,7 @@
-"""The Hub token of whoever runs the daemon, read anew at each call, without any request.
+"""The Hub token of the user who runs the daemon. Read anew at each call, without a request.
 
-Source of the places: `huggingface_hub.utils._auth` and `constants`. `huggingface_hub.get_token` itself is not used:
-it may ask the network (OIDC, OAuth refresh) and rewrite token files.
+Source of the order and the paths: `huggingface_hub.utils._auth` and `constants`. `huggingface_hub.get_token` itself is
+not used: it may use the network (OIDC, OAuth refresh) and rewrite token files.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ _TRUE = {"1", "ON", "YES", "TRUE"}
 
 
 def current_token() -> str | None:
-    """`HF_TOKEN`, else the Hub client's own token file, else None.
+    """`HF_TOKEN`, else the content of the Hub client's token file, else None.
 
-    None also when `HF_HUB_DISABLE_IMPLICIT_TOKEN` is set. Raises OSError if the file is there but unreadable.
+    None also when `HF_HUB_DISABLE_IMPLICIT_TOKEN` is set. Raises OSError if the file exists but is unreadable.
     """
     env = os.environ
     if env.get("HF_HUB_DISABLE_IMPLICIT_TOKEN", "").upper() in _TRUE:
@@ -24,7 +24,7 @@ def current_token() -> str | None:
 
 
 def token_path() -> Path:
-    """Where `hf auth login` keeps the token."""
+    """The file that `hf auth login` writes the token to."""
     env = os.environ
     cache_home = env.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
     home = env.get("HF_HOME") or os.path.join(cache_home, "huggingface")

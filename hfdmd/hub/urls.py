@@ -15,7 +15,7 @@ _PREFIX = {RepoType.MODEL: "", RepoType.DATASET: "datasets/", RepoType.SPACE: "s
 
 
 def file_url(endpoint: str, spec: FileSpec, revision: str) -> str:
-    """Where the Hub resolves one file."""
+    """The URL that the Hub resolves one file at."""
     return _folder_url(endpoint, spec.repo_type, spec.model_repo, revision) + quote(spec.file_path)
 
 
@@ -25,18 +25,18 @@ def _folder_url(endpoint: str, repo_type: RepoType, model_repo: str, revision: s
 
 
 def without_user(endpoint: str) -> str:
-    """An endpoint for details and logs: without the user name and password that some mirrors have in it."""
+    """The endpoint for details and logs: without a user name and a password, which those of mirrors may have."""
     parts = urlsplit(endpoint)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def page_url(endpoint: str, spec: FileSpec | RepoSpec) -> str:
-    """The page of the repo for a person."""
+    """The web page of the repo."""
     return f"{without_user(endpoint)}/{_PREFIX[spec.repo_type]}{quote(spec.model_repo)}"
 
 
 def revision_url(endpoint: str, spec: RepoSpec) -> str:
-    """What a revision points at; `expand=sha` leaves out the list of files, which can be long."""
+    """The commit of a revision. `expand=sha` leaves out the list of files, which can be long."""
     return f"{_api(endpoint, spec)}/revision/{quote(spec.revision, safe='')}?expand=sha"
 
 
@@ -44,20 +44,20 @@ FIRST_PAGE = "recursive=true&expand=false"
 
 
 def tree_url(endpoint: str, spec: RepoSpec, commit: str, query: str = FIRST_PAGE) -> str:
-    """A page of all files of a commit; which one, the query says."""
+    """A page of the list of a commit's files; `query` selects it."""
     return f"{_api(endpoint, spec)}/tree/{commit}?{query}"
 
 
 def paths_info_url(endpoint: str, spec: RepoSpec, commit: str) -> str:
+    """Entries of single files of a commit, whose paths are sent in the body."""
     return f"{_api(endpoint, spec)}/paths-info/{commit}"
 
 
 def next_page(endpoint: str, url: str, link: str) -> str:
-    """The next page's URL, absolute.
+    """The absolute URL of the next page.
 
-    It must stay on the Hub's own origin, since the token goes with it. A mirror that passes on the Hub's own links is
-    understood as `huggingface_hub` does it: the default endpoint in them is replaced by ours.
-    Raises `Failure` (hub_unavailable) for any other origin.
+    As in `huggingface_hub`, the default endpoint in a link is replaced by `endpoint`, since mirrors pass on the Hub's
+    own links. Raises `Failure` (hub_unavailable) for any other origin, since the token is sent with the request.
     """
     try:
         target = urljoin(url, link)
@@ -69,7 +69,7 @@ def next_page(endpoint: str, url: str, link: str) -> str:
     if not stays:
         raise Failure(
             Reason.HUB_UNAVAILABLE,
-            f"The Hub at {without_user(endpoint)} names another server for the rest of its list of files.",
+            f"The Hub at {without_user(endpoint)} links to another server for the rest of its list of files.",
         )
     return target
 
