@@ -1,1 +1,1 @@
-"""Rules of the road that hub and transfer share: origins, proxies, trust, courtesy towards servers."""
+"""Network rules that the hub and transfer packages share: origins, redirects, proxies, trust, Retry-After."""

@@ -1,4 +1,4 @@
-"""Whose URL it is, and whether a redirect may be followed there."""
+"""Origins of URLs, and which redirects may be followed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from hfdmd.failure import Failure
 from hfdmd.wire.types import Reason
 
 MAX_REDIRECTS = 20
-"""As many as the Hub's own client follows."""
+"""The limit of huggingface_hub's HTTP client."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\\]")
 _BEFORE_PATH = re.compile(r"[^/?#]*//[^/?#]*")
 _HOST = re.compile(r"[0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\]")
-_KEEP = "!#$%&'()*+,/:;=?@[]~"  # what may stay as it is in a URL; the rest is percent-coded
+_KEEP = "!#$%&'()*+,/:;=?@[]~"  # not percent-encoded in a URL; everything else is
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -40,7 +40,7 @@ def host_field(url: str) -> str:
 
 
 def request_target(url: str) -> str:
-    """Path and query of an http(s) URL, as a request names them. Source: RFC 9112, 3.2.1."""
+    """Path and query of an http(s) URL, for a request line. Source: RFC 9112, 3.2.1."""
     rest = url[len(_before_path(url)) :].partition("#")[0]
     return rest if rest.startswith("/") else f"/{rest}"
 
@@ -69,12 +69,12 @@ def _split_origin(url: str) -> tuple[str, str, int]:
     scheme = parts.scheme.lower()
     if scheme not in DEFAULT_PORTS or not parts.hostname:
         raise ValueError("not an http or https URL with a host")
-    port = parts.port  # ValueError when it is no number or too large
+    port = parts.port  # ValueError when it is not a number or too large
     return scheme, parts.hostname.lower(), DEFAULT_PORTS[scheme] if port is None else port
 
 
 def literal_address(host: str) -> IPAddress | None:
-    """The address that `host` is written as, in any form that a C library reads (octal, hex, one number), else None."""
+    """The address that `host` spells, in any form that a C library reads (octal, hex, one number), else None."""
     bare = host.rstrip(".")
     try:
         return _unwrapped(ipaddress.ip_address(bare))
@@ -96,13 +96,13 @@ def is_internal(host: str) -> bool:
 
 
 def is_link_local(host: str) -> bool:
-    """Whether `host` is written as a link-local address: where clouds keep their credentials service."""
+    """Whether `host` is a link-local address, where clouds run their credentials service."""
     address = literal_address(host)
     return address is not None and address.is_link_local
 
 
 def _unwrapped(address: IPAddress) -> IPAddress:
-    """The IPv4 address inside an IPv6 one that only carries it: mapped, 6to4, NAT64."""
+    """The IPv4 address that is embedded in an IPv6 address: mapped, 6to4, NAT64."""
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour
         if inner is None and address in ipaddress.IPv6Network("64:ff9b::/96"):
@@ -115,9 +115,8 @@ def _unwrapped(address: IPAddress) -> IPAddress:
 class RedirectPolicy:
     """Where redirects may lead, for a daemon whose Hub is at `hub_endpoint`.
 
-    A Hub on the public internet has no business sending us to this machine or its network; a Hub that is
-    itself there (a mirror, a test) has, also when its name says so only once it is resolved. Link-local addresses
-    are open only to a Hub on one.
+    A Hub on the public internet may not redirect to this machine or its network. A Hub that is there itself (a mirror,
+    a test) may, also when only name resolution shows that it is. Link-local addresses are open only to a Hub on one.
     """
 
     def __init__(self, hub_endpoint: str) -> None:
@@ -128,19 +127,19 @@ class RedirectPolicy:
     def next_url(self, url: str, location: str) -> str:
         """The absolute URL that a redirect from `url` to `location` leads to, without fragment, ASCII only.
 
-        Bytes of `location` that are no UTF-8 are surrogates in it (PEP 383), and percent-coded as they came.
+        Bytes of `location` that are not UTF-8 are surrogates in it (PEP 383); they are percent-encoded unchanged.
         Failure(HUB_UNAVAILABLE) when it must not be followed.
         """
         if _UNPRINTABLE.search(location):
-            raise _refused("its address has control characters or backslashes")
+            raise _refused("its URL contains control characters or backslashes")
         target = urljoin(url, location.strip())
         try:
             scheme, host, _ = split_origin(target)
             parts = urlsplit(target)
         except ValueError:
-            raise _refused("its address is not an http or https URL") from None
+            raise _refused("it is not an http or https URL") from None
         if parts.username is not None or parts.password is not None:
-            raise _refused("its address carries credentials")
+            raise _refused("its URL contains credentials")
         if not _HOST.fullmatch(f"[{host}]" if ":" in host else host):
             raise _refused("its host name is malformed")
         if scheme == "http" and urlsplit(url).scheme.lower() == "https":
@@ -152,10 +151,10 @@ class RedirectPolicy:
         return quote(parts._replace(scheme=scheme, fragment="").geturl(), safe=_KEEP, errors="surrogateescape")
 
     def may_connect(self, host: str, address: str) -> bool:
-        """Whether an address that `host` resolved to may be connected to (against names that point inwards).
+        """Whether an address that `host` resolved to may be connected to (guards against DNS rebinding).
 
-        Private networks are let through, since a company's DNS may rightly give them; this machine and
-        link-local addresses are not. The Hub's own name is the user's choice, wherever it leads.
+        Private networks are allowed, because a company's DNS may return them; this machine and link-local addresses
+        are not. The Hub's own name may resolve to any address: the user chose it.
         """
         parsed = literal_address(address.partition("%")[0])
         if parsed is None:

@@ -1,4 +1,4 @@
-"""Which proxy a URL is fetched through: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY as the Hub's client reads them."""
+"""The proxy for a URL: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, as huggingface_hub reads them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hfdmd.wire.types import Reason
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy: `url` (`http://host:port`, no credentials) and what to send as `Proxy-Authorization`."""
+    """A proxy: `url` (`http://host:port`, no credentials) and the value of `Proxy-Authorization`."""
 
     url: str
     authorization: str | None = field(default=None, repr=False)
@@ -35,7 +35,7 @@ def proxy_for(url: str) -> Proxy | None:
     chosen = proxies.get(scheme) or proxies.get("all")
     if not chosen or _bypassed(proxies.get("no", ""), scheme, host, port):
         return None
-    unsupported = f"the proxy set for {scheme} is not of the form http://host:port, the only supported one"
+    unsupported = f"unsupported proxy for {scheme}: only http://host:port is supported"
     try:
         parts = urlsplit(chosen if "://" in chosen else f"http://{chosen}")
         port_number = parts.port
@@ -52,11 +52,13 @@ def proxy_for(url: str) -> Proxy | None:
 
 
 def _settings() -> dict[str, str]:
-    """What urllib's getproxies() gives, without its walk through the whole environment at each call."""
+    """The result of urllib's getproxies(), without reading the whole environment at each call."""
     found: dict[str, str] = {}
     for kind in ("http", "https", "all", "no"):
         name = f"{kind}_proxy"
-        upper = "" if kind == "http" and "REQUEST_METHOD" in os.environ else name.upper()  # CGI: it may be a header
+        upper = (
+            "" if kind == "http" and "REQUEST_METHOD" in os.environ else name.upper()
+        )  # CGI: it may be set by a request header
         if value := os.environ.get(name, os.environ.get(upper, "")):
             found[kind] = value
     return found if found or sys.platform == "linux" else getproxies()

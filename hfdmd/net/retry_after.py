@@ -1,4 +1,4 @@
-"""When a server may be asked again: RateLimit and Retry-After, kept per server and shared by all who ask it."""
+"""When a server may be asked again: RateLimit and Retry-After, kept per origin and shared by all requests."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from hfdmd.net.origin import origin, split_origin
 from hfdmd.wire.types import Reason
 
 MAX_WAIT_S = 3600.0
-"""Nobody is believed who asks for more; after that he is asked again."""
+"""Longer Retry-After values are clamped to this."""
+MAX_ORIGINS = 1000
+"""Origins that are remembered: a Hub chooses where its redirects lead."""
 
 _BUSY = frozenset({408, 429})
-# "resolvers";r=0;t=87 of draft-ietf-httpapi-ratelimit-headers-09; the t belongs to the same policy as the r
+# "resolvers";r=0;t=87 in draft-ietf-httpapi-ratelimit-headers-09; r and t belong to the same policy
 _RATE_LIMIT = re.compile(r'"[^"]*"\s*;\s*r\s*=\s*(\d{1,15})\s*;\s*t\s*=\s*(\d{1,15})')
 _SECONDS = re.compile(r"\d{1,15}(\.\d{1,9})?")
 
 
 class RetryAfter:
-    """What servers asked of us: one per daemon, keyed by origin."""
+    """The waits that servers asked for, by origin. One per daemon."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -31,9 +33,9 @@ class RetryAfter:
         self._not_before: dict[str, float] = {}
 
     def note(self, url: str, status: int, headers: Mapping[str, str]) -> float | None:
-        """Remember the wait that an answer with 408, 429 or 5xx asks for; its seconds, or None when it asks for none.
+        """Remember the wait in seconds that a 408, 429 or 5xx response asks for, and return it; None if there is none.
 
-        `RateLimit` is believed when it says that nothing is left, else `Retry-After` counts (seconds or HTTP-date).
+        `RateLimit` applies when it reports that no requests are left, else `Retry-After` (seconds or HTTP-date).
         """
         if status not in _BUSY and not 500 <= status < 600:
             return None
@@ -46,22 +48,25 @@ class RetryAfter:
         wait_s = min(wait_s, MAX_WAIT_S)
         key = origin(url)
         now = self._clock()
-        if len(self._not_before) > 1000:
-            self._not_before = {name: until for name, until in self._not_before.items() if until > now}
-        self._not_before[key] = max(self._not_before.get(key, 0.0), now + wait_s)
+        until = max(self._not_before.pop(key, 0.0), now + wait_s)
+        if len(self._not_before) >= MAX_ORIGINS:
+            self._not_before = {name: end for name, end in self._not_before.items() if end > now}
+        if len(self._not_before) >= MAX_ORIGINS:
+            del self._not_before[min(self._not_before, key=self._not_before.__getitem__)]
+        self._not_before[key] = until
         return wait_s
 
     def delay_s(self, url: str) -> float:
-        """How long requests to this server should still wait; 0.0 means go."""
+        """How many seconds requests to this origin must still wait."""
         until = self._not_before.get(origin(url)) if self._not_before else None
         return 0.0 if until is None else max(0.0, until - self._clock())
 
     async def wait(self, url: str, at_most_s: float) -> None:
-        """Sleep until the server may be asked. Failure(RATE_LIMITED) when that is more than `at_most_s` away."""
+        """Sleep until the server may be asked. Failure(RATE_LIMITED) when that takes more than `at_most_s`."""
         while (delay_s := self.delay_s(url)) > 0:
             if delay_s > at_most_s:
                 host = split_origin(url)[1]
-                detail = f"{host} asked to be left alone for another {delay_s:.0f} s"
+                detail = f"{host} asked for no requests for another {delay_s:.0f} s"
                 raise Failure(Reason.RATE_LIMITED, detail, retry_after_s=delay_s)
             await asyncio.sleep(delay_s)
 
@@ -77,11 +82,11 @@ class RetryAfter:
 
 
 def _rate_limit_s(value: str) -> float | None:
-    """The longest reset time among the policies that have nothing left; None when none is exhausted."""
+    """The longest reset time among the exhausted policies; None when none is exhausted."""
     waits = [float(reset) for left, reset in _RATE_LIMIT.findall(value) if int(left) == 0]
     return max(waits) if waits else None
 
 
 def backoff_s(attempt: int, *, base_s: float = 1.0, cap_s: float = 300.0) -> float:
-    """Seconds to wait before repeat number `attempt` (from 0): full jitter, so that nobody moves in step."""
+    """Seconds to wait before retry number `attempt` (from 0), with full jitter, so that clients do not synchronize."""
     return random.uniform(0.0, min(cap_s, base_s * 2.0 ** min(attempt, 30)))  # noqa: S311 - jitter, not a secret

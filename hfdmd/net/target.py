@@ -1,4 +1,4 @@
-"""Where a file's bytes are right now: what the hub tells and the engine fetches."""
+"""Where a file's bytes are: returned by the hub package, fetched by the engine."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a file's bytes are now. `headers` (the Hub token) are sent to the URL's own origin only.
+    """The current URL of a file. `headers` (the Hub token) are sent to the URL's own origin only.
 
-    Neither the URL (it may be signed) nor the headers show in its repr.
+    The repr shows neither the URL, which may be signed, nor the headers.
     """
 
     url: str = field(repr=False)

@@ -1,4 +1,4 @@
-"""Which certificates are believed: as huggingface_hub has it."""
+"""Which certificates are trusted: the same as in huggingface_hub."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import truststore
 def ssl_context() -> ssl.SSLContext:
     """The context for every TLS connection: `SSL_CERT_FILE`, else `SSL_CERT_DIR`, else the system's trust store.
 
-    Cached for as long as the two variables stay as they are. OSError or ssl.SSLError when they name nothing usable.
+    Cached until the two variables change. OSError or ssl.SSLError when they name no usable certificates.
     """
     return _context(os.environ.get("SSL_CERT_FILE") or None, os.environ.get("SSL_CERT_DIR") or None)
 

@@ -1,1 +1,1 @@
-"""Moving the bytes of one file: planned, written, synced, claimed and verified. `Engine` is what others use."""
+"""Fetches the bytes of one file: planned, written, synced, checkpointed and verified. `Engine` is the entry point."""

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection: plain bodies are received straight into the buffers they are written from."""
+"""One HTTP/1.1 connection: plain bodies are received straight into the buffers that are written to disk."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from hfdmd.wire.types import Reason
 
 HEAD_BUFFER_BYTES = 64 * 1024
 DRAIN_S = 0.5
-"""Nobody who stops a transfer waits longer for what has come already: the disk may be slow."""
+"""After a cancellation, spend at most this long on bytes that the kernel has received already: the disk may be slow."""
 DRAIN_STEP_S = 0.002
 
 Key = tuple[str, str | None]
-"""Whom a connection leads to: origin, and the proxy's URL if there is one."""
+"""Which requests a connection can serve: origin, and the URL of the proxy if there is one."""
 
 _TARGET = re.compile(r"[!-~]+")  # RFC 9112, 3.2: visible ASCII
-_FIELD = re.compile(r"[!-~](?:[\t -~]*[!-~])?|")  # RFC 9110, 5.5, without what is not ASCII
+_FIELD = re.compile(r"[!-~](?:[\t -~]*[!-~])?|")  # RFC 9110, 5.5, ASCII only
 
 
 def request_head(method: str, target: str, headers: list[tuple[str, str]]) -> bytes:
-    """A request without a body. Failure(INTERNAL) for characters that HTTP forbids, which are not shown: the header
-    may be the token."""
+    """A request without a body. Failure(INTERNAL) for characters that HTTP forbids; the text does not contain them,
+    because the header may be the token."""
     if not _TARGET.fullmatch(target) or not all(_FIELD.fullmatch(value) for _, value in headers):
-        raise Failure(Reason.INTERNAL, "the address or a header has characters that HTTP forbids")
+        raise Failure(Reason.INTERNAL, "the URL or a header contains characters that HTTP forbids")
     fields = "".join(f"{name}: {value}\r\n" for name, value in headers)
     return f"{method} {target} HTTP/1.1\r\n{fields}\r\n".encode("ascii")
 
@@ -43,19 +43,19 @@ def request_head(method: str, target: str, headers: list[tuple[str, str]]) -> by
 class Connection(asyncio.BufferedProtocol):
     """One connection, for one request at a time.
 
-    `request`, then `receive` or `chunks` or `skip`; then, if `reusable`, the next `request`. Between the head and
-    the body little is read, and while a sink has no room, nothing.
+    Call `request`, then `receive`, `chunks` or `skip`; then, if `reusable`, the next `request`. Reading is paused
+    between head and body, and while a sink has no room.
     """
 
     def __init__(self, head_buffer: memoryview) -> None:
-        """`head_buffer`, of `HEAD_BUFFER_BYTES`, may be shared by all connections: what comes is used up at once."""
+        """`head_buffer`, of `HEAD_BUFFER_BYTES`, may be shared by all connections: it is emptied after every read."""
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._head_buffer = head_buffer
-        self._answer: ResponseParser | None = None
+        self._response: ResponseParser | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._listened: asyncio.Future[None] | None = None
+        self._timed_waiter: asyncio.Future[None] | None = None
         self._window_s = 0.0
         self._lost: TransferError | None = None
         self._paused = False
@@ -66,12 +66,12 @@ class Connection(asyncio.BufferedProtocol):
         self.reusable = False
         self.key: Key = ("", None)
         self.receive_buffer_bytes: int | None = None
-        """What its kernel buffer was limited to."""
+        """The limit of its kernel buffer, None if there is none."""
         self.has_response = False
-        """Whether any byte of an answer to the present request has come."""
+        """Whether any byte of a response to the current request has arrived."""
         self.closed = self._loop.create_future()
 
-    # what asyncio calls
+    # called by asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_connection makes
@@ -88,20 +88,20 @@ class Connection(asyncio.BufferedProtocol):
         if self._sink is not None:
             self._sink.advance(nbytes)
             self._left -= nbytes
-            self._go_on()
+            self._continue()
             return
         self.has_response = True
-        if self._answer is None:
-            self.abort(ConnectionFailed("the server sent something that was not asked for"))
+        if self._response is None:
+            self.abort(ConnectionFailed("the server sent data that was not requested"))
             return
         try:
-            self._answer.feed(self._head_buffer[:nbytes])
-        except BadResponse as trouble:
-            self.abort(trouble)
+            self._response.feed(self._head_buffer[:nbytes])
+        except BadResponse as error:
+            self.abort(error)
             return
-        if self._answer.buffered_bytes >= HEAD_BUFFER_BYTES:
+        if self._response.buffered_bytes >= HEAD_BUFFER_BYTES:
             self._pause()
-        self._finish()
+        self._wake()
 
     def eof_received(self) -> bool | None:
         self._eof = True
@@ -109,17 +109,17 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._lost is None:
-            self._lost = ConnectionFailed(f"the connection broke: {exc}" if exc else "the server closed the connection")
+            self._lost = ConnectionFailed(f"connection lost: {exc}" if exc else "the server closed the connection")
         self._sink = None
         self.reusable = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._finish()
+        self._wake()
         if not self.closed.done():
             self.closed.set_result(None)
 
-    # what the transport calls
+    # called by the HTTP transport and the pool
 
     @property
     def is_open(self) -> bool:
@@ -127,69 +127,69 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def unread_bytes(self) -> int:
-        """How many have come that we have not read; under TLS, in their coded form."""
-        of = None if self._transport is None else self._transport.get_extra_info("socket")
-        if of is None or of.fileno() < 0:
+        """How many received bytes are in the kernel's buffer; encrypted ones under TLS."""
+        sock = None if self._transport is None else self._transport.get_extra_info("socket")
+        if sock is None or sock.fileno() < 0:
             return 0
         count = array.array("i", [0])
-        fcntl.ioctl(of.fileno(), termios.FIONREAD, count)
+        fcntl.ioctl(sock.fileno(), termios.FIONREAD, count)
         return count[0]
 
-    def abort(self, why: TransferError | None = None) -> None:
-        """Stop at once: not a byte more is read, whoever waits gets `why`."""
+    def abort(self, error: TransferError | None = None) -> None:
+        """Close at once: no more byte is read, and `error` is raised where a caller waits."""
         if self._lost is None:
-            self._lost = why or ConnectionFailed("the connection was dropped")
+            self._lost = error or ConnectionFailed("the connection was closed by this machine")
         self._sink = None
         self.reusable = False
         if self._transport is not None:
             self._transport.abort()
-        self._finish()
+        self._wake()
 
     async def request(self, method: str, target: str, headers: list[tuple[str, str]], window_s: float) -> HttpHead:
-        """Send a request and wait for the head of its answer.
+        """Send a request and wait for the head of the response.
 
-        Trouble when it breaks, or when `window_s` pass in silence or with nothing but a part of the head.
+        TransferError when the connection fails, or when the head is not complete after `window_s` seconds.
         """
         if not self.is_open or self._transport is None:
             raise self._lost or ConnectionFailed("the connection is closed")
         head = request_head(method, target, headers)
-        self._answer = answer = ResponseParser()
+        self._response = response = ResponseParser()
         self.has_response = self.reusable = False
         self._transport.write(head)
-        self._progress_at = asked_at = time.monotonic()
+        self._progress_at = requested_at = time.monotonic()
         try:
-            await self._more(window_s)
-            while answer.head is None:
-                _check_patience(asked_at, window_s)
-                await self._more(window_s)
+            await self._wait_for_bytes(window_s)
+            while response.head is None:
+                _check_timeout(requested_at, window_s)
+                await self._wait_for_bytes(window_s)
         except BaseException:
             self.abort()
             raise
-        return answer.head
+        return response.head
 
     async def receive(self, sink: Sink, length: int, window_s: float) -> None:
-        """A body of known length into `sink`. Returns early, the connection closed, when the sink wants no more.
+        """Receive a body of known length. Returns early, the connection closed, when the sink wants no more.
 
-        When it is cancelled, what has come to this machine by then still reaches the sink, if that has a use for it.
+        After a cancellation, bytes that this machine has received already still reach the sink, if it can use them.
         """
-        answer = self._take_answer()
-        data = answer.take()
+        response = self._take_response()
+        data = response.take()
         self._left = length
         try:
-            while (data := self._put(data, sink)) and sink.wanted_bytes:
+            while (data := self._copy(data, sink)) and sink.wanted_bytes:
                 self._pause()
-                await self._until_ready(sink)
+                await self._wait_until_ready(sink)
             if self._left and sink.wanted_bytes:
                 self._sink = sink
-                sink.wake = self._go_on
-                self._go_on()
-                await self._ended(window_s)
+                sink.wake = self._continue
+                self._continue()
+                await self._wait_for_end(window_s)
             if self._left and sink.wanted_bytes:
                 raise self._lost or ConnectionFailed("the server closed the connection")
             if self._left:
                 self.abort()
             else:
-                self._rest(answer)
+                self._end_response(response)
         except BaseException as error:
             try:
                 if isinstance(error, asyncio.CancelledError):
@@ -202,77 +202,77 @@ class Connection(asyncio.BufferedProtocol):
             sink.wake = None
 
     async def chunks(self, window_s: float) -> AsyncIterator[bytes]:
-        """A body of unknown length, piece by piece, to its proper end; Trouble when it ends early."""
-        answer = self._answer
-        if answer is None:
+        """A body of unknown length, piece by piece; TransferError when it ends before its proper end."""
+        response = self._response
+        if response is None:
             raise self._lost or ConnectionFailed("the connection is closed")
-        heard_at = time.monotonic()
+        received_at = time.monotonic()
         try:
-            while not answer.is_complete or answer.buffered_bytes:
-                if answer.buffered_bytes:
-                    yield answer.take()
-                    heard_at = time.monotonic()
-                elif self._eof and answer.ends_with_connection:
+            while not response.is_complete or response.buffered_bytes:
+                if response.buffered_bytes:
+                    yield response.take()
+                    received_at = time.monotonic()
+                elif self._eof and response.ends_with_connection:
                     break
                 elif self._eof or self._lost:
                     raise self._lost or ConnectionFailed("the server closed the connection within the body")
                 else:
-                    _check_patience(heard_at, window_s)
+                    _check_timeout(received_at, window_s)
                     self._progress_at = time.monotonic()
-                    await self._more(window_s)
-            self._answer = None
-            self._rest(answer)
+                    await self._wait_for_bytes(window_s)
+            self._response = None
+            self._end_response(response)
         except BaseException:
             self.abort()
             raise
 
-    async def skip(self, head: HttpHead, at_most: int, window_s: float) -> None:
-        """Read past a body of no interest, so that the connection can be used again; a long one closes it."""
-        if head.length is None or head.length > at_most or not head.keep_alive:
+    async def skip(self, head: HttpHead, max_bytes: int, window_s: float) -> None:
+        """Discard the body so that the connection can be reused; closes it when the body is longer than `max_bytes`."""
+        if head.length is None or head.length > max_bytes or not head.keep_alive:
             self.abort()
             return
         await self.receive(DiscardSink(head.length), head.length, window_s)
 
     def limit_receive_buffer(self, size_bytes: int) -> None:
-        """Let the kernel keep no more for us than that; what it has is not lost."""
-        has_more = self.receive_buffer_bytes is None or self.receive_buffer_bytes > size_bytes
-        if has_more and self._set_receive_buffer(size_bytes):
+        """Shrink the kernel's buffer; bytes that are in it are not lost."""
+        is_larger = self.receive_buffer_bytes is None or self.receive_buffer_bytes > size_bytes
+        if is_larger and self._set_receive_buffer(size_bytes):
             self.receive_buffer_bytes = size_bytes
 
-    # inside
+    # internal
 
-    def _take_answer(self) -> ResponseParser:
-        """The present answer: from now on what comes is not for it."""
-        answer, self._answer = self._answer, None
-        if answer is None:
+    def _take_response(self) -> ResponseParser:
+        """The current response; bytes that arrive from now on do not belong to it."""
+        response, self._response = self._response, None
+        if response is None:
             raise self._lost or ConnectionFailed("the connection is closed")
-        return answer
+        return response
 
-    def _rest(self, answer: ResponseParser) -> None:
-        """The body is there: what comes from now on was not asked for, and ends the connection."""
-        keep_alive = answer.head is not None and answer.head.keep_alive
-        self.reusable = keep_alive and not answer.has_surplus and self.is_open
+    def _end_response(self, response: ResponseParser) -> None:
+        """The body is complete. Bytes that arrive before the next request close the connection."""
+        keep_alive = response.head is not None and response.head.keep_alive
+        self.reusable = keep_alive and not response.has_surplus and self.is_open
         if self.reusable:
             self._resume()
 
-    async def _more(self, window_s: float) -> None:
-        """Wait until something has come."""
+    async def _wait_for_bytes(self, window_s: float) -> None:
+        """Read until bytes arrive."""
         if self._lost or self._eof:
             raise self._lost or ConnectionFailed("the server closed the connection")
-        waiter = self._wait()
+        waiter = self._new_waiter()
         self._resume()
-        await self._wait_quietly(waiter, window_s)
+        await self._wait(waiter, window_s)
 
-    def _wait(self) -> asyncio.Future[None]:
+    def _new_waiter(self) -> asyncio.Future[None]:
         self._waiter = self._loop.create_future()
         return self._waiter
 
-    def _finish(self) -> None:
+    def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _go_on(self) -> None:
-        """After bytes, or when the sink has room again: read on, hold, or end."""
+    def _continue(self) -> None:
+        """After bytes arrived, or when the sink has room again: read on, pause, or end the body."""
         sink = self._sink
         if sink is None:
             return
@@ -280,14 +280,14 @@ class Connection(asyncio.BufferedProtocol):
             if self._left:
                 self._pause()
             self._sink = None
-            self._finish()
+            self._wake()
         elif sink.ready():
             self._resume()
         else:
             self._pause()
 
-    def _put(self, data: bytes, sink: Sink) -> bytes:
-        """Copy what came with the head into the sink, as far as it is ready for it; the rest."""
+    def _copy(self, data: bytes, sink: Sink) -> bytes:
+        """Copy what arrived with the head into the sink, as long as it is ready; returns the rest."""
         while data and sink.wanted_bytes and sink.ready():
             view = sink.buffer()
             count = min(len(view), len(data))
@@ -298,27 +298,23 @@ class Connection(asyncio.BufferedProtocol):
         return data
 
     async def _drain(self, sink: Sink, data: bytes) -> None:
-        """Bring what came with the head, and what lies in the kernel because we were not reading.
+        """After a cancellation: receive what arrived with the head, and what the kernel holds if reading was paused.
 
-        The latter is up to several MiB, which would be sent again. While we do read, little lies there, and a near
-        server would send as much again meanwhile.
+        The latter is up to several MiB, which would be sent again. While reading is not paused the kernel holds
+        little, and a nearby server would send that much again meanwhile.
         """
         unread_bytes = self.unread_bytes if self._paused else 0
-        if not (data or unread_bytes) or not sink.exempt(len(data) + unread_bytes) or self._put(data, sink):
+        if not (data or unread_bytes) or not sink.exempt(len(data) + unread_bytes) or self._copy(data, sink):
             return
         if not unread_bytes:
             return
         self._sink = sink
-        self._close_window()
-        self._go_on()
+        self._set_receive_buffer(1)  # the system's minimum, so that the kernel accepts no more bytes
+        self._continue()
         goal = self._left - unread_bytes
         until = time.monotonic() + DRAIN_S
-        while self._sink is sink and self._left > goal and time.monotonic() < until:  # noqa: ASYNC110 - seldom, and short
+        while self._sink is sink and self._left > goal and time.monotonic() < until:  # noqa: ASYNC110 - rare and short
             await asyncio.sleep(DRAIN_STEP_S)
-
-    def _close_window(self) -> None:
-        """Let the kernel accept no more than it has already."""
-        self._set_receive_buffer(1)  # the least that the system allows
 
     def _set_receive_buffer(self, size_bytes: int) -> bool:
         if not self.is_open or self._transport is None:
@@ -326,47 +322,47 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size_bytes)
         return True
 
-    async def _until_ready(self, sink: Sink) -> None:
+    async def _wait_until_ready(self, sink: Sink) -> None:
         while not sink.ready():
-            waiter = self._wait()
-            sink.wake = self._finish
+            waiter = self._new_waiter()
+            sink.wake = self._wake
             await waiter
             if self._lost is not None:
                 raise self._lost
 
-    async def _ended(self, window_s: float) -> None:
-        """Wait until the body is there, or wanted no more, or the connection lost."""
+    async def _wait_for_end(self, window_s: float) -> None:
+        """Wait until the body is complete or not wanted any more, or the connection is lost."""
         if self._sink is not None and self._lost is None:
-            await self._wait_quietly(self._wait(), window_s)
+            await self._wait(self._new_waiter(), window_s)
 
-    async def _wait_quietly(self, waiter: asyncio.Future[None], window_s: float) -> None:
-        """Wait, at most `window_s` in a row without a byte while we do read."""
+    async def _wait(self, waiter: asyncio.Future[None], window_s: float) -> None:
+        """Wait for `waiter`. Stalled when no byte arrives for `window_s` seconds while reading is not paused."""
         if self._timer is not None and window_s < self._window_s:
             self._timer.cancel()
             self._timer = None
-        self._listened, self._window_s = waiter, window_s
+        self._timed_waiter, self._window_s = waiter, window_s
         if self._timer is None:
-            self._listen()
+            self._check_stalled()
         try:
             await waiter
         finally:
-            self._listened = None
+            self._timed_waiter = None
 
-    def _listen(self) -> None:
-        """End the wait when nothing was heard for too long, else listen on.
+    def _check_stalled(self) -> None:
+        """Fail the waiter if no byte arrived for too long, else check again later.
 
-        The timer outlives the waits, since nearly all are short: it finds nobody waiting, or a later end, and costs
-        nothing before.
+        The timer outlives the waits, nearly all of which are short: it then finds no waiter, or a later deadline, so
+        that a wait does not cost a timer of its own.
         """
         self._timer = None
-        waiter = self._listened
+        waiter = self._timed_waiter
         if waiter is None or waiter.done():
             return
-        patience_s = self._window_s if self._paused else self._progress_at + self._window_s - time.monotonic()
-        if patience_s <= 0:
-            waiter.set_exception(Stalled(f"not a byte came for {self._window_s:.0f} s"))
+        left_s = self._window_s if self._paused else self._progress_at + self._window_s - time.monotonic()
+        if left_s <= 0:
+            waiter.set_exception(Stalled(f"no data received for {self._window_s:.0f} s"))
         else:
-            self._timer = self._loop.call_later(patience_s, self._listen)
+            self._timer = self._loop.call_later(left_s, self._check_stalled)
 
     def _pause(self) -> None:
         if not self._paused and self._transport is not None and not self._transport.is_closing():
@@ -380,7 +376,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.resume_reading()
 
 
-def _check_patience(since: float, window_s: float) -> None:
-    """Trouble when what is waited for has not come within the window, whatever else trickled in."""
+def _check_timeout(since: float, window_s: float) -> None:
+    """Stalled after `window_s` seconds, even if other bytes arrived meanwhile."""
     if time.monotonic() - since > window_s:
-        raise Stalled(f"nothing of use came for {window_s:.0f} s")
+        raise Stalled(f"no usable data received for {window_s:.0f} s")

@@ -36,10 +36,12 @@ FAR_S = 0.02
 """A server whose responses start later than this is far away."""
 
 PROXY_CACHED_S = 1.0
+MAX_ORIGINS = 1000
+"""Origins that are remembered: a Hub chooses where its redirects lead."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_DENIED = frozenset({401, 403, 404, 410})
-_SKIPPED_BODY_BYTES = 64 * 1024
+_REFUSED = frozenset({401, 403, 404, 410})
+MAX_SKIPPED_BYTES = 64 * 1024
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.IGNORECASE)
 
 
@@ -64,12 +66,20 @@ class HttpShared:
         """The transport of one file; `locate` asks the Hub for a fresh URL of it."""
         return HttpTransport(self, locate, size_bytes)
 
+    def note_ranging(self, url: str, first_byte_s: float) -> None:
+        """Remember that the origin of `url` sends ranges; the origin noted longest ago is forgotten when it is full."""
+        key = origin(url)
+        self.ranging.pop(key, None)
+        if len(self.ranging) >= MAX_ORIGINS:
+            del self.ranging[next(iter(self.ranging))]
+        self.ranging[key] = first_byte_s
+
     def proxy_for(self, url: str) -> Proxy | None:
         """`net.proxy.proxy_for`, cached for a second per origin: thousands of small files have the same one."""
         key, now = origin(url), time.monotonic()
         known = self._proxies.get(key)
         if known is None or now - known[0] > PROXY_CACHED_S:
-            if len(self._proxies) > 1000:
+            if len(self._proxies) >= MAX_ORIGINS:
                 self._proxies.clear()
             known = self._proxies[key] = (now, proxy_for(url))
         return known[1]
@@ -215,7 +225,7 @@ class HttpTransport:
             end = self._check_range(head, start, end)
             if length is not None and length != end - start:
                 raise BadRange(f"a response of {length} bytes for a range of {end - start}")
-            self._shared.ranging[origin(url)] = self.first_byte_s
+            self._shared.note_ranging(url, self.first_byte_s)
             self._location.has_ranged = True
         else:
             if None not in (length, self._size_bytes) and length != self._size_bytes:
@@ -232,7 +242,7 @@ class HttpTransport:
     async def _skip_body(self, connection: Connection, head: HttpHead) -> None:
         """Discard the body so that the connection can be reused. Errors are ignored: the head is all that is needed."""
         with suppress(TransferError):
-            await connection.skip(head, _SKIPPED_BODY_BYTES, self._shared.window_s)
+            await connection.skip(head, MAX_SKIPPED_BYTES, self._shared.window_s)
 
     def _check_status(self, url: str, head: HttpHead) -> None:
         """Raise a TransferError unless the response carries usable content."""
@@ -243,7 +253,7 @@ class HttpTransport:
         host = _host(url)
         if status == 416:
             raise RangeRefused(f"{host} has a shorter file (416 Range Not Satisfiable)")
-        if status in _DENIED:
+        if status in _REFUSED:
             raise UrlRefused(f"{host} refused the file with status {status}")
         if status in (408, 429) or status >= 500:
             wait_s = self._shared.retry_after.note(url, status, head.headers)

@@ -1,4 +1,4 @@
-"""Connections, kept alive and reused across segments and files."""
+"""Connections that are kept alive and reused across segments and files."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ from hfdmd.transfer.http.response import ResponseParser
 from hfdmd.wire.types import Reason
 
 IDLE_S = 20.0
-"""An unused connection is closed after this: servers and firewalls forget theirs silently, often after 60 s."""
-NAMES_KEPT_S = 30.0
+"""Close a connection that is unused for this long: servers and firewalls drop them silently, often after 60 s."""
+MAX_IDLE = 1024
+"""Unused connections of all origins, at most: as many as there can be connections in use."""
+ADDRESSES_CACHED_S = 30.0
+MAX_NAMES = 1000
 HAPPY_EYEBALLS_DELAY_S = 0.25  # RFC 8305, section 5
 
 AddrInfo = aiohappyeyeballs.AddrInfoType
@@ -43,12 +46,16 @@ class Pool:
     async def acquire(
         self, url: str, proxy: Proxy | None, timeout_s: float, *, fresh: bool = False
     ) -> tuple[Connection, bool]:
-        """A connection for `url`, and whether it was used before. Broken; Failure(TLS) for a rejected certificate."""
+        """A connection for `url`, and whether it was used before.
+
+        ConnectionFailed when none can be opened, Failure(TLS) for a certificate that is not trusted.
+        """
         key = (origin(url), proxy.url if proxy else None)
-        idle = self._idle.get(key, [])
-        while idle and not fresh:
+        while not fresh and (idle := self._idle.get(key)):
             connection, since = idle.pop()
-            # what lies there was sent before anything was asked for: it must not be taken for the answer
+            if not idle:
+                del self._idle[key]
+            # unread bytes were sent before the request: they must not be parsed as its response
             if connection.is_open and time.monotonic() - since < IDLE_S and not connection.unread_bytes:
                 return connection, True
             connection.abort()
@@ -58,23 +65,36 @@ class Pool:
                 connection.key = key
                 return connection, False
         except TimeoutError:
-            raise ConnectionFailed(f"no connection to {split_origin(url)[1]} within {timeout_s:.0f} s") from None
+            raise ConnectionFailed(f"cannot connect to {split_origin(url)[1]} within {timeout_s:.0f} s") from None
 
     def release(self, connection: Connection) -> None:
-        """Done with it: kept for the next request when it can be, else closed."""
+        """Keep the connection for the next request if it can be reused, else close it."""
         outdated = connection.receive_buffer_bytes != self._receive_buffer_bytes
         if not connection.reusable or not connection.is_open or self._closed or outdated:
             connection.abort()
             return
+        if self._idle_count >= MAX_IDLE:
+            self._close_oldest_idle()
         self._idle.setdefault(connection.key, []).append((connection, time.monotonic()))
 
     @property
     def has_idle(self) -> bool:
-        """Whether connections are kept that nobody uses."""
+        """Whether unused connections are kept."""
         return bool(self._idle)
 
+    @property
+    def _idle_count(self) -> int:
+        return sum(len(idle) for idle in self._idle.values())
+
+    def _close_oldest_idle(self) -> None:
+        key = min(self._idle, key=lambda key: self._idle[key][0][1])
+        connection, _ = self._idle[key].pop(0)
+        if not self._idle[key]:
+            del self._idle[key]
+        connection.abort()
+
     def reap(self) -> None:
-        """Close what nobody has used for a while. To be called now and then."""
+        """Close connections that are unused for too long. Call it periodically."""
         now = time.monotonic()
         for key, idle in list(self._idle.items()):
             kept = [(connection, since) for connection, since in idle if connection.is_open and now - since < IDLE_S]
@@ -87,9 +107,9 @@ class Pool:
                 del self._idle[key]
 
     def set_receive_buffer(self, size_bytes: int | None) -> None:
-        """SO_RCVBUF of all connections that may have more, and of new ones; None leaves it to the kernel.
+        """Set SO_RCVBUF of new connections and of open ones with a larger buffer. None: the kernel decides.
 
-        Those that have less are used up and not kept: what was set can only be made smaller.
+        Open connections with a smaller buffer are not kept after their current request: it cannot grow again.
         """
         if size_bytes == self._receive_buffer_bytes:
             return
@@ -103,7 +123,7 @@ class Pool:
         self._idle.clear()
 
     async def close(self) -> None:
-        """Close all connections and wait until they are."""
+        """Close all connections and wait until they are closed."""
         self._closed = True
         self._idle.clear()
         lookups = [task for _, task in self._names.values()]
@@ -116,8 +136,8 @@ class Pool:
 
     async def _connect(self, url: str, proxy: Proxy | None) -> Connection:
         scheme, host, port = split_origin(url)
-        at_host, at_port = split_origin(proxy.url)[1:] if proxy else (host, port)
-        sock = await self._dial(at_host, at_port, checked=proxy is None)
+        dial_host, dial_port = split_origin(proxy.url)[1:] if proxy else (host, port)
+        sock = await self._dial(dial_host, dial_port, checked=proxy is None)
         loop = asyncio.get_running_loop()
         try:
             if proxy and scheme == "https":
@@ -134,7 +154,7 @@ class Pool:
             raise Failure(Reason.TLS, f"the certificate of {host} is not trusted: {error.verify_message}") from None
         except OSError as error:
             sock.close()
-            raise ConnectionFailed(f"no TLS connection to {host}: {error.strerror or error}") from None
+            raise ConnectionFailed(f"cannot connect to {host} over TLS: {error.strerror or error}") from None
         except BaseException:
             sock.close()
             raise
@@ -153,7 +173,7 @@ class Pool:
             if checked and literal_address(host) is None:
                 addresses = [entry for entry in addresses if self._policy.may_connect(host, str(entry[4][0]))]
                 if not addresses:
-                    raise ConnectionFailed(f"{host} has only addresses inside this machine")
+                    raise ConnectionFailed(f"{host} resolves only to addresses inside this machine")
             return await aiohappyeyeballs.start_connection(
                 addresses,
                 happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S,
@@ -161,10 +181,10 @@ class Pool:
                 socket_factory=self._socket,
             )
         except socket.gaierror as error:
-            raise ConnectionFailed(f"the name {host} cannot be resolved: {error.strerror or error}") from None
+            raise ConnectionFailed(f"cannot resolve {host}: {error.strerror or error}") from None
         except OSError as error:
-            self._names.pop((host, port), None)  # it may have moved
-            raise ConnectionFailed(f"no connection to {host}:{port}: {error.strerror or error}") from None
+            self._names.pop((host, port), None)  # the address may have changed
+            raise ConnectionFailed(f"cannot connect to {host}:{port}: {error.strerror or error}") from None
 
     def _socket(self, info: AddrInfo) -> socket.socket:
         sock = socket.socket(*info[:3])
@@ -174,17 +194,25 @@ class Pool:
         return sock
 
     async def _lookup(self, host: str, port: int) -> list[AddrInfo]:
-        """Addresses of a name; asked once for all who want them at the time, and again after half a minute."""
+        """Addresses of a host; resolved once for all callers at the time, and again after half a minute."""
         now = time.monotonic()
         known = self._names.get((host, port))
-        if known is None or now - known[0] > NAMES_KEPT_S or (known[1].done() and _failed(known[1])):
-            if len(self._names) > 1000:
-                self._names = {name: entry for name, entry in self._names.items() if now - entry[0] <= NAMES_KEPT_S}
-            known = (now, asyncio.create_task(self._ask(host, port)))
+        if known is None or now - known[0] > ADDRESSES_CACHED_S or (known[1].done() and _failed(known[1])):
+            self._names.pop((host, port), None)
+            if len(self._names) >= MAX_NAMES:
+                self._forget_name()
+            known = (now, asyncio.create_task(self._resolve(host, port)))
             self._names[(host, port)] = known
         return await asyncio.shield(known[1])
 
-    async def _ask(self, host: str, port: int) -> list[AddrInfo]:
+    def _forget_name(self) -> None:
+        """Remove the oldest name that is not being resolved: `close` ends running lookups."""
+        oldest = next((name for name, (_, lookup) in self._names.items() if lookup.done()), None)
+        if oldest is None:
+            raise ConnectionFailed("too many host names are being resolved")
+        del self._names[oldest]
+
+    async def _resolve(self, host: str, port: int) -> list[AddrInfo]:
         return await asyncio.get_running_loop().run_in_executor(self._resolvers, _addresses, host, port)
 
 
@@ -201,7 +229,7 @@ def _context() -> ssl.SSLContext:
     try:
         return ssl_context()
     except (OSError, ValueError) as error:
-        raise Failure(Reason.TLS, f"the trusted certificates cannot be read: {error}") from None
+        raise Failure(Reason.TLS, f"cannot read the trusted certificates: {error}") from None
 
 
 async def _tunnel(sock: socket.socket, host: str, port: int, proxy: Proxy) -> None:
@@ -211,19 +239,19 @@ async def _tunnel(sock: socket.socket, host: str, port: int, proxy: Proxy) -> No
     headers = [("Host", name)]
     if proxy.authorization:
         headers.append(("Proxy-Authorization", proxy.authorization))
-    answer = ResponseParser()
+    response = ResponseParser()
     try:
         await loop.sock_sendall(sock, request_head("CONNECT", name, headers))
-        while answer.head is None:
+        while response.head is None:
             received = await loop.sock_recv(sock, 16 * 1024)
             if not received:
                 raise ConnectionFailed("the proxy closed the connection")
-            answer.feed(memoryview(received))
-    except BadResponse as trouble:
-        raise ConnectionFailed(f"the proxy: {trouble.detail}") from None
+            response.feed(memoryview(received))
+    except BadResponse as error:
+        raise ConnectionFailed(f"proxy: {error.detail}") from None
     except OSError as error:
-        raise ConnectionFailed(f"the proxy broke the connection: {error.strerror or error}") from None
-    if not 200 <= answer.head.status < 300:
-        raise ConnectionFailed(f"the proxy refused a connection to {name} with {answer.head.status}")
-    if answer.buffered_bytes or answer.has_surplus:
-        raise ConnectionFailed("the proxy spoke before the server could")
+        raise ConnectionFailed(f"the connection to the proxy failed: {error.strerror or error}") from None
+    if not 200 <= response.head.status < 300:
+        raise ConnectionFailed(f"the proxy refused a connection to {name} with status {response.head.status}")
+    if response.buffered_bytes or response.has_surplus:
+        raise ConnectionFailed("the proxy sent data that was not requested")

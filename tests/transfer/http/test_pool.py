@@ -1,0 +1,71 @@
+"""The pool keeps a bounded number of connections and addresses, whatever hosts a Hub leads it to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hfdmd.net.origin import RedirectPolicy
+from hfdmd.transfer.http import pool as pool_module
+from hfdmd.transfer.http.http_errors import ConnectionFailed
+from hfdmd.transfer.http.pool import MAX_IDLE, MAX_NAMES, Pool
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[Pool]:
+    pool = Pool(RedirectPolicy("http://127.0.0.1:1"))
+    yield pool
+    await pool.close()
+
+
+def connection_to(host: str, aborted: list[str]) -> Any:
+    """What the pool sees of an open connection that has served a request."""
+    return SimpleNamespace(
+        key=(f"https://{host}:443", None),
+        reusable=True,
+        is_open=True,
+        receive_buffer_bytes=None,
+        abort=lambda: aborted.append(host),
+    )
+
+
+async def test_idle_connections_of_thousands_of_origins_are_bounded(pool: Pool) -> None:
+    aborted: list[str] = []
+    for number in range(3 * MAX_IDLE):
+        pool.release(connection_to(f"{number}.example", aborted))
+    assert sum(len(idle) for idle in pool._idle.values()) == len(pool._idle) == MAX_IDLE
+    assert aborted == [f"{number}.example" for number in range(2 * MAX_IDLE)], "the oldest are closed first"
+
+
+async def test_idle_connections_of_one_origin_are_bounded(pool: Pool) -> None:
+    aborted: list[str] = []
+    for _ in range(MAX_IDLE + 10):
+        pool.release(connection_to("one.example", aborted))
+    assert len(aborted) == 10
+
+
+async def test_addresses_of_thousands_of_hosts_are_bounded(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "_addresses", lambda host, port: [])
+    for number in range(3 * MAX_NAMES):
+        assert await pool._lookup(f"{number}.example", 443) == []
+    assert len(pool._names) == MAX_NAMES
+
+
+async def test_running_lookups_are_bounded(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = asyncio.Event()
+
+    async def resolve(host: str, port: int) -> list[Any]:
+        await answers.wait()
+        return []
+
+    monkeypatch.setattr(pool, "_resolve", resolve)
+    waiting = [asyncio.create_task(pool._lookup(f"{number}.example", 443)) for number in range(MAX_NAMES + 10)]
+    await asyncio.sleep(0)
+    answers.set()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert sum(isinstance(result, ConnectionFailed) for result in results) == 10
+    assert len(pool._names) == MAX_NAMES
