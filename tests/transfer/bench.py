@@ -50,7 +50,7 @@ async def engine_for(hub: HubServer, **changes: Any) -> AsyncIterator[Engine]:
 
 
 @dataclass
-class Desk:
+class FileDownload:
     """One file on the test Hub and the job that fetches it."""
 
     hub: HubServer
@@ -105,12 +105,14 @@ class Desk:
         return max(0, self.hub.sent_bytes(self.file) - len(self.content))
 
 
-def desk(hub: HubServer, folder: Path, length: int = 20 * MiB, *, seed: int = 1, **changes: Any) -> Desk:
+def file_download(
+    hub: HubServer, folder: Path, length: int = 20 * MiB, *, seed: int = 1, **changes: Any
+) -> FileDownload:
     """A repo with one file of so many pseudo-random bytes."""
     content = seeded(length, seed=seed)
     hub.add_repo(REPO, {FILE: content})
     values: dict[str, Any] = {"digest": f"sha256:{content.sha256}", "size_bytes": length}
-    return Desk(hub, content, folder / "file.part", **(values | changes))
+    return FileDownload(hub, content, folder / "file.part", **(values | changes))
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hfdmd.transfer.limiter import REFILL_S, Limiter
+from hfdmd.transfer.limiter import REFILL_S, Allowance, Limiter
 from tests.fakehub import HubServer
-from tests.transfer.bench import MiB, desk, engine_for, limits, until
+from tests.transfer.bench import MiB, engine_for, file_download, limits, until
 
 
 class Readers:
@@ -105,9 +105,9 @@ async def test_who_leaves_gets_nothing() -> None:
 
 async def test_a_fetch_keeps_to_the_limit_and_follows_a_change(hub: HubServer, tmp_path: Path) -> None:
     """On a real line only the upper bound can be told for sure: a busy machine may be slower."""
-    at = desk(hub, tmp_path, 40 * MiB)
+    download = file_download(hub, tmp_path, 40 * MiB)
     async with engine_for(hub, bandwidth_bytes_per_s=2 * MiB) as engine:
-        job = at.job()
+        job = download.job()
         task = asyncio.create_task(engine.fetch(job))
         await until(lambda: job.meter.downloaded_bytes > 0)
         began, had = time.monotonic(), job.meter.downloaded_bytes
@@ -116,4 +116,25 @@ async def test_a_fetch_keeps_to_the_limit_and_follows_a_change(hub: HubServer, t
         assert (job.meter.downloaded_bytes - had) / lasted <= 2 * MiB * 1.15
         engine.apply(limits())
         await task
-    assert at.is_right()
+    assert download.is_right()
+
+
+async def test_what_a_looser_limit_granted_is_taken_back() -> None:
+    limiter = Limiter()
+    woken: list[str] = []
+    reader = Allowance(limiter, "a", lambda: woken.append("a"))
+    assert reader.request(1 << 20)
+    limiter.set_rate(1_000_000)
+    assert (reader.bytes, woken) == (0, ["a"])
+    limiter.set_rate(0)
+    assert reader.request(1 << 20)
+    limiter.set_rate(2_000_000)
+    limiter.refund(50_000)
+    assert reader.request(1 << 20)
+    granted = reader.bytes
+    limiter.set_rate(4_000_000)
+    assert reader.bytes == granted, "a looser one takes nothing"
+    reader.close()
+    limiter.set_rate(1_000)
+    assert woken == ["a", "a"], "who is gone is not woken"
+    limiter.close()

@@ -23,7 +23,7 @@ from hfdmd.transfer.transfer_errors import StartOver, TransferError
 from hfdmd.transfer.transport import Sink, Transport
 from hfdmd.wire.types import Reason
 from tests.transfer.bench import MiB
-from tests.transfer.scripted import a_job
+from tests.transfer.scripted_server import a_job
 
 CONTENT = bytes(range(256)) * (20 * MiB // 256)
 

@@ -15,8 +15,8 @@ from hfdmd.net.target import Target
 from hfdmd.wire.types import Reason
 from tests.fakehub import Fault, HubServer
 from tests.fakehub.tls import make_authority
-from tests.transfer.bench import FILE, REPO, MiB, cancelled, desk, engine_for, signed_url, until
-from tests.transfer.scripted import a_job, an_engine
+from tests.transfer.bench import FILE, REPO, MiB, cancelled, engine_for, file_download, signed_url, until
+from tests.transfer.scripted_server import a_job, an_engine
 
 SIZE = 12 * MiB
 KiB = 1 << 10
@@ -82,69 +82,69 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 async def test_ends_in_the_right_content_or_the_right_failure(hub: HubServer, tmp_path: Path, case: Case) -> None:
-    at = desk(hub, tmp_path, SIZE)
+    download = file_download(hub, tmp_path, SIZE)
     hub.fault(REPO, FILE, *case.faults)
     failure: Failure | None = None
     async with engine_for(hub, **case.limits) as engine:
         try:
-            await engine.fetch(at.job())
+            await engine.fetch(download.job())
         except Failure as error:
             failure = error
     assert (failure.reason if failure else None) == case.reason, failure
     if case.reason is None:
-        assert at.is_right()
-        assert at.synced == [(0, SIZE)]
+        assert download.is_right()
+        assert download.synced == [(0, SIZE)]
     if case.reason is Reason.HASH_MISMATCH:
-        assert not at.part.exists()
-        assert at.synced == []
+        assert not download.part.exists()
+        assert download.synced == []
     if case.located is not None:
-        assert at.located == case.located
+        assert download.located == case.located
     await until(lambda: not any(request.open for request in hub.log) or bool(case.limits))
-    assert at.sent_twice <= case.twice, f"{at.sent_twice} bytes were sent twice"
+    assert download.sent_twice <= case.twice, f"{download.sent_twice} bytes were sent twice"
     if failure is not None:
         assert "X-Amz" not in failure.detail
         assert "?" not in failure.detail
 
 
 async def test_tells_how_long_the_server_asked_to_wait(hub: HubServer, tmp_path: Path) -> None:
-    at = desk(hub, tmp_path, SIZE)
+    download = file_download(hub, tmp_path, SIZE)
     hub.fault(REPO, FILE, Fault.busy(reset_s=87, times=None, on="body"))
     async with engine_for(hub) as engine:
         with pytest.raises(Failure) as failed:
-            await engine.fetch(at.job())
+            await engine.fetch(download.job())
     assert failed.value.retry_after_s == pytest.approx(87, abs=3)
 
 
 async def test_one_refusal_in_the_middle_does_not_stop_the_others(hub: HubServer, tmp_path: Path) -> None:
-    at = desk(hub, tmp_path, SIZE)
+    download = file_download(hub, tmp_path, SIZE)
     hub.per_connection_bytes_per_s = MiB
     hub.fault(REPO, FILE, Fault.status(500, times=1).passing(3))
     async with engine_for(hub) as engine:
-        await engine.fetch(at.job())
-    assert at.is_right()
-    assert at.sent_twice == 0
+        await engine.fetch(download.job())
+    assert download.is_right()
+    assert download.sent_twice == 0
 
 
 async def test_a_silent_connection_is_dropped_while_others_bring_bytes(hub: HubServer, tmp_path: Path) -> None:
-    at = desk(hub, tmp_path, SIZE)
+    download = file_download(hub, tmp_path, SIZE)
     hub.per_connection_bytes_per_s = 256 * KiB
     hub.fault(REPO, FILE, Fault.stall(after=100_000).passing(3))
     async with engine_for(hub, stall_timeout_s=6.0) as engine:
-        job = at.job()
+        job = download.job()
         task = asyncio.create_task(engine.fetch(job))
         await until(lambda: any(request.fault == "stall" for request in hub.log))
         await until(lambda: not any(request.open and request.fault == "stall" for request in hub.log), 5.0)
         assert not task.done(), "it was dropped only when the others had finished"
         hub.per_connection_bytes_per_s = 0
         await task
-    assert at.is_right()
+    assert download.is_right()
 
 
 async def test_goes_on_when_the_network_comes_back(hub: HubServer, tmp_path: Path) -> None:
-    at = desk(hub, tmp_path, SIZE)
+    download = file_download(hub, tmp_path, SIZE)
     hub.rate_bytes_per_s = 8 * MiB
     async with engine_for(hub, stall_timeout_s=20.0) as engine:
-        job = at.job()
+        job = download.job()
         task = asyncio.create_task(engine.fetch(job))
         await until(lambda: job.meter.downloaded_bytes > 2 * MiB)
         hub.down()
@@ -155,15 +155,15 @@ async def test_goes_on_when_the_network_comes_back(hub: HubServer, tmp_path: Pat
         hub.up()
         await task
     assert job.meter.last_error is None
-    assert at.is_right()
-    assert at.sent_twice <= 17 * IN_FLIGHT
+    assert download.is_right()
+    assert download.sent_twice <= 17 * IN_FLIGHT
 
 
 async def test_a_frozen_network_is_stalled_and_keeps_what_came(hub: HubServer, tmp_path: Path) -> None:
-    at = desk(hub, tmp_path, SIZE)
+    download = file_download(hub, tmp_path, SIZE)
     hub.rate_bytes_per_s = 8 * MiB
     async with engine_for(hub, stall_timeout_s=1.0) as engine:
-        job = at.job()
+        job = download.job()
         task = asyncio.create_task(engine.fetch(job))
         await until(lambda: job.meter.downloaded_bytes > 2 * MiB)
         hub.freeze()
@@ -171,15 +171,15 @@ async def test_a_frozen_network_is_stalled_and_keeps_what_came(hub: HubServer, t
             await task
         hub.thaw()
         assert failed.value.reason is Reason.STALLED
-        assert sum(end - start for start, end in at.synced) == job.meter.downloaded_bytes
+        assert sum(end - start for start, end in download.synced) == job.meter.downloaded_bytes
         hub.rate_bytes_per_s = 0
-        await engine.fetch(at.job())
-    assert at.is_right()
+        await engine.fetch(download.job())
+    assert download.is_right()
 
 
 @pytest.mark.parametrize("url", ["http://nowhere.invalid/file", "http://127.0.0.1:{port}/file"])
 async def test_nobody_there_is_the_network(hub: HubServer, tmp_path: Path, url: str) -> None:
-    at = desk(hub, tmp_path, SIZE)
+    download = file_download(hub, tmp_path, SIZE)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
 
@@ -188,20 +188,20 @@ async def test_nobody_there_is_the_network(hub: HubServer, tmp_path: Path, url: 
 
     async with engine_for(hub, stall_timeout_s=1.0) as engine:
         with pytest.raises(Failure) as failed:
-            await engine.fetch(at.job(locate=locate))
+            await engine.fetch(download.job(locate=locate))
     assert failed.value.reason is Reason.NETWORK
 
 
 async def test_a_rejected_certificate_ends_it_at_once(tmp_path: Path) -> None:
     with HubServer(tls=True) as hub:
-        at = desk(hub, tmp_path, SIZE)
+        download = file_download(hub, tmp_path, SIZE)
 
         async def locate() -> Target:
             return Target(f"{hub.cdn_url}/whatever")
 
         async with engine_for(hub) as engine:
             with pytest.raises(Failure) as failed:
-                await engine.fetch(at.job(locate=locate))
+                await engine.fetch(download.job(locate=locate))
     assert failed.value.reason is Reason.TLS
 
 
@@ -236,7 +236,7 @@ async def test_a_trusted_certificate_of_another_host_ends_it_at_once(
 
 async def test_fetches_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with HubServer(tls=True) as hub:
-        at = desk(hub, tmp_path, SIZE)
+        download = file_download(hub, tmp_path, SIZE)
         monkeypatch.setenv("SSL_CERT_FILE", hub.ca_path)
         url = await asyncio.to_thread(signed_url, hub, FILE)
 
@@ -244,102 +244,102 @@ async def test_fetches_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             return Target(url)
 
         async with engine_for(hub) as engine:
-            await engine.fetch(at.job(locate=locate))
-        assert at.is_right()
+            await engine.fetch(download.job(locate=locate))
+        assert download.is_right()
 
 
 async def test_the_token_stays_at_the_hub(hub: HubServer, tmp_path: Path) -> None:
-    at = desk(hub, tmp_path, 3 * MiB)
+    download = file_download(hub, tmp_path, 3 * MiB)
     hub.add_token("hf_secret")
 
     async def locate() -> Target:
         return Target(f"{hub.endpoint}/{REPO}/resolve/main/{FILE}", {"Authorization": "Bearer hf_secret"})
 
     async with engine_for(hub) as engine:
-        await engine.fetch(at.job(locate=locate))
-    assert at.is_right()
+        await engine.fetch(download.job(locate=locate))
+    assert download.is_right()
     assert all(request.authorization for request in hub.requests("hub", "GET", FILE))
     assert not any(request.authorization for request in hub.requests("cdn"))
     assert "hf_secret" not in repr(await locate())
 
 
 async def test_where_a_redirect_led_is_remembered_and_forgotten_when_refused(hub: HubServer, tmp_path: Path) -> None:
-    at = desk(hub, tmp_path, SIZE)
+    download = file_download(hub, tmp_path, SIZE)
 
     async def locate() -> Target:
-        at.located += 1
+        download.located += 1
         return Target(f"{hub.endpoint}/{REPO}/resolve/main/{FILE}")
 
     hub.fault(REPO, FILE, Fault.expired().passing(2))
     async with engine_for(hub) as engine:
-        await engine.fetch(at.job(locate=locate))
-    assert at.is_right()
-    assert at.located == 1
+        await engine.fetch(download.job(locate=locate))
+    assert download.is_right()
+    assert download.located == 1
     assert len(hub.requests("hub", "GET", FILE)) <= 4
 
 
 async def test_a_failure_of_locate_is_passed_on(hub: HubServer, tmp_path: Path) -> None:
-    at = desk(hub, tmp_path, SIZE)
+    download = file_download(hub, tmp_path, SIZE)
 
     async def locate() -> Target:
         raise Failure(Reason.GATED, "its conditions are not accepted")
 
     async with engine_for(hub) as engine:
         with pytest.raises(Failure) as failed:
-            await engine.fetch(at.job(locate=locate))
+            await engine.fetch(download.job(locate=locate))
     assert failed.value.reason is Reason.GATED
 
 
 async def test_a_file_of_unknown_size(hub: HubServer, tmp_path: Path) -> None:
-    at = desk(hub, tmp_path, SIZE, size_bytes=None)
+    download = file_download(hub, tmp_path, SIZE, size_bytes=None)
     hub.fault(REPO, FILE, Fault.chunked(), Fault.fin(after=MiB))
     async with engine_for(hub) as engine:
-        fetched = await engine.fetch(at.job())
+        fetched = await engine.fetch(download.job())
     assert fetched.size_bytes == SIZE
-    assert at.is_right()
+    assert download.is_right()
 
 
 async def test_a_file_of_unknown_size_that_breaks_is_fetched_anew(hub: HubServer, tmp_path: Path) -> None:
-    at = desk(hub, tmp_path, 5 * MiB, size_bytes=None)
+    download = file_download(hub, tmp_path, 5 * MiB, size_bytes=None)
     hub.fault(REPO, FILE, Fault.reset(after=3 * MiB))
-    at.part.write_bytes(b"?" * 7 * MiB)
+    download.part.write_bytes(b"?" * 7 * MiB)
     async with engine_for(hub) as engine:
-        fetched = await engine.fetch(at.job())
+        fetched = await engine.fetch(download.job())
     assert fetched.size_bytes == 5 * MiB
-    assert at.part.stat().st_size == 5 * MiB
-    assert at.is_right()
+    assert download.part.stat().st_size == 5 * MiB
+    assert download.is_right()
 
 
 async def test_a_known_server_is_asked_over_all_connections_at_once(hub: HubServer, tmp_path: Path) -> None:
-    at = desk(hub, tmp_path, SIZE)
+    download = file_download(hub, tmp_path, SIZE)
     hub.latency_s = 0.3
     async with engine_for(hub) as engine:
-        await engine.fetch(at.job())
+        await engine.fetch(download.job())
         hub.clear_log()
-        at.claims.clear()
-        await engine.fetch(at.job(part=tmp_path / "other.part"))
+        download.claims.clear()
+        await engine.fetch(download.job(part=tmp_path / "other.part"))
     times = [request.time_s for request in hub.requests("cdn", "GET")]
     assert sum(1 for time_s in times if time_s < times[0] + 0.25) > 4
 
 
 async def test_the_text_of_a_failure_shows_no_token(hub: HubServer, tmp_path: Path) -> None:
-    at = desk(hub, tmp_path, SIZE)
+    download = file_download(hub, tmp_path, SIZE)
 
     async def locate() -> Target:
         return Target(f"{hub.cdn_url}/x", {"Authorization": "Bearer hf_secret\r\nX: y"})
 
     async with engine_for(hub) as engine:
         with pytest.raises(Failure) as failed:
-            await engine.fetch(at.job(locate=locate))
+            await engine.fetch(download.job(locate=locate))
     assert failed.value.reason is Reason.INTERNAL
     assert "hf_secret" not in str(failed.value)
 
 
 async def test_cancelled_while_it_waits_for_a_server(hub: HubServer, tmp_path: Path) -> None:
-    at = desk(hub, tmp_path, SIZE)
+    download = file_download(hub, tmp_path, SIZE)
     hub.fault(REPO, FILE, Fault.stall(times=None))
     async with engine_for(hub) as engine:
-        task = asyncio.create_task(engine.fetch(at.job()))
+        task = asyncio.create_task(engine.fetch(download.job()))
         await until(lambda: bool(hub.requests("cdn", "GET")))
         await cancelled(task)
 
@@ -349,7 +349,7 @@ async def test_cancelled_while_it_waits_for_a_server(hub: HubServer, tmp_path: P
 )
 async def test_a_small_file_meets_the_same_faults(hub: HubServer, tmp_path: Path, case: Case) -> None:
     small = 100_000
-    at = desk(hub, tmp_path, small)
+    download = file_download(hub, tmp_path, small)
     faults = [
         fault if fault.after is None else type(fault)(**(vars(fault) | {"after": fault.after // 10}))
         for fault in case.faults
@@ -360,10 +360,10 @@ async def test_a_small_file_meets_the_same_faults(hub: HubServer, tmp_path: Path
     data = b""
     async with engine_for(hub, **case.limits) as engine:
         try:
-            data = await engine.fetch_small(at.job())
+            data = await engine.fetch_small(download.job())
         except Failure as error:
             failure = error
     if case.name in ("never a right Content-Range",):
         return
     assert (failure.reason if failure else None) == case.reason, failure
-    assert case.reason is not None or data == at.content.read()
+    assert case.reason is not None or data == download.content.read()

@@ -7,7 +7,7 @@ from email.utils import format_datetime
 import pytest
 
 from hfdmd.failure import Failure
-from hfdmd.net.retry_after import MAX_WAIT_S, RetryAfter, backoff_s
+from hfdmd.net.retry_after import MAX_ORIGINS, MAX_WAIT_S, RetryAfter, backoff_s
 from hfdmd.wire.types import Reason
 
 URL = "https://huggingface.co/a/b"
@@ -83,3 +83,16 @@ def test_a_shorter_wait_does_not_undo_a_longer_one() -> None:
 def test_backoff_stays_within_its_bounds() -> None:
     assert all(0 <= backoff_s(attempt, base_s=1, cap_s=20) <= min(20, 2**attempt) for attempt in range(100))
     assert 0 <= backoff_s(10_000) <= 300
+
+
+def test_thousands_of_origins_are_bounded_and_the_longest_waits_stay() -> None:
+    clock = Clock()
+    retry_after = RetryAfter(clock)
+    retry_after.note(URL, 429, {"Retry-After": "3000"})
+    for number in range(3 * MAX_ORIGINS):
+        retry_after.note(f"https://{number}.example/", 429, {"Retry-After": "60"})
+    assert len(retry_after._not_before) == MAX_ORIGINS
+    assert retry_after.delay_s(URL) == 3000.0
+    clock.now += 61
+    retry_after.note("https://one.more.example/", 429, {"Retry-After": "60"})
+    assert len(retry_after._not_before) == 2, "waits that are over are forgotten first"

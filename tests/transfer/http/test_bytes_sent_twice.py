@@ -11,30 +11,29 @@ import pytest
 
 from hfdmd.failure import Failure
 from hfdmd.transfer.engine import Engine
-from hfdmd.transfer.limiter import Allowance, Limiter
 from hfdmd.wire.types import Reason
 from tests.fakehub import Fault, HubServer
-from tests.transfer.bench import FILE, REPO, Desk, MiB, cancelled, desk, engine_for, limits, until
+from tests.transfer.bench import FILE, REPO, FileDownload, MiB, cancelled, engine_for, file_download, limits, until
 
 SIZE = 24 * MiB
 
 
-async def half(hub: HubServer, folder: Path) -> Desk:
+async def half(hub: HubServer, folder: Path) -> FileDownload:
     """A file of which some is claimed, and the server unlimited again."""
-    at = desk(hub, folder, SIZE)
+    download = file_download(hub, folder, SIZE)
     hub.rate_bytes_per_s = 8 * MiB
     async with engine_for(hub) as engine:
-        job = at.job()
+        job = download.job()
         fetching = asyncio.create_task(engine.fetch(job))
         await until(lambda: job.meter.downloaded_bytes > 6 * MiB)
         await cancelled(fetching)
     hub.rate_bytes_per_s = 0
-    assert 5 * MiB < claimed(at) < 20 * MiB
-    return at
+    assert 5 * MiB < claimed(download) < 20 * MiB
+    return download
 
 
-def claimed(at: Desk) -> int:
-    return sum(end - start for start, end in at.synced)
+def claimed(download: FileDownload) -> int:
+    return sum(end - start for start, end in download.synced)
 
 
 def unread_bytes(engine: Engine) -> int:
@@ -46,40 +45,40 @@ def unread_bytes(engine: Engine) -> int:
 async def test_a_pause_under_a_limit_keeps_what_has_come_to_this_machine(
     hub: HubServer, tmp_path: Path, bandwidth: int
 ) -> None:
-    at = desk(hub, tmp_path, 192 * MiB)
+    download = file_download(hub, tmp_path, 192 * MiB)
     hub.latency_s = 0.06  # a distant server is asked over all connections, each with a buffer of its own in the kernel
     async with engine_for(hub, bandwidth_bytes_per_s=bandwidth) as engine:
-        job = at.job()
+        job = download.job()
         fetching = asyncio.create_task(engine.fetch(job))
         await until(lambda: job.meter.downloaded_bytes > bandwidth)
         unread, had = unread_bytes(engine), job.meter.received_bytes
         assert 0 < unread < bandwidth * 1.5, "the kernel runs far ahead of the limit"
         await cancelled(fetching)
         assert job.meter.received_bytes - had > unread * 0.75  # who is just reading goes on with what is to come
-    assert claimed(at) == job.meter.received_bytes
+    assert claimed(download) == job.meter.received_bytes
 
 
 async def test_many_pauses_under_a_limit_keep_what_has_come_to_this_machine(hub: HubServer, tmp_path: Path) -> None:
     """Some connections have just begun then, and wait for the limit with what came beside the head."""
-    at = desk(hub, tmp_path, 256 * MiB)
+    download = file_download(hub, tmp_path, 256 * MiB)
     hub.latency_s = 0.03
     lost = 0
     async with engine_for(hub, bandwidth_bytes_per_s=16 * MiB) as engine:
         for _ in range(12):
-            job = at.job()
+            job = download.job()
             fetching = asyncio.create_task(engine.fetch(job))
             await until(lambda: job.meter.received_bytes > 2 * MiB)  # noqa: B023 - awaited here
             unread, had = unread_bytes(engine), job.meter.received_bytes
             await cancelled(fetching)
             lost += max(0, unread - (job.meter.received_bytes - had))
-    assert lost <= 0.08 * claimed(at), f"{lost} bytes had come and are not kept, of {claimed(at)}"
+    assert lost <= 0.08 * claimed(download), f"{lost} bytes had come and are not kept, of {claimed(download)}"
 
 
 async def test_a_limit_that_comes_late_and_a_pause_keep_what_has_come(hub: HubServer, tmp_path: Path) -> None:
-    at = desk(hub, tmp_path, 192 * MiB)
+    download = file_download(hub, tmp_path, 192 * MiB)
     hub.latency_s = 0.06
     async with engine_for(hub) as engine:
-        job = at.job()
+        job = download.job()
         fetching = asyncio.create_task(engine.fetch(job))
         await until(lambda: job.meter.downloaded_bytes > 24 * MiB)
         engine.apply(limits(bandwidth_bytes_per_s=MiB))
@@ -88,14 +87,14 @@ async def test_a_limit_that_comes_late_and_a_pause_keep_what_has_come(hub: HubSe
         assert unread > MiB
         await cancelled(fetching)
         assert job.meter.received_bytes - had > unread * 0.75
-    assert claimed(at) == job.meter.received_bytes
+    assert claimed(download) == job.meter.received_bytes
 
 
 async def test_a_pause_waits_no_longer_for_a_line_that_is_silent(hub: HubServer, tmp_path: Path) -> None:
-    at = desk(hub, tmp_path, SIZE)
+    download = file_download(hub, tmp_path, SIZE)
     hub.fault(REPO, FILE, Fault.stall(after=MiB, times=None))
     async with engine_for(hub, stall_timeout_s=30.0) as engine:
-        job = at.job()
+        job = download.job()
         fetching = asyncio.create_task(engine.fetch(job))
         await until(lambda: job.meter.downloaded_bytes >= MiB)
         began = time.monotonic()
@@ -116,42 +115,42 @@ async def test_a_pause_waits_no_longer_for_a_line_that_is_silent(hub: HubServer,
     ids=["400", "407", "451", "coded", "416", "a page instead"],
 )
 async def test_a_server_out_of_order_costs_no_byte_that_is_there(hub: HubServer, tmp_path: Path, fault: Fault) -> None:
-    at = await half(hub, tmp_path)
-    had = claimed(at)
+    download = await half(hub, tmp_path)
+    had = claimed(download)
     hub.fault(REPO, FILE, fault)
     async with engine_for(hub) as engine:
         with pytest.raises(Failure) as failed:
-            await engine.fetch(at.job())
+            await engine.fetch(download.job())
         assert failed.value.reason is Reason.HUB_UNAVAILABLE
         assert not failed.value.is_final
-        assert claimed(at) >= had
+        assert claimed(download) >= had
         hub.clear_faults()
-        await engine.fetch(at.job())
-    assert at.is_right()
-    assert [] not in at.claims
-    assert at.sent_twice < MiB
+        await engine.fetch(download.job())
+    assert download.is_right()
+    assert [] not in download.claims
+    assert download.sent_twice < MiB
 
 
 async def test_one_answer_with_all_of_the_file_costs_no_byte_that_is_there(hub: HubServer, tmp_path: Path) -> None:
-    at = await half(hub, tmp_path)
+    download = await half(hub, tmp_path)
     hub.fault(REPO, FILE, Fault.whole(times=1))
     async with engine_for(hub) as engine:
-        await engine.fetch(at.job())
-    assert at.is_right()
-    assert [] not in at.claims
-    assert at.sent_twice < 8 * MiB  # what that one answer had sent when it was refused
+        await engine.fetch(download.job())
+    assert download.is_right()
+    assert [] not in download.claims
+    assert download.sent_twice < 8 * MiB  # what that one answer had sent when it was refused
 
 
 async def test_a_server_that_serves_no_ranges_any_more_is_asked_for_all(hub: HubServer, tmp_path: Path) -> None:
-    at = await half(hub, tmp_path)
-    prefix, before = at.synced[0], len(at.claims)
+    download = await half(hub, tmp_path)
+    prefix, before = download.synced[0], len(download.claims)
     hub.fault(REPO, FILE, Fault.whole(times=None))
     async with engine_for(hub) as engine:
-        job = at.job()
+        job = download.job()
         await engine.fetch(job)
-    assert at.is_right()
+    assert download.is_right()
     assert job.meter.started_over
-    assert all(checkpoint[0][1] >= prefix[1] for checkpoint in at.claims[before:]), (
+    assert all(checkpoint[0][1] >= prefix[1] for checkpoint in download.claims[before:]), (
         "what is there stays while it is sent again"
     )
 
@@ -160,43 +159,43 @@ async def test_a_server_that_serves_no_ranges_any_more_is_asked_for_all(hub: Hub
 async def test_a_server_that_loses_its_ranges_and_goes_away_costs_no_byte_that_is_there(
     hub: HubServer, tmp_path: Path, break_off: Callable[..., Fault]
 ) -> None:
-    at = await half(hub, tmp_path)
-    prefix = at.synced[0]
+    download = await half(hub, tmp_path)
+    prefix = download.synced[0]
     hub.fault(REPO, FILE, Fault.whole(times=4), break_off(times=None).passing(4))
     async with engine_for(hub, stall_timeout_s=2.0) as engine:
         with pytest.raises(Failure):
-            await engine.fetch(at.job())
-        assert at.synced[0][1] >= prefix[1]
+            await engine.fetch(download.job())
+        assert download.synced[0][1] >= prefix[1]
         hub.clear_faults()
-        await engine.fetch(at.job())
-    assert at.is_right()
+        await engine.fetch(download.job())
+    assert download.is_right()
 
 
 async def test_a_page_that_is_sent_for_everything_harms_no_byte_that_is_there(hub: HubServer, tmp_path: Path) -> None:
     """As hotels and company networks do, when a login has run out."""
-    at = await half(hub, tmp_path)
-    prefix = at.synced[0]
+    download = await half(hub, tmp_path)
+    prefix = download.synced[0]
     hub.fault(REPO, FILE, Fault.instead(b"<p>Please log in.</p>" * 1000, times=None, on="body"), Fault.chunked())
     async with engine_for(hub) as engine:
         with pytest.raises(Failure) as failed:
-            await engine.fetch(at.job())
+            await engine.fetch(download.job())
         assert failed.value.reason is Reason.HUB_UNAVAILABLE
-        assert at.synced[0][1] >= prefix[1]
+        assert download.synced[0][1] >= prefix[1]
         had = hub.sent_bytes(FILE)
         hub.clear_faults()
-        await engine.fetch(at.job())
-    assert at.is_right()
+        await engine.fetch(download.job())
+    assert download.is_right()
     assert hub.sent_bytes(FILE) - had <= SIZE - prefix[1] + MiB
 
 
 async def test_a_part_file_that_is_gone_is_not_claimed_any_more(hub: HubServer, tmp_path: Path) -> None:
-    at = await half(hub, tmp_path)
-    at.part.unlink()
+    download = await half(hub, tmp_path)
+    download.part.unlink()
     hub.freeze()
     async with engine_for(hub) as engine:
-        fetching = asyncio.create_task(engine.fetch(at.job()))
-        await until(lambda: at.part.exists() and at.part.stat().st_size == SIZE)
-        assert at.synced == [], "what is claimed by now is a hole"
+        fetching = asyncio.create_task(engine.fetch(download.job()))
+        await until(lambda: download.part.exists() and download.part.stat().st_size == SIZE)
+        assert download.synced == [], "what is claimed by now is a hole"
         await cancelled(fetching)
     hub.break_connections()
     hub.thaw()
@@ -207,21 +206,21 @@ async def test_a_part_file_that_is_gone_is_not_claimed_any_more(hub: HubServer, 
 async def test_a_server_that_says_at_once_is_not_hammered(
     hub: HubServer, tmp_path: Path, after: str, size: int
 ) -> None:
-    at = desk(hub, tmp_path, size)
+    download = file_download(hub, tmp_path, size)
     hub.fault(REPO, FILE, Fault("status", code=503, headers={"Retry-After": after}, times=None))
     async with engine_for(hub, stall_timeout_s=2.0) as engine:
         with pytest.raises(Failure) as failed:
-            await (engine.fetch(at.job()) if size == SIZE else engine.fetch_small(at.job()))
+            await (engine.fetch(download.job()) if size == SIZE else engine.fetch_small(download.job()))
     assert failed.value.reason is Reason.HUB_UNAVAILABLE
     assert len(hub.requests(file=FILE)) < 60
 
 
 async def test_a_stricter_limit_holds_at_once(hub: HubServer, tmp_path: Path) -> None:
-    at = desk(hub, tmp_path, 256 * MiB)
+    download = file_download(hub, tmp_path, 256 * MiB)
     hub.latency_s = 0.03
     hub.rate_bytes_per_s = 60 * MiB
     async with engine_for(hub, stall_timeout_s=30.0) as engine:
-        job = at.job()
+        job = download.job()
         fetching = asyncio.create_task(engine.fetch(job))
         await until(lambda: job.meter.downloaded_bytes > 24 * MiB)
         engine.apply(limits(bandwidth_bytes_per_s=100_000, stall_timeout_s=30.0))
@@ -233,56 +232,35 @@ async def test_a_stricter_limit_holds_at_once(hub: HubServer, tmp_path: Path) ->
     assert got < 100_000 * took_s * 1.05 + 20_000, f"{got} bytes in {took_s:.2f} s"
 
 
-async def test_what_a_looser_limit_granted_is_taken_back() -> None:
-    limiter = Limiter()
-    woken: list[str] = []
-    reader = Allowance(limiter, "a", lambda: woken.append("a"))
-    assert reader.request(1 << 20)
-    limiter.set_rate(1_000_000)
-    assert (reader.bytes, woken) == (0, ["a"])
-    limiter.set_rate(0)
-    assert reader.request(1 << 20)
-    limiter.set_rate(2_000_000)
-    limiter.refund(50_000)
-    assert reader.request(1 << 20)
-    granted = reader.bytes
-    limiter.set_rate(4_000_000)
-    assert reader.bytes == granted, "a looser one takes nothing"
-    reader.close()
-    limiter.set_rate(1_000)
-    assert woken == ["a", "a"], "who is gone is not woken"
-    limiter.close()
-
-
 @pytest.mark.parametrize("size", [SIZE, None], ids=["a known size", "a size that nobody knows"])
 async def test_a_server_without_ranges_that_always_breaks_off_is_left_alone_for_a_while(
     hub: HubServer, tmp_path: Path, size: int | None
 ) -> None:
-    at = desk(hub, tmp_path, SIZE, size_bytes=size)
+    download = file_download(hub, tmp_path, SIZE, size_bytes=size)
     hub.fault(REPO, FILE, Fault.whole(times=None), Fault.fin(after=SIZE * 9 // 10, times=None))
     async with engine_for(hub) as engine:
         for _ in range(2):
-            had, job = hub.sent_bytes(FILE), at.job()
+            had, job = hub.sent_bytes(FILE), download.job()
             with pytest.raises(Failure) as failed:
                 await engine.fetch(job)
             assert failed.value.reason is Reason.HUB_UNAVAILABLE
             assert job.meter.started_over
             assert hub.sent_bytes(FILE) - had <= 2.5 * SIZE
         hub.clear_faults()
-        await engine.fetch(at.job())
-    assert at.is_right()
+        await engine.fetch(download.job())
+    assert download.is_right()
 
 
 async def test_a_second_mismatch_is_the_second_also_after_a_pause(hub: HubServer, tmp_path: Path) -> None:
-    at = desk(hub, tmp_path, SIZE)
+    download = file_download(hub, tmp_path, SIZE)
     hub.fault(REPO, FILE, Fault.corrupt(offset=5 * MiB, times=None))
     async with engine_for(hub) as engine:
         hub.rate_bytes_per_s = 40 * MiB
-        fetching = asyncio.create_task(engine.fetch(at.job()))
-        await until(lambda: [] in at.claims and claimed(at) > MiB)
+        fetching = asyncio.create_task(engine.fetch(download.job()))
+        await until(lambda: [] in download.claims and claimed(download) > MiB)
         await cancelled(fetching)
         hub.rate_bytes_per_s = 0
         with pytest.raises(Failure) as failed:
-            await engine.fetch(at.job())
+            await engine.fetch(download.job())
     assert failed.value.reason is Reason.HASH_MISMATCH
     assert hub.sent_bytes(FILE) < 2.2 * SIZE

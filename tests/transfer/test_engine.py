@@ -10,7 +10,7 @@ import pytest
 from hfdmd.transfer import engine as engine_module
 from hfdmd.transfer.http import pool
 from tests.fakehub import HubServer
-from tests.transfer.bench import MiB, desk, engine_for
+from tests.transfer.bench import MiB, engine_for, file_download
 
 
 def keepers() -> list[asyncio.Task[object]]:
@@ -22,10 +22,10 @@ async def test_an_engine_without_work_never_wakes_up(
 ) -> None:
     monkeypatch.setattr(pool, "IDLE_S", 0.2)
     monkeypatch.setattr(engine_module, "HOUSEKEEPING_S", 0.01)
-    at = desk(hub, tmp_path, 3 * MiB)
+    download = file_download(hub, tmp_path, 3 * MiB)
     async with engine_for(hub) as engine:
         for n in range(2):
-            await engine.fetch(at.job(part=tmp_path / str(n), synced=[]))
+            await engine.fetch(download.job(part=tmp_path / str(n), synced=[]))
             keeper = keepers()
             assert len(keeper) == 1
             async with asyncio.timeout(20.0):

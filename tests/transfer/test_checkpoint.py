@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from hfdmd.record import Span
+from hfdmd.transfer.checkpoint import LONGEST_S, SHORTEST_S, pause_s
 from hfdmd.transfer.disk.part_file import PartFile
 from hfdmd.transfer.spans import Spans
 from tests.fakehub import HubServer
-from tests.transfer.bench import FILE, MiB, cancelled, desk, engine_for, signed_url, until
+from tests.transfer.bench import FILE, MiB, cancelled, engine_for, file_download, signed_url, until
 
 
 class ForgetfulPart(PartFile):
@@ -64,7 +65,7 @@ def missing(claimed: Sequence[Span], durable: Spans) -> int:
 
 
 async def test_what_is_claimed_survives_the_loss_of_everything_unsynced(hub: HubServer, tmp_path: Path) -> None:
-    at = desk(hub, tmp_path, 24 * MiB)
+    download = file_download(hub, tmp_path, 24 * MiB)
     hub.rate_bytes_per_s = 16 * MiB
     parts: list[ForgetfulPart] = []
     lies: list[int] = []
@@ -77,44 +78,44 @@ async def test_what_is_claimed_survives_the_loss_of_everything_unsynced(hub: Hub
 
     async def checkpoint(spans: list[Span]) -> None:
         lies.append(missing(spans, parts[-1].durable))
-        await at.checkpoint(spans)
+        await download.checkpoint(spans)
 
     async with engine_for(hub, open_part=open_part) as engine:
         for _ in range(2):
-            task = asyncio.create_task(engine.fetch(at.job(checkpoint=checkpoint)))
-            before = len(at.claims)
-            await until(lambda before=before: len(at.claims) > before + 2)  # type: ignore[misc]
-            claimed = list(at.synced)
+            task = asyncio.create_task(engine.fetch(download.job(checkpoint=checkpoint)))
+            before = len(download.claims)
+            await until(lambda before=before: len(download.claims) > before + 2)  # type: ignore[misc]
+            claimed = list(download.synced)
             await cancelled(task)
-            at.claims.append(claimed)  # the daemon died before it could say more
+            download.claims.append(claimed)  # the daemon died before it could say more
             parts[-1].lose_power(24 * MiB)
             parts[-1].durable = Spans(claimed)
             kept = parts[-1].durable.total_bytes
         await until(lambda: not any(request.open for request in hub.log))
         hub.clear_log()
-        await engine.fetch(at.job(checkpoint=checkpoint))
+        await engine.fetch(download.job(checkpoint=checkpoint))
     assert len(lies) > 4
     assert not any(lies)
-    assert at.is_right()
+    assert download.is_right()
     assert hub.sent_bytes(FILE) <= 24 * MiB - kept + 2 * MiB, "the claim was not believed, or wrong"
 
 
 @pytest.mark.slow
 async def test_fifty_pauses_cost_next_to_nothing(hub: HubServer, tmp_path: Path) -> None:
     size = 48 * MiB
-    at = desk(hub, tmp_path, size)
+    download = file_download(hub, tmp_path, size)
     hub.rate_bytes_per_s = 12 * MiB
     async with engine_for(hub) as engine:
         for number in range(50):
-            job = at.job()
+            job = download.job()
             task = asyncio.create_task(engine.fetch(job))
             goal = size * (number + 1) // 52
             await until(lambda job=job, goal=goal: job.meter.downloaded_bytes >= goal)  # type: ignore[misc]
             await cancelled(task)
-            assert sum(end - start for start, end in at.synced) == job.meter.downloaded_bytes
+            assert sum(end - start for start, end in download.synced) == job.meter.downloaded_bytes
         hub.rate_bytes_per_s = 0
-        await engine.fetch(at.job())
-    assert at.is_right()
+        await engine.fetch(download.job())
+    assert download.is_right()
     assert hub.sent_bytes(FILE) <= 1.05 * size
 
 
@@ -157,12 +158,12 @@ asyncio.run(main())
 async def test_kills_cost_next_to_nothing(hub: HubServer, tmp_path: Path) -> None:
     """kill -9 at ten random moments of half a minute."""
     size = 64 * MiB
-    at = desk(hub, tmp_path, size)
+    download = file_download(hub, tmp_path, size)
     hub.rate_bytes_per_s = 2.5 * MiB
     url = await asyncio.to_thread(signed_url, hub, FILE)
     script = tmp_path / "child.py"
     script.write_text(CHILD)
-    command = [sys.executable, str(script), url, str(tmp_path), str(size), str(at.digest)]
+    command = [sys.executable, str(script), url, str(tmp_path), str(size), str(download.digest)]
     environment = os.environ | {"PYTHONPATH": os.getcwd()}
     choose = random.Random(7)
     for number in range(10):
@@ -176,7 +177,18 @@ async def test_kills_cost_next_to_nothing(hub: HubServer, tmp_path: Path) -> Non
     hub.rate_bytes_per_s = 0
     child = await asyncio.create_subprocess_exec(*command, env=environment)
     assert await child.wait() == 0
-    assert at.is_right()
+    assert download.is_right()
     claimed = json.loads((tmp_path / "claim.json").read_text())
     assert claimed == [[0, size]]
     assert hub.sent_bytes(FILE) <= 1.05 * size, hub.sent_bytes(FILE) / size
+
+
+def test_a_claim_comes_sooner_the_more_is_at_risk() -> None:
+    size = 256 * MiB
+    assert pause_s(size, float("inf"), 0.0) == SHORTEST_S
+    assert pause_s(size, 100.0, 0.0) == LONGEST_S
+    assert SHORTEST_S < pause_s(100 * size, 100.0 * MiB, 0.0) < LONGEST_S
+    assert pause_s(size, float("inf"), 4.0) == 2.0, "a slow disk is not kept busy with syncs alone"
+    assert pause_s(size, 1e6, 1.0) == 0.5, "what is slow for others' sake is claimed as often as it can be"
+    assert pause_s(size, 0.0, 0.0) == SHORTEST_S, "the first claim comes soon"
+    assert pause_s(None, 1e6, 0.0) == LONGEST_S

@@ -15,7 +15,8 @@ from hfdmd.failure import Failure
 from hfdmd.transfer.disk.part_file import PartFile
 from hfdmd.wire.types import Reason
 from tests.fakehub import HubServer
-from tests.transfer.bench import FILE, MiB, cancelled, desk, engine_for, until
+from tests.scarcity import no_descriptors
+from tests.transfer.bench import FILE, MiB, cancelled, engine_for, file_download, until
 
 
 class FullDisk(PartFile):
@@ -56,35 +57,35 @@ class SlowDisk(PartFile):
 async def test_an_error_of_the_disk_is_told_as_what_it_is(
     hub: HubServer, tmp_path: Path, part: type[PartFile], reason: Reason
 ) -> None:
-    at = desk(hub, tmp_path, 12 * MiB)
+    download = file_download(hub, tmp_path, 12 * MiB)
     hub.rate_bytes_per_s = 12 * MiB
     async with engine_for(hub, open_part=part) as engine:
         with pytest.raises(Failure) as failed:
-            await engine.fetch(at.job())
+            await engine.fetch(download.job())
     assert failed.value.reason is reason
-    assert sum(end - start for start, end in at.synced) <= FullDisk.room
+    assert sum(end - start for start, end in download.synced) <= FullDisk.room
 
 
 async def test_a_full_disk_goes_on_where_it_stopped(hub: HubServer, tmp_path: Path) -> None:
-    at = desk(hub, tmp_path, 12 * MiB)
+    download = file_download(hub, tmp_path, 12 * MiB)
     hub.rate_bytes_per_s = 12 * MiB
     async with engine_for(hub, open_part=FullDisk) as engine:
         with pytest.raises(Failure):
-            await engine.fetch(at.job())
-    kept = sum(end - start for start, end in at.synced)
+            await engine.fetch(download.job())
+    kept = sum(end - start for start, end in download.synced)
     hub.rate_bytes_per_s = 0
     hub.clear_log()
     async with engine_for(hub) as engine:
-        await engine.fetch(at.job())
-    assert at.is_right()
+        await engine.fetch(download.job())
+    assert download.is_right()
     assert hub.sent_bytes(FILE) == 12 * MiB - kept
 
 
 async def test_a_slow_disk_holds_the_readers_and_not_the_loop(hub: HubServer, tmp_path: Path) -> None:
-    at = desk(hub, tmp_path, 100 * MiB)
+    download = file_download(hub, tmp_path, 100 * MiB)
     SlowDisk.gate.clear()
     async with engine_for(hub, open_part=SlowDisk, stall_timeout_s=0.5) as engine:
-        job = at.job()
+        job = download.job()
         task = asyncio.create_task(engine.fetch(job))
         await until(lambda: job.meter.downloaded_bytes >= 16 * MiB)
         before = -1
@@ -97,14 +98,14 @@ async def test_a_slow_disk_holds_the_readers_and_not_the_loop(hub: HubServer, tm
         assert not task.done()
         SlowDisk.gate.set()
         await task
-    assert at.is_right()
+    assert download.is_right()
 
 
 async def test_a_cancel_waits_for_the_threads(hub: HubServer, tmp_path: Path) -> None:
-    at = desk(hub, tmp_path, 20 * MiB)
+    download = file_download(hub, tmp_path, 20 * MiB)
     SlowDisk.gate.clear()
     async with engine_for(hub, open_part=SlowDisk) as engine:
-        job = at.job()
+        job = download.job()
         task = asyncio.create_task(engine.fetch(job))
         await until(lambda: job.meter.downloaded_bytes > MiB)
         task.cancel()
@@ -114,14 +115,14 @@ async def test_a_cancel_waits_for_the_threads(hub: HubServer, tmp_path: Path) ->
         assert not task.done()
         SlowDisk.gate.set()
         await cancelled(task)
-        assert sum(end - start for start, end in at.synced) == job.meter.downloaded_bytes
+        assert sum(end - start for start, end in download.synced) == job.meter.downloaded_bytes
 
 
 async def test_a_hanging_disk_shows_in_the_beat(hub: HubServer, tmp_path: Path) -> None:
-    at = desk(hub, tmp_path, 20 * MiB)
+    download = file_download(hub, tmp_path, 20 * MiB)
     SlowDisk.gate.clear()
     async with engine_for(hub, open_part=SlowDisk) as engine:
-        tasks = [asyncio.create_task(engine.fetch(at.job(id=str(n), part=tmp_path / str(n)))) for n in range(4)]
+        tasks = [asyncio.create_task(engine.fetch(download.job(id=str(n), part=tmp_path / str(n)))) for n in range(4)]
         await until(lambda: engine.unresponsive_s() > 0.2)
         SlowDisk.gate.set()
         await asyncio.gather(*tasks)
@@ -129,10 +130,10 @@ async def test_a_hanging_disk_shows_in_the_beat(hub: HubServer, tmp_path: Path) 
 
 
 async def test_a_folder_that_is_not_there(hub: HubServer, tmp_path: Path) -> None:
-    at = desk(hub, tmp_path, MiB)
+    download = file_download(hub, tmp_path, MiB)
     async with engine_for(hub) as engine:
         with pytest.raises(Failure) as failed:
-            await engine.fetch(at.job(part=tmp_path / "nowhere" / "file.part"))
+            await engine.fetch(download.job(part=tmp_path / "nowhere" / "file.part"))
     assert failed.value.reason is Reason.DISK_ERROR
 
 
@@ -153,3 +154,15 @@ def test_a_sync_reaches_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     part.sync()
     assert told == [str(tmp_path / "part")]
     part.close()
+
+
+async def test_no_descriptor_for_a_moment_is_waited_for(hub: HubServer, tmp_path: Path) -> None:
+    download = file_download(hub, tmp_path, 3 * MiB)
+    async with engine_for(hub) as engine:
+        with no_descriptors(), pytest.raises(Failure) as failed:
+            await engine.fetch(download.job())
+        assert failed.value.reason is Reason.LOCKED
+        assert not failed.value.is_final
+        assert "Too many open files" in failed.value.detail
+        await engine.fetch(download.job())
+    assert download.is_right()

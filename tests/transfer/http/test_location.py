@@ -13,13 +13,13 @@ import pytest
 from hfdmd.failure import Failure
 from hfdmd.net.target import Target
 from tests.transfer.bench import MiB
-from tests.transfer.scripted import Asked, a_job, an_engine, scripted
+from tests.transfer.scripted_server import Request, a_job, an_engine, scripted
 
 CONTENT = random.Random(1).randbytes(MiB) * 64
 
 
 async def test_the_token_for_a_new_address_never_goes_to_the_old_one(tmp_path: Path) -> None:
-    async def at_cdn(asked: Asked) -> None:
+    async def at_cdn(asked: Request) -> None:
         await asyncio.sleep(0.05)
         if asked.number == 5:
             await asked.send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
@@ -28,7 +28,7 @@ async def test_the_token_for_a_new_address_never_goes_to_the_old_one(tmp_path: P
             await asyncio.sleep(0.3)  # the address has been given up when this answer comes
         await asked.send_part(CONTENT, pause_s=0.01)
 
-    async def at_hub(asked: Asked) -> None:
+    async def at_hub(asked: Request) -> None:
         await asyncio.sleep(0.05)
         await asked.send_part(CONTENT, pause_s=0.01)
 
@@ -45,17 +45,17 @@ async def test_the_token_for_a_new_address_never_goes_to_the_old_one(tmp_path: P
         job = a_job(tmp_path, CONTENT, locate)
         await engine.fetch(job)
         assert job.part.read_bytes() == CONTENT
-        assert len(cdn.asked) > 5
-        assert hub.asked
-        assert all(asked.has_token for asked in hub.asked)
-        assert not any(asked.has_token for asked in cdn.asked), "the CDN was told the token"
+        assert len(cdn.requests) > 5
+        assert hub.requests
+        assert all(asked.has_token for asked in hub.requests)
+        assert not any(asked.has_token for asked in cdn.requests), "the CDN was told the token"
 
 
 async def test_addresses_that_expire_cost_few_refusals(tmp_path: Path) -> None:
     born: dict[str, float] = {}
     refused = 0
 
-    async def answer(asked: Asked) -> None:
+    async def answer(asked: Request) -> None:
         nonlocal refused
         life = time.monotonic() - born[asked.head.split("sig=")[1].split()[0]]
         await asyncio.sleep(0.1 * random.uniform(0.5, 1.5))
@@ -86,7 +86,7 @@ async def test_refusals_of_some_connections_while_others_bring_bytes_hammer_nobo
     content = bytes(24 * MiB)
     at_work = located = 0
 
-    async def answer(asked: Asked) -> None:
+    async def answer(asked: Request) -> None:
         nonlocal at_work
         if at_work >= 4:
             await asked.send(f"HTTP/1.1 {line}\r\nContent-Length: 0\r\n\r\n".encode())
@@ -109,14 +109,14 @@ async def test_refusals_of_some_connections_while_others_bring_bytes_hammer_nobo
         job = a_job(tmp_path, content, locate)
         await engine.fetch(job)
     assert job.part.read_bytes() == content
-    assert located <= 60, f"{located} addresses asked for, {len(cdn.asked)} requests"
-    assert len(cdn.asked) <= 200, f"{located} addresses asked for, {len(cdn.asked)} requests"
+    assert located <= 60, f"{located} addresses asked for, {len(cdn.requests)} requests"
+    assert len(cdn.requests) <= 200, f"{located} addresses asked for, {len(cdn.requests)} requests"
 
 
 async def test_an_address_with_letters_of_other_scripts(tmp_path: Path) -> None:
     """nginx sends them as they are."""
 
-    async def answer(asked: Asked) -> None:
+    async def answer(asked: Request) -> None:
         if asked.head.startswith("GET /file "):
             await asked.send("HTTP/1.1 302 x\r\nContent-Length: 0\r\nLocation: /cdn/模型.bin\r\n\r\n".encode())
         else:
@@ -138,7 +138,7 @@ async def test_answers_that_begin_late_are_waited_for(tmp_path: Path) -> None:
     content = bytes(64 * MiB)
     cut = 0
 
-    async def answer(asked: Asked) -> None:
+    async def answer(asked: Request) -> None:
         nonlocal cut
         await asyncio.sleep(1.3)
         cut += asked.reader.at_eof()
@@ -163,7 +163,7 @@ async def test_only_the_hubs_own_name_may_lead_to_this_machine(
     here = "127.0.0.1"  # as a line in the file of hosts says
     monkeypatch.setattr(socket, "getaddrinfo", lambda _, *more, **named: real(here, *more, **named))
 
-    async def answer(asked: Asked) -> None:
+    async def answer(asked: Request) -> None:
         await asked.send_part(CONTENT)
 
     async with scripted(answer) as server, an_engine(stall_timeout_s=1.0, hub=hub) as engine:
@@ -175,7 +175,7 @@ async def test_only_the_hubs_own_name_may_lead_to_this_machine(
         if hub.startswith("https"):
             with pytest.raises(Failure, match="inside this machine"):
                 await engine.fetch(job)
-            assert not server.asked
+            assert not server.requests
         else:
             await engine.fetch(job)
             assert job.part.read_bytes() == CONTENT

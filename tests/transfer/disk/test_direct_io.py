@@ -14,7 +14,7 @@ from hfdmd.transfer.disk.buffers import HUGE_PAGE_BYTES, aligned_buffer
 from hfdmd.transfer.disk.direct_io import MIN_BYTES, UNIT_BYTES, file_system_of
 from hfdmd.transfer.disk.part_file import PartFile
 from tests.fakehub import HubServer
-from tests.transfer.bench import MiB, desk, engine_for
+from tests.transfer.bench import MiB, engine_for, file_download
 
 SIZE_BYTES = 4 * MiB
 
@@ -112,7 +112,7 @@ def test_a_huge_buffer_begins_at_a_huge_page() -> None:
 async def test_a_file_that_comes_in_order_does_not_fill_the_page_cache(
     hub: HubServer, tmp_path: Path, synced_bytes: int
 ) -> None:
-    at = desk(hub, tmp_path, 24 * MiB)
+    download = file_download(hub, tmp_path, 24 * MiB)
     parts: list[PartFile] = []
 
     def open_part(path: Path) -> PartFile:
@@ -120,10 +120,10 @@ async def test_a_file_that_comes_in_order_does_not_fill_the_page_cache(
         return parts[-1]
 
     if synced_bytes:
-        at.part.write_bytes(bytes(at.content.view(0, synced_bytes)))
-        at.claims.append([(0, synced_bytes)])
+        download.part.write_bytes(bytes(download.content.view(0, synced_bytes)))
+        download.claims.append([(0, synced_bytes)])
     async with engine_for(hub, open_part=open_part, max_connections_per_file=1) as engine:
-        await engine.fetch(at.job())
-    assert at.is_right()
+        await engine.fetch(download.job())
+    assert download.is_right()
     if can_write_directly(parts[0]):
         assert parts[0].direct_bytes >= 12 * MiB

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from hfdmd.transfer.checkpoint import LONGEST_S, SHORTEST_S, pause_s
 from hfdmd.transfer.slots import FIRST_CONNECTIONS, ConnectionSlots
-from tests.transfer.bench import MiB, cancelled
+from tests.transfer.bench import cancelled
 
 
 def fill(slots: ConnectionSlots) -> None:
@@ -112,14 +111,3 @@ async def test_a_cancelled_waiter_loses_no_slot() -> None:
     await asyncio.wait((given,))
     assert slots.used == 0
     await slots.acquire()
-
-
-def test_a_claim_comes_sooner_the_more_is_at_risk() -> None:
-    size = 256 * MiB
-    assert pause_s(size, float("inf"), 0.0) == SHORTEST_S
-    assert pause_s(size, 100.0, 0.0) == LONGEST_S
-    assert SHORTEST_S < pause_s(100 * size, 100.0 * MiB, 0.0) < LONGEST_S
-    assert pause_s(size, float("inf"), 4.0) == 2.0, "a slow disk is not kept busy with syncs alone"
-    assert pause_s(size, 1e6, 1.0) == 0.5, "what is slow for others' sake is claimed as often as it can be"
-    assert pause_s(size, 0.0, 0.0) == SHORTEST_S, "the first claim comes soon"
-    assert pause_s(None, 1e6, 0.0) == LONGEST_S

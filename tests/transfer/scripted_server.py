@@ -20,7 +20,7 @@ from hfdmd.transfer.job import Job
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """A request as it came: the how manyth of its server, its head, what range it names, and where to answer."""
 
     number: int
@@ -57,11 +57,11 @@ class Scripted:
     """Where the server listens, and what it was asked."""
 
     url: str
-    asked: list[Asked] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
 
 
 @asynccontextmanager
-async def scripted(answer: Callable[[Asked], Awaitable[None]]) -> AsyncIterator[Scripted]:
+async def scripted(answer: Callable[[Request], Awaitable[None]]) -> AsyncIterator[Scripted]:
     """A server that has `answer` write to each request; the connection is kept until that closes it."""
     serving: set[asyncio.Task[None]] = set()
 
@@ -74,8 +74,8 @@ async def scripted(answer: Callable[[Asked], Awaitable[None]]) -> AsyncIterator[
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
                 found = re.search(r"range: bytes=(\d+)-(\d+)", head, re.IGNORECASE)
                 start, end = (int(found[1]), int(found[2]) + 1) if found else (0, None)
-                here.asked.append(Asked(len(here.asked) + 1, head, start, end, reader, writer))
-                await answer(here.asked[-1])
+                here.requests.append(Request(len(here.requests) + 1, head, start, end, reader, writer))
+                await answer(here.requests[-1])
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # the other side has gone, or the test is over
         finally:

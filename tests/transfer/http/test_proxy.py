@@ -13,7 +13,7 @@ from hfdmd.failure import Failure
 from hfdmd.net.target import Target
 from hfdmd.wire.types import Reason
 from tests.fakehub import HubServer
-from tests.transfer.bench import FILE, MiB, desk, engine_for, signed_url
+from tests.transfer.bench import FILE, MiB, engine_for, file_download, signed_url
 
 
 class Relay:
@@ -72,7 +72,7 @@ async def relay(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Relay]:
 
 
 async def test_http_in_absolute_form(hub: HubServer, tmp_path: Path, relay: Relay) -> None:
-    at = desk(hub, tmp_path, 200_000)
+    download = file_download(hub, tmp_path, 200_000)
 
     async def locate() -> Target:
         return Target(url)
@@ -81,7 +81,7 @@ async def test_http_in_absolute_form(hub: HubServer, tmp_path: Path, relay: Rela
         patch.setattr(urllib.request, "getproxies", dict)
         url = await asyncio.to_thread(signed_url, hub, FILE)
     async with engine_for(hub) as engine:
-        await engine.fetch_small(at.job(locate=locate))
+        await engine.fetch_small(download.job(locate=locate))
     assert relay.heads[0].startswith(f"GET {hub.cdn_url}/")
     assert (
         "Proxy-Authorization: Basic bWU6c2VjcmV0" in relay.heads[0] or "proxy-authorization" in relay.heads[0].lower()
@@ -90,7 +90,7 @@ async def test_http_in_absolute_form(hub: HubServer, tmp_path: Path, relay: Rela
 
 async def test_https_through_a_tunnel(tmp_path: Path, relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
     with HubServer(tls=True) as hub:
-        at = desk(hub, tmp_path, 3 * MiB)
+        download = file_download(hub, tmp_path, 3 * MiB)
         monkeypatch.setenv("SSL_CERT_FILE", hub.ca_path)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(urllib.request, "getproxies", dict)
@@ -100,8 +100,8 @@ async def test_https_through_a_tunnel(tmp_path: Path, relay: Relay, monkeypatch:
             return Target(url, {"Authorization": "Bearer hf_secret"})
 
         async with engine_for(hub) as engine:
-            await engine.fetch(at.job(locate=locate))
-        assert at.is_right()
+            await engine.fetch(download.job(locate=locate))
+        assert download.is_right()
     assert all(head.startswith("CONNECT 127.0.0.1:") for head in relay.heads)
     assert not any("hf_secret" in head for head in relay.heads)
     assert all("Proxy-Authorization: Basic bWU6c2VjcmV0" in head for head in relay.heads)
@@ -112,14 +112,14 @@ async def test_a_proxy_that_refuses_is_the_network(
 ) -> None:
     relay.refuse = "407 Proxy Authentication Required"
     with HubServer() as hub:
-        at = desk(hub, tmp_path, MiB)
+        download = file_download(hub, tmp_path, MiB)
 
         async def locate() -> Target:
             return Target("https://127.0.0.1:1/file")
 
         async with engine_for(hub, stall_timeout_s=1.0) as engine:
             with pytest.raises(Failure) as failed:
-                await engine.fetch(at.job(locate=locate))
+                await engine.fetch(download.job(locate=locate))
     assert failed.value.reason is Reason.NETWORK
     assert "407" in failed.value.detail
     assert "secret" not in failed.value.detail

@@ -16,7 +16,7 @@ from hfdmd.transfer.http.http_errors import BadResponse
 from hfdmd.transfer.http.response import MAX_HEAD_BYTES, ResponseParser
 from hfdmd.wire.types import Reason
 from tests.transfer.bench import MiB, until
-from tests.transfer.scripted import Asked, a_job, an_engine, scripted
+from tests.transfer.scripted_server import Request, a_job, an_engine, scripted
 
 CONTENT = random.Random(1).randbytes(MiB) * 24
 SMALL = CONTENT[:100_000]
@@ -25,7 +25,7 @@ SMUGGLED = b"HTTP/1.1 503 x\r\nRetry-After: 1000\r\nContent-Length: 0\r\n\r\n"
 
 @pytest.mark.parametrize("surplus", [SMUGGLED, b"garbage"], ids=["an answer", "garbage"])
 async def test_what_follows_a_body_is_no_answer(tmp_path: Path, surplus: bytes) -> None:
-    async def answer(asked: Asked) -> None:
+    async def answer(asked: Request) -> None:
         await asked.send_part(CONTENT, end_with=surplus)
 
     async with scripted(answer) as server, an_engine() as engine:
@@ -45,11 +45,11 @@ async def test_what_follows_a_body_is_no_answer(tmp_path: Path, surplus: bytes) 
 
 @pytest.mark.parametrize("surplus", [SMUGGLED, b"garbage"], ids=["an answer", "garbage"])
 async def test_what_comes_between_two_requests_is_no_answer(tmp_path: Path, surplus: bytes) -> None:
-    async def answer(asked: Asked) -> None:
+    async def answer(asked: Request) -> None:
         await asked.send(b"HTTP/1.1 200 x\r\nContent-Length: %d\r\n\r\n" % len(SMALL) + SMALL)
         later.append(asked)
 
-    later: list[Asked] = []
+    later: list[Request] = []
     async with scripted(answer) as server, an_engine() as engine:
 
         async def locate() -> Target:
@@ -89,7 +89,7 @@ async def trickling_trailers() -> AsyncIterator[bytes]:
 async def test_what_trickles_beside_the_body_is_no_progress(
     tmp_path: Path, pieces: Callable[[], AsyncIterator[bytes]], is_small: bool
 ) -> None:
-    async def answer(asked: Asked) -> None:
+    async def answer(asked: Request) -> None:
         async for piece in pieces():
             await asked.send(piece)
 

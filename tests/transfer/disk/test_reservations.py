@@ -80,3 +80,12 @@ def test_what_needs_nothing_more_leaves_nothing_behind(tmp_path: Path) -> None:
         space.release("a")
         space.release("c")
     space.reserve("all", tmp_path, half)
+
+
+def test_nothing_is_kept_of_thousands_of_downloads(tmp_path: Path) -> None:
+    space = DiskReservations(lambda: 0)
+    for number in range(5000):
+        with space.reserved(str(number), tmp_path, number % 3):
+            pass
+    assert not space._reservations
+    assert not space._reserved_bytes
