@@ -1,6 +1,6 @@
 """The client's figures, measured beside `hf --version` in one run: `python -m tests.client.figures`.
 
-Not a test: a time says as much about the machine's other work as about the program. Best and median of each are told.
+Not a test, because other load on the machine changes the times. Prints best and median of each.
 """
 
 from __future__ import annotations

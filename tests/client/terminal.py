@@ -17,7 +17,7 @@ _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>]")
 
 
 class Terminal:
-    """A program in a pseudo-terminal of so many columns. `raw` is all it has written."""
+    """A program in a pseudo-terminal of the given width. `raw` is everything that it has written."""
 
     def __init__(
         self,

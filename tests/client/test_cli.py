@@ -153,7 +153,7 @@ def test_pause_resume_cancel_retry_rm(hfdm: Hfdm, hub: HubServer) -> None:
     done = hfdm("download", REPO, BIG)
     assert done.returncode == 0, done.stderr
     path = Path(done.stdout.strip())
-    assert hfdm("rm", REPO, BIG, "--delete-file").returncode == 2  # it would delete, and nobody said yes
+    assert hfdm("rm", REPO, BIG, "--delete-file").returncode == 2  # it would delete without a confirmation
     assert path.exists()
     assert hfdm("rm", REPO, BIG, "--delete-file", "--yes").stdout == f"removed  {REPO} {BIG}\n"
     assert not path.exists()
@@ -215,7 +215,7 @@ def test_a_time_limit_covers_the_asking_for_something_newer(hfdm: Hfdm, hub: Hub
 def test_ctrl_c_leaves_the_download_running(hfdm: Hfdm, hub: HubServer, daemon: Daemon) -> None:
     hub.rate_bytes_per_s = 1_000_000
     process = hfdm.popen("download", REPO, BIG)
-    until(lambda: bool(daemon.get("/api/progress", status="downloading").json["downloads"]), "it is at work")
+    until(lambda: bool(daemon.get("/api/progress", status="downloading").json["downloads"]), "it is downloading")
     assert process.stderr is not None
     process.stderr.readline()
     process.send_signal(signal.SIGINT)
@@ -448,4 +448,4 @@ def test_an_interrupt_while_it_loads(hfdm: Hfdm) -> None:
         time.sleep(after_ms / 1000)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=DEADLINE_S)
-        assert ", in main\n" not in errors  # what comes before it is the interpreter's own start
+        assert ", in main\n" not in errors  # frames before it are the start of the interpreter

@@ -180,7 +180,7 @@ def test_following_over_a_clean_restart(client: Client, daemon: Daemon, hub: Hub
     results: list[Download] = []
     waiting = threading.Thread(target=lambda: results.append(client.download(REPO, BIG)), daemon=True)
     waiting.start()
-    until(lambda: bool(daemon.get("/api/progress").json["downloads"]), "it was asked for")
+    until(lambda: bool(daemon.get("/api/progress").json["downloads"]), "it was requested")
     assert daemon.stop() == 0
     daemon.start()
     hub.rate_bytes_per_s = 0
@@ -198,9 +198,9 @@ def test_a_repo_that_is_paused_is_waited_out(client: Client, hub: HubServer) -> 
 
     waiting = threading.Thread(target=wait, daemon=True)
     waiting.start()
-    until(lambda: Status.DOWNLOADING in seen, "it is at work")
+    until(lambda: Status.DOWNLOADING in seen, "it is downloading")
     client.pause(REPO)
-    until(lambda: Status.PAUSED in seen, "the pause was told")
+    until(lambda: Status.PAUSED in seen, "the pause was reported")
     hub.rate_bytes_per_s = 0
     client.resume(REPO)
     waiting.join(30)
@@ -215,7 +215,7 @@ def test_an_update_moves_to_the_newest_commit_and_waits_for_it(client: Client, h
     assert (same.commit, same.path) == (first.commit, first.path)
     assert len(hub.log) == 1, "the daemon asks once, and the client hears of it"
     commit = hub.commit(REPO, {"config.json": b"{}"})
-    assert client.download(REPO, "config.json").commit == first.commit  # pinned, unless an update is asked for
+    assert client.download(REPO, "config.json").commit == first.commit  # pinned, unless an update is requested
     moved = client.download(REPO, "config.json", update=True)
     assert moved.commit == commit
     assert moved.path is not None
@@ -223,7 +223,9 @@ def test_an_update_moves_to_the_newest_commit_and_waits_for_it(client: Client, h
     assert client.download(REPO).commit == whole.commit
     assert client.download(REPO, update=True).commit == commit
     hub.down()
-    assert client.download(REPO, "config.json", update=True).commit == commit  # nobody to ask: it stays right
+    assert (
+        client.download(REPO, "config.json", update=True).commit == commit
+    )  # the Hub does not answer: the commit stays
 
 
 def test_what_is_removed_while_it_is_waited_for(client: Client, hub: HubServer) -> None:
@@ -238,7 +240,7 @@ def test_what_is_removed_while_it_is_waited_for(client: Client, hub: HubServer) 
 
     waiting = threading.Thread(target=wait, daemon=True)
     waiting.start()
-    until(lambda: bool(client.downloads().downloads), "it was asked for")
+    until(lambda: bool(client.downloads().downloads), "it was requested")
     until(lambda: bool(client.delete(all=True).downloads), "it is removed")
     waiting.join(30)
     assert isinstance(caught[0], UnknownDownload)

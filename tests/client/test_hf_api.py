@@ -98,12 +98,12 @@ def below(path: str, root: str) -> str:
 @pytest.mark.parametrize("name", ["hf_hub_download", "snapshot_download"])
 def test_the_signatures_are_the_originals(name: str) -> None:
     original = inspect.signature(getattr(huggingface_hub, name)).parameters
-    swapped = inspect.signature(getattr(hfdmd_client, name)).parameters
-    assert set(swapped) - set(original) == OURS
-    assert [n for n in swapped if n not in OURS] == list(original)
+    ours = inspect.signature(getattr(hfdmd_client, name)).parameters
+    assert set(ours) - set(original) == OURS
+    assert [n for n in ours if n not in OURS] == list(original)
     for parameter in original.values():
-        assert swapped[parameter.name].default == parameter.default
-        assert swapped[parameter.name].kind == parameter.kind
+        assert ours[parameter.name].default == parameter.default
+        assert ours[parameter.name].kind == parameter.kind
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_the_token_that_the_environment_has_anyway_may_be_named(daemon: Daemon, 
             "ours", "hf_hub_download", {"HF_TOKEN": "hf_secretsecret"}, repo_id=REPO, filename=BIG, token=token
         )
         assert found["exists"]
-    assert all("authorization" not in request.headers for request in hub.log), "the daemon has none, and is told none"
+    assert all("authorization" not in request.headers for request in hub.log), "the daemon has no token and gets none"
     for source in ("ours", "theirs"):
         found = caller(source, "hf_hub_download", repo_id=REPO, filename=BIG, token=True)
         assert found["error"] == "LocalTokenNotFoundError"

@@ -20,7 +20,7 @@ esac
 
 @pytest.fixture
 def with_unit(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine with systemd, on which the user's own service is installed; `systemctl` writes down what it is told."""
+    """A machine with systemd, on which the user's own service is installed; `systemctl` records its arguments."""
     programs = home / "bin"
     programs.mkdir()
     (programs / "systemctl").write_text(SYSTEMCTL)

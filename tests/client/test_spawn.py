@@ -1,4 +1,4 @@
-"""A daemon that starts by itself, or says why not."""
+"""A client starts a daemon, or says why it does not."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_daemon_that_runs_where_nobody_looks(daemon: Daemon) -> None:
 
 
 def test_folders_that_are_relative_mean_the_same_to_the_daemon(lone_hfdm: Hfdm) -> None:
-    """It works in `/`, so it must be told what the caller's folder made of them."""
+    """The daemon runs in `/`, so relative paths of the caller are made absolute."""
     relative = {"HF_HOME": "./hub home", "HFDMD_SOCKET": "relative.sock"}
     done = lone_hfdm("download", REPO, "config.json", cwd=lone_hfdm.home, **relative)
     assert done.returncode == 0, done.stderr
@@ -124,7 +124,7 @@ def test_a_socket_that_is_named_is_the_only_place(lone_hfdm: Hfdm) -> None:
 def test_none_is_started_beside_a_daemon_that_is_silent(
     lone_hfdm: Hfdm, monkeypatch: pytest.MonkeyPatch, takes: bool
 ) -> None:
-    """One that was stopped (SIGSTOP) and, in the end, one for which so many wait that nobody else may."""
+    """A stopped one (SIGSTOP), at the end also with a full queue of connections."""
     for name, value in lone_hfdm.env.items():
         monkeypatch.setenv(name, value)
     with socket.socket(socket.AF_UNIX) as stuck, socket.socket(socket.AF_UNIX) as waiting:
@@ -167,7 +167,7 @@ def test_the_log_of_a_running_daemon_is_rotated_by_the_next_command(lone_hfdm: H
     assert log.stat().st_size < logfile.MAX_BYTES
     assert log.with_name("hfdmd.log.1").stat().st_size > logfile.MAX_BYTES
     lone_hfdm("download", REPO, "config.json")
-    assert b"config.json" in log.read_bytes()  # the daemon goes on writing where it was
+    assert b"config.json" in log.read_bytes()  # the daemon continues to write to it
     assert not log.read_bytes().startswith(b"\0")
 
 

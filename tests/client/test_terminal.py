@@ -114,7 +114,7 @@ def test_a_signal_that_is_ignored_stays_so(hfdm: Hfdm, hub: HubServer, daemon: D
     process = subprocess.Popen(
         ["nohup", hfdm.program, "download", REPO, BIG], env=hfdm.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    until(lambda: bool(daemon.get("/api/progress", status="downloading").json["downloads"]), "it is at work")
+    until(lambda: bool(daemon.get("/api/progress", status="downloading").json["downloads"]), "it is downloading")
     process.send_signal(signal.SIGHUP)
     hub.rate_bytes_per_s = 0
     process.communicate(timeout=30)

@@ -85,4 +85,7 @@ def test_wrong_uses(tmp_path: Path) -> None:
     lines = [f"{line}\n" for line in WRONG]
     found = check("from hfdmd_client import Client\n" + "".join(lines), tmp_path)
     for number, (line, code) in enumerate(WRONG.items(), start=2):
-        assert any(f"sample.py:{number}:" in told and f"[{code}]" in told for told in found.splitlines()), (line, found)
+        assert any(f"sample.py:{number}:" in error and f"[{code}]" in error for error in found.splitlines()), (
+            line,
+            found,
+        )
