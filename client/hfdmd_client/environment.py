@@ -37,7 +37,7 @@ class Environment:
     hub_endpoint: str
 
     @classmethod
-    def here(cls, env: Mapping[str, str] = os.environ) -> Environment:
+    def current(cls, env: Mapping[str, str] = os.environ) -> Environment:
         """From the environment variables."""
         cache = env.get("HF_HUB_CACHE") or env.get("HUGGINGFACE_HUB_CACHE") or os.path.join(hf_home(env), "hub")
         return cls(_path(env, cache), (env.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/"))

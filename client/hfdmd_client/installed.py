@@ -57,7 +57,7 @@ def _refuse_failed(manager: Systemd) -> None:
     if failed := _failed(manager):
         raise DaemonNotStarted(
             f"The installed service has failed ({' and '.join(failed)}), so no other daemon is started in its place."
-            f" `hfdm service logs` says why. After fixing the cause:\n  {cure(manager.scope)}"
+            f" `hfdm service logs` says why. After fixing the cause:\n  {restart_command(manager.scope)}"
         )
 
 
@@ -72,13 +72,13 @@ def failed_units(scope: Scope) -> list[str]:
     return _failed(Systemd(scope)) if _runs_systemd() else []
 
 
-def cure(scope: Scope) -> str:
+def restart_command(scope: Scope) -> str:
     """The command that restarts a failed service, once the cause is fixed."""
     from hfdmd_client.service import Scope
     from hfdmd_client.service.systemd import Systemd
 
     sudo = "sudo " if scope is Scope.SYSTEM else ""
-    return " && ".join(sudo + part for part in Systemd(scope).cure.split(" && "))
+    return " && ".join(sudo + part for part in Systemd(scope).restart_command.split(" && "))
 
 
 def _has_unit(folders: list[Path] | tuple[Path, ...]) -> bool:

@@ -54,7 +54,7 @@ def all_checks(session: Session, offline: bool) -> list[Finding]:
     if info is not None:
         findings += _downloads(info)
     if not offline:
-        findings += _hub(info.hub_endpoint if info else environment.Environment.here().hub_endpoint)
+        findings += _hub(info.hub_endpoint if info else environment.Environment.current().hub_endpoint)
     return findings
 
 
@@ -107,7 +107,7 @@ def _socket(info: Info | None) -> Iterator[Finding]:
 def _same_environment(info: Info | None) -> Iterator[Finding]:
     if info is None:
         return
-    differences = environment.Environment.here().differences(info)
+    differences = environment.Environment.current().differences(info)
     for difference in differences:
         cure = "Unset the variable here, or stop the daemon (hfdm stop) and start it with the same variables."
         yield Finding("environment", "warning", difference, cure)
@@ -116,7 +116,7 @@ def _same_environment(info: Info | None) -> Iterator[Finding]:
 
 
 def _folders(info: Info | None) -> Iterator[Finding]:
-    cache = info.cache_dir if info else environment.Environment.here().cache_dir
+    cache = info.cache_dir if info else environment.Environment.current().cache_dir
     state = info.state_dir if info else str(state_dir())
     for what, folder in (("cache", Path(cache)), ("state", Path(state))):
         existing = next((place for place in (folder, *folder.parents) if place.exists()), Path("/"))
@@ -142,7 +142,7 @@ def _disk(info: Info | None) -> Iterator[Finding]:
     if info is not None:
         free_bytes = info.free_bytes
     else:
-        folder = Path(environment.Environment.here().cache_dir)
+        folder = Path(environment.Environment.current().cache_dir)
         existing = next(place for place in (folder, *folder.parents) if place.exists())
         free_bytes = shutil.disk_usage(existing).free
     if free_bytes is None:
@@ -202,7 +202,7 @@ def _service() -> Iterator[Finding]:
         yield Finding("service", "warning", f"installed ({scope.value}); its state is unknown", str(error))
         return
     if failed:
-        cure = f"hfdm service logs says why. After fixing the cause:\n{installed.cure(scope)}"
+        cure = f"hfdm service logs says why. After fixing the cause:\n{installed.restart_command(scope)}"
         yield Finding("service", "problem", f"{' and '.join(failed)} failed", cure)
     else:
         yield Finding("service", "ok", f"installed ({scope.value})")

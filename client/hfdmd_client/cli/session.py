@@ -40,7 +40,7 @@ class Session:
         """A client after its first request; warns on stderr when daemon and environment differ."""
         client = self.quiet_client(spawn=spawn)
         self.info = client.hello()
-        for difference in [*Environment.here().differences(self.info), version_difference(self.info)]:
+        for difference in [*Environment.current().differences(self.info), version_difference(self.info)]:
             if difference is not None:
                 self.say(f"Warning: {difference}")
         return client

@@ -13,7 +13,7 @@ from hfdmd_client.service.layout import Scope
 ACCOUNT = "hfdmd"
 """The user that the system service runs as; see sysusers.d."""
 SERVICE, SOCKET = "hfdmd.service", "hfdmd.socket"
-CURE = "systemctl {flag}reset-failed hfdmd.service hfdmd.socket && systemctl {flag}start hfdmd.socket"
+RESTART_COMMAND = "systemctl {flag}reset-failed hfdmd.service hfdmd.socket && systemctl {flag}start hfdmd.socket"
 NO_MANAGER = {"LoadState": "no-manager", "ActiveState": "inactive", "MainPID": "0"}
 _SHOWN = "LoadState,ActiveState,SubState,Result,StatusText,MainPID,ExecMainStatus,NRestarts,UnitFileState"
 
@@ -29,9 +29,9 @@ class Systemd:
         return ["--user"] if self.scope is Scope.USER else []
 
     @property
-    def cure(self) -> str:
+    def restart_command(self) -> str:
         """The command that restores a socket that failed together with its service."""
-        return CURE.format(flag="--user " if self.scope is Scope.USER else "")
+        return RESTART_COMMAND.format(flag="--user " if self.scope is Scope.USER else "")
 
     def check(self) -> None:
         """Raises `ServiceError` when the manager does not run, or this user may not change its services."""
@@ -126,7 +126,7 @@ class Systemd:
         lines.append(f"socket: {socket['ActiveState']} ({socket['SubState']})")
         if "failed" in (service["ActiveState"], socket["ActiveState"]):
             why = f"result {service['Result']}, exit code {service['ExecMainStatus']}"
-            lines.append(f"failed ({why}): see 'hfdm service logs'; after fixing the cause: {self.cure}")
+            lines.append(f"failed ({why}): see 'hfdm service logs'; after fixing the cause: {self.restart_command}")
         return lines
 
     def _failed(self) -> bool:
