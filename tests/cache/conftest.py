@@ -22,3 +22,8 @@ def storage(tmp_path: Path) -> Storage:
     storage = Storage(tmp_path / "hub")
     storage.prepare()
     return storage
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "hub"

@@ -1,9 +1,14 @@
-"""Specs, sources and part files for tests."""
+"""Specs, sources, part files and the Hub's own client for tests."""
 
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
+
+from huggingface_hub import hf_hub_download, scan_cache_dir
 
 from hfdmd.cache.fs_ops import clone_file
 from hfdmd.cache.storage import Placed, Storage
@@ -13,6 +18,7 @@ from hfdmd.wire.types import RepoType
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OTHER_COMMIT = "f" * 40
 REPO = "owner/name"
+DATA = b"the content" * 1000
 
 
 def spec_of(
@@ -73,3 +79,30 @@ def shares_blocks(folder: Path) -> bool:
         source.write(b"a")
         source.flush()
         return clone_file(source.fileno(), target.fileno())
+
+
+def offline(cache: Path, path: str, **more: str) -> bytes:
+    return Path(hf_hub_download(REPO, path, cache_dir=cache, local_files_only=True, **more)).read_bytes()
+
+
+def assert_clean(cache: Path) -> None:
+    info = scan_cache_dir(cache)
+    assert info.warnings == []
+    assert info.incomplete_files == frozenset()
+
+
+def hf(cache: Path, *arguments: str, endpoint: str = "http://127.0.0.1:9") -> str:
+    """The `hf` command over this cache."""
+    env = {
+        **os.environ,
+        "HF_HOME": str(cache.parent),
+        "HF_HUB_CACHE": str(cache),
+        "HF_ENDPOINT": endpoint,
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+        "NO_COLOR": "1",
+    }
+    command = Path(sys.executable).parent / "hf"
+    done = subprocess.run([command, *arguments], env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

@@ -2,61 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import stat
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from huggingface_hub import get_cached_repo_tree, hf_hub_download, scan_cache_dir, snapshot_download
-from huggingface_hub.errors import IncompleteSnapshotError, LocalEntryNotFoundError
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from hfdmd.cache.storage import Placed, Storage
 from hfdmd.failure import Failure
 from hfdmd.record import Entry, Source
 from hfdmd.transfer.disk.reservations import DiskReservations
 from hfdmd.wire.types import Reason, RepoType
-from tests.cache.files import COMMIT, OTHER_COMMIT, REPO, git_oid, put, shares_blocks, source_of, spec_of, tree
+from tests.cache.files import (
+    COMMIT,
+    DATA,
+    OTHER_COMMIT,
+    REPO,
+    assert_clean,
+    hf,
+    offline,
+    put,
+    shares_blocks,
+    source_of,
+    spec_of,
+    tree,
+)
 from tests.fakehub import HubServer
 from tests.scarcity import no_descriptors
-
-DATA = b"the content" * 1000
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "hub"
-
-
-def offline(cache: Path, path: str, **more: str) -> bytes:
-    return Path(hf_hub_download(REPO, path, cache_dir=cache, local_files_only=True, **more)).read_bytes()
-
-
-def assert_clean(cache: Path) -> None:
-    info = scan_cache_dir(cache)
-    assert info.warnings == []
-    assert info.incomplete_files == frozenset()
-
-
-def hf(cache: Path, *arguments: str, endpoint: str = "http://127.0.0.1:9") -> str:
-    """The `hf` command over this cache."""
-    env = {
-        **os.environ,
-        "HF_HOME": str(cache.parent),
-        "HF_HUB_CACHE": str(cache),
-        "HF_ENDPOINT": endpoint,
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_DISABLE_UPDATE_CHECK": "1",
-        "NO_COLOR": "1",
-    }
-    command = Path(sys.executable).parent / "hf"
-    done = subprocess.run([command, *arguments], env=env, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.mark.parametrize("path", ["config.json", "onnx/model.onnx", "a/b/c/d.bin", "ü/日本 x.bin", "n" * 255])
@@ -201,43 +177,6 @@ def test_hf_cache_commands_agree(server: HubServer, storage: Storage, cache: Pat
     assert tree(cache) == before
 
 
-def test_an_incomplete_snapshot_is_known_to_be_one(storage: Storage, cache: Path) -> None:
-    entries = [Entry(f"f{i}.json", source_of(b"%d" % i), git_oid(b"%d" % i)) for i in range(3)]
-    big = source_of(DATA, lfs=True, xet_hash="e" * 64)
-    entries.append(Entry("sub/ü.bin", big, "2" * 40))
-    repo = spec_of("x").repo
-    storage.write_tree(repo, COMMIT, entries)
-    assert_clean(cache)
-    for index in range(3):
-        put(storage, spec_of(f"f{index}.json"), b"%d" % index, lfs=False)
-    with pytest.raises(IncompleteSnapshotError, match="1 file"):
-        snapshot_download(REPO, cache_dir=cache, local_files_only=True)
-    put(storage, spec_of("sub/ü.bin"), DATA)
-    folder = Path(snapshot_download(REPO, cache_dir=cache, local_files_only=True))
-    assert tree(folder) == {entry.path for entry in entries}
-    found = {file.path: file for file in get_cached_repo_tree(REPO, cache_dir=cache)}
-    assert found["sub/ü.bin"].xet_hash == "e" * 64
-    assert found["f1.json"].blob_id == git_oid(b"1")
-    assert found["f1.json"].size == 1
-    assert_clean(cache)
-
-
-def test_the_client_takes_its_own_list_for_granted(server: HubServer, storage: Storage, cache: Path) -> None:
-    """What the client writes of a listing, and what we write, are one."""
-    commit = server.add_repo(REPO, {"a.json": b"1", "b/m.bin": DATA}, lfs=["b/m.bin"])
-    snapshot_download(REPO, cache_dir=cache, endpoint=server.endpoint)
-    path = cache / "models--owner--name" / "trees" / f"{commit}.json"
-    theirs = path.read_text()
-    repo = server.repo(REPO)
-    entries = [
-        Entry("b/m.bin", source_of(DATA, lfs=True, commit=commit), repo.commits[commit].files["b/m.bin"].git_oid),
-        Entry("a.json", source_of(b"1", commit=commit), git_oid(b"1")),
-    ]
-    storage.write_tree(spec_of("x").repo, commit, entries)
-    assert json.loads(path.read_text()) == json.loads(theirs)
-    assert stat.S_IMODE(path.stat().st_mode) != 0o600
-
-
 def test_a_file_is_linked_under_whatever_revision(storage: Storage, cache: Path) -> None:
     first = put(storage, spec_of("a.bin"), DATA)
     spec = spec_of("moved/b.bin", revision="dev")
@@ -292,69 +231,6 @@ def test_adopting_can_be_stopped(storage: Storage, cache: Path) -> None:
     spec, source = spec_of("a.bin"), source_of(DATA, lfs=True)
     put(storage, spec, DATA)
     assert Storage(cache).adopt([(spec, source, None)], stopped=lambda: True) == [None]
-
-
-def test_a_shared_blob_is_read_through_and_never_written_through(storage: Storage, cache: Path) -> None:
-    store = cache / "blobs" / "ee"
-    store.mkdir(parents=True)
-    (cache / "blobs" / ".huggingface-shared-blobs").write_text("1\n")
-    payload = store / ("e" * 64)
-    payload.write_bytes(DATA)
-    payload.chmod(0o444)
-    spec, source = spec_of("a.bin"), source_of(DATA, lfs=True, xet_hash="e" * 64)
-    blobs = cache / "models--owner--name" / "blobs"
-    blobs.mkdir(parents=True)
-    blob = blobs / source.etag
-    blob.symlink_to("../../blobs/ee/" + "e" * 64)
-    [placed] = storage.adopt([(spec, source, None)])
-    assert isinstance(placed, Placed)
-    assert offline(cache, "a.bin") == DATA
-    assert blob.is_symlink()
-
-    payload.chmod(0o644)
-    payload.write_bytes(b"damaged by somebody")
-    assert Storage(cache).adopt([(spec, source, None)]) == [None]
-    put(storage, spec, DATA)
-    assert not blob.is_symlink()
-    assert payload.read_bytes() == b"damaged by somebody"
-    assert offline(cache, "a.bin") == DATA
-    assert_clean(cache)
-
-
-def test_a_file_of_another_repo_in_the_shared_store_is_linked(storage: Storage, cache: Path) -> None:
-    store = cache / "blobs" / "ee"
-    store.mkdir(parents=True)
-    (cache / "blobs" / ".huggingface-shared-blobs").write_text("1\n")
-    payload = store / ("e" * 64)
-    payload.write_bytes(DATA)
-    payload.chmod(0o444)
-    spec, source = spec_of("sub/a.bin"), source_of(DATA, lfs=True, xet_hash="e" * 64)
-    [placed] = storage.adopt([(spec, source, None)])
-    assert isinstance(placed, Placed)
-    assert offline(cache, "sub/a.bin") == DATA
-    blob = cache / "models--owner--name" / "blobs" / source.etag
-    assert os.readlink(blob) == "../../blobs/ee/" + "e" * 64
-    users = payload.with_name(f"{payload.name}.refs")
-    assert users.read_text() == f"models--owner--name/blobs/{source.etag}\n"
-    assert_clean(cache)
-    hf(cache, "cache", "prune", "--yes")
-    assert offline(cache, "sub/a.bin") == DATA
-    assert storage.delete(spec, source, placed)
-    hf(cache, "cache", "prune", "--yes")
-    assert not payload.exists()
-
-
-def test_a_damaged_file_in_the_shared_store_is_not_linked(storage: Storage, cache: Path) -> None:
-    payload = cache / "blobs" / "ee" / ("e" * 64)
-    payload.parent.mkdir(parents=True)
-    payload.write_bytes(DATA[:-1] + b"X")
-    source = source_of(DATA, lfs=True, xet_hash="e" * 64)
-    (cache / "blobs" / ".huggingface-shared-blobs").write_text("1\n")
-    assert storage.adopt([(spec_of("a.bin"), source, None)]) == [None]
-    payload.write_bytes(DATA)
-    (cache / "blobs" / ".huggingface-shared-blobs").write_text("2\n")
-    assert storage.adopt([(spec_of("a.bin"), source, None)]) == [None]
-    assert not (cache / "models--owner--name").exists()
 
 
 def test_a_batch_of_small_files(storage: Storage, cache: Path) -> None:
@@ -497,7 +373,7 @@ def test_a_copy_within_the_cache_waits_for_room(cache: Path, tmp_path: Path, mon
     if shares_blocks(tmp_path):
         pytest.skip("copies share blocks here, and need no room")
     min_free_bytes = 2**52
-    storage = Storage(cache, reserve=DiskReservations(lambda: min_free_bytes).held)
+    storage = Storage(cache, reserve=DiskReservations(lambda: min_free_bytes).reserved)
     put(storage, spec_of("a.bin"), DATA)
     monkeypatch.setenv("HF_HUB_DISABLE_SYMLINKS", "1")
     items = [(spec_of("sub/b.bin"), source_of(DATA, lfs=True), None)]

@@ -15,10 +15,9 @@ from hfdmd.cache.storage import Placed, Storage
 from hfdmd.failure import Failure
 from hfdmd.record import Entry
 from hfdmd.wire.types import Reason
-from tests.cache.files import COMMIT, OTHER_COMMIT, REPO, put, source_of, spec_of, tree
+from tests.cache.files import COMMIT, DATA, OTHER_COMMIT, REPO, put, source_of, spec_of, tree
 from tests.fakehub import HubServer
 
-DATA = b"the content" * 1000
 METADATA_FOLDER = ".cache/huggingface"
 
 
@@ -33,9 +32,9 @@ def test_a_file_arrives_under_its_name(storage: Storage, local: Path, tmp_path: 
     assert placed.path == local / path
     assert (local / path).read_bytes() == DATA
     assert not (local / path).is_symlink()
-    books = {name for name in tree(local) if name.startswith(METADATA_FOLDER)}
+    metadata = {name for name in tree(local) if name.startswith(METADATA_FOLDER)}
     fits = len(path) < 200
-    assert books == {f"{METADATA_FOLDER}/.gitignore", f"{METADATA_FOLDER}/CACHEDIR.TAG"} | (
+    assert metadata == {f"{METADATA_FOLDER}/.gitignore", f"{METADATA_FOLDER}/CACHEDIR.TAG"} | (
         {f"{METADATA_FOLDER}/download/{path}.metadata"} if fits else set()
     )
     assert tree(tmp_path / "hub") == {"CACHEDIR.TAG"}
@@ -189,7 +188,7 @@ def test_links_that_lead_out_are_refused(storage: Storage, local: Path, tmp_path
 
 
 @pytest.mark.parametrize("path", [".cache/huggingface/download/x.metadata", ".Cache/HuggingFace/x"])
-def test_the_books_are_no_place_for_files(storage: Storage, local: Path, path: str) -> None:
+def test_the_metadata_are_no_place_for_files(storage: Storage, local: Path, path: str) -> None:
     with pytest.raises(Failure, match=Reason.PATH_TAKEN):
         put(storage, spec_of(path, local_dir=local), DATA)
 
@@ -231,7 +230,7 @@ def test_part_files_are_discarded(storage: Storage, local: Path) -> None:
     assert not part.exists()
 
 
-def test_the_list_of_files_beside_the_books(storage: Storage, local: Path) -> None:
+def test_the_list_of_files_beside_the_metadata(storage: Storage, local: Path) -> None:
     entry = Entry("a.bin", source_of(DATA, lfs=True), "1" * 40)
     storage.write_tree(spec_of("x", local_dir=local).repo, COMMIT, [entry])
     assert (local / METADATA_FOLDER / "trees" / f"{COMMIT}.json").exists()

@@ -16,10 +16,9 @@ from huggingface_hub.utils import WeakFileLock
 
 from hfdmd.cache.storage import Placed, Storage
 from tests.cache import no_flock
-from tests.cache.files import COMMIT, REPO, put, source_of, spec_of
+from tests.cache.files import COMMIT, DATA, REPO, put, source_of, spec_of
 from tests.fakehub import Fault, HubServer
 
-DATA = b"the content" * 1000
 DEADLINE_S = 30.0
 
 CLIENT = """
@@ -35,11 +34,6 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not come about"
         time.sleep(0.01)
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "hub"
 
 
 @pytest.fixture

@@ -8,12 +8,16 @@ from pathlib import Path
 import pytest
 
 from hfdmd.cache.storage import Storage
+from hfdmd.failure import Failure
 from hfdmd.hub.client import Hub
 from hfdmd.net.origin import RedirectPolicy
 from hfdmd.net.retry_after import RetryAfter
-from tests.fakehub import HubServer
+from tests.cache.files import REPO, spec_of
+from tests.fakehub import HubServer, seeded
 
 TOKEN = "hf_secretsecretsecret"
+DATA = b'{"a": 1}'
+BIG = seeded(3_000_000, seed=7)
 
 MakeHub = Callable[..., Hub]
 
@@ -56,3 +60,15 @@ def storage(tmp_path: Path) -> Storage:
     storage = Storage(tmp_path / "hub")
     storage.prepare()
     return storage
+
+
+@pytest.fixture
+def commit(server: HubServer) -> str:
+    return server.add_repo(REPO, {"config.json": DATA, "model.safetensors": BIG, "sub/ü #1.json": b"x"})
+
+
+async def failure(hub: Hub, path: str = "config.json", **more: str) -> Failure:
+    with pytest.raises(Failure) as caught:
+        await hub.resolve(spec_of(path, **more))  # type: ignore[arg-type]
+    assert TOKEN not in caught.value.detail
+    return caught.value

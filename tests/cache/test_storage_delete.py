@@ -10,15 +10,8 @@ import pytest
 from huggingface_hub import hf_hub_download, scan_cache_dir
 
 from hfdmd.cache.storage import Placed, Storage
-from tests.cache.files import COMMIT, OTHER_COMMIT, REPO, put, source_of, spec_of, tree
+from tests.cache.files import COMMIT, DATA, OTHER_COMMIT, REPO, put, source_of, spec_of, tree
 from tests.fakehub import HubServer
-
-DATA = b"the content" * 1000
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "hub"
 
 
 def test_the_last_file_takes_its_folders_along(storage: Storage, cache: Path) -> None:
