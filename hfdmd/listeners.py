@@ -16,9 +16,8 @@ from aiohttp import web
 
 from hfdmd.activation import launchd_sockets, systemd_sockets
 from hfdmd.api.access import Access
-from hfdmd.api.app import build
 from hfdmd.api.open_connections import OpenConnections
-from hfdmd.api.protocols import protocol_factory
+from hfdmd.api.server import build_app, protocol_factory
 from hfdmd.scheduler.core import Scheduler
 
 log = logging.getLogger("hfdmd.listeners")
@@ -74,7 +73,7 @@ class Listeners:
             sockets = [self._bind_unix()]
         if self._tcp is not None:
             sockets.append(self._tcp)
-        app = build(scheduler, url=self.url, socket=str(self.socket_path))
+        app = build_app(scheduler, url=self.url, socket=str(self.socket_path))
         self._runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=SHUTDOWN_S, handler_cancellation=True)
         await self._runner.setup()
         server = self._runner.server

@@ -1,4 +1,4 @@
-"""The server's protocols, in front of aiohttp's routing: access rules, and every error as problem+json.
+"""The HTTP server: the aiohttp application, and its protocols with access rules and every error as problem+json.
 
 aiohttp itself answers requests that it cannot parse, and unknown `Expect` headers, before any middleware and as plain
 text.
@@ -14,8 +14,13 @@ from aiohttp import web
 
 from hfdmd.api import problems
 from hfdmd.api.access import Access
+from hfdmd.api.decode import MAX_BODY_BYTES
+from hfdmd.api.handlers import Handlers
+from hfdmd.api.metrics import Metrics
 from hfdmd.api.open_connections import OpenConnections, TimedProtocol
+from hfdmd.scheduler.core import Scheduler
 from hfdmd.wire.errors import ApiError, Internal, Malformed
+from hfdmd.wire.routes import ROUTES
 
 log = logging.getLogger("hfdmd.api")
 
@@ -53,6 +58,16 @@ class ProblemRequestHandler(web.RequestHandler):
         response = problems.problem_response(error)
         response.force_close()
         return response
+
+
+def build_app(scheduler: Scheduler, *, url: str | None, socket: str | None) -> web.Application:
+    """The aiohttp application: the route table bound to its handlers."""
+    metrics = Metrics(scheduler)
+    app = web.Application(middlewares=[metrics.middleware, problems.middleware], client_max_size=MAX_BODY_BYTES)
+    handlers = Handlers(scheduler, metrics, url=url, socket=socket)
+    for route in ROUTES:
+        app.router.add_route(route.method, route.path, getattr(handlers, route.name))
+    return app
 
 
 def protocol_factory(
