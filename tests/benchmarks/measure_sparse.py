@@ -40,7 +40,7 @@ def sparse(bench: Bench) -> Section:
                 client = Client(socket=daemon.socket)
                 began = time.monotonic()
                 asked = client.ask(repo, "model.bin")
-                folder = next(path.parent for path in (daemon.folder / "state/trackers").rglob("*.json"))
+                folder = next(path.parent for path in (daemon.state / "trackers").rglob("*.json"))
                 with Replaced(folder) as replaced:
                     *_, last = client.follow(asked)
                 took_s = time.monotonic() - began
