@@ -122,7 +122,7 @@ class Listeners:
             with contextlib.suppress(FileNotFoundError):
                 if not stat.S_ISSOCK(os.lstat(path).st_mode):
                     raise SocketError(f"{path} exists and is not a socket; move it away or set HFDMD_SOCKET")
-                if _answers(path):
+                if _is_served(path):
                     raise SocketError(f"another program, or another daemon, listens on {path}; set HFDMD_SOCKET")
                 path.unlink()
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -137,7 +137,7 @@ class Listeners:
         return sock
 
 
-def _answers(path: Path) -> bool:
+def _is_served(path: Path) -> bool:
     """Whether a program accepts connections there (a daemon of another state folder)."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)

@@ -1,4 +1,4 @@
-"""Settings: layers, what survives, and errors that name what is wrong."""
+"""Settings: layers, persistence, and errors that name the invalid setting."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_patch_is_all_or_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["bandwidth_limit", "bandwidthLimit"])
 def test_a_schedule_in_the_file(tmp_path: Path, name: str) -> None:
-    """In files names are in snake_case; the API's spelling is taken too."""
+    """Names in files are in snake_case; the API's spelling is accepted, too."""
     text = f'schedule = [{{days = ["mon"], from = "22:00", to = "07:00", {name} = 5}}]'
     assert config(tmp_path, text).values.schedule == [
         ScheduleRule(days=["mon"], from_="22:00", to="07:00", bandwidth_limit=5)

@@ -1,4 +1,4 @@
-"""The daemon takes as many descriptors as it may have, whatever the shell that started it thought enough."""
+"""The daemon raises the limit of descriptors that the shell set."""
 
 from __future__ import annotations
 

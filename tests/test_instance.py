@@ -1,4 +1,4 @@
-"""One daemon per folder, also where several people share it."""
+"""One daemon per folder, also if several users share it."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def opened(tmp_path: Path) -> Versions:
 def test_they_rise_within_a_run_and_across_crashes(tmp_path: Path) -> None:
     last = 0
     for _ in range(5):
-        versions = opened(tmp_path)  # nothing is closed: each round ends like a crash
+        versions = opened(tmp_path)  # not closed: each round ends like a crash
         for _ in range(100):
             now = versions.next()
             assert now > last

@@ -65,7 +65,7 @@ class Scope:
             return True
         return self._status is None or self._has_or_had_status(event.state)
 
-    def over(self) -> EndReason | None:
+    def end_reason(self) -> EndReason | None:
         """Why the stream ends now; None while it continues."""
         return None
 
@@ -92,7 +92,7 @@ class OneFile(Scope):
     def wants(self, event: Event) -> bool:
         return event.key == self._id
 
-    def over(self) -> EndReason | None:
+    def end_reason(self) -> EndReason | None:
         record = self.scheduler.index.get(self._id)
         if record is None:
             return EndReason.CANCELLED
@@ -115,7 +115,7 @@ class OneRepoDownload(Scope):
             return True
         return isinstance(event.state, Download) and self._id in event.state.repo_ids
 
-    def over(self) -> EndReason | None:
+    def end_reason(self) -> EndReason | None:
         repo = self.scheduler.index.repos.get(self._id)
         if repo is None:
             return EndReason.IDLE
@@ -157,7 +157,7 @@ class RepoScope(Scope):
             self.wake()
         return False
 
-    def over(self) -> EndReason | None:
+    def end_reason(self) -> EndReason | None:
         may_move = self._moving or self.scheduler.updates.any_under_way(self._any_status)
         return None if may_move else EndReason.IDLE
 

@@ -78,7 +78,7 @@ async def serve(request: web.Request, scope: Scope) -> web.StreamResponse:
     stream = EventStream()
     try:
         records = scope.begin()
-        if request.headers.get("Last-Event-ID") == _final_id(records) and scope.over() is not None:
+        if request.headers.get("Last-Event-ID") == _final_id(records) and scope.end_reason() is not None:
             return web.Response(status=204, headers=problems.HEADERS)
         await stream.prepare(request)
         await _send_events(stream, listener, scope, records)
@@ -114,7 +114,7 @@ async def _send_events(stream: EventStream, listener: Listener, scope: Scope, re
         elif events.closing:
             reason = EndReason.SHUTDOWN
         else:
-            reason = scope.over()
+            reason = scope.end_reason()
         if reason is not None:
             break
         if pending:

@@ -1,4 +1,4 @@
-"""Who may talk to it (docs/api.md, section 6): on every route, before any handler."""
+"""Access rules (docs/api.md, section 6): on every route, before any handler."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PAIRS = pytest.mark.parametrize(("method", "path"), EVERYWHERE, ids=[" ".join(pa
 
 
 def answer(daemon: Daemon, method: str, path: str, headers: list[str], *, own_host: bool = True) -> tuple[int, bytes]:
-    """Status and body for raw header lines over TCP. Of a stream only the status is waited for."""
+    """Status and body of the response to raw header lines over TCP; of a stream only the status."""
     lines = [f"{method} {path.removesuffix('?stream')} HTTP/1.1", "Connection: close", *headers]
     if own_host:
         lines.append(f"Host: 127.0.0.1:{daemon.port}")
@@ -123,7 +123,7 @@ def test_the_hosts_are_an_exact_list(shared: Daemon, host: str, is_own: bool) ->
 
 
 def test_the_target_may_not_name_another_host(shared: Daemon) -> None:
-    """Starlette judged by a URL rebuilt from Host (CVE-2026-48710); an absolute target is another such door."""
+    """Starlette judged by a URL rebuilt from Host (CVE-2026-48710); an absolute target is a similar hole."""
     assert answer(shared, "GET", "http://evil.example/api/health", [right(shared)])[0] == 403
     assert answer(shared, "GET", f"http://127.0.0.1:{shared.port}/api/info", [right(shared)])[0] == 200
 
@@ -134,7 +134,7 @@ def test_the_target_may_not_name_another_host(shared: Daemon) -> None:
     ["http://evil.example", "null", "http://localhost:3000", "http://127.0.0.1:{port}", "", "file://"],
 )
 def test_every_route_refuses_foreign_origins(shared: Daemon, method: str, path: str, origin: str) -> None:
-    """Also an origin equal to Host: a rebound page has just that. MLflow's check missed some paths (CVE-2026-2611)."""
+    """Also an origin equal to Host, as a rebound page sends it. MLflow's check missed some paths (CVE-2026-2611)."""
     line = "Origin: " + origin.replace("{port}", str(shared.port))
     status, body = answer(shared, method, path, [right(shared), line])
     assert status == 403
@@ -175,7 +175,7 @@ def origin_daemon(shared_hub: object) -> object:
 
 
 def test_allowed_hosts_are_added_to_the_own_ones(origin_daemon: Daemon) -> None:
-    """As they are written, since a proxy with TLS forwards a Host without a port, and with the daemon's own port."""
+    """As configured, since a TLS proxy forwards a Host without a port; and with the daemon's port."""
     for host, status in (
         ("daemon.example", 200),
         (f"daemon.example:{origin_daemon.port}", 200),

@@ -1,4 +1,4 @@
-"""Pause, resume, cancel, retry, reorder, delete: on each status, and true when answered (docs/api.md, section 4)."""
+"""Pause, resume, cancel, retry, reorder, delete: on each status, in effect when answered (docs/api.md, section 4)."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ TABLE: dict[tuple[str, str], str | int] = {
 
 @pytest.fixture(scope="module")
 def scene(shared_hub: HubServer) -> Any:
-    """A daemon with one slot, whose holder is never through, so that what is queued stays queued."""
+    """A daemon with one slot, used by a download that never ends, so that others stay queued."""
 
     with (
         new_folder() as folder,
@@ -65,7 +65,7 @@ def scene(shared_hub: HubServer) -> Any:
 
 
 def bring(daemon: Daemon, hub: HubServer, name: str, status: str) -> str:
-    """A download of that status. What holds the only slot, if it must not be free, is `own/holder`."""
+    """A download of that status. If the only slot must not be free, `own/holder` uses it."""
     hub.clear_faults()
     hub.add_repo(f"own/{name}", {"f.txt": seeded(300_000, seed=1) if status == "waiting" else b"content"})
     full_disk = {"minFreeBytes": 2**53 - 1 if status == "waiting" else None}
@@ -132,7 +132,7 @@ def test_after_a_pause_not_a_byte_moves(daemon: Daemon, hub: HubServer) -> None:
     tracker = next(iter(daemon.trackers()))
     assert tracker["status"] == "paused"
     assert tracker["downloadedBytes"] == view["downloadedBytes"] == sum(end - start for start, end in tracker["synced"])
-    time.sleep(0.5)  # nothing is waited for: that nothing happens is what is looked at
+    time.sleep(0.5)  # the test is that nothing happens in this time
     assert {path: (path.stat().st_mtime_ns, path.stat().st_blocks) for path in parts} == parts
     assert not [
         entry for entry in hub.requests(file="model.safetensors") if entry.status == 0 and entry.sent_bytes == 0
@@ -291,7 +291,7 @@ def test_the_second_answer_too_waits_for_the_tracker(daemon: Daemon, hub: HubSer
     hub.fault(None, None, Fault.delay(100).at("any"))
     daemon.ask("own/small", "first")
     fifo = next((daemon.state / "trackers").iterdir()) / f"held.{_id_of('held')}.json.tmp"
-    os.mkfifo(fifo)  # the writer of trackers is held here until somebody reads
+    os.mkfifo(fifo)  # blocks the writer of trackers until the fifo is read
     body = {"modelRepo": "own/small", **({} if file is None else {"filePath": file})}
     on_disk: list[bool] = []
 
@@ -305,7 +305,7 @@ def test_the_second_answer_too_waits_for_the_tracker(daemon: Daemon, hub: HubSer
         jobs.append(clients.submit(ask))
         until(lambda: _count(daemon) == 3, "the first request is known")
         jobs.append(clients.submit(ask))
-        for _ in range(20):  # an answer that did not wait would be here by now
+        for _ in range(20):  # an answer that did not wait would have arrived by now
             daemon.get("/api/health")
         reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
         fifo.unlink()

@@ -1,4 +1,4 @@
-"""The table of attacks, each with the incident that it comes from; all of them over TCP, where strangers are."""
+"""The table of attacks, each with the incident that it comes from; all over TCP, which untrusted clients can reach."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ JSON = "Content-Type: application/json"
 
 
 def head(daemon: Daemon, *lines: str) -> bytes:
-    """A request's head with what a rightful client sends, and `lines` (the first is the request line)."""
+    """The head of a request with the headers of an authorized client, and `lines` (the first is the request line)."""
     own = [f"Host: 127.0.0.1:{daemon.port}", f"Authorization: Bearer {daemon.token}"]
     return "\r\n".join([lines[0], *own, *lines[1:], "", ""]).encode("latin-1")
 
 
 def talk(daemon: Daemon, data: bytes) -> bytes:
-    """Everything that comes back until the daemon closes; `data` must make it close."""
+    """The whole response until the daemon closes the connection, which `data` must cause."""
     with daemon.connect(tcp=True) as raw:
         raw.sendall(data)
         received = b""
@@ -60,7 +60,7 @@ FORM_TYPES = [
 @pytest.mark.parametrize("path", ["/api/download", "/api/pause", "/api/cancel", "/api/retry", "/api/resume"])
 @pytest.mark.parametrize("content_type", FORM_TYPES)
 def test_a_form_of_a_foreign_page_does_nothing(shared: Daemon, path: str, content_type: str) -> None:
-    """Jan and Cortex took cross-site posts (CVE-2025-2446, CVE-2025-2447): a form needs no preflight.
+    """Jan and Cortex accepted cross-site posts (CVE-2025-2446, CVE-2025-2447): a form needs no preflight.
 
     Refused three times over: for its origin, for its missing token, and, with both right, for its type.
     """
@@ -83,7 +83,7 @@ def test_a_form_of_a_foreign_page_does_nothing(shared: Daemon, path: str, conten
     ],
 )
 def test_headers_change_neither_method_nor_path_nor_host(shared: Daemon, lines: list[str]) -> None:
-    """pyLoad (CVE-2026-40071) and others had doors beside the guarded one; proxies' headers are such doors."""
+    """pyLoad (CVE-2026-40071) and others had ways around their access check; headers of proxies are such ways."""
     received = talk(shared, head(shared, "GET /api/info HTTP/1.1", "Connection: close", *lines))
     assert statuses(received) == [200]
     assert b'"apiVersion"' in received
@@ -100,7 +100,7 @@ def test_headers_change_neither_method_nor_path_nor_host(shared: Daemon, lines: 
     ],
 )
 def test_no_upgrade_leaves_http(shared: Daemon, upgrade: list[str]) -> None:
-    """A WebSocket knows no same-origin rule, and h2c tunnels past a proxy; neither is spoken here."""
+    """WebSockets have no same-origin rule, and h2c tunnels past a proxy; neither is supported."""
     for path in ("/api/info", "/api/progress"):
         again = head(shared, "GET /api/health HTTP/1.1", "Connection: close")
         received = talk(shared, head(shared, f"GET {path} HTTP/1.1", *upgrade) + again)
@@ -147,7 +147,7 @@ HOSTILE_REPOS = [
 
 @pytest.mark.parametrize("repo", HOSTILE_REPOS, ids=[ascii(repo)[:30] for repo in HOSTILE_REPOS])
 def test_no_repo_name_is_a_path(shared: Daemon, repo: str) -> None:
-    """ollama made paths of what a registry sent (CVE-2024-37032, CVE-2026-7020)."""
+    """ollama built paths from input of a registry (CVE-2024-37032, CVE-2026-7020)."""
     for method, path in (("POST", "/api/download"), ("POST", "/api/cancel"), ("DELETE", "/api/download")):
         answer = shared.call(method, path, {"modelRepo": repo}, tcp=True, token=shared.token)
         assert (answer.status, answer.code, answer.json["field"]) == (422, "invalid_field", "modelRepo")
@@ -232,7 +232,7 @@ FRAMINGS: list[tuple[str, list[str], bytes]] = [
 
 @pytest.mark.parametrize(("lines", "body"), [row[1:] for row in FRAMINGS], ids=[row[0] for row in FRAMINGS])
 def test_a_request_of_two_lengths_is_none(shared: Daemon, lines: list[str], body: bytes) -> None:
-    """Request smuggling, as in aiohttp CVE-2026-22815 and its like: refused, and nothing behind it is read."""
+    """Request smuggling, as in aiohttp CVE-2026-22815 and similar: refused, and nothing after it is read."""
     begin = head(shared, "POST /api/pause HTTP/1.1", JSON, *lines)
     received = talk(shared, begin + body + SMUGGLED)
     assert statuses(received)[0] == 400, received
@@ -319,7 +319,7 @@ def test_numbers_at_the_edge_of_64_bits(shared: Daemon, number: str, more: str) 
 
 
 def test_nothing_of_a_request_becomes_a_command_or_a_hook(shared: Daemon) -> None:
-    """SABnzbd (CVE-2023-34237) and Docker Model Runner (CVE-2026-28400) took scripts and flags from the API."""
+    """SABnzbd (CVE-2023-34237) and Docker Model Runner (CVE-2026-28400) accepted scripts and flags from the API."""
     schemas = shared.get("/api/openapi.json").json["components"]["schemas"]
     fields = {field.lower() for schema in schemas.values() for field in schema.get("properties", {})}
     assert "filepath" in fields
@@ -337,7 +337,7 @@ def descriptors(daemon: Daemon) -> int:
 
 @pytest.mark.slow
 def test_slow_heads_and_slow_bodies_are_cut_off(shared: Daemon) -> None:
-    """Slowloris: a request that never ends costs one connection, for a while, and nobody else anything."""
+    """Slowloris: a request that never ends costs one connection for a limited time and affects no other client."""
     began = time.monotonic()
     slow = [shared.connect(tcp=number % 2 == 0, timeout=REQUEST_S * 3) for number in range(20)]
     for number, raw in enumerate(slow):
@@ -351,7 +351,7 @@ def test_slow_heads_and_slow_bodies_are_cut_off(shared: Daemon) -> None:
 
 
 def drip_until_closed(raw: socket.socket, drop: bytes) -> None:
-    """Send a byte now and then until the other side has closed."""
+    """Send a byte at intervals until the peer closes the connection."""
     raw.settimeout(0.5)
     for _ in range(int(REQUEST_S * 3 / 0.5)):
         try:
@@ -369,7 +369,7 @@ IDLE = 2000
 
 
 def test_thousands_of_idle_connections_keep_nobody_out(make_daemon: Callable[..., Daemon]) -> None:
-    """The daemon's limit of descriptors is half taken by the API at most; who is idle longest has to go."""
+    """The API uses at most half of the daemon's descriptors; at the limit the longest idle connection is closed."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < IDLE + 500:
         pytest.skip(f"needs {IDLE + 500} descriptors, has {soft}")

@@ -1,4 +1,4 @@
-"""The OpenAPI document: current, served, and of one mind with the names' rules."""
+"""The OpenAPI document: current, served, and consistent with the validation of names."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ NAMES = [
     ],
 )
 def test_pattern_and_code_agree(rule: object, pattern: str, most: int) -> None:
-    # JSON Schema's $ is the very end; Python's also stands before a last line feed.
+    # In JSON Schema $ is the end of the text; in Python it also matches before a final line feed.
     compiled = re.compile(pattern.replace("$", r"\Z"))
     for name in NAMES:
         try:

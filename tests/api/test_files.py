@@ -1,4 +1,4 @@
-"""`GET /api/files` page by page: each costs the Hub what is on it, whatever came before (docs/api.md, section 4)."""
+"""`GET /api/files` page by page: each page costs the Hub only its own entries (docs/api.md, section 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders: who may put files where, and delete or renew them there (docs/api.md, section 6; decision 0017)."""
+"""Folders: which callers may write, delete and update files in which folder (docs/api.md, section 6; decision 0017)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_the_own_user_may_use_any_folder_and_tcp_only_allowed_ones(make_daemon: 
 
 
 def test_a_link_inside_an_allowed_folder_leads_nowhere(make_daemon: Callable[..., Daemon]) -> None:
-    """A folder swapped for a symlink after it was checked: nothing is written through it."""
+    """A folder replaced by a symlink after the check: nothing is written through it."""
     daemon = make_daemon(tcp=True)
     allowed, other = daemon.home / "allowed", daemon.home / "other"
     allowed.mkdir()
@@ -69,7 +69,7 @@ def test_a_link_inside_an_allowed_folder_leads_nowhere(make_daemon: Callable[...
 def test_a_folder_that_becomes_a_link_out_of_the_allowed_ones(
     make_daemon: Callable[..., Daemon], hub: HubServer, file: str | None, restarted: bool
 ) -> None:
-    """The folder itself swapped for a symlink while the download waits."""
+    """The folder itself replaced by a symlink while the download is queued."""
     daemon = make_daemon(tcp=True)
     allowed, other = daemon.home / "allowed", daemon.home / "other"
     for folder in (allowed / "deep", other):
@@ -125,7 +125,7 @@ def test_another_user_on_the_socket_is_held_to_allowed_dirs(make_daemon: Callabl
 
 @pytest.fixture
 def mixed(make_daemon: Callable[..., Daemon]) -> Daemon:
-    """A daemon that lets others into `allowed`, with TCP; its own user also uses `other`."""
+    """A daemon with TCP and `allowed` in `allowed_dirs`; its own user also uses `other`."""
     daemon = make_daemon(tcp=True)
     daemon.env["HFDMD_ALLOWED_DIRS"] = str(daemon.home / "allowed")
     for name in ("allowed", "other"):
@@ -203,7 +203,7 @@ def test_what_is_done_outside_hinders_nobody_who_goes_on_elsewhere(mixed: Daemon
 
 
 def test_a_folder_that_leads_out_counts_as_what_it_leads_to(mixed: Daemon) -> None:
-    """The own user's download below an allowed folder, whose folder has become a link since."""
+    """A download of the daemon's user below an allowed folder that was replaced by a link since."""
     inside = mixed.home / "allowed" / "x"
     view = mixed.wait(mixed.ask("own/small", "b.txt", localDir=str(inside))["id"], "done")
     inside.rename(mixed.home / "other" / "x")

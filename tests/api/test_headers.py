@@ -1,4 +1,4 @@
-"""What every answer says about itself, and which answer is asked for."""
+"""Headers of responses, and content negotiation."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def head_of(daemon: Daemon, request: str) -> dict[str, str]:
 def test_a_stream_says_truly_whether_its_connection_goes_on(
     shared: Daemon, version: str, asked: str, told: str | None
 ) -> None:
-    """Over HTTP/1.0 a stream ends with its connection, whatever was asked for."""
+    """Over HTTP/1.0 a stream ends with its connection, whatever the client requested."""
     request = f"GET /api/progress HTTP/{version}\nHost: x\nAccept: text/event-stream\n{asked}\n"
     assert head_of(shared, request).get("connection") == told
 

@@ -1,4 +1,4 @@
-"""The log: one line a change of status with its fields, as text or JSON, and never a secret (issue of the API)."""
+"""The log: one line per change of status with its fields, as text or JSON, without secrets."""
 
 from __future__ import annotations
 

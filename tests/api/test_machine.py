@@ -39,7 +39,7 @@ files = st.sampled_from(FILES)
 
 @dataclass
 class Known:
-    """What the model knows of one download: its status, or that it moves (None)."""
+    """The model of one download: its status, or None while it may change."""
 
     id: str
     stable: str | None = None
@@ -60,7 +60,7 @@ class Machine(RuleBasedStateMachine):
         self.daemon.kill()
         self._folder.cleanup()
 
-    # What a person does
+    # Actions of a user
 
     @rule(file=files, retry=st.booleans())
     def add(self, file: str, retry: bool) -> None:
@@ -68,7 +68,7 @@ class Machine(RuleBasedStateMachine):
         answer = self.daemon.post("/api/download", {"modelRepo": REPO, "filePath": file, "retry": retry})
         view = answer.json
         if before is None:
-            # 200 when a repo download brought it already.
+            # 200 if a repo download has created it already.
             assert answer.status in ((202,) if self.repo is None else (200, 202))
         elif before.stable in ("paused", "done") or (before.stable == "failed" and not retry):
             assert (answer.status, view["status"]) == (200, before.stable)
@@ -119,7 +119,7 @@ class Machine(RuleBasedStateMachine):
         if answer.status == 200 and action in ("pause", "cancel"):
             wanted = {"pause": {"paused"}, "cancel": {"cancelled"}}[action]
             (view,) = answer.json["repos"]
-            # A file that was asked for singly goes on, and so does the repo that it counts in.
+            # A file requested alone continues, and so does the repo download that contains it.
             assert view["status"] in wanted or self.known or view["status"] in ("done", "failed")
         self._unsure()
 
@@ -137,7 +137,7 @@ class Machine(RuleBasedStateMachine):
         on_disk = {tracker["id"]: tracker["status"] for tracker in self.daemon.trackers()}
         for known in self.known.values():
             if known.stable == "failed" != on_disk.get(known.id):
-                known.stable = None  # it was told a moment before it was written: it is tried again
+                known.stable = None  # published just before it was written: it is tried again
         self.daemon.start()
 
     @rule()
@@ -147,12 +147,12 @@ class Machine(RuleBasedStateMachine):
 
     @rule(file=files)
     def wait(self, file: str) -> None:
-        """Let one come to rest, unless it waits or is slow on purpose."""
+        """Wait until one has ended, unless it waits or is slow on purpose."""
         known = self.known.get(file)
         if known is not None and known.stable is None and file in ("small.txt", "middle.bin", "missing.bin"):
             self.daemon.wait(known.id, "done", "failed", "paused", "cancelled")
 
-    # What always holds
+    # Invariants
 
     @invariant()
     def views_keep_their_promises(self) -> None:
@@ -166,7 +166,7 @@ class Machine(RuleBasedStateMachine):
             assert known.stable in (None, status), f"{known} became {status} by itself"
             known.stable = self._stable(views[known.id])
             if status == "cancelled" and is_to_be_listed and file in REPO_INCLUDES:
-                known.stable = None  # whoever asked for the repo wants it again
+                known.stable = None  # the request for the repo needs it again
         for key, view in views.items():
             assert view["status"] in STATUSES
             assert (view["progress"] == 100.0) is (view["status"] == "done")
@@ -232,7 +232,7 @@ class Machine(RuleBasedStateMachine):
         return self.daemon.get("/api/progress", id=key).json
 
     def _repo_is_gone(self, status: int) -> bool:
-        """Whether the repo download went with the last of its files."""
+        """Whether the repo download was deleted with the last of its files."""
         views = self.daemon.get("/api/progress").json["downloads"]
         return status == 404 and not any(self.repo in view["repoIds"] for view in views)
 

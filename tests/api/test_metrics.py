@@ -1,4 +1,4 @@
-"""`GET /metrics`: what it counts."""
+"""`GET /metrics`: its values and labels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_methods_and_paths_that_nobody_knows_leave_no_label(shared: Daemon) -> N
     for number in range(20):
         shared.call("GET", f"/p{number}")
         shared.call(f"M{number}", "/api/info")
-    for method in ("PROPFIND", "PURGE"):  # which the reader of heads knows
+    for method in ("PROPFIND", "PURGE"):  # methods that the HTTP parser accepts
         assert shared.call(method, "/api/info").status == 405
     text = shared.get("/metrics").body.decode()
     for unknown in ("M1", "/p1", "PROPFIND", "PURGE"):

@@ -1,4 +1,4 @@
-"""Behind the web server that docs/service.md sets up: its own words, a real nginx, TLS in front."""
+"""Behind the web server of docs/service.md: its configuration, a real nginx, TLS."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def free_port() -> int:
 
 @dataclass
 class Front:
-    """The daemon as a client beyond the proxy sees it."""
+    """The daemon as seen by a client through the proxy."""
 
     daemon: Daemon
     port: int

@@ -1,4 +1,4 @@
-"""What a query may say: long names, and only what the call knows."""
+"""Queries: long names, and only the parameters of the call."""
 
 from __future__ import annotations
 

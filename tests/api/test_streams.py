@@ -332,7 +332,7 @@ def test_shutdown_is_told_at_once_to_all(make_daemon: Callable[..., Daemon], hub
     streams = [(live, iter(live)) for live in (Stream(daemon, query) for query in queries for _ in range(20))]
     for _, events in streams:
         until_ready(events)
-    stuck = Stream(daemon, receive_buffer_bytes=4096)  # never read: it must not hold up the stop
+    stuck = Stream(daemon, receive_buffer_bytes=4096)  # never read: it must not delay the shutdown
     began = time.monotonic()
     assert daemon.stop() == 0
     assert time.monotonic() - began < 4
@@ -414,7 +414,7 @@ def test_a_large_file_may_be_watched_by_many_at_once(daemon: Daemon, hub: HubSer
 
 
 def test_what_goes_to_the_cache_alone(daemon: Daemon, hub: HubServer) -> None:
-    """The same file in the cache and in a folder, told apart by every call that takes a selector."""
+    """The same file in the cache and in a folder, distinguished by every call that takes a selector."""
     hub.rate_bytes_per_s = 100_000
     cached = ask_big(daemon)
     beside = daemon.ask("own/big", localDir=str(daemon.home / "mine"))["id"]
