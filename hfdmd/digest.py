@@ -40,6 +40,11 @@ def split(digest: Digest) -> tuple[str, str]:
     return kind, digits
 
 
+def is_git_blob(digest: Digest | None) -> bool:
+    """Whether it is the digest of a file that is in git itself, neither in LFS nor in Xet."""
+    return digest is not None and split(digest)[0] == "git-sha1"
+
+
 class Hasher:
     """Computes the digest of content, piece by piece. `update` takes bytes of any kind."""
 

@@ -36,6 +36,13 @@ def test_each_kind_is_computed_as_the_hub_does() -> None:
         assert ":".join(digest.split(expected)) == expected
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"), [("git-sha1:" + "b" * 40, True), ("sha256:" + "a" * 64, False), (None, False)]
+)
+def test_a_file_of_git_itself_is_known_by_its_digest(value: str | None, expected: bool) -> None:
+    assert digest.is_git_blob(value) is expected
+
+
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="not a digest"):
         digest.compute(b"", "md5:" + "a" * 32)

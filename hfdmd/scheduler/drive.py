@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from hfdmd.aio import in_thread, shielded, wait_done
 from hfdmd.cache.storage import Lock, Placed
+from hfdmd.digest import is_git_blob
 from hfdmd.failure import Failure
 from hfdmd.lifecycle import Stimulus
 from hfdmd.net.target import Target
@@ -187,7 +188,7 @@ class Drive:
 
     def _locator(self, source: Source, target: Target | None) -> _Locator:
         """What the Hub serves itself, or redirects at once, needs no HEAD to be found."""
-        is_on_the_hub = source.digest is not None and source.digest.startswith("git-sha1:")
+        is_on_the_hub = is_git_blob(source.digest)
         if target is None and (self.is_small or is_on_the_hub):
             target = self.scheduler.hub.direct(self.record.spec, source)
         return _Locator(self, source, target)
