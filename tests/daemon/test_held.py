@@ -11,7 +11,7 @@ import pytest
 
 from hfdmd.lifecycle import Stimulus
 from hfdmd.wire.types import Selector, Status
-from tests.daemon.repo import REPO, children
+from tests.daemon.repo import REPO, children, slow
 from tests.daemon.test_loading import at_work, opened
 from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer, seeded
@@ -41,7 +41,7 @@ def statuses(daemon: Daemon, key: str) -> Counter[str]:
     return Counter(view["status"] for view in children(daemon, key).values())
 
 
-@pytest.mark.parametrize("selector", ["id", "modelRepo", "all"])
+@pytest.mark.parametrize("selector", ["id", slow("modelRepo"), slow("all")])
 @pytest.mark.parametrize(("action", "status"), [("pause", "paused"), ("cancel", "cancelled")])
 def test_holding_many_files_writes_few_trackers(
     hub: HubServer, daemon: Daemon, action: str, status: str, selector: str

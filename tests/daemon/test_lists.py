@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.daemon.repo import REPO, children
+from tests.daemon.repo import REPO, children, slow
 from tests.daemon.test_held import FILES, FIRST, begun
 from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer
@@ -86,7 +86,7 @@ def test_two_requests_share_what_neither_has_begun(hub: HubServer, daemon: Daemo
     hub.thaw()
 
 
-@pytest.mark.parametrize("damage", ["gone", "cut off", "hostile", "of another commit", "not text"])
+@pytest.mark.parametrize("damage", ["gone", "hostile", slow("cut off"), slow("of another commit"), slow("not text")])
 def test_a_list_that_cannot_be_used_costs_one_request(hub: HubServer, daemon: Daemon, damage: str) -> None:
     key = begun(hub, daemon)
     daemon.kill()

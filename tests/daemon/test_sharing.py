@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.daemon.repo import BIG, REPO
+from tests.daemon.repo import BIG, REPO, slow
 from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer, seeded
 
@@ -150,7 +150,7 @@ def test_a_part_file_goes_when_another_revision_brought_the_content(hub: HubServ
     assert daemon.parts() == []
 
 
-@pytest.mark.parametrize("size_bytes", [100, 2_000_000])
+@pytest.mark.parametrize("size_bytes", [100, slow(2_000_000)])
 @pytest.mark.parametrize("whole_repo", [False, True])
 def test_a_folders_files_of_one_content_are_fetched_once_over_restarts_too(
     hub: HubServer, daemon: Daemon, tmp_path: Path, size_bytes: int, whole_repo: bool
