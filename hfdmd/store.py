@@ -55,6 +55,7 @@ class Store:
         self._thread: threading.Thread | None = None
         self._rename_lock = threading.Lock()
         self._left_alone: set[str] = set()
+        self._moved_count = 0
 
     def open(self) -> None:
         """Make the folder and start the writer. Raises OSError."""
@@ -152,6 +153,8 @@ class Store:
                 records = []
         if records:
             yield records
+        if self._moved_count:
+            log.info("moved %d tracker files to their present names", self._moved_count)
         if self._left_alone:
             log.error("%d tracker files were not read and are left alone; see above", self.left_alone)
 
@@ -214,11 +217,14 @@ class Store:
                         return None
                     if present is not None and present.version >= record.version:
                         os.unlink(path)
-                        log.info("removed the old tracker file %s: %s is newer", path, expected)
+                        log.debug("removed the old tracker file %s: %s is newer", path, expected)
                         return present
                 os.makedirs(os.path.dirname(expected), mode=0o700, exist_ok=True)
                 os.rename(path, expected)
-                log.info("moved the tracker file %s to %s", path, expected)
+                self._moved_count += 1
+                log.debug("moved the tracker file %s to %s", path, expected)
+        except FileNotFoundError:
+            return record  # another thread has moved it
         except OSError as error:
             log.error("cannot move the tracker file %s to %s: %s", path, expected, error.strerror)
         return record
