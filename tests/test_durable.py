@@ -74,19 +74,19 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
 def test_it_is_on_disk_before_it_has_its_name_and_the_name_before_it_returns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[str] = []
+    calls: list[str] = []
 
-    def telling(name: str, step: Callable[..., Any]) -> Callable[..., Any]:
-        def told_and_done(*arguments: Any) -> Any:
-            told.append(name)
+    def recording(name: str, step: Callable[..., Any]) -> Callable[..., Any]:
+        def record_and_call(*arguments: Any) -> Any:
+            calls.append(name)
             return step(*arguments)
 
-        return told_and_done
+        return record_and_call
 
     for place, name in ((durable, "sync_file"), (durable.os, "replace"), (durable, "sync_folder_at")):
-        monkeypatch.setattr(place, name, telling(name, getattr(place, name)))
+        monkeypatch.setattr(place, name, recording(name, getattr(place, name)))
     replace_file(tmp_path / "a.json", [b"new"])
-    assert told == ["sync_file", "replace", "sync_folder_at"]
+    assert calls == ["sync_file", "replace", "sync_folder_at"]
 
 
 def test_a_first_start_without_room_leaves_no_token_that_is_none(tmp_path: Path) -> None:

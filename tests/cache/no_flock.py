@@ -46,7 +46,7 @@ def main() -> None:
     forbid_flock()
     for _ in range(2):
         lock = locks.try_lock(str(path))
-        assert lock is not None, "nobody holds it"
+        assert lock is not None, "it is free"
         assert locks.try_lock(str(path)) is None, "it is held"
         try:
             with WeakFileLock(path, timeout=0.2):

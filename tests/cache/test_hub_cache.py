@@ -210,7 +210,7 @@ def test_a_damaged_blob_is_fetched_again_and_replaced(storage: Storage, cache: P
     storage.place(spec, source, part, None)
     assert offline(cache, "a.bin") == DATA
     with reader:
-        assert reader.read() == damage  # whoever had it open keeps what he had
+        assert reader.read() == damage  # an open file keeps its content
 
 
 def test_what_hfdmd_placed_is_not_read_again(storage: Storage, cache: Path) -> None:

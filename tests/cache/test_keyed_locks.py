@@ -1,4 +1,4 @@
-"""Locks by name: one for all who use it, none when it is unused."""
+"""Locks by name: shared while in use, forgotten afterwards."""
 
 from __future__ import annotations
 

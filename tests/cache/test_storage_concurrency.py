@@ -1,4 +1,4 @@
-"""Many at once: threads of ours, the Hub's client beside them, and what happens when the disk is full."""
+"""Concurrent threads, the Hub's client in the same cache, and a full disk."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_apps_and_the_daemon_at_once(server: HubServer, storage: Storage, tmp_pa
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 512 KiB, for those who may mount one."""
+    """A file system of 512 KiB, where the tests may mount one."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(

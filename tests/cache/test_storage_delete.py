@@ -1,4 +1,4 @@
-"""Deleting from the cache: only what was recorded, only what nobody else uses."""
+"""Deleting from the cache: only placed files that are unchanged, and blobs that no other file uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A kill at any moment leaves a cache that nobody finds fault with, and no half file under its final name."""
+"""After a kill at any moment the cache is valid, and no incomplete file has its final name."""
 
 from __future__ import annotations
 

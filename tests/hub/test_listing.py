@@ -36,7 +36,7 @@ def node(path: str, **more: Any) -> dict[str, Any]:
 
 
 class HostileHub:
-    """A Hub that lists whatever it is told to, page by page."""
+    """A Hub that returns given pages of a list."""
 
     def __init__(self, *pages: Any, links: list[str] | None = None) -> None:
         self.pages = pages

@@ -14,9 +14,9 @@ from tests.hub.conftest import BIG, failure
 
 async def test_a_page_that_is_no_hubs(server: HubServer, hub: Hub, commit: str) -> None:
     server.fault(REPO, "config.json", Fault.say({"X-Repo-Commit": None}))
-    told = await failure(hub)
-    assert told.reason is Reason.HUB_UNAVAILABLE
-    assert "HF_ENDPOINT" in told.detail
+    refused = await failure(hub)
+    assert refused.reason is Reason.HUB_UNAVAILABLE
+    assert "HF_ENDPOINT" in refused.detail
 
 
 @pytest.mark.parametrize("commit_said", ["../../x", "A" * 40, "a" * 39, "a" * 41, "a" * 39 + "/"])

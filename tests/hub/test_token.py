@@ -1,4 +1,4 @@
-"""The token comes from where `huggingface_hub` looks, at each call."""
+"""The token is read from where `huggingface_hub` reads it, at each call."""
 
 from __future__ import annotations
 
