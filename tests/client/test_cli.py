@@ -159,7 +159,7 @@ def test_pause_resume_cancel_retry_rm(hfdm: Hfdm, hub: HubServer) -> None:
     assert not path.exists()
     gone = hfdm("rm", REPO, BIG)
     assert gone.returncode == 4
-    assert "`hfdm status --all` shows" in gone.stderr
+    assert "`hfdm status --all` lists" in gone.stderr
     assert "api" not in gone.stderr.lower()
 
 

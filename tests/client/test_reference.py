@@ -52,12 +52,12 @@ def test_the_hub_of_the_environment() -> None:
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("https://example.org/owner/name", "not a page of huggingface.co"),
+        ("https://example.org/owner/name", "not a URL of huggingface.co"),
         (f"{NAME}/nonsense/x", "not of a repo or a file"),
         ("owner/name/config.json", "hfdm download owner/name config.json"),
         ("", "owner/name"),
         ("../../etc", "not a repo"),
-        ("https://huggingface.co/o/n/blob/main/%2e%2e/%2e%2e/etc/passwd", "has the part '..'"),
+        ("https://huggingface.co/o/n/blob/main/%2e%2e/%2e%2e/etc/passwd", "has the component '..'"),
         ("https://huggingface.co/o/n/blob/main/a%00b", "control character"),
         ("hf://o/n@a b/c", "revision"),
     ],

@@ -19,7 +19,7 @@ _DONE_SHOWN = 10
 
 EPILOG = """\b
 Examples:
-  hfdm status                              running, waiting, failed, recently done
+  hfdm status                              running, waiting, failed, done
   hfdm status --all                        all downloads that the daemon knows
   hfdm status Qwen/Qwen3-0.6B config.json  one file
   hfdm status --json | jq '.downloads[] | select(.status == "failed")'
