@@ -251,8 +251,8 @@ class RepoRecord(_Tracked, kw_only=True, rename="camel"):
     path: str | None = None
 
     @property
-    def unbegun(self) -> Status:
-        """The status that it gives to files of its own that have not begun."""
+    def implied_status(self) -> Status:
+        """The status of its files that have not started."""
         if self.cancelled:
             return Status.CANCELLED
         return Status.PAUSED if self.held else Status.QUEUED

@@ -28,7 +28,7 @@ from hfdmd.listeners import Listeners, SocketError
 from hfdmd.net.origin import RedirectPolicy
 from hfdmd.net.retry_after import RetryAfter
 from hfdmd.notify import Notifier
-from hfdmd.scheduler.core import Rooms, Scheduler
+from hfdmd.scheduler.core import Scheduler
 from hfdmd.scheduler.limits import limits_of
 from hfdmd.store import Store
 from hfdmd.transfer.disk.reservations import DiskReservations
@@ -134,8 +134,8 @@ class _Daemon:
         events = Events()
         retry_after = RetryAfter()
         policy = RedirectPolicy(paths.hub_endpoint)
-        space = DiskReservations(lambda: self._config.values.min_free_bytes)
-        storage = Storage(paths.cache_dir, lambda: self._config.values.allowed_dirs, space.reserved)
+        reservations = DiskReservations(lambda: self._config.values.min_free_bytes)
+        storage = Storage(paths.cache_dir, lambda: self._config.values.allowed_dirs, reservations.reserved)
         store = Store(paths.state_dir / "trackers")
         versions = Versions(paths.state_dir / "version")
         try:
@@ -151,7 +151,17 @@ class _Daemon:
             USER_AGENT,
             allow_unverified=lambda: self._config.values.allow_unverified,
         )
-        scheduler = self._scheduler(store, versions, hub, storage, space, retry_after, policy, events)
+        scheduler = Scheduler(
+            config=self._config,
+            paths=paths,
+            store=store,
+            versions=versions,
+            hub=hub,
+            storage=storage,
+            reservations=reservations,
+            engine=Engine(retry_after, policy, limits_of(self._config.values), USER_AGENT),
+            events=events,
+        )
         listeners = Listeners(paths.socket)
         try:
             access = self._access(listeners)
@@ -201,31 +211,6 @@ class _Daemon:
             versions.close()
         log.info("stopped")
         return 0
-
-    def _scheduler(
-        self,
-        store: Store,
-        versions: Versions,
-        hub: Hub,
-        storage: Storage,
-        space: DiskReservations,
-        retry_after: RetryAfter,
-        policy: RedirectPolicy,
-        events: Events,
-    ) -> Scheduler:
-        return Scheduler(
-            Rooms(
-                config=self._config,
-                paths=self._paths,
-                store=store,
-                versions=versions,
-                hub=hub,
-                storage=storage,
-                space=space,
-                engine=Engine(retry_after, policy, limits_of(self._config.values), USER_AGENT),
-                events=events,
-            )
-        )
 
     def _access(self, listeners: Listeners) -> Access:
         """The access rules. A token is created only for a TCP address."""

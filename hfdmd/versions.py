@@ -30,6 +30,11 @@ class Versions:
         self.floor = 0
         """Minimum version of records read from disk: before a crash newer ones may have been published than stored."""
 
+    @property
+    def bound(self) -> int:
+        """The upper bound of all versions that is on disk."""
+        return self._bound
+
     def open(self) -> None:
         """Read the bound. Raises OSError; an invalid number counts as 0."""
         try:

@@ -34,7 +34,7 @@ class Watch:
         wait_s = min(interval_s or STATUS_S, STATUS_S)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
-                await self._scheduler.loaded.wait()
+                await self._scheduler.startup.loaded.wait()
         while True:
             blocked_s = self._scheduler.engine.unresponsive_s()
             if blocked_s > STATUS_S * 3:
@@ -56,5 +56,5 @@ class Watch:
         if not counts[Status.DOWNLOADING]:
             waiting = counts[Status.QUEUED]
             return f"{waiting} downloads queued" if waiting else "idle"
-        speed = scheduler.bytes_per_second / 1e6
+        speed = scheduler.running.total_bytes_per_second / 1e6
         return f"{counts[Status.DOWNLOADING]} downloading at {speed:.1f} MB/s, {counts[Status.QUEUED]} queued"

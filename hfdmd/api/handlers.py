@@ -97,7 +97,7 @@ class Handlers:
             )
             await self._loaded()  # the state of its files decides what a repeated request does
             record, queued = await self._scheduler.requests.repo(repo, ask)
-        return json_response(self._scheduler.view(record), 202 if queued else 200)
+        return json_response(self._scheduler.views.of(record), 202 if queued else 200)
 
     async def reorder(self, request: web.Request) -> web.StreamResponse:
         body = await decode.json_body(request, ReorderRequest)
@@ -173,7 +173,7 @@ class Handlers:
                 raise QueueFull("too many open streams; see max_listeners", retry_after_s=10)
             return await stream.serve(request, self._scope(selector, asked, one=one))
         if one:
-            return json_response(self._scheduler.view(self._one(selector)))
+            return json_response(self._scheduler.views.of(self._one(selector)))
         return json_response(self._page(selector, asked))
 
     async def files(self, request: web.Request) -> web.Response:
@@ -218,7 +218,7 @@ class Handlers:
                 url=self._url,
                 free_bytes=free,
                 counts={status: self._scheduler.index.counts[status] for status in Status},
-                bytes_per_second=self._scheduler.bytes_per_second,
+                bytes_per_second=self._scheduler.running.total_bytes_per_second,
                 loading=self._scheduler.loading,
             )
         )
@@ -250,20 +250,20 @@ class Handlers:
             return
         if selector is not None and isinstance(selector.model_repo, str):
             repo = selector.model_repo
-            await scheduler.loader.first(lambda: scheduler.store.load_repo(repo))
+            await scheduler.startup.first(lambda: scheduler.store.load_repo(repo))
             known = [one for one in scheduler.index.of_repo(repo) if isinstance(one, RepoRecord)]
-            if not any(scheduler.loader.lacks_files(one) for one in known):
+            if not any(scheduler.startup.lacks_files(one) for one in known):
                 return
         if selector is not None and isinstance(selector.id, str):
             key = selector.id
             if key not in scheduler.index:
-                await scheduler.loader.first(lambda: [found] if (found := scheduler.store.load_id(key)) else [])
+                await scheduler.startup.first(lambda: [found] if (found := scheduler.store.load_id(key)) else [])
             record = scheduler.index.get(key)
             if isinstance(record, FileRecord):
                 return
         try:
             async with asyncio.timeout(LOADING_WAIT_S):
-                await scheduler.loaded.wait()
+                await scheduler.startup.loaded.wait()
         except TimeoutError:
             raise Loading("the daemon is still loading its tracker files", retry_after_s=1) from None
 
@@ -308,9 +308,9 @@ class Handlers:
             if len(downloads) + len(repos) == limit:
                 return Downloads(downloads=downloads, repos=repos, next_cursor=_cursor(last))
             if isinstance(record, FileRecord):
-                downloads.append(self._scheduler.file_view(record))
+                downloads.append(self._scheduler.views.file(record))
             else:
-                repos.append(self._scheduler.repo_view(record))
+                repos.append(self._scheduler.views.repo(record))
             last = position
         return Downloads(downloads=downloads, repos=repos)
 

@@ -26,21 +26,21 @@ class _SchedulerCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         scheduler = self._scheduler
-        running = sum(drive.meter.received_bytes for drive in scheduler.admission.drives.values())
+        running = scheduler.running
         received = CounterMetricFamily("hfdmd_received_bytes", "Content bytes read from the network.")
-        received.add_metric([], scheduler.received_bytes + running)
+        received.add_metric([], running.received_bytes)
         yield received
-        yield GaugeMetricFamily("hfdmd_bytes_per_second", "Present speed.", value=scheduler.bytes_per_second)
+        yield GaugeMetricFamily("hfdmd_bytes_per_second", "Present speed.", value=running.total_bytes_per_second)
         downloads = GaugeMetricFamily("hfdmd_downloads", "Downloads by status.", labels=["status"])
         for status in Status:
             downloads.add_metric([status.value], scheduler.index.counts[status])
         yield downloads
         retries = CounterMetricFamily("hfdmd_retries", "Waits of downloads, by cause.", labels=["reason"])
         for reason in Reason:
-            if reason in scheduler.reports.retries_by_reason:
-                retries.add_metric([reason.value], scheduler.reports.retries_by_reason[reason])
+            if reason in scheduler.retries.counts:
+                retries.add_metric([reason.value], scheduler.retries.counts[reason])
         yield retries
-        connections = sum(drive.meter.connections for drive in scheduler.admission.drives.values())
+        connections = running.connections
         yield GaugeMetricFamily("hfdmd_connections", "Connections that fetch content.", value=connections)
         yield GaugeMetricFamily("hfdmd_queue_length", "Queued downloads.", value=scheduler.index.counts[Status.QUEUED])
         yield GaugeMetricFamily("hfdmd_listeners", "Open event streams.", value=len(scheduler.events))

@@ -96,7 +96,7 @@ class OneFile(Scope):
         record = self.scheduler.index.get(self._id)
         if record is None:
             return EndReason.CANCELLED
-        return None if self.scheduler.updates.is_under_way(self._id) else _ENDED.get(record.state)
+        return None if self.scheduler.updates.is_pending(self._id) else _ENDED.get(record.state)
 
 
 class OneRepoDownload(Scope):
@@ -119,7 +119,7 @@ class OneRepoDownload(Scope):
         repo = self.scheduler.index.repos.get(self._id)
         if repo is None:
             return EndReason.IDLE
-        may_move = repo.state in _MOVING or self.scheduler.updates.is_under_way(self._id)
+        may_move = repo.state in _MOVING or self.scheduler.updates.is_pending(self._id)
         return None if may_move else EndReason.IDLE
 
 
@@ -158,7 +158,7 @@ class RepoScope(Scope):
         return False
 
     def end_reason(self) -> EndReason | None:
-        may_move = self._moving or self.scheduler.updates.any_under_way(self._any_status)
+        may_move = self._moving or self.scheduler.updates.any_pending(self._any_status)
         return None if may_move else EndReason.IDLE
 
     def _matches(self, state: Download | RepoDownload) -> bool:

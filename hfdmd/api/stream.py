@@ -97,7 +97,7 @@ async def _send_events(stream: EventStream, listener: Listener, scope: Scope, re
     for record in records:
         if record.id not in scope.scheduler.index:
             continue  # removed while earlier ones were sent; its `removed` event is pending
-        pending += state_event(scope.scheduler.view(record)).frame
+        pending += state_event(scope.scheduler.views.of(record)).frame
         if len(pending) >= _CHUNK_BYTES:
             await stream.send_frames(bytes(pending))
             pending.clear()

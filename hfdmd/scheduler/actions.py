@@ -1,374 +1,274 @@
-"""Pause, resume, cancel, retry, reorder, delete: each answers when it is true, not when it is planned."""
+"""Pause, resume, cancel, retry, reorder, delete. Each call returns after the change has taken effect."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterable, Sequence
 
 from hfdmd import lifecycle
 from hfdmd.aio import in_thread, yielding
-from hfdmd.cache.storage import Placed
+from hfdmd.cache.storage import Placed, Storage
 from hfdmd.failure import Failure
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, Source
-from hfdmd.scheduler import views
-from hfdmd.scheduler.index import in_order, matches
+from hfdmd.scheduler import selection
+from hfdmd.scheduler.index import Index, in_order, matches
+from hfdmd.scheduler.ledger import Ledger
+from hfdmd.scheduler.ordering import Ordering
+from hfdmd.scheduler.selection import FilePlace
+from hfdmd.scheduler.stopping import Stopper
+from hfdmd.scheduler.storage_batches import StorageBatches, previous
+from hfdmd.scheduler.supervisor import Supervisor
+from hfdmd.scheduler.views import Views
 from hfdmd.wire.errors import NotAllowedNow, UnknownDownload
-from hfdmd.wire.types import Affected, Download, Reason, RepoDownload, RepoType, Selector, Status
-
-if TYPE_CHECKING:
-    from hfdmd.scheduler.core import Scheduler
+from hfdmd.wire.types import Affected, Download, Reason, RepoDownload, Selector, Status
 
 log = logging.getLogger("hfdmd.actions")
 
-T = TypeVar("T")
-
-Q, D, P, OK, F, C = (
-    Status.QUEUED,
-    Status.DOWNLOADING,
-    Status.PAUSED,
-    Status.DONE,
-    Status.FAILED,
-    Status.CANCELLED,
-)
-
-_ACTS_ON: dict[Stimulus, frozenset[Status]] = {
-    Stimulus.PAUSE: frozenset({Q, D}),
-    Stimulus.RESUME: frozenset({P}),
-    Stimulus.CANCEL: frozenset({Q, D, P, F}),
-    Stimulus.RETRY: frozenset({F, C, Q}),
-}
-_ALREADY_SO: dict[Stimulus, frozenset[Status]] = {
-    Stimulus.PAUSE: frozenset({P}),
-    Stimulus.RESUME: frozenset({Q, D}),
-    Stimulus.CANCEL: frozenset({C}),
-    Stimulus.RETRY: frozenset({D}),
-}
-
 Check = Callable[[list[Record]], None]
-
-_Place = tuple[RepoType, str, str | None, str, str | None]
 
 
 class Actions:
-    """One action at a time: so none sees the half-done work of another."""
+    """One action at a time, so that none sees the half-done work of another."""
 
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
-        self._one_at_a_time = asyncio.Lock()
-
-    async def alone(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do `work`, which stops and changes downloads, while no action is under way; to its end in any case."""
-        return await self._scheduler.see_through(self._alone(work))
-
-    async def _alone(self, work: Coroutine[Any, Any, T]) -> T:
-        async with self._one_at_a_time:
-            return await work
+    def __init__(
+        self,
+        index: Index,
+        ledger: Ledger,
+        views: Views,
+        ordering: Ordering,
+        stopper: Stopper,
+        storage: Storage,
+        batches: StorageBatches,
+        supervisor: Supervisor,
+    ) -> None:
+        self._index = index
+        self._ledger = ledger
+        self._views = views
+        self._ordering = ordering
+        self._stopper = stopper
+        self._storage = storage
+        self._batches = batches
+        self._supervisor = supervisor
 
     async def act(self, stimulus: Stimulus, selector: Selector, check: Check | None = None) -> Affected:
-        """Do it to all that the selector means and that it fits; return every match as it stands then.
+        """Apply the action to everything that matches and that it fits; return every match as it is afterwards.
 
-        `check` sees all that match, before anything is done, and raises what forbids it.
+        `check` gets all matches before anything is done, and raises what forbids the action.
         Raises `UnknownDownload` when nothing matches, `NotAllowedNow` when one was named that it does not fit.
         """
-        return await self._scheduler.see_through(self._act(stimulus, selector, check))
+        return await self._supervisor.exclusive(self._act(stimulus, selector, check))
 
     async def reorder(self, selector: Selector, *, priority: int | None, position: int | None) -> Affected:
         """Give what is queued another priority, or a position: 1 is next, with that neighbour's priority."""
-        return await self._scheduler.see_through(self._reorder(selector, priority, position))
+        return await self._supervisor.exclusive(self._reorder(selector, priority, position))
 
     async def delete(self, selector: Selector, check: Check | None = None, *, delete_file: bool) -> Affected:
-        """Forget them, cancelling first; with `delete_file` their files too. Returns them as they were.
+        """Forget everything that matches, cancelled first; with `delete_file` its files too. Returns it as it was.
 
         `check` as in `act`.
         """
-        return await self._scheduler.see_through(self._delete(selector, check, delete_file=delete_file))
+        return await self._supervisor.exclusive(self._delete(selector, check, delete_file=delete_file))
 
     async def _act(self, stimulus: Stimulus, selector: Selector, check: Check | None) -> Affected:
-        async with self._one_at_a_time:
-            matched = await self._matched(selector)
-            if check is not None:
-                check(matched)
-            fitting = [record async for record in yielding(matched) if self._fits(record, stimulus)]
-            if not fitting and _is_narrow(selector):
-                self._refuse(stimulus, matched)
-            repos = [record for record in fitting if isinstance(record, RepoRecord)]
-            if stimulus in (Stimulus.PAUSE, Stimulus.CANCEL):
-                await self._scheduler.admission.stop([*repos])  # a listing that goes on would add files meanwhile
-            files = await self._files_of(fitting, stimulus)
-            await {
-                Stimulus.PAUSE: self._pause,
-                Stimulus.RESUME: self._resume,
-                Stimulus.CANCEL: self._cancel,
-                Stimulus.RETRY: self._retry,
-            }[stimulus](files, repos)
-            await self._scheduler.store.flush()
-            return await self._affected(matched)
+        matched = await self._matched(selector)
+        if check is not None:
+            check(matched)
+        sums = self._index.sums
+        fitting = [one async for one in yielding(matched) if selection.fits(one, stimulus, sums.get(one.id))]
+        if not fitting and selection.is_narrow(selector):
+            selection.check_already(stimulus, matched)
+        repos = [record for record in fitting if isinstance(record, RepoRecord)]
+        single = [record for record in fitting if isinstance(record, FileRecord)]
+        if stimulus is Stimulus.PAUSE:
+            await self._pause(single, repos)
+        elif stimulus is Stimulus.CANCEL:
+            await self._cancel(single, repos)
+        elif stimulus is Stimulus.RESUME:
+            await self._resume(await self._with_children(single, repos, stimulus), repos)
+        else:
+            await self._retry(await self._with_children(single, repos, stimulus), repos)
+        await self._ledger.flush()
+        return await self._affected(matched)
 
     async def _reorder(self, selector: Selector, priority: int | None, position: int | None) -> Affected:
-        async with self._one_at_a_time:
-            matched = await self._matched(selector)
-            queued = [record for record in matched if record.state is Q]
-            if not queued:
-                raise NotAllowedNow(f"only what is queued can be reordered; {_standing(matched)}")
-            if priority is not None:
-                async for record in yielding(queued):
-                    await self._scheduler.ordering.prioritise(record, priority)
-            elif position is not None:
-                await self._scheduler.ordering.move([one for one in queued if isinstance(one, FileRecord)], position)
-                await self._scheduler.ordering.move([one for one in queued if isinstance(one, RepoRecord)], position)
-            self._scheduler.admission.queue.recount()
-            self._scheduler.admission.kick()
-            await self._scheduler.store.flush()
-            return await self._affected(matched)
+        matched = await self._matched(selector)
+        queued = [record for record in matched if record.state is Status.QUEUED]
+        if not queued:
+            raise NotAllowedNow(f"only what is queued can be reordered; {selection.shown_statuses(matched)}")
+        if priority is not None:
+            async for record in yielding(queued):
+                await self._ordering.prioritise(record, priority)
+        elif position is not None:
+            await self._ordering.move([one for one in queued if isinstance(one, FileRecord)], position)
+            await self._ordering.move([one for one in queued if isinstance(one, RepoRecord)], position)
+        await self._ledger.flush()
+        return await self._affected(matched)
 
     async def _delete(self, selector: Selector, check: Check | None, *, delete_file: bool) -> Affected:
-        scheduler = self._scheduler
-        async with self._one_at_a_time:
-            matched = await self._matched(selector)
-            if check is not None:
-                check(matched)
-            answer = await self._affected(matched)
-            repos = [record for record in matched if isinstance(record, RepoRecord)]
-            files = {record.id: record for record in matched if isinstance(record, FileRecord)}
-            gone = {repo.id for repo in repos}
-            await scheduler.admission.stop([*repos])  # a listing that goes on would add files meanwhile
+        matched = await self._matched(selector)
+        if check is not None:
+            check(matched)
+        answer = await self._affected(matched)
+        repos = [record for record in matched if isinstance(record, RepoRecord)]
+        files = {record.id: record for record in matched if isinstance(record, FileRecord)}
+        gone = {repo.id for repo in repos}
+        shared: list[FileRecord] = []
+        async with self._stopper.stopped(repos):  # a listing that goes on would add files meanwhile
             for repo in repos:
-                async for child in yielding(scheduler.index.children(repo)):
+                async for child in yielding(self._index.children(repo)):
                     if not child.asked_singly and gone.issuperset(child.repo_ids):
                         files[child.id] = child
-            emptied = self._emptied(files)
-            repos += [repo for repo in emptied if repo.id not in gone]
-            gone |= {repo.id for repo in emptied}
-            records: list[Record] = [*files.values(), *repos]
-            await scheduler.admission.stop(records)
-            left: dict[str, RepoRecord] = {}
-            shared: list[FileRecord] = []
-            try:
+            also = [repo for repo in selection.emptied(files, self._index) if repo.id not in gone]
+            gone |= {repo.id for repo in also}
+            async with self._stopper.stopped([*files.values(), *also]):
                 await self._remove(list(files.values()), delete_file=delete_file)
-                async for record in yielding(records):
-                    if scheduler.index.get(record.id) is not record:
-                        continue
-                    if isinstance(record, FileRecord):
-                        left |= self._drop(record, gone)
-                    else:
-                        async for child in yielding(scheduler.index.children(record)):
-                            scheduler.leave(child, record)
-                            shared.append(child)
-                    scheduler.forget(record, gone=gone)
-            finally:
-                for repo in left.values():
-                    scheduler.store.put(repo)
-                await self._freed(records)
-            await self._hold_back(shared)
-            await scheduler.store.flush()
-            return answer
+                self._remember_dropped(files.values(), gone)
+                async for record in yielding(list(files.values())):
+                    if self._index.holds(record):
+                        self._ledger.forget(record, gone=gone)
+                for repo in [*repos, *also]:
+                    async for child in yielding(self._index.children(repo)):
+                        self._ledger.detach(child, repo)
+                        shared.append(child)
+                    if self._index.holds(repo):
+                        self._ledger.forget(repo, gone=gone)
+        await self._hold_back(shared)
+        await self._ledger.flush()
+        return answer
 
-    def _emptied(self, files: dict[str, FileRecord]) -> list[RepoRecord]:
-        """Repo downloads that go with their last file: nothing is left of what was asked for."""
-        index = self._scheduler.index
-        parents = {repo_id: index.repos.get(repo_id) for record in files.values() for repo_id in record.repo_ids}
-        return [
-            repo
-            for repo in parents.values()
-            if repo is not None and repo.listed and index.sums[repo.id].files.keys() <= files.keys()
-        ]
+    def _remember_dropped(self, files: Iterable[FileRecord], gone: set[str]) -> None:
+        """The repo downloads that stay remember which files were deleted: a listing would name them again."""
+        paths: dict[str, set[str]] = {}
+        for record in files:
+            for repo in self._index.parents(record):
+                if repo.id not in gone:
+                    paths.setdefault(repo.id, set()).add(record.spec.file_path)
+        for repo_id, dropped in paths.items():
+            repo = self._index.repos[repo_id]
+            self._ledger.save(repo, dropped=repo.dropped | dropped)
 
     async def _hold_back(self, files: list[FileRecord]) -> None:
-        """Files that went on for a request that is gone: whoever else wants them may have paused or cancelled."""
-        repos = self._scheduler.index.repos
-        held: dict[Status, list[FileRecord]] = {P: [], C: []}
+        """Files that only a deleted request kept going: the others that want them may have paused or cancelled."""
+        held: dict[Stimulus, list[FileRecord]] = {Stimulus.PAUSE: [], Stimulus.CANCEL: []}
         async for record in yielding(files):
-            wanted = views.unbegun(repos[repo_id] for repo_id in record.repo_ids if repo_id in repos)
-            if wanted in held and not record.asked_singly and record.state in (Q, D):
-                held[wanted].append(record)
-        await self._pause(held[P], [])
-        await self._cancel(held[C], [])
-
-    def _drop(self, record: FileRecord, gone: set[str]) -> dict[str, RepoRecord]:
-        """Let the repo downloads that stay remember that it was deleted: their listing would name it again."""
-        repos = self._scheduler.index.repos
-        left = {key: repos[key] for key in record.repo_ids if key in repos and key not in gone}
-        for repo in left.values():
-            repo.dropped.add(record.spec.file_path)
-        return left
+            stimulus = selection.held_by_others(record, self._index.parents(record))
+            if stimulus is not None:
+                held[stimulus].append(record)
+        await self._pause(held[Stimulus.PAUSE], [])
+        await self._cancel(held[Stimulus.CANCEL], [])
 
     async def _matched(self, selector: Selector) -> list[Record]:
-        found = self._scheduler.index.found(selector)
+        found = self._index.found(selector)
         matched = in_order([record async for record in yielding(found) if matches(record, selector)])
         if not matched:
             raise UnknownDownload("no download matches; `GET /api/progress` lists what there is")
         return matched
 
-    def _fits(self, record: Record, stimulus: Stimulus) -> bool:
-        """Whether there is something to do; a repo download may be at work for one file and need it for another."""
-        if record.state in _ACTS_ON[stimulus]:
-            return True
-        if not isinstance(record, RepoRecord) or not record.listed:
-            return False
-        sums = self._scheduler.index.sums[record.id]
-        return (stimulus is Stimulus.RESUME and record.held and sums.by_status[P] > 0) or (
-            stimulus is Stimulus.RETRY and bool(sums.failed)
-        )
-
-    def _refuse(self, stimulus: Stimulus, matched: list[Record]) -> None:
-        already = _ALREADY_SO[stimulus]
-        if not any(record.state in already for record in matched):
-            raise NotAllowedNow(f"cannot {stimulus}: {_standing(matched)}")
-
-    async def _files_of(self, fitting: list[Record], stimulus: Stimulus) -> list[FileRecord]:
-        """The files that the action is for: those matched, and those of the matched repos that are theirs alone.
-
-        A file that another request which is not paused wants stays as it is, when it is paused or cancelled only by
-        way of a repo download (docs/api.md, section 2).
-        """
-        scheduler = self._scheduler
-        files = {record.id: record for record in fitting if isinstance(record, FileRecord)}
-        acting = {record.id for record in fitting if isinstance(record, RepoRecord)}
-        for repo_id in acting:
-            async for child in yielding(scheduler.index.children(scheduler.index.repos[repo_id])):
-                if child.state not in _ACTS_ON[stimulus]:
-                    continue
-                if stimulus in (Stimulus.PAUSE, Stimulus.CANCEL) and self._wanted_elsewhere(child, acting):
-                    continue
-                if stimulus is Stimulus.RETRY and child.state is C:
-                    continue
-                files[child.id] = child
-        return list(files.values())
-
-    def _wanted_elsewhere(self, child: FileRecord, acting: set[str]) -> bool:
-        if child.asked_singly and child.state is not P:
-            return True
-        repos = self._scheduler.index.repos
-        return any(
-            repo_id not in acting and repo_id in repos and repos[repo_id].unbegun is Q for repo_id in child.repo_ids
-        )
-
-    async def _pause(self, files: list[FileRecord], repos: list[RepoRecord]) -> None:
+    async def _with_children(
+        self, files: list[FileRecord], repos: list[RepoRecord], stimulus: Stimulus
+    ) -> list[FileRecord]:
+        """`files`, and those of `repos` that the action is for."""
+        found = {record.id: record for record in files}
+        acting = {repo.id for repo in repos}
         for repo in repos:
-            repo.held = True
-        await self._stopped(
-            files,
-            repos,
-            lambda record: self._apply(record, Stimulus.PAUSE, reason=Reason.REQUESTED),
-            lambda repo: self._hold(repo, P, Reason.REQUESTED),
-        )
+            async for child in yielding(self._index.children(repo)):
+                if selection.covers(child, stimulus, acting, self._index.repos):
+                    found[child.id] = child
+        return list(found.values())
 
-    async def _cancel(self, files: list[FileRecord], repos: list[RepoRecord]) -> None:
-        for repo in repos:
-            repo.cancelled = True  # it wants nothing any more, not even what goes on for another request
-        await self._stopped(
-            files,
-            repos,
-            lambda record: self._apply(record, Stimulus.CANCEL),
-            lambda repo: self._hold(repo, C, None),
-            discard=True,
-        )
-
-    async def _stopped(
-        self,
-        files: list[FileRecord],
-        repos: list[RepoRecord],
-        each_file: Callable[[FileRecord], None],
-        each_repo: Callable[[RepoRecord], None],
-        *,
-        discard: bool = False,
-    ) -> None:
-        """Stop the work first, and only then say so."""
-        scheduler = self._scheduler
-        records: list[Record] = [*files, *repos]
-        await scheduler.admission.stop(records)
-        try:
-            async for record in yielding(files):
-                if discard and record.source is not None and record.state is not OK and scheduler.is_tracked(record):
-                    await scheduler.storage_batches.discard(record.spec, record.source)
-                    record.synced = []
-                    record.downloaded_bytes = 0
-                each_file(record)
+    async def _pause(self, single: list[FileRecord], repos: list[RepoRecord]) -> None:
+        async with self._stopper.stopped(repos):  # a listing that goes on would add files meanwhile
+            files = await self._with_children(single, repos, Stimulus.PAUSE)
             for repo in repos:
-                each_repo(repo)
-        finally:
-            await self._freed(records)
+                self._ledger.note(repo, held=True)
+            async with self._stopper.stopped(files):
+                async for record in yielding(files):
+                    self._apply(record, Stimulus.PAUSE, reason=Reason.REQUESTED)
+            self._restate(repos, Status.PAUSED, Reason.REQUESTED)
 
-    async def _freed(self, records: list[Record]) -> None:
-        async for record in yielding(records):
-            self._scheduler.admission.freed([record])
+    async def _cancel(self, single: list[FileRecord], repos: list[RepoRecord]) -> None:
+        async with self._stopper.stopped(repos):
+            files = await self._with_children(single, repos, Stimulus.CANCEL)
+            for repo in repos:
+                self._ledger.note(repo, cancelled=True)  # it wants nothing any more, even what another request fetches
+            async with self._stopper.stopped(files):
+                async for record in yielding(files):
+                    await self._discard(record)
+                    self._apply(record, Stimulus.CANCEL)
+            self._restate(repos, Status.CANCELLED, None)
+
+    async def _discard(self, record: FileRecord) -> None:
+        """Delete the part file of a download that is not done."""
+        is_begun = record.source is not None and self._ledger.is_tracked(record)
+        if record.source is not None and is_begun and record.state is not Status.DONE:
+            await self._batches.discard(record.spec, record.source)
+            self._ledger.note(record, synced=[], downloaded_bytes=0)
 
     def _apply(self, record: FileRecord, stimulus: Stimulus, *, reason: Reason | None = None) -> None:
-        """Change it, unless it came to its end, or was let go, while it was being stopped."""
-        known = self._scheduler.index.files.get(record.id) is record
-        if known and lifecycle.allows(record.state, stimulus):
-            self._scheduler.change(record, stimulus, reason=reason)
+        """Change a download, unless it ended or was deleted while it was being stopped."""
+        if self._index.holds(record) and lifecycle.allows(record.state, stimulus):
+            self._ledger.change(record, stimulus, reason=reason)
 
-    def _hold(self, repo: RepoRecord, status: Status, reason: Reason | None) -> None:
-        """A repo download's own part: what is not listed yet is held too."""
-        scheduler = self._scheduler
-        if repo.listed:
-            scheduler.store.put(repo)
-            scheduler.refresh(repo)
-        else:
-            scheduler.derive(repo, status, reason=reason)
-
-    async def _resume(self, files: list[FileRecord], repos: list[RepoRecord]) -> None:
-        scheduler = self._scheduler
-        for repo in repos:
-            repo.held = False
-        async for record in yielding(files):
-            self._apply(record, Stimulus.RESUME)
+    def _restate(self, repos: Sequence[RepoRecord], status: Status, reason: Reason | None) -> None:
+        """The part of repo downloads themselves: what is not listed yet is held too."""
         for repo in repos:
             if repo.listed:
-                scheduler.store.put(repo)
-                scheduler.refresh(repo)
+                self._ledger.save(repo)
+                self._ledger.refresh(repo)
             else:
-                scheduler.derive(repo, Q)
+                self._ledger.derive(repo, status, reason=reason)
+
+    async def _resume(self, files: list[FileRecord], repos: list[RepoRecord]) -> None:
+        for repo in repos:
+            self._ledger.note(repo, held=False)
+        async for record in yielding(files):
+            self._apply(record, Stimulus.RESUME)
+        self._restate(repos, Status.QUEUED, None)
 
     async def _retry(self, files: list[FileRecord], repos: list[RepoRecord]) -> None:
-        scheduler = self._scheduler
-        cancelled = {repo.id for repo in repos if repo.state is C}
+        cancelled = {repo.id for repo in repos if repo.state is Status.CANCELLED}
         async for record in yielding(files):
-            if record.state is not Q or record.retry_at is not None:
+            if record.state is not Status.QUEUED or record.retry_at is not None:
                 self._apply(record, Stimulus.RETRY)
         for repo in repos:
             anew = repo.id in cancelled
             if anew:
-                repo.held = repo.cancelled = False
-            if not repo.listed and (repo.state is not Q or repo.retry_at is not None):
-                repo.revive |= anew
-                scheduler.derive(repo, Q)
+                self._ledger.note(repo, held=False, cancelled=False)
+            if not repo.listed and (repo.state is not Status.QUEUED or repo.retry_at is not None):
+                self._ledger.derive(repo, Status.QUEUED, revive=repo.revive or anew)
             if anew:
-                async for child in yielding(scheduler.index.children(repo)):
-                    if child.state is C:
-                        scheduler.change(child, Stimulus.RETRY)
-                scheduler.store.put(repo)
+                async for child in yielding(self._index.children(repo)):
+                    if child.state is Status.CANCELLED:
+                        self._ledger.change(child, Stimulus.RETRY)
+                self._ledger.save(repo)
 
     async def _remove(self, files: list[FileRecord], *, delete_file: bool) -> None:
         """Delete part files; with `delete_file` also what hfdmd wrote, unless it has changed or is needed."""
-        scheduler = self._scheduler
-        needed = await self._needed_beside(files) if delete_file else set()
+        needed = await self._needed_elsewhere(files) if delete_file else set()
         placed: list[tuple[FileSpec, Source, Placed]] = []
-        for record in files:
+        async for record in yielding(files):
             if record.source is None:
                 continue
-            if record.state is not OK and scheduler.is_tracked(record):
-                await scheduler.storage_batches.discard(record.spec, record.source)
-            there = scheduler.reports.previous(record)
-            if delete_file and there is not None and not record.adopted and _place(record) not in needed:
+            if record.state is not Status.DONE and self._ledger.is_tracked(record):
+                await self._batches.discard(record.spec, record.source)
+            there = previous(record)
+            if delete_file and there is not None and not record.adopted and selection.place_of(record) not in needed:
                 placed.append((record.spec, record.source, there))
         if placed:
-            for outcome in await in_thread(scheduler.storage.delete_all, placed):
+            for outcome in await in_thread(self._storage.delete_all, placed):
                 if isinstance(outcome, Failure):
                     log.error("a file could not be deleted: %s", outcome.detail)
 
-    async def _needed_beside(self, files: list[FileRecord]) -> set[_Place]:
-        """Where other downloads have their files or bring them just now: revisions of one commit share a snapshot."""
+    async def _needed_elsewhere(self, files: list[FileRecord]) -> set[FilePlace]:
+        """Places that other downloads have filled or fill just now: revisions of one commit share a snapshot."""
         going = {record.id for record in files}
-        needed: set[_Place] = set()
+        needed: set[FilePlace] = set()
         for model_repo in {record.spec.model_repo for record in files}:
-            async for other in yielding([*self._scheduler.index.of_repo(model_repo)]):
-                if isinstance(other, FileRecord) and other.id not in going and other.state in (OK, D):
-                    needed.add(_place(other))
+            async for other in yielding([*self._index.of_repo(model_repo)]):
+                is_file = isinstance(other, FileRecord) and other.id not in going
+                if is_file and isinstance(other, FileRecord) and other.state in (Status.DONE, Status.DOWNLOADING):
+                    needed.add(selection.place_of(other))
         return needed
 
     async def _affected(self, matched: list[Record]) -> Affected:
@@ -376,23 +276,7 @@ class Actions:
         repos: list[RepoDownload] = []
         async for record in yielding(matched):
             if isinstance(record, RepoRecord):
-                repos.append(self._scheduler.repo_view(record))
+                repos.append(self._views.repo(record))
             else:
-                downloads.append(self._scheduler.file_view(record))
+                downloads.append(self._views.file(record))
         return Affected(downloads=downloads, repos=repos)
-
-
-def _place(record: FileRecord) -> _Place:
-    """What tells the places of files apart, in the cache and in folders."""
-    spec = record.spec
-    commit = None if record.source is None else record.source.commit
-    return spec.repo_type, spec.model_repo, spec.local_dir, spec.file_path, commit
-
-
-def _is_narrow(selector: Selector) -> bool:
-    """Whether it names one download, so that an action which does not fit it is an error."""
-    return isinstance(selector.id, str) or isinstance(selector.file_path, str)
-
-
-def _standing(matched: list[Record]) -> str:
-    return ", ".join(sorted({f"it is {record.state}" for record in matched}))

@@ -1,67 +1,84 @@
-"""A repo download is done when all of its files are, and lie where they were put.
+"""A repo download is done when all of its files are, and are still where they were put.
 
-Others may have removed some of them while the rest came: with `hf cache rm`, or with `hf cache prune` where the
+Other programs may have removed some of them while the rest arrived: `hf cache rm`, or `hf cache prune` where the
 revision is a commit.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 from hfdmd.aio import in_thread
-from hfdmd.record import FileRecord, RepoRecord
+from hfdmd.record import FileRecord, Record, RepoRecord
 from hfdmd.scheduler import views
+from hfdmd.scheduler.index import Index
+from hfdmd.scheduler.ledger import Ledger, Observer
+from hfdmd.scheduler.listing_cache import ListingCache
+from hfdmd.scheduler.storage_batches import StorageBatches
+from hfdmd.scheduler.supervisor import Supervisor
+from hfdmd.scheduler.views import Standing
 from hfdmd.wire.types import Reason, Status
-
-if TYPE_CHECKING:
-    from hfdmd.scheduler.core import Scheduler
 
 log = logging.getLogger("hfdmd.scheduler")
 
 
-class Completion:
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
-        self._under_way: set[str] = set()
+class Completion(Observer):
+    def __init__(
+        self, index: Index, ledger: Ledger, storage: StorageBatches, listings: ListingCache, supervisor: Supervisor
+    ) -> None:
+        self._index = index
+        self._ledger = ledger
+        self._storage = storage
+        self._listings = listings
+        self._supervisor = supervisor
+        self._checking: set[str] = set()
 
-    def look(self, repo: RepoRecord) -> None:
-        """All files of a listed repo download are done: it is soon, too, or it goes back for what is gone."""
-        if repo.id not in self._under_way:
-            self._under_way.add(repo.id)
-            self._scheduler.errand(self._look(repo), f"look after {repo.id}")
+    def summed(self, repo: RepoRecord, standing: Standing) -> None:
+        """All files of the repo download are done: check the disk, then mark it done or list it again."""
+        if standing.status is Status.DONE and repo.state is not Status.DONE and repo.id not in self._checking:
+            self._checking.add(repo.id)
+            self._supervisor.background(self._check(repo), f"check the files of {repo.id}")
+
+    def changed(self, record: Record, before: Status) -> None:
+        if isinstance(record, RepoRecord) and record.state is Status.DONE and before is not Status.DONE:
+            self._drop_listing(record)
+
+    def forgotten(self, record: Record) -> None:
+        if isinstance(record, RepoRecord):
+            self._drop_listing(record)
+
+    def _drop_listing(self, repo: RepoRecord) -> None:
+        """The kept list is of no use any more. One that a stop of the daemon leaves is removed at the next start."""
+        self._supervisor.background(in_thread(self._listings.forget, repo.id), f"remove the list of {repo.id}")
 
     def list_again(self, repo: RepoRecord, *, detail: str | None = None) -> bool:
-        """Have a repo download listed, for what is gone of it to come back; whether that queues it."""
-        repo.revive, repo.listed, repo.path = True, False, None
+        """Have a repo download listed, so that missing files are fetched again; whether that queues it."""
         if repo.held:
-            self._scheduler.derive(repo, Status.PAUSED, reason=Reason.REQUESTED)
+            self._ledger.derive(repo, Status.PAUSED, reason=Reason.REQUESTED, revive=True, listed=False, path=None)
         else:
-            self._scheduler.derive(repo, Status.QUEUED, detail=detail)
+            self._ledger.derive(repo, Status.QUEUED, detail=detail, revive=True, listed=False, path=None)
         return not repo.held
 
-    async def _look(self, repo: RepoRecord) -> None:
-        scheduler = self._scheduler
+    async def _check(self, repo: RepoRecord) -> None:
         try:
-            files = list(scheduler.index.children(repo))
-            gone = await in_thread(self._gone, files)
-            await scheduler.actions.alone(self._conclude(repo, gone))
+            files = list(self._index.children(repo))
+            missing = await in_thread(self._missing, files)
+            await self._supervisor.exclusive(self._conclude(repo, missing))
         finally:
-            self._under_way.discard(repo.id)
+            self._checking.discard(repo.id)
 
-    def _gone(self, files: list[FileRecord]) -> int:
-        return sum(not self._scheduler.reports.is_in_place(record) for record in files)
+    def _missing(self, files: list[FileRecord]) -> int:
+        return sum(not self._storage.is_in_place(record) for record in files)
 
-    async def _conclude(self, repo: RepoRecord, gone: int) -> None:
-        """Only while no action is under way (`Actions.alone`)."""
-        scheduler = self._scheduler
-        if scheduler.index.repos.get(repo.id) is not repo or not repo.listed:
+    async def _conclude(self, repo: RepoRecord, missing: int) -> None:
+        """Only while no action is running (`Supervisor.exclusive`)."""
+        if not self._index.holds(repo) or not repo.listed:
             return
-        if views.standing(scheduler.index, repo)[0] is not Status.DONE:
-            scheduler.refresh(repo)
-        elif not gone:
-            scheduler.derive(repo, Status.DONE)
+        if views.standing(self._index, repo).status is not Status.DONE:
+            self._ledger.refresh(repo)
+        elif not missing:
+            self._ledger.derive(repo, Status.DONE)
         else:
-            detail = f"{gone} of its files were removed meanwhile; they are fetched again"
+            detail = f"{missing} of its files were removed meanwhile; they are fetched again"
             log.warning("%s: %s", repo.spec.model_repo, detail)
             self.list_again(repo, detail=detail)

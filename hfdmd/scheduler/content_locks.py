@@ -1,4 +1,4 @@
-"""One fetch of one content at a time: whoever comes second waits and then finds it there."""
+"""One fetch of one content at a time: a second download of it waits and then finds it on disk."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from types import TracebackType
 
 
 class ContentLocks:
-    """Locks by name that exist only while somebody holds or wants them."""
+    """Locks by name; each exists only while it is held or waited for."""
 
     def __init__(self) -> None:
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
 
     def hold(self, name: str) -> _HeldLock:
-        """`async with` it."""
+        """An asynchronous context manager that holds the lock `name`."""
         return _HeldLock(self._locks, name)
 
 

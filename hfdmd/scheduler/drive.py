@@ -5,77 +5,69 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec.structs import replace
 
 from hfdmd.aio import in_thread, shielded, wait_done
-from hfdmd.cache.storage import Lock, Placed
-from hfdmd.digest import is_git_blob
+from hfdmd.cache.storage import Placed, Storage
 from hfdmd.failure import Failure
+from hfdmd.hub.client import Hub
 from hfdmd.lifecycle import Stimulus
 from hfdmd.net.target import Target
 from hfdmd.record import FileRecord, FileSpec, Source, Span
+from hfdmd.scheduler.content_locks import ContentLocks
+from hfdmd.scheduler.index import Index, target_path
+from hfdmd.scheduler.ledger import Ledger
+from hfdmd.scheduler.priority_semaphore import PrioritySemaphore
 from hfdmd.scheduler.queue import key
-from hfdmd.scheduler.speed import Speed
+from hfdmd.scheduler.retries import Retries
+from hfdmd.scheduler.running import ActiveFile
+from hfdmd.scheduler.storage_batches import Placement, StorageBatches, previous
+from hfdmd.scheduler.updates import Updates
+from hfdmd.scheduler.written_files import WrittenFiles
 from hfdmd.transfer.disk.part_file import disk_failure
-from hfdmd.transfer.job import Job, Meter, is_small
-from hfdmd.wire.types import Phase, Reason
-
-if TYPE_CHECKING:
-    from hfdmd.scheduler.core import Scheduler
+from hfdmd.transfer.disk.reservations import DiskReservations
+from hfdmd.transfer.engine import Engine
+from hfdmd.transfer.job import Job
+from hfdmd.wire.types import Phase, Reason, Status
 
 log = logging.getLogger("hfdmd.drive")
 
-LOCKED_RETRY_S = 2.0
+
+@dataclass(frozen=True, slots=True)
+class DriveTools:
+    """What drives need of the daemon. `small_files` limits how many small files are fetched at once."""
+
+    cache_dir: Path
+    hub: Hub
+    storage: Storage
+    batches: StorageBatches
+    engine: Engine
+    reservations: DiskReservations
+    index: Index
+    ledger: Ledger
+    content_locks: ContentLocks
+    small_files: PrioritySemaphore
+    written_files: WrittenFiles
+    retries: Retries
+    updates: Updates
 
 
-@dataclass(slots=True)
-class Placement:
-    """What a drive asks of the shelf before it fetches, and the lock that it then holds."""
-
-    spec: FileSpec
-    source: Source
-    previous: Placed | None
-    lock: Lock | None = None
-    abandoned: bool = False
-
-    def abandon(self) -> None:
-        """Nobody waits for the answer any more: content need not be read to its end."""
-        self.abandoned = True
-
-    def release(self) -> None:
-        if self.lock is not None:
-            self.lock.release()
-            self.lock = None
-
-
-@dataclass(slots=True)
 class Drive:
-    """The task that brings one file in, for the slot of `unit` (its own id, or that of a repo download)."""
+    """The task that fetches one file."""
 
-    scheduler: Scheduler
-    record: FileRecord
-    unit: str
-    weight: int
-    meter: Meter = field(default_factory=Meter)
-    speed: Speed = field(init=False)
-    task: asyncio.Task[None] | None = None
-
-    def __post_init__(self) -> None:
-        self.meter.downloaded_bytes = self.record.downloaded_bytes
-        self.speed = Speed(self.record.downloaded_bytes)
-
-    @property
-    def is_small(self) -> bool:
-        """Whether it goes through memory, in one request."""
-        return is_small(self.record.size_bytes)
+    def __init__(self, tools: DriveTools, active: ActiveFile) -> None:
+        self._tools = tools
+        self._active = active
+        self._record = active.record
+        self._meter = active.meter
 
     async def run(self) -> None:
         """Until the file is done, failed or waits. Raises nothing but CancelledError."""
-        record = self.record
+        record = self._record
         try:
             try:
                 await self._attempt()
@@ -85,63 +77,64 @@ class Drive:
                 await self._leave_commit(failure)
                 await self._attempt()
         except Failure as failure:
-            self.scheduler.reports.stopped_by(record, failure, self.meter)
+            self._stopped_by(failure)
         except OSError as error:
             where = error.filename or record.spec.file_path
-            self.scheduler.reports.stopped_by(record, disk_failure(error, f"at work on {where}"), self.meter)
+            self._stopped_by(disk_failure(error, f"at work on {where}"))
         except Exception as error:
-            log.exception("a fault of hfdmd itself stopped %s of %s", record.spec.file_path, record.spec.model_repo)
-            told = f"a fault of hfdmd itself ({type(error).__name__}); its log has the story"
-            self.scheduler.reports.stopped_by(record, Failure(Reason.INTERNAL, told), self.meter)
+            log.exception("internal error: stopped %s of %s", record.spec.file_path, record.spec.model_repo)
+            detail = f"internal error ({type(error).__name__}); see the daemon's log"
+            self._stopped_by(Failure(Reason.INTERNAL, detail))
 
     async def _attempt(self) -> None:
-        record, scheduler = self.record, self.scheduler
-        scheduler.reports.check_target(record)
+        record, tools = self._record, self._tools
+        check_target(tools.index, record)
         target = None if record.source is not None else await self._resolve()
         source = record.source
         if source is None:
-            raise RuntimeError("resolved, and without a source")
+            raise RuntimeError("resolved, but without a source")
         if record.spec.local_dir is not None:
-            async with scheduler.content.hold(content_key(replace(record.spec, local_dir=None), source)):
-                pass  # whoever fetches it for the cache just now is waited for: then it is copied
-        async with scheduler.content.hold(content_key(record.spec, source)):
-            hold = Placement(record.spec, source, scheduler.reports.previous(record))
+            async with tools.content_locks.hold(content_key(replace(record.spec, local_dir=None), source)):
+                pass  # wait for a running cache download of the same content, then copy it
+        async with tools.content_locks.hold(content_key(record.spec, source)):
+            placement = Placement(record.spec, source, previous(record))
             try:
-                placed = await scheduler.storage_batches.prepare(hold)
+                placed = await tools.batches.prepare(placement)
                 if placed is None:
-                    placed = await scheduler.written_files.copy(hold)
+                    placed = await tools.written_files.copy_same_content(placement)
                 has_part = placed is not None and bool(record.synced)
                 if placed is None:
-                    placed = await self._fetch(source, target, hold)
+                    placed = await self._fetch(source, target, placement)
             finally:
-                hold.release()
-            await shielded(scheduler.reports.finish(record, placed))
-            if has_part:  # the content came by another way
-                await scheduler.storage_batches.discard(record.spec, source)
+                placement.release()
+            await shielded(self._finish(placed))
+            if has_part:  # the content was found elsewhere
+                await tools.batches.discard(record.spec, source)
 
     async def _resolve(self) -> Target | None:
-        """Ask the Hub what the file is; a listing of its repo may tell meanwhile, and of which commit it has to be."""
-        record, scheduler = self.record, self.scheduler
+        """Ask the Hub what the file is. A listing of its repo may answer meanwhile, and then decides the commit."""
+        record, tools = self._record, self._tools
         try:
-            source, target = await scheduler.hub.resolve(record.spec)
+            source, target = await tools.hub.resolve(record.spec)
         except Failure:
             if record.source is None:
                 raise
             return None
         if record.source is not None:
             return None
-        scheduler.reports.resolved(record, source)
+        tools.ledger.change(record, Stimulus.PHASE, phase=Phase.RESOLVING, detail=record.detail, source=source)
+        tools.retries.network_is_back()
         return target
 
-    async def _fetch(self, source: Source, target: Target | None, hold: Placement) -> Placed:
-        record, scheduler = self.record, self.scheduler
-        small = self.is_small and not record.synced
+    async def _fetch(self, source: Source, target: Target | None, placement: Placement) -> Placed:
+        record, tools = self._record, self._tools
+        small = self._active.is_small and not record.synced
         if record.phase is not Phase.TRANSFERRING:
-            scheduler.reports.phase(record, Phase.TRANSFERRING, keep=not small)
-        part = Path() if small else await in_thread(scheduler.storage.part_path, record.spec, source)
+            self._enter(Phase.TRANSFERRING, save=not small)
+        part = Path() if small else await in_thread(tools.storage.part_path, record.spec, source)
         job = Job(
             id=record.id,
-            flow=self.unit,
+            flow=self._active.slot,
             part=part,
             size_bytes=source.size_bytes,
             digest=source.digest,
@@ -149,71 +142,105 @@ class Drive:
             locate=self._locator(source, target),
             checkpoint=self._checkpoint,
             mismatched=self._mismatched,
-            meter=self.meter,
+            meter=self._meter,
         )
         if small:
             local_dir = record.spec.local_dir
-            scheduler.reports.space.reserve(
-                record.id, scheduler.paths.cache_dir if local_dir is None else Path(local_dir), source.size_bytes or 0
-            )
+            folder = tools.cache_dir if local_dir is None else Path(local_dir)
+            tools.reservations.reserve(record.id, folder, source.size_bytes or 0)
             try:
-                async with scheduler.admission.gate.slot(key(record)):
-                    data = await scheduler.engine.fetch_small(job)
-                self.meter.downloaded_bytes = len(data)
-                self.meter.received_bytes += len(data)
-                return await self._seen_through(scheduler.storage_batches.place_small((hold, data)))
+                async with tools.small_files.slot(key(record)):
+                    data = await tools.engine.fetch_small(job)
+                self._meter.downloaded_bytes = len(data)
+                self._meter.received_bytes += len(data)
+                return await self._placed_and_finished(tools.batches.place_small((placement, data)))
             finally:
-                scheduler.reports.space.release(record.id)
+                tools.reservations.release(record.id)
         still_to_come = (source.size_bytes or 0) - sum(end - start for start, end in record.synced)
-        scheduler.reports.space.reserve(record.id, part, still_to_come)
+        tools.reservations.reserve(record.id, part, still_to_come)
         try:
-            fetched = await scheduler.engine.fetch(job)
+            fetched = await tools.engine.fetch(job)
         finally:
-            scheduler.reports.space.release(record.id)
-        if source.size_bytes is None:
-            source = scheduler.reports.measured(record, fetched.size_bytes)
-        scheduler.reports.phase(record, Phase.PLACING)
-        return await self._seen_through(in_thread(scheduler.storage.place, record.spec, source, part, hold.previous))
+            tools.reservations.release(record.id)
+        if source.size_bytes is None:  # the Hub gave no size; the transfer has found it
+            source = replace(source, size_bytes=fetched.size_bytes)
+            tools.ledger.note(record, source=source)
+        self._enter(Phase.PLACING)
+        placing = in_thread(tools.storage.place, record.spec, source, part, placement.previous)
+        return await self._placed_and_finished(placing)
 
-    async def _seen_through(self, placing: Coroutine[Any, Any, Placed]) -> Placed:
-        """What is being put in place gets there, and then the download is done, though somebody wants to stop it."""
+    def _enter(self, phase: Phase, *, save: bool = True) -> None:
+        self._tools.ledger.change(self._record, Stimulus.PHASE, phase=phase, detail=self._record.detail, save=save)
+
+    async def _placed_and_finished(self, placing: Coroutine[Any, Any, Placed]) -> Placed:
+        """Placing cannot be stopped half-way: the download is done even when this task is cancelled meanwhile."""
         task = asyncio.create_task(placing)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             await wait_done(task)
             if not task.cancelled() and task.exception() is None:
-                await shielded(self.scheduler.reports.finish(self.record, task.result()))
+                await shielded(self._finish(task.result()))
             raise
 
+    async def _finish(self, placed: Placed) -> None:
+        """In place, verified and synced: the download is done."""
+        record, tools = self._record, self._tools
+        is_unverified = record.source is not None and record.source.digest is None
+        await tools.ledger.finish(
+            record,
+            path=str(placed.path),
+            size_bytes=placed.size_bytes,
+            mtime_ns=placed.mtime_ns,
+            adopted=tools.written_files.is_foreign(record, placed),
+            detail="not verified: the Hub gave no digest, and allow_unverified is set" if is_unverified else None,
+        )
+        tools.retries.network_is_back()
+
+    def _stopped_by(self, failure: Failure) -> None:
+        """The drive gave up: for good, or until `retry_at`."""
+        record, ledger, retries = self._record, self._tools.ledger, self._tools.retries
+        if record.state is not Status.DOWNLOADING:
+            log.error("%s stopped in status %s: %s", record.id, record.state, failure)
+            return
+        ledger.fall_back(record)
+        if self._meter.received_bytes and not self._meter.started_over:
+            ledger.note(record, attempt=1)
+        if failure.is_final:
+            ledger.change(record, Stimulus.FAIL, reason=failure.reason, detail=failure.detail)
+            return
+        retries.counts[failure.reason] = retries.counts.get(failure.reason, 0) + 1
+        retry_at = retries.retry_at(failure, record.attempt)
+        ledger.change(record, Stimulus.WAIT, reason=failure.reason, detail=failure.detail, retry_at=retry_at)
+
     def _locator(self, source: Source, target: Target | None) -> _Locator:
-        """What the Hub serves itself, or redirects at once, needs no HEAD to be found."""
-        is_on_the_hub = is_git_blob(source.digest)
-        if target is None and (self.is_small or is_on_the_hub):
-            target = self.scheduler.hub.direct(self.record.spec, source)
-        return _Locator(self, source, target)
+        """What the Hub serves itself, or redirects at once, needs no HEAD request to be located."""
+        is_on_the_hub = source.digest is not None and source.digest.startswith("git-sha1:")
+        if target is None and (self._active.is_small or is_on_the_hub):
+            target = self._tools.hub.direct(self._record.spec, source)
+        return _Locator(self._tools.hub, self._record.spec, source, target)
 
     async def _checkpoint(self, spans: list[Span]) -> None:
-        await self.scheduler.reports.checkpoint(self.record, spans)
+        await self._tools.ledger.checkpoint(self._record, spans)
 
     def _mismatched(self) -> int:
-        """The content was wrong: how often by now. The tracker tells it with what is claimed next."""
-        self.record.mismatches += 1
-        return self.record.mismatches
+        """The content was wrong: how often by now. The tracker says so with the next checkpoint."""
+        self._tools.ledger.note(self._record, mismatches=self._record.mismatches + 1)
+        return self._record.mismatches
 
     def _is_gone(self, failure: Failure) -> bool:
         """Whether the Hub no longer serves the commit that was pinned, so that resolving anew may help."""
-        source = self.record.source
+        source = self._record.source
         if failure.reason is not Reason.REVISION_NOT_FOUND or source is None:
             return False
-        return source.commit != self.record.spec.revision
+        return source.commit != self._record.spec.revision
 
     async def _leave_commit(self, failure: Failure) -> None:
-        """The Hub no longer serves the pinned commit: go on with what the revision points at now.
+        """The Hub no longer serves the pinned commit: continue with what the revision points at now.
 
-        What has come of the same content is kept.
+        Bytes of the same content are kept.
         """
-        record, scheduler = self.record, self.scheduler
+        record, tools = self._record, self._tools
         old = record.source
         if old is None:
             return
@@ -225,20 +252,20 @@ class Drive:
             failure.detail,
             record.spec.revision,
         )
-        new, _ = await scheduler.hub.resolve(record.spec)
-        if await scheduler.reports.pin_anew(record, new):
-            self.meter.downloaded_bytes = 0
+        new, _ = await tools.hub.resolve(record.spec)
+        if await tools.updates.repin(record, new):
+            self._meter.downloaded_bytes = 0
         detail = f"the Hub no longer serves commit {old.commit[:12]}; it is of {new.commit[:12]} now"
-        scheduler.change(record, Stimulus.PHASE, phase=Phase.RESOLVING, detail=detail)
-        if record.repo_ids:
-            scheduler.errand(scheduler.updates.commit_is_gone(record, old.commit), f"list anew {record.id}")
+        tools.ledger.change(record, Stimulus.PHASE, phase=Phase.RESOLVING, detail=detail)
+        tools.updates.commit_is_gone(record, old.commit)
 
 
 @dataclass(slots=True)
 class _Locator:
     """Gives the URL that is already known first, then asks the Hub for a fresh one."""
 
-    drive: Drive
+    hub: Hub
+    spec: FileSpec
     source: Source
     known: Target | None
 
@@ -246,11 +273,26 @@ class _Locator:
         if self.known is not None:
             target, self.known = self.known, None
             return target
-        return await self.drive.scheduler.hub.locate(self.drive.record.spec, self.source)
+        return await self.hub.locate(self.spec, self.source)
+
+
+def check_target(index: Index, record: FileRecord) -> None:
+    """A target path in a folder belongs to the download that was there first. Raises Failure (`path_taken`)."""
+    if record.spec.local_dir is None:
+        return
+    for other in index.owners(record.spec):
+        if other is record or other.state in (Status.CANCELLED, Status.FAILED):
+            continue
+        if (other.created_at, other.id) < (record.created_at, record.id):
+            raise Failure(
+                Reason.PATH_TAKEN,
+                f"{target_path(record.spec)} belongs to another download: {other.spec.file_path} of"
+                f" {other.spec.model_repo} at {other.spec.revision} (id {other.id})",
+            )
 
 
 def content_key(spec: FileSpec, source: Source) -> str:
-    """Names what two downloads must not fetch at the same time: a blob of a repo, or a place in a folder."""
+    """Names what two downloads must not fetch at the same time: a blob of a repo, or a content in a folder."""
     if spec.local_dir is not None:
         return f"{spec.local_dir}\0{source.etag}"
     return f"{spec.repo_type}\0{spec.model_repo}\0{source.etag}"

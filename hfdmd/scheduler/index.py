@@ -15,7 +15,7 @@ from hfdmd.wire.types import Reason, Selector, Status
 
 @dataclass(slots=True)
 class Sums:
-    """What the files of one repo download add up to. Kept up to date change by change, never recounted."""
+    """What the files of one repo download add up to. Updated with every change instead of being recounted."""
 
     files: dict[str, None] = field(default_factory=dict)
     by_status: Counter[Status] = field(default_factory=Counter)
@@ -42,6 +42,8 @@ class Index:
         self.repos: dict[str, RepoRecord] = {}
         self.sums: dict[str, Sums] = {}
         self.counts: Counter[Status] = Counter()
+        self.is_complete = False
+        """False while tracker files are still being loaded: sums of repo downloads may lack files."""
         self.queued: dict[str, None] = {}
         self._shares: dict[str, _Share] = {}
         self._by_path: dict[str, dict[str, str | dict[str, None]]] = {}  # ids by repo and path; "" for repo downloads
@@ -55,7 +57,7 @@ class Index:
         return self.files.get(key) or self.repos.get(key)
 
     def add(self, record: Record) -> None:
-        """Take in a record that is not there yet."""
+        """Add a record that is not there yet."""
         if isinstance(record, FileRecord):
             self.files[record.id] = record
             self.update(record)
@@ -84,10 +86,10 @@ class Index:
             self._apply(self._shares.pop(record.id), record.id, -1)
             del self.files[record.id]
             if record.spec.local_dir is not None:
-                place = target_path(record.spec)
-                self._owners[place].pop(record.id, None)
-                if not self._owners[place]:
-                    del self._owners[place]
+                target = target_path(record.spec)
+                self._owners[target].pop(record.id, None)
+                if not self._owners[target]:
+                    del self._owners[target]
         else:
             del self.sums[record.id]
             del self.repos[record.id]
@@ -142,26 +144,30 @@ class Index:
             else:
                 sums.total_bytes += sign * share.size_bytes
 
-    def forget_unknown_repos(self) -> list[FileRecord]:
-        """Files whose trackers name repo downloads that are gone, as after a crash in the middle of a delete."""
-        unknown = [repo_id for repo_id in self.sums if repo_id not in self.repos]
-        changed: dict[str, FileRecord] = {}
-        for repo_id in unknown:
-            for file_id in list(self.sums[repo_id].files):
-                record = changed[file_id] = self.files[file_id]
-                record.repo_ids = [known for known in record.repo_ids if known != repo_id]
-                self.update(record)
-            del self.sums[repo_id]
-        return list(changed.values())
+    def unknown_repos(self) -> list[str]:
+        """Repo downloads that trackers of files name and that are gone, as after a crash in the middle of a delete."""
+        return [repo_id for repo_id in self.sums if repo_id not in self.repos]
+
+    def drop_sums(self, repo_id: str) -> None:
+        """Remove what is summed up for a repo download that is gone."""
+        self.sums.pop(repo_id, None)
 
     def owners(self, spec: FileSpec) -> list[FileRecord]:
-        """The downloads that mean the same place in a folder."""
+        """The downloads with the same target path in a folder."""
         return [self.files[key] for key in self._owners.get(target_path(spec), ())]
 
     def wait_of(self, repo_id: str) -> tuple[Reason | None, str | None]:
-        """Why the files of a repo download wait: what one of them says."""
+        """Why the files of a repo download wait: reason and detail of one of them."""
         first = next(iter(self.sums[repo_id].waiting), None)
         return (None, None) if first is None else (self.files[first].reason, self.files[first].detail)
+
+    def parents(self, record: FileRecord) -> list[RepoRecord]:
+        """The repo downloads that want the file, as far as they are known."""
+        return [self.repos[repo_id] for repo_id in record.repo_ids if repo_id in self.repos]
+
+    def holds(self, record: Record) -> bool:
+        """Whether this very record is still there: it may have been deleted, and replaced by a newer one of its id."""
+        return self.get(record.id) is record
 
     def children(self, repo: RepoRecord) -> Iterator[FileRecord]:
         """The files of a repo download; none when it was deleted meanwhile."""
@@ -183,11 +189,11 @@ class Index:
         return self._order
 
     def match(self, selector: Selector) -> list[Record]:
-        """What the selector means, in order of `createdAt`, id."""
+        """The records that match the selector, in order of `createdAt`, id."""
         return in_order([record for record in self.found(selector) if matches(record, selector)])
 
     def found(self, selector: Selector) -> list[Record]:
-        """Where to look for what the selector means."""
+        """Candidates for the selector: a superset of what matches, from the cheapest index."""
         if isinstance(selector.id, str):
             record = self.get(selector.id)
             return [] if record is None else [record]
@@ -213,12 +219,12 @@ def in_order(records: list[Record]) -> list[Record]:
 
 
 def target_path(spec: FileSpec) -> str:
-    """Where a download with a `localDir` goes."""
+    """The file that a download with a `localDir` ends up as."""
     return os.path.join(spec.local_dir or "", spec.file_path)
 
 
 def matches(record: Record, selector: Selector) -> bool:
-    """Whether the record is one that the selector means; an omitted field means any value."""
+    """Whether the record matches the selector; an omitted field matches any value."""
     spec = record.spec
     if isinstance(selector.id, str) and record.id != selector.id:
         return False
@@ -237,3 +243,23 @@ def matches(record: Record, selector: Selector) -> bool:
     if selector.in_cache is True and spec.local_dir is not None:
         return False
     return not isinstance(selector.status, str) or record.state == selector.status
+
+
+def recounted(index: Index, repo_id: str) -> Sums:
+    """The sums of a repo download counted from its files, to check those that are kept."""
+    sums = Sums()
+    for record in index.files.values():
+        if repo_id not in record.repo_ids:
+            continue
+        sums.files[record.id] = None
+        sums.by_status[record.state] += 1
+        sums.downloaded_bytes += record.downloaded_bytes
+        if record.size_bytes is None:
+            sums.unknown_sizes += 1
+        else:
+            sums.total_bytes += record.size_bytes
+        if record.state is Status.FAILED:
+            sums.failed[record.id] = None
+        if record.state is Status.QUEUED and record.reason is not None:
+            sums.waiting[record.id] = None
+    return sums

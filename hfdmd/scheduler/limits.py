@@ -1,4 +1,4 @@
-"""What the settings allow the engine right now."""
+"""The limits of the transfer engine that follow from the settings at this moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A gate for small files: so many fetch at once, the most urgent first."""
+"""Limits how many small files are fetched at once; the most urgent are admitted first."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hfdmd.scheduler.queue import Key
 
 
 class PrioritySemaphore:
-    """Lets as many through as there is `room` for, and always one. In the event loop only.
+    """Admits as many as there is `room` for, and always at least one. For the event loop only.
 
-    A line of hundreds before the connections themselves would take each that a large file could have.
+    Without it, hundreds of small files would take every free connection from large ones.
     """
 
     def __init__(self, room: Callable[[], int]) -> None:
@@ -24,11 +24,11 @@ class PrioritySemaphore:
         self._numbers = itertools.count()
 
     def slot(self, key: Key) -> _Slot:
-        """`async with` it; the smaller key goes first."""
+        """An asynchronous context manager that holds a slot; smaller keys are admitted first."""
         return _Slot(self, key)
 
-    def look(self) -> None:
-        """There may be more room."""
+    def refill(self) -> None:
+        """Admit waiting callers as far as there is room now."""
         while self._waiting and self._inside < max(1, self._room()):
             *_, slot = heapq.heappop(self._waiting)
             if not slot.done():
@@ -44,26 +44,26 @@ class PrioritySemaphore:
         try:
             await slot
         except asyncio.CancelledError:
-            if not slot.cancelled():  # it was let through in this moment
+            if not slot.cancelled():  # it was admitted at this very moment
                 self._leave()
             raise
 
     def _leave(self) -> None:
         self._inside -= 1
-        self.look()
+        self.refill()
 
 
 class _Slot:
-    __slots__ = ("_gate", "_key")
+    __slots__ = ("_key", "_semaphore")
 
-    def __init__(self, gate: PrioritySemaphore, key: Key) -> None:
-        self._gate = gate
+    def __init__(self, semaphore: PrioritySemaphore, key: Key) -> None:
+        self._semaphore = semaphore
         self._key = key
 
     async def __aenter__(self) -> None:
-        await self._gate._enter(self._key)
+        await self._semaphore._enter(self._key)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._gate._leave()
+        self._semaphore._leave()

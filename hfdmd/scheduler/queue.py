@@ -1,4 +1,4 @@
-"""Who goes next: a slot each for files asked for singly and for repo downloads, most urgent first, then oldest."""
+"""Which download starts next: one slot per single file and per repo download, highest priority first, then oldest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hfdmd.wire.types import QUEUE_POSITIONS_SHOWN, Status
 Key = tuple[int, float, str]
 
 _FEW = 32
-_COUNT_EVERY_S = 50e-6  # per queued download, some fifty times what counting it costs
+_COUNT_EVERY_S = 50e-6  # per queued download: about fifty times what counting it costs
 
 
 def key(record: Record) -> Key:
@@ -23,12 +23,12 @@ def key(record: Record) -> Key:
 
 
 def stands_alone(record: FileRecord) -> bool:
-    """Whether it may have a slot of its own: asked for singly, or left over by repo downloads that want it no more."""
+    """Whether the file has a slot of its own: it was asked for singly, or no repo download wants it any more."""
     return record.asked_singly or not record.repo_ids
 
 
 class Heap:
-    """A priority queue of ids whose entries go stale instead of being removed; one whose place changed moves there."""
+    """A priority queue of ids. Stale entries are dropped when they come up; one whose key changed is moved then."""
 
     def __init__(self, current: Callable[[str], Key | None]) -> None:
         self._current = current
@@ -41,7 +41,7 @@ class Heap:
             heapq.heappush(self._items, item)
 
     def peek(self) -> Key | None:
-        """The first entry that still holds, or None."""
+        """The first entry that is still valid, or None."""
         gone = 0
         while self._items:
             item = self._items[0]
@@ -52,16 +52,19 @@ class Heap:
             if current is not None:
                 self.push(current)
             gone += 1
-            if gone > _FEW + len(self._newest) // _FEW:  # whole repos are paused and cancelled
+            if gone > _FEW + len(self._newest) // _FEW:  # as when whole repos are paused or cancelled
                 self._sift()
                 gone = 0
         return None
 
     def _sift(self) -> None:
-        """Keep what still holds: for many, far cheaper than one by one."""
+        """Rebuild the heap from the valid entries: for many stale ones far cheaper than one by one."""
         self._newest = {key: item for key in self._newest if (item := self._current(key)) is not None}
         self._items = list(self._newest.values())
         heapq.heapify(self._items)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._newest
 
     def pop(self) -> Key:
         item = heapq.heappop(self._items)
@@ -71,7 +74,7 @@ class Heap:
 
 
 class Queue:
-    """What is queued and may start now. `may_start` says whether a record that is queued is held up otherwise."""
+    """Queued downloads that may start now. `may_start` is False for a record that something else holds up."""
 
     def __init__(self, index: Index, may_start: Callable[[Record], bool]) -> None:
         self._index = index
@@ -84,10 +87,10 @@ class Queue:
         self._stale = True
 
     def offer(self, record: Record) -> None:
-        """The record may have become ready to start, or its place in the queue changed."""
+        """Add a record that may have become ready to start, or whose key changed."""
         self._stale = True
         if isinstance(record, RepoRecord):
-            self._repos.push(self.place(record))
+            self._repos.push(self.key_of(record))
             return
         if stands_alone(record):
             self._singles.push(key(record))
@@ -95,19 +98,19 @@ class Queue:
             repo = self._index.repos.get(repo_id)
             if repo is not None:
                 self._heap_of(repo_id).push(key(record))
-                self._repos.push(self.place(repo))
+                self._repos.push(self.key_of(repo))
 
-    def changed(self) -> None:
-        """Something left the queue: positions are to be counted anew."""
+    def mark_stale(self) -> None:
+        """A record left the queue: positions must be counted again."""
         self._stale = True
 
     def recount(self) -> None:
-        """A person changed the order: positions are to be right at once."""
+        """The order was changed by a request: its answer must show the new positions at once."""
         self._stale = True
         self._counted_at = -math.inf
 
-    def place(self, record: Record) -> Key:
-        """Where a file or a repo download stands among those that wait: a repo is as urgent as the first of its files.
+    def key_of(self, record: Record) -> Key:
+        """The key of a file or a repo download among those that wait: a repo is as urgent as the first of its files.
 
         When files leave, a repo only moves back, so that its entry in a heap is found stale in time.
         """
@@ -118,7 +121,7 @@ class Queue:
         return own if first is None else min(own, (first[0], first[1], record.id))
 
     def next_unit(self, active: Iterable[str]) -> Record | None:
-        """The file or repo download that gets the next free slot; one of `active` has one already."""
+        """The file or repo download that gets the next free slot; those in `active` have one already."""
         taken = set(active)
         single = self._first(self._singles, taken)
         repo = self._first(self._repos, taken)
@@ -127,15 +130,15 @@ class Queue:
         return self._index.files[single[2]]
 
     def next_file(self, repo_id: str) -> FileRecord | None:
-        """The next file of an active repo download, or None."""
+        """The next file of a repo download that has a slot, or None."""
         item = self._heap_of(repo_id).peek()
         return None if item is None else self._index.files[item[2]]
 
     def positions(self) -> dict[str, int]:
         """Positions of the first queued downloads, 1 is next.
 
-        Counted at most a few times a second, and more seldom the longer the queue: with every event they would cost
-        more than the downloads.
+        Counted at most a few times a second, and less often the longer the queue: counted with every event they would
+        cost more than the downloads.
         """
         queued = self._index.queued
         now = time.monotonic()
@@ -162,6 +165,17 @@ class Queue:
     def drop_repo(self, repo_id: str) -> None:
         self._files_of.pop(repo_id, None)
 
+    def lacks(self, record: Record) -> bool:
+        """Whether a record that is ready to start is missing here: then nothing would ever start it."""
+        if not self._ready(record):
+            return False
+        if isinstance(record, RepoRecord):
+            return not record.listed and record.id not in self._repos
+        if stands_alone(record) and record.id not in self._singles:
+            return True
+        known = [repo_id for repo_id in record.repo_ids if repo_id in self._index.repos]
+        return any(record.id not in self._heap_of(repo_id) for repo_id in known)
+
     def _ready(self, record: Record) -> bool:
         return record.state is Status.QUEUED and self._may_start(record)
 
@@ -179,5 +193,5 @@ class Queue:
             return None
         if not repo.listed and self._ready(repo):
             return key(repo)
-        # a listing that failed or waits holds up no file that is known, unless it is to tell what is wanted of it
-        return self.place(repo) if not repo.moving and self._heap_of(repo_id).peek() is not None else None
+        # A listing that failed or waits does not hold up known files, unless it decides which of them are wanted.
+        return self.key_of(repo) if not repo.moving and self._heap_of(repo_id).peek() is not None else None

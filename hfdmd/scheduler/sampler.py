@@ -1,112 +1,116 @@
-"""Byte progress, four times a second while something moves; and the limits of the hour, once a minute."""
+"""Byte progress, four times a second while something is transferred; and the limits of the hour, once a minute."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-from hfdmd import lifecycle
-from hfdmd.record import RepoRecord
-from hfdmd.scheduler import views
-from hfdmd.scheduler.drive import Drive
+from hfdmd.config import Values
+from hfdmd.lifecycle import Stimulus
+from hfdmd.record import FileRecord, Record, RepoRecord
+from hfdmd.scheduler.index import Index
+from hfdmd.scheduler.ledger import Ledger, Observer
 from hfdmd.scheduler.limits import limits_of
+from hfdmd.scheduler.running import ActiveFile, Running
+from hfdmd.scheduler.views import Standing
+from hfdmd.transfer.disk.reservations import DiskReservations
+from hfdmd.transfer.engine import Engine
 from hfdmd.wire.types import Phase, Status
-
-if TYPE_CHECKING:
-    from hfdmd.scheduler.core import Scheduler
 
 SAMPLE_S = 0.25
 REPO_TRACKER_S = 2.0
 
 
-class Sampler:
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
+class Sampler(Observer):
+    def __init__(
+        self,
+        index: Index,
+        ledger: Ledger,
+        running: Running,
+        reservations: DiskReservations,
+        engine: Engine,
+        values: Callable[[], Values],
+    ) -> None:
+        self._index = index
+        self._ledger = ledger
+        self._running = running
+        self._reservations = reservations
+        self._engine = engine
+        self._values = values
         self._busy = asyncio.Event()
         self._dirty: set[str] = set()
         self._written_at: dict[str, float] = {}
 
-    def wake(self) -> None:
-        """There is something to sample."""
-        self._busy.set()
-
-    def mark(self, repo: RepoRecord) -> None:
-        """What the repo's files add up to has changed, its status has not."""
-        self._dirty.add(repo.id)
-        self._busy.set()
-
-    def told(self, repo: RepoRecord) -> None:
-        """The repo's state was just written and published."""
-        self._dirty.discard(repo.id)
-        if repo.state is Status.DOWNLOADING:
-            self._written_at[repo.id] = time.monotonic()
+    def changed(self, record: Record, before: Status) -> None:
+        if isinstance(record, FileRecord):
+            if record.state is Status.DOWNLOADING:
+                self._busy.set()
+            return
+        self._dirty.discard(record.id)
+        if record.state is Status.DOWNLOADING:
+            self._written_at[record.id] = time.monotonic()
         else:
-            self._written_at.pop(repo.id, None)
+            self._written_at.pop(record.id, None)
 
-    def drop(self, repo: RepoRecord) -> None:
-        self._dirty.discard(repo.id)
-        self._written_at.pop(repo.id, None)
+    def summed(self, repo: RepoRecord, standing: Standing) -> None:
+        if standing.status is repo.state:
+            self._dirty.add(repo.id)
+            self._busy.set()
+
+    def forgotten(self, record: Record) -> None:
+        self._dirty.discard(record.id)
+        self._written_at.pop(record.id, None)
 
     async def run(self) -> None:
-        """Four times a second, while something is at work: byte progress for listeners."""
-        scheduler = self._scheduler
+        """Publish byte progress until cancelled; sleeps while nothing is running."""
         while True:
             await self._busy.wait()
             await asyncio.sleep(SAMPLE_S)
-            if not scheduler.admission.drives:
+            if not self._running.files:
                 self._busy.clear()
-            for drive in list(scheduler.admission.drives.values()):
-                self._sample(drive)
+            for active in list(self._running.files.values()):
+                self._sample(active)
             dirty, self._dirty = self._dirty, set()
             for repo_id in dirty:
-                repo = scheduler.index.repos.get(repo_id)
+                repo = self._index.repos.get(repo_id)
                 if repo is not None:
                     self._sample_repo(repo)
 
-    def _sample(self, drive: Drive) -> None:
-        scheduler = self._scheduler
-        record, meter = drive.record, drive.meter
-        if drive.is_small and meter.last_error is None:
-            return  # over before anybody could watch it
-        had_speed = drive.speed.bytes_per_second is not None
-        drive.speed.sample(meter.downloaded_bytes)
+    def _sample(self, active: ActiveFile) -> None:
+        record, meter, speed = active.record, active.meter, active.speed
+        if active.is_small and meter.last_error is None:
+            return  # over before it could be seen
+        had_speed = speed.bytes_per_second is not None
+        speed.sample(meter.downloaded_bytes)
         if record.state is not Status.DOWNLOADING:
             return
         if meter.phase is Phase.VERIFYING and record.phase is Phase.TRANSFERRING:
-            record.downloaded_bytes = meter.downloaded_bytes
-            scheduler.reports.phase(record, Phase.VERIFYING)
+            self._ledger.change(
+                record, Stimulus.PHASE, phase=Phase.VERIFYING, detail=record.detail,
+                downloaded_bytes=meter.downloaded_bytes,
+            )  # fmt: skip
             return
-        trouble = meter.last_error[1] if meter.last_error is not None else None
-        stalled_now = had_speed and drive.speed.bytes_per_second is None
-        if meter.downloaded_bytes == record.downloaded_bytes and trouble == record.detail and not stalled_now:
+        detail = meter.last_error[1] if meter.last_error is not None else None
+        has_stalled = had_speed and speed.bytes_per_second is None
+        if meter.downloaded_bytes == record.downloaded_bytes and detail == record.detail and not has_stalled:
             return
-        record.downloaded_bytes = meter.downloaded_bytes
-        record.detail = trouble
-        record.updated_at = scheduler.now()
-        record.version = scheduler.next_version()
-        lifecycle.settle(record)
-        scheduler.index.update(record)
+        self._ledger.progress(record, meter.downloaded_bytes, detail)
         if record.size_bytes is not None:
-            scheduler.reports.space.update(record.id, record.size_bytes - record.downloaded_bytes)
-        scheduler.publish(record, is_status=False)
+            self._reservations.update(record.id, record.size_bytes - record.downloaded_bytes)
         self._dirty.update(record.repo_ids)
 
     def _sample_repo(self, repo: RepoRecord) -> None:
-        scheduler = self._scheduler
-        views.absorb(repo, scheduler.index.sums[repo.id])
-        repo.updated_at = scheduler.now()
-        repo.version = scheduler.next_version()
-        scheduler.publish(repo, is_status=False)
         now = time.monotonic()
-        if now - self._written_at.get(repo.id, 0.0) >= REPO_TRACKER_S:
+        is_due = now - self._written_at.get(repo.id, 0.0) >= REPO_TRACKER_S
+        if is_due:
             self._written_at[repo.id] = now
-            scheduler.store.put(repo)
+        self._ledger.repo_progress(repo, save=is_due)
 
-    async def clock(self) -> None:
-        """Once a minute, while there is a weekly schedule and something to limit."""
-        scheduler = self._scheduler
+    async def follow_schedule(self) -> None:
+        """Apply the limits of the hour once a minute, while there is a weekly schedule and something to limit."""
         while True:
             await self._busy.wait()
-            scheduler.engine.apply(limits_of(scheduler.config.values))
-            await asyncio.sleep(60 - time.time() % 60 + 0.01 if scheduler.config.values.schedule else 60)
+            values = self._values()
+            self._engine.apply(limits_of(values))
+            await asyncio.sleep(60 - time.time() % 60 + 0.01 if values.schedule else 60)

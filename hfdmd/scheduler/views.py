@@ -1,16 +1,58 @@
-"""A record as the API shows it."""
+"""Records as the API shows them, and what the files of a repo download add up to. Changes no record."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from hfdmd.lifecycle import percent
-from hfdmd.record import FileRecord, RepoRecord
+from hfdmd.record import FileRecord, Record, RepoRecord
 from hfdmd.scheduler.index import Index, Sums
+from hfdmd.scheduler.queue import Queue
+from hfdmd.scheduler.running import Running
 from hfdmd.scheduler.speed import eta_s
 from hfdmd.wire.types import Download, Phase, Reason, RepoDownload, Status
+
+
+class Standing(NamedTuple):
+    """The status that the files of a listed repo download add up to, and why."""
+
+    status: Status
+    phase: Phase | None
+    reason: Reason | None
+    detail: str | None
+
+
+class Totals(NamedTuple):
+    """Numbers of a listed repo download; `total_bytes` is None while the size of a file is unknown."""
+
+    files_total: int | None
+    files_done: int
+    files_failed: int
+    total_bytes: int | None
+    downloaded_bytes: int
+
+
+class Views:
+    """Shows records with what only the running daemon knows: speed, remaining time, position in the queue."""
+
+    def __init__(self, index: Index, queue: Queue, running: Running) -> None:
+        self._index = index
+        self._queue = queue
+        self._running = running
+
+    def of(self, record: Record) -> Download | RepoDownload:
+        return self.repo(record) if isinstance(record, RepoRecord) else self.file(record)
+
+    def file(self, record: FileRecord) -> Download:
+        position = self._queue.positions().get(record.id) if record.state is Status.QUEUED else None
+        return file_view(record, bytes_per_second=self._running.bytes_per_second(record.id), queue_position=position)
+
+    def repo(self, repo: RepoRecord) -> RepoDownload:
+        totals = live_totals(self._index, repo) or stored_totals(repo)
+        return repo_view(repo, totals, bytes_per_second=self._running.repo_bytes_per_second(repo.id))
 
 
 def file_view(record: FileRecord, *, bytes_per_second: int | None, queue_position: int | None) -> Download:
@@ -18,7 +60,7 @@ def file_view(record: FileRecord, *, bytes_per_second: int | None, queue_positio
     total = record.size_bytes
     remaining = None if total is None else total - record.downloaded_bytes
     status = record.state
-    at_work = status is Status.DOWNLOADING
+    is_running = status is Status.DOWNLOADING
     return Download(
         id=record.id,
         model_repo=record.spec.model_repo,
@@ -35,8 +77,8 @@ def file_view(record: FileRecord, *, bytes_per_second: int | None, queue_positio
         error=record.error,
         total_bytes=total,
         downloaded_bytes=record.downloaded_bytes,
-        bytes_per_second=bytes_per_second if at_work else None,
-        eta_seconds=eta_s(remaining, bytes_per_second) if at_work else None,
+        bytes_per_second=bytes_per_second if is_running else None,
+        eta_seconds=eta_s(remaining, bytes_per_second) if is_running else None,
         priority=record.priority,
         queue_position=queue_position if status is Status.QUEUED else None,
         attempt=record.attempt,
@@ -51,10 +93,10 @@ def file_view(record: FileRecord, *, bytes_per_second: int | None, queue_positio
     )
 
 
-def repo_view(record: RepoRecord, *, bytes_per_second: int | None) -> RepoDownload:
+def repo_view(record: RepoRecord, totals: Totals, *, bytes_per_second: int | None) -> RepoDownload:
     status = record.state
-    at_work = status is Status.DOWNLOADING
-    remaining = None if record.total_bytes is None else record.total_bytes - record.downloaded_bytes
+    is_running = status is Status.DOWNLOADING
+    remaining = None if totals.total_bytes is None else totals.total_bytes - totals.downloaded_bytes
     return RepoDownload(
         id=record.id,
         model_repo=record.spec.model_repo,
@@ -65,17 +107,17 @@ def repo_view(record: RepoRecord, *, bytes_per_second: int | None) -> RepoDownlo
         exclude=list(record.spec.exclude),
         status=status,
         phase=record.phase,
-        progress=record.progress,
+        progress=100.0 if status is Status.DONE else percent(totals.downloaded_bytes, totals.total_bytes),
         reason=record.reason,
         detail=record.detail,
         error=record.error,
-        files_total=record.files_total,
-        files_done=record.files_done,
-        files_failed=record.files_failed,
-        total_bytes=record.total_bytes,
-        downloaded_bytes=record.downloaded_bytes,
-        bytes_per_second=bytes_per_second if at_work else None,
-        eta_seconds=eta_s(remaining, bytes_per_second) if at_work else None,
+        files_total=totals.files_total,
+        files_done=totals.files_done,
+        files_failed=totals.files_failed,
+        total_bytes=totals.total_bytes,
+        downloaded_bytes=totals.downloaded_bytes,
+        bytes_per_second=bytes_per_second if is_running else None,
+        eta_seconds=eta_s(remaining, bytes_per_second) if is_running else None,
         commit=record.commit,
         path=record.path if status is Status.DONE else None,
         created_at=record.created_at,
@@ -84,36 +126,44 @@ def repo_view(record: RepoRecord, *, bytes_per_second: int | None) -> RepoDownlo
     )
 
 
-def absorb(record: RepoRecord, sums: Sums) -> None:
-    """Write what the files add up to into the repo's record."""
-    if not record.listed:
-        return
-    record.files_total = len(sums.files)
-    record.files_done = sums.by_status[Status.DONE]
-    record.files_failed = sums.by_status[Status.FAILED]
-    record.total_bytes = None if sums.unknown_sizes else sums.total_bytes
-    record.downloaded_bytes = sums.downloaded_bytes
-    record.progress = 100.0 if record.state is Status.DONE else percent(record.downloaded_bytes, record.total_bytes)
+def totals_of(sums: Sums) -> Totals:
+    return Totals(
+        files_total=len(sums.files),
+        files_done=sums.by_status[Status.DONE],
+        files_failed=sums.by_status[Status.FAILED],
+        total_bytes=None if sums.unknown_sizes else sums.total_bytes,
+        downloaded_bytes=sums.downloaded_bytes,
+    )
 
 
-def standing(index: Index, repo: RepoRecord) -> tuple[Status, Phase | None, Reason | None, str | None]:
-    """What the files of a listed repo add up to: status, phase, reason and detail.
+def live_totals(index: Index, repo: RepoRecord) -> Totals | None:
+    """What the files add up to now; None where that is not known: not listed, deleted, or trackers still load."""
+    sums = index.sums.get(repo.id)
+    if sums is None or not repo.listed or not index.is_complete or repo.id not in index.repos:
+        return None
+    return totals_of(sums)
 
-    The status is the first that holds (docs/api.md, section 2).
-    """
+
+def stored_totals(repo: RepoRecord) -> Totals:
+    """The numbers that the record itself remembers."""
+    return Totals(repo.files_total, repo.files_done, repo.files_failed, repo.total_bytes, repo.downloaded_bytes)
+
+
+def standing(index: Index, repo: RepoRecord) -> Standing:
+    """What the files of a listed repo download add up to: the first status that holds (docs/api.md, section 2)."""
     sums = index.sums[repo.id]
     count = sums.by_status
     if count[Status.DOWNLOADING]:
-        return Status.DOWNLOADING, Phase.TRANSFERRING, None, None
+        return Standing(Status.DOWNLOADING, Phase.TRANSFERRING, None, None)
     if count[Status.QUEUED]:
-        return Status.QUEUED, None, *index.wait_of(repo.id)
+        return Standing(Status.QUEUED, None, *index.wait_of(repo.id))
     if count[Status.PAUSED]:
-        return Status.PAUSED, None, Reason.REQUESTED, None
+        return Standing(Status.PAUSED, None, Reason.REQUESTED, None)
     if count[Status.FAILED]:
-        return Status.FAILED, None, *_failed_files(index, sums)
+        return Standing(Status.FAILED, None, *_failed_files(index, sums))
     if count[Status.CANCELLED]:
-        return Status.CANCELLED, None, None, None
-    return Status.DONE, None, None, None
+        return Standing(Status.CANCELLED, None, None, None)
+    return Standing(Status.DONE, None, None, None)
 
 
 def _failed_files(index: Index, sums: Sums) -> tuple[Reason, str]:
@@ -124,10 +174,10 @@ def _failed_files(index: Index, sums: Sums) -> tuple[Reason, str]:
     return failed[0].reason or Reason.INTERNAL, detail
 
 
-def unbegun(repos: Iterable[RepoRecord]) -> Status | None:
-    """The status that repo downloads give to a file of theirs that has not begun: whoever wants it most decides."""
-    said = {repo.unbegun for repo in repos}
-    return next((status for status in (Status.QUEUED, Status.PAUSED, Status.CANCELLED) if status in said), None)
+def implied_status(repos: Iterable[RepoRecord]) -> Status | None:
+    """Status of a file that has not started, implied by its repo downloads: queued beats paused beats cancelled."""
+    implied = {repo.implied_status for repo in repos}
+    return next((status for status in (Status.QUEUED, Status.PAUSED, Status.CANCELLED) if status in implied), None)
 
 
 def repo_path(child: FileRecord) -> str | None:

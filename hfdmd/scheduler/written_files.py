@@ -1,85 +1,94 @@
-"""What is known of files that hfdmd wrote: of one content in a folder they are fetched once, and it may delete them."""
+"""Remembers files that hfdmd wrote: to copy equal content within a folder, and to know what it may delete."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from hfdmd.aio import Batcher, in_thread
-from hfdmd.cache.storage import Placed
-from hfdmd.record import FileRecord
-from hfdmd.scheduler.drive import Placement
+from hfdmd.cache.storage import Placed, Storage
+from hfdmd.record import FileRecord, Record
+from hfdmd.scheduler.index import Index
+from hfdmd.scheduler.ledger import Observer
+from hfdmd.scheduler.storage_batches import Placement, previous
 from hfdmd.wire.types import Status
-
-if TYPE_CHECKING:
-    from hfdmd.scheduler.core import Scheduler
 
 _SPARE = 10_000  # files remembered as written by hfdmd beside those that downloads name
 
 
-class WrittenFiles:
-    """Remembers which download brought a content into a folder, and which contents hfdmd wrote."""
+class WrittenFiles(Observer):
+    """Which download brought a content into a folder, and which contents hfdmd wrote."""
 
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
+    def __init__(self, index: Index, storage: Storage) -> None:
+        self._index = index
+        self._storage = storage
         self._started_at = time.time()
-        self._brought: dict[tuple[str, str], str] = {}
+        self._by_content: dict[tuple[str, str], str] = {}  # ids by folder and etag
         self._written: set[int] = set()
 
-    def note(self, record: FileRecord) -> None:
-        """The download is in its place."""
+    def changed(self, record: Record, before: Status) -> None:
+        if isinstance(record, FileRecord) and record.state is Status.DONE and before is not Status.DONE:
+            self.add(record)
+
+    def forgotten(self, record: Record) -> None:
+        if isinstance(record, FileRecord) and record.source is not None and record.spec.local_dir is not None:
+            key = (record.spec.local_dir, record.source.etag)
+            if self._by_content.get(key) == record.id:
+                del self._by_content[key]
+
+    def add(self, record: FileRecord) -> None:
+        """The file of this download is in its place."""
         if record.source is None:
             return
         if record.spec.local_dir is not None:
-            self._brought[record.spec.local_dir, record.source.etag] = record.id
-        files = self._scheduler.index.files
+            self._by_content[record.spec.local_dir, record.source.etag] = record.id
+        files = self._index.files
         if len(self._written) > 2 * len(files) + _SPARE:
             self._written = set()
             for known in files.values():
-                self._note_written(known)
-        self._note_written(record)
+                self._add_written(known)
+        self._add_written(record)
 
-    def _note_written(self, record: FileRecord) -> None:
+    def _add_written(self, record: FileRecord) -> None:
         if record.source is None or record.adopted or record.placed_mtime_ns is None or record.placed_bytes is None:
             return
-        self._written.add(_mark(record.source.etag, record.placed_bytes, record.placed_mtime_ns))
+        self._written.add(_fingerprint(record.source.etag, record.placed_bytes, record.placed_mtime_ns))
 
-    def is_others(self, record: FileRecord, placed: Placed) -> bool:
-        """Whether somebody else than hfdmd wrote what was placed. The record still says what stood there before."""
+    def is_foreign(self, record: FileRecord, placed: Placed) -> bool:
+        """Whether another program wrote what was placed. The record still names what hfdmd placed there before."""
         source = record.source
         if not placed.found or source is None:
             return False
         if (record.placed_bytes, record.placed_mtime_ns) == (placed.size_bytes, placed.mtime_ns):
             return record.adopted
-        if _mark(source.etag, placed.size_bytes, placed.mtime_ns) in self._written:
+        if _fingerprint(source.etag, placed.size_bytes, placed.mtime_ns) in self._written:
             return False
-        # What a crash left between the placing and the tracker that says so is younger than the Hub's answer.
+        # What a crash left between placing and the tracker that names it is younger than the Hub's answer.
         return not source.told_at <= placed.mtime_ns / 1e9 < self._started_at
 
-    async def copy(self, hold: Placement) -> Placed | None:
-        """The file, copied from another of the same content in the same folder; None when there is none."""
-        if hold.spec.local_dir is None:
+    async def copy_same_content(self, placement: Placement) -> Placed | None:
+        """Place the file as a copy of another one with the same content in the same folder; None without one."""
+        if placement.spec.local_dir is None:
             return None
-        key = (hold.spec.local_dir, hold.source.etag)
-        twin = self._scheduler.index.files.get(self._brought.get(key, ""))
-        if twin is None or twin.id == hold.spec.id or twin.state is not Status.DONE:
-            self._brought.pop(key, None)
+        key = (placement.spec.local_dir, placement.source.etag)
+        known = self._index.files.get(self._by_content.get(key, ""))
+        if known is None or known.id == placement.spec.id or known.state is not Status.DONE:
+            self._by_content.pop(key, None)
             return None
-        there = self._scheduler.reports.previous(twin)
+        there = previous(known)
         if there is None:
             return None
 
-        async def copied(holds: list[Placement]) -> list[Placed | Exception | None]:
-            return [await in_thread(self._copied, one, there) for one in holds]
+        async def copied(placements: list[Placement]) -> list[Placed | Exception | None]:
+            return [await in_thread(self._copy, one, there) for one in placements]
 
-        return await Batcher(copied, abandon=Placement.abandon)(hold)
+        return await Batcher(copied, abandon=Placement.abandon)(placement)
 
-    def _copied(self, hold: Placement, twin: Placed) -> Placed | None:
-        return self._scheduler.storage.copy_same_content(
-            hold.spec, hold.source, twin, hold.previous, lambda: hold.abandoned
+    def _copy(self, placement: Placement, original: Placed) -> Placed | None:
+        return self._storage.copy_same_content(
+            placement.spec, placement.source, original, placement.previous, lambda: placement.abandoned
         )
 
 
-def _mark(etag: str, size_bytes: int, mtime_ns: int) -> int:
-    """Tells a file apart from all others, in a few bytes: tens of thousands are remembered."""
+def _fingerprint(etag: str, size_bytes: int, mtime_ns: int) -> int:
+    """Tells a file apart from all others in a few bytes: tens of thousands are remembered."""
     return hash((etag, size_bytes, mtime_ns))

@@ -255,7 +255,7 @@ async def test_a_file_that_is_retried_does_not_wait_for_its_repo(
     monkeypatch.setattr("hfdmd.scheduler.reports.wait_s", lambda *_: 1000.0)
     scheduler = await opened(daemon)
     async with at_work(scheduler):
-        await scheduler.loaded.wait()
+        await scheduler.startup.loaded.wait()
         repo = scheduler.index.repos[key]
         await asyncio.to_thread(until, lambda: repo.retry_at is not None, "the listing waits")
         await scheduler.actions.act(Stimulus.RETRY, Selector(id=one))

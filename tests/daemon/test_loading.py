@@ -82,10 +82,10 @@ async def test_a_repo_looked_at_too_early_loses_no_file(hub: HubServer, daemon: 
     assert tracked < 300
     hub.latency_s = 0.0
     scheduler = await opened(daemon)
-    await scheduler.loader.first(lambda: scheduler.store.load_repo(REPO))
+    await scheduler.startup.first(lambda: scheduler.store.load_repo(REPO))
     assert len(scheduler.index.files) == tracked
-    assert scheduler.loader.lacks_files(scheduler.index.repos[key]), "who asks for its files has to wait"
-    assert scheduler.repo_view(scheduler.index.repos[key]).files_total == 300
+    assert scheduler.startup.lacks_files(scheduler.index.repos[key]), "who asks for its files has to wait"
+    assert scheduler.views.repo(scheduler.index.repos[key]).files_total == 300
     async with at_work(scheduler):
         await asyncio.to_thread(until, lambda: scheduler.index.repos[key].status == "done", "all are done")
     assert scheduler.index.repos[key].files_done == 300
@@ -100,7 +100,7 @@ async def test_what_was_at_work_is_queued_while_the_rest_is_read(hub: HubServer,
     assert {tracker["status"] for tracker in daemon.trackers()} == {"in-progress"}
     scheduler = await opened(daemon)
     try:
-        await scheduler.loader.first(lambda: scheduler.store.load_repo(REPO))
+        await scheduler.startup.first(lambda: scheduler.store.load_repo(REPO))
         assert {scheduler.index.get(key).state for key in keys} == {Status.QUEUED}  # type: ignore[union-attr]
         await scheduler.store.flush()
         assert {tracker["status"] for tracker in daemon.trackers() if tracker["id"] == keys[0]} == {"queued"}

@@ -70,8 +70,8 @@ async def test_a_repo_that_is_deleted_before_its_post_is_answered_is_told_as_it_
     daemon.kill()
     scheduler = await opened(daemon)
     async with at_work(scheduler):
-        await scheduler.loaded.wait()
+        await scheduler.startup.loaded.wait()
         asked, _ = await scheduler.requests.repo(scheduler.index.repos[key].spec, Ask())
         await scheduler.actions.delete(Selector(id=key), delete_file=False)
-        view = scheduler.repo_view(asked)
+        view = scheduler.views.repo(asked)
     assert (view.id, view.status, view.files_done) == (key, "done", 1)

@@ -60,7 +60,7 @@ async def test_room_that_grows_is_seen_and_one_always_gets_through() -> None:
         await crowd.come(name)
     assert crowd.inside == ["a"]
     crowd.room = 3
-    crowd.gate.look()
+    crowd.gate.refill()
     await crowd.turns()
     assert crowd.inside == ["a", "b", "c"]
     crowd.room = -5

@@ -1,0 +1,53 @@
+"""Stopping work before its record is changed: an action sees only what has really stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from hfdmd.aio import yielding
+from hfdmd.lifecycle import Stimulus
+from hfdmd.record import FileRecord, Record
+from hfdmd.scheduler.index import Index
+from hfdmd.scheduler.ledger import Ledger
+from hfdmd.scheduler.running import Running
+from hfdmd.wire.types import Reason, Status
+
+log = logging.getLogger("hfdmd.scheduler")
+
+
+class Stopper:
+    def __init__(self, index: Index, ledger: Ledger, running: Running) -> None:
+        self._index = index
+        self._ledger = ledger
+        self._running = running
+
+    @asynccontextmanager
+    async def stopped(self, records: Sequence[Record]) -> AsyncIterator[None]:
+        """Stop the work on these records; inside, not a byte moves for them and none of them starts.
+
+        The records of a nested call must be others than those of the outer one.
+        """
+        self._running.stopping.update(record.id for record in records)
+        tasks = [task for task in map(self._running.task_of, records) if task is not None]
+        for task in tasks:
+            task.cancel()
+        try:
+            if tasks:
+                await asyncio.wait(tasks)
+            yield
+        finally:
+            async for record in yielding(records):
+                self._release(record)
+
+    def _release(self, record: Record) -> None:
+        self._running.stopping.discard(record.id)
+        if not self._index.holds(record):
+            return
+        if record.state is Status.QUEUED:
+            self._ledger.offer(record)
+        elif record.state is Status.DOWNLOADING and isinstance(record, FileRecord):
+            log.error("the action that stopped %s did not finish; the download is queued again", record.id)
+            self._ledger.change(record, Stimulus.WAIT, reason=Reason.RESTARTED, detail="an action did not finish")
