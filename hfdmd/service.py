@@ -161,6 +161,7 @@ class _Daemon:
             reservations=reservations,
             engine=Engine(retry_after, policy, limits_of(self._config.values), USER_AGENT),
             events=events,
+            validates=os.environ.get("HFDMD_DEBUG") == "validate",
         )
         listeners = Listeners(paths.socket)
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from hfdmd.cache.storage import Storage
 from hfdmd.config import Config, Paths
 from hfdmd.events import Events
@@ -36,9 +38,14 @@ from hfdmd.transfer.disk.reservations import DiskReservations
 from hfdmd.transfer.engine import Engine
 from hfdmd.versions import Versions
 
+VALIDATE_EVERY_S = 0.1
+
 
 class Scheduler:
-    """Everything that is handed in is opened and closed by the caller."""
+    """Everything that is handed in is opened and closed by the caller.
+
+    `validates`: check the invariants several times a second, and end with an AssertionError when one does not hold.
+    """
 
     def __init__(
         self,
@@ -52,6 +59,7 @@ class Scheduler:
         reservations: DiskReservations,
         engine: Engine,
         events: Events,
+        validates: bool = False,
     ) -> None:
         self.config = config
         self.paths = paths
@@ -60,6 +68,7 @@ class Scheduler:
         self.storage = storage
         self.engine = engine
         self.events = events
+        self._validates = validates
         self.index = index = Index()
         self.running = running = Running()
         self._supervisor = supervisor = Supervisor()
@@ -137,11 +146,19 @@ class Scheduler:
             "sample": self._sampler.run(),
             "schedule": self._sampler.follow_schedule(),
         }
+        if self._validates:
+            permanent["validate"] = self._validate()
         await self._supervisor.run(permanent, self._stop)
 
     async def _load(self) -> None:
         await self.startup.run()
         self._admission.kick()
+
+    async def _validate(self) -> None:
+        while True:
+            await asyncio.sleep(VALIDATE_EVERY_S)
+            if violations := self.ledger.validate():
+                raise AssertionError("; ".join(violations))
 
     def _stop(self) -> None:
         self._admission.close()

@@ -195,7 +195,7 @@ async def test_a_file_cancelled_while_its_repo_is_being_listed_stays_cancelled(
         raise OSError("the daemon went before")
 
     with monkeypatch.context() as patch:
-        patch.setattr("hfdmd.scheduler.listing_cache.Lists.write", hold_up)
+        patch.setattr("hfdmd.scheduler.listing_cache.ListingCache.write", hold_up)
         scheduler = await opened(daemon)
         async with at_work(scheduler):
             assert await asyncio.to_thread(known.wait, 20)
@@ -252,7 +252,7 @@ async def test_a_file_that_is_retried_does_not_wait_for_its_repo(
     hub: HubServer, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key, one = await asyncio.to_thread(left_unlisted, hub, daemon, Fault.status(503, times=None))
-    monkeypatch.setattr("hfdmd.scheduler.reports.wait_s", lambda *_: 1000.0)
+    monkeypatch.setattr("hfdmd.scheduler.retries.wait_s", lambda *_: 1000.0)
     scheduler = await opened(daemon)
     async with at_work(scheduler):
         await scheduler.startup.loaded.wait()

@@ -18,7 +18,7 @@ from hfdmd.hub.client import Hub
 from hfdmd.net.origin import RedirectPolicy
 from hfdmd.net.retry_after import RetryAfter
 from hfdmd.record import RepoSpec
-from hfdmd.scheduler.core import Rooms, Scheduler
+from hfdmd.scheduler.core import Scheduler
 from hfdmd.scheduler.limits import limits_of
 from hfdmd.store import Store
 from hfdmd.transfer.disk.reservations import DiskReservations
@@ -40,17 +40,16 @@ async def opened(daemon: Daemon) -> Scheduler:
     store.open()
     versions.open()
     return Scheduler(
-        Rooms(
-            config=config,
-            paths=paths,
-            store=store,
-            versions=versions,
-            hub=Hub(paths.hub_endpoint, retry_after, policy, "test"),
-            storage=Storage(paths.cache_dir),
-            space=DiskReservations(lambda: 0),
-            engine=Engine(retry_after, policy, limits_of(config.values), "test"),
-            events=Events(),
-        )
+        config=config,
+        paths=paths,
+        store=store,
+        versions=versions,
+        hub=Hub(paths.hub_endpoint, retry_after, policy, "test"),
+        storage=Storage(paths.cache_dir),
+        reservations=DiskReservations(lambda: 0),
+        engine=Engine(retry_after, policy, limits_of(config.values), "test"),
+        events=Events(),
+        validates=True,
     )
 
 

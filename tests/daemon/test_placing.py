@@ -48,7 +48,7 @@ async def test_what_is_being_placed_is_done(
     async with at_work(scheduler):
         assert await asyncio.to_thread(placed.wait, 20)
         acting = asyncio.create_task(scheduler.actions.act(action, Selector(id=key)))
-        await asyncio.to_thread(until, lambda: key in scheduler.admission.stopping, "it is being stopped")
+        await asyncio.to_thread(until, lambda: key in scheduler.running.stopping, "it is being stopped")
         go.set()
         (view,) = (await acting).downloads
         assert view.status is Status.DONE
