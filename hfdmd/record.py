@@ -6,7 +6,7 @@ import hashlib
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -259,3 +259,15 @@ class RepoRecord(_Tracked, kw_only=True, rename="camel"):
 
 
 Record = FileRecord | RepoRecord
+
+
+def new_file(spec: FileSpec, version: int, created_s: float, order: float, **fields: Any) -> FileRecord:
+    """The record of a download that is asked for; `created_s` in seconds since the epoch."""
+    now = rfc3339(created_s)
+    return FileRecord(id=spec.id, spec=spec, created_at=now, updated_at=now, version=version, order=order, **fields)
+
+
+def new_repo(spec: RepoSpec, version: int, created_s: float, **fields: Any) -> RepoRecord:
+    """The record of a repo download that is asked for; `created_s` in seconds since the epoch."""
+    now = rfc3339(created_s)
+    return RepoRecord(id=spec.id, spec=spec, created_at=now, updated_at=now, version=version, order=created_s, **fields)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from hfdmd import lifecycle
 from hfdmd.aio import in_thread, yielding
@@ -28,28 +29,18 @@ log = logging.getLogger("hfdmd.actions")
 Check = Callable[[list[Record]], None]
 
 
+@dataclass(slots=True, eq=False)
 class Actions:
     """One action at a time, so that none sees the half-done work of another."""
 
-    def __init__(
-        self,
-        index: Index,
-        ledger: Ledger,
-        views: Views,
-        ordering: Ordering,
-        stopper: Stopper,
-        storage: Storage,
-        batches: StorageBatches,
-        supervisor: Supervisor,
-    ) -> None:
-        self._index = index
-        self._ledger = ledger
-        self._views = views
-        self._ordering = ordering
-        self._stopper = stopper
-        self._storage = storage
-        self._batches = batches
-        self._supervisor = supervisor
+    _index: Index
+    _ledger: Ledger
+    _views: Views
+    _ordering: Ordering
+    _stopper: Stopper
+    _storage: Storage
+    _batches: StorageBatches
+    _supervisor: Supervisor
 
     async def act(self, stimulus: Stimulus, selector: Selector, check: Check | None = None) -> Affected:
         """Apply the action to everything that matches and that it fits; return every match as it is afterwards.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
 from typing import Any
 
 from hfdmd import descriptors
@@ -31,32 +32,21 @@ RunFile = Callable[[ActiveFile], Coroutine[Any, Any, None]]
 RunListing = Callable[[RepoRecord], Coroutine[Any, Any, None]]
 
 
+@dataclass(slots=True, eq=False)
 class Admission(Observer):
     """`run_file` and `run_listing` make the coroutines that do the work."""
 
-    def __init__(
-        self,
-        index: Index,
-        queue: Queue,
-        running: Running,
-        ledger: Ledger,
-        supervisor: Supervisor,
-        small_files: PrioritySemaphore,
-        values: Callable[[], Values],
-        run_file: RunFile,
-        run_listing: RunListing,
-    ) -> None:
-        self._index = index
-        self._queue = queue
-        self._running = running
-        self._ledger = ledger
-        self._supervisor = supervisor
-        self._small_files = small_files
-        self._values = values
-        self._run_file = run_file
-        self._run_listing = run_listing
-        self._slots = Slots()
-        self._soon: asyncio.Handle | None = None
+    _index: Index
+    _queue: Queue
+    _running: Running
+    _ledger: Ledger
+    _supervisor: Supervisor
+    _small_files: PrioritySemaphore
+    _values: Callable[[], Values]
+    _run_file: RunFile
+    _run_listing: RunListing
+    _slots: Slots = field(default_factory=Slots)
+    _soon: asyncio.Handle | None = None
 
     def changed(self, record: Record, before: Status) -> None:
         """What is queued may start; what left the queue changes the positions of the rest."""

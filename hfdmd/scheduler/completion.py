@@ -7,6 +7,7 @@ revision is a commit.
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, field
 
 from hfdmd.aio import in_thread
 from hfdmd.record import FileRecord, Record, RepoRecord
@@ -22,16 +23,14 @@ from hfdmd.wire.types import Reason, Status
 log = logging.getLogger("hfdmd.scheduler")
 
 
+@dataclass(slots=True, eq=False)
 class Completion(Observer):
-    def __init__(
-        self, index: Index, ledger: Ledger, storage: StorageBatches, listings: ListingCache, supervisor: Supervisor
-    ) -> None:
-        self._index = index
-        self._ledger = ledger
-        self._storage = storage
-        self._listings = listings
-        self._supervisor = supervisor
-        self._checking: set[str] = set()
+    _index: Index
+    _ledger: Ledger
+    _storage: StorageBatches
+    _listings: ListingCache
+    _supervisor: Supervisor
+    _checking: set[str] = field(default_factory=set)
 
     def summed(self, repo: RepoRecord, standing: Standing) -> None:
         """All files of the repo download are done: check the disk, then mark it done or list it again."""

@@ -86,56 +86,23 @@ class Scheduler:
         completion = Completion(index, ledger, batches, listings, supervisor)
         merger = Merger(index, ledger, stopper, batches, supervisor, self.updates)
         drive_tools = DriveTools(
-            cache_dir=paths.cache_dir,
-            hub=hub,
-            storage=storage,
-            batches=batches,
-            engine=engine,
-            reservations=reservations,
-            index=index,
-            ledger=ledger,
-            content_locks=ContentLocks(),
-            small_files=small_files,
-            written_files=written_files,
-            retries=self.retries,
-            updates=self.updates,
-        )
+            paths.cache_dir, hub, storage, batches, engine, reservations, index, ledger, ContentLocks(), small_files,
+            written_files, self.retries, self.updates,
+        )  # fmt: skip
         listing_tools = ListingTools(
-            hub=hub,
-            storage=storage,
-            index=index,
-            ledger=ledger,
-            merger=merger,
-            listings=listings,
-            retries=self.retries,
-            updates=self.updates,
-            supervisor=supervisor,
+            hub, storage, index, ledger, merger, listings, self.retries, self.updates, supervisor
         )
         self._admission = Admission(
-            index,
-            queue,
-            running,
-            ledger,
-            supervisor,
-            small_files,
-            values=lambda: config.values,
-            run_file=lambda active: Drive(drive_tools, active).run(),
-            run_listing=lambda repo: RepoListing(listing_tools, repo).run(),
-        )
+            index, queue, running, ledger, supervisor, small_files, lambda: config.values,
+            lambda active: Drive(drive_tools, active).run(), lambda repo: RepoListing(listing_tools, repo).run(),
+        )  # fmt: skip
         self._sampler = Sampler(index, ledger, running, reservations, engine, lambda: config.values)
         self.startup = Startup(index, ledger, store, storage, listings, merger, written_files)
         self.actions = Actions(index, ledger, self.views, ordering, stopper, storage, batches, supervisor)
         self.requests = Requests(
-            index,
-            ledger,
-            store,
-            ordering,
-            self.updates,
-            completion,
-            batches,
-            supervisor,
-            max_queue=lambda: config.values.max_queue,
-        )
+            index, ledger, store, ordering, self.updates, completion, batches, supervisor,
+            lambda: config.values.max_queue,
+        )  # fmt: skip
         # Retries first: a time that has passed is cleared before the queue looks at the record.
         ledger.observers = (self.retries, self._admission, self._sampler, written_files, completion)
 

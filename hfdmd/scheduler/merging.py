@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from hfdmd.aio import yielding
 from hfdmd.lifecycle import Stimulus
-from hfdmd.record import Entry, FileRecord, RepoRecord, rfc3339
+from hfdmd.record import Entry, FileRecord, RepoRecord, new_file
 from hfdmd.scheduler import reconcile, views
 from hfdmd.scheduler.index import Index
 from hfdmd.scheduler.ledger import Ledger
@@ -19,22 +20,14 @@ from hfdmd.scheduler.updates import Updates
 from hfdmd.wire.types import Reason, Status
 
 
+@dataclass(slots=True, eq=False)
 class Merger:
-    def __init__(
-        self,
-        index: Index,
-        ledger: Ledger,
-        stopper: Stopper,
-        storage: StorageBatches,
-        supervisor: Supervisor,
-        updates: Updates,
-    ) -> None:
-        self._index = index
-        self._ledger = ledger
-        self._stopper = stopper
-        self._storage = storage
-        self._supervisor = supervisor
-        self._updates = updates
+    _index: Index
+    _ledger: Ledger
+    _stopper: Stopper
+    _storage: StorageBatches
+    _supervisor: Supervisor
+    _updates: Updates
 
     async def take_in(
         self, repo: RepoRecord, numbered: Iterable[tuple[int, Entry]], listed_at: float, before: Iterable[str] = ()
@@ -55,17 +48,14 @@ class Merger:
 
     def _add(self, repo: RepoRecord, step: New, listed_at: float) -> None:
         spec = repo.spec.file(step.entry.path)
-        created = rfc3339(listed_at + step.number * 2e-6)  # 1e-6 is sometimes rounded to the same time
-        record = FileRecord(
-            id=spec.id,
-            spec=spec,
+        record = new_file(
+            spec,
+            self._ledger.next_version(),
+            listed_at + step.number * 2e-6,  # 1e-6 is sometimes rounded to the same time
+            order=repo.order + step.number * CHILD_STEP,
             source=step.entry.source,
             repo_ids=[repo.id],
             priority=repo.priority,
-            order=repo.order + step.number * CHILD_STEP,
-            created_at=created,
-            updated_at=created,
-            version=self._ledger.next_version(),
         )
         self._ledger.add_child(record)
         if repo.implied_status is Status.QUEUED:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from hfdmd.aio import yielding
 from hfdmd.record import FileRecord, Record, RepoRecord
@@ -19,11 +20,11 @@ _FEW = 100
 """Up to this many moved files get a tracker for their position alone; nobody looks at the positions of more."""
 
 
+@dataclass(slots=True, eq=False)
 class Ordering:
-    def __init__(self, index: Index, queue: Queue, ledger: Ledger) -> None:
-        self._index = index
-        self._queue = queue
-        self._ledger = ledger
+    _index: Index
+    _queue: Queue
+    _ledger: Ledger
 
     async def prioritise(self, record: Record, priority: int) -> None:
         """Give a record, and the unfinished files of a repo download, another priority."""

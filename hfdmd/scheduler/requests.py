@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hfdmd.aio import in_thread, yielding
 from hfdmd.lifecycle import Stimulus
-from hfdmd.record import FileRecord, FileSpec, RepoRecord, RepoSpec, rfc3339
+from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, RepoSpec, new_file, new_repo
 from hfdmd.scheduler.completion import Completion
 from hfdmd.scheduler.index import Index
 from hfdmd.scheduler.ledger import Ledger
@@ -33,28 +33,17 @@ class Ask:
     update: bool = False
 
 
+@dataclass(slots=True, eq=False)
 class Requests:
-    def __init__(
-        self,
-        index: Index,
-        ledger: Ledger,
-        store: Store,
-        ordering: Ordering,
-        updates: Updates,
-        completion: Completion,
-        storage: StorageBatches,
-        supervisor: Supervisor,
-        max_queue: Callable[[], int],
-    ) -> None:
-        self._index = index
-        self._ledger = ledger
-        self._store = store
-        self._ordering = ordering
-        self._updates = updates
-        self._completion = completion
-        self._storage = storage
-        self._supervisor = supervisor
-        self._max_queue = max_queue
+    _index: Index
+    _ledger: Ledger
+    _store: Store
+    _ordering: Ordering
+    _updates: Updates
+    _completion: Completion
+    _storage: StorageBatches
+    _supervisor: Supervisor
+    _max_queue: Callable[[], int]
 
     async def file(self, spec: FileSpec, ask: Ask) -> tuple[FileRecord, bool]:
         """The download of one file, and whether this call queued it. Its tracker file is on disk on return.
@@ -68,20 +57,12 @@ class Requests:
         return await self._supervisor.detached(self._repo(spec, ask))
 
     async def _file(self, spec: FileSpec, ask: Ask) -> tuple[FileRecord, bool]:
-        record = self._known_file(spec)
-        if record is None:
+        record = self._known(spec)
+        if not isinstance(record, FileRecord):
             self._check_room()
-            now = time.time()
-            record = FileRecord(
-                id=spec.id,
-                spec=spec,
-                asked_singly=True,
-                priority=ask.priority or 0,
-                order=now,
-                created_at=rfc3339(now),
-                updated_at=rfc3339(now),
-                version=self._ledger.next_version(),
-            )
+            now, priority = time.time(), ask.priority or 0
+            version = self._ledger.next_version()
+            record = new_file(spec, version, now, order=now, asked_singly=True, priority=priority)
             self._ledger.enter(record)
             await self._ledger.flush()
             return record, True
@@ -104,20 +85,11 @@ class Requests:
         return record, queued
 
     async def _repo(self, spec: RepoSpec, ask: Ask) -> tuple[RepoRecord, bool]:
-        record = self._known_repo(spec)
-        if record is None:
+        record = self._known(spec)
+        if not isinstance(record, RepoRecord):
             self._check_room()
-            now = time.time()
-            record = RepoRecord(
-                id=spec.id,
-                spec=spec,
-                retry=ask.retry,
-                priority=ask.priority or 0,
-                order=now,
-                created_at=rfc3339(now),
-                updated_at=rfc3339(now),
-                version=self._ledger.next_version(),
-            )
+            version = self._ledger.next_version()
+            record = new_repo(spec, version, time.time(), retry=ask.retry, priority=ask.priority or 0)
             self._ledger.enter(record)
             await self._ledger.flush()
             return record, True
@@ -131,22 +103,13 @@ class Requests:
             self._updates.start(record)
         return record, queued
 
-    def _known_file(self, spec: FileSpec) -> FileRecord | None:
-        record = self._index.files.get(spec.id)
+    def _known(self, spec: FileSpec | RepoSpec) -> Record | None:
+        """The record of `spec`; while trackers load, its own is read first."""
+        record = self._index.get(spec.id)
         if record is None and not self._index.is_complete:
-            loaded = self._store.load_one(spec)
-            if isinstance(loaded, FileRecord):
-                self._ledger.restore(loaded)
-                return loaded
-        return record
-
-    def _known_repo(self, spec: RepoSpec) -> RepoRecord | None:
-        record = self._index.repos.get(spec.id)
-        if record is None and not self._index.is_complete:
-            loaded = self._store.load_one(spec)
-            if isinstance(loaded, RepoRecord):
-                self._ledger.restore(loaded)
-                return loaded
+            record = self._store.load_one(spec)
+            if record is not None:
+                self._ledger.restore(record)
         return record
 
     async def _again(self, record: FileRecord, ask: Ask) -> bool:

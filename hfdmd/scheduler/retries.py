@@ -6,6 +6,7 @@ import asyncio
 import heapq
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from hfdmd.aio import yielding
@@ -30,15 +31,15 @@ def wait_s(failure: Failure, attempt: int) -> float:
     return backoff_s(attempt, cap_s=RETRY_CAP_S)
 
 
+@dataclass(slots=True, eq=False)
 class RetryTimes:
     """Which ids are due when. Pure: the clock is passed in, in monotonic seconds.
 
     An id is identified with its `retry_at`, so that an entry which a later wait replaced is found out.
     """
 
-    def __init__(self) -> None:
-        self._heap: list[tuple[float, str, str]] = []
-        self._scheduled: dict[str, str] = {}
+    _heap: list[tuple[float, str, str]] = field(default_factory=list)
+    _scheduled: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self._scheduled)
@@ -69,18 +70,18 @@ class RetryTimes:
         return self._heap[0][0] if self._heap else None
 
 
+@dataclass(slots=True, eq=False)
 class Retries(Observer):
     """Ends the wait of queued records: clears `retry_at`, and the queue may start them."""
 
-    def __init__(self, index: Index, ledger: Ledger, supervisor: Supervisor) -> None:
-        self.counts: dict[Reason, int] = {}
-        """How often downloads had to wait, by reason, since the daemon started."""
-        self._index = index
-        self._ledger = ledger
-        self._supervisor = supervisor
-        self._times = RetryTimes()
-        self._offline: dict[str, None] = {}
-        self._timer: asyncio.TimerHandle | None = None
+    _index: Index
+    _ledger: Ledger
+    _supervisor: Supervisor
+    counts: dict[Reason, int] = field(default_factory=dict)
+    """How often downloads had to wait, by reason, since the daemon started."""
+    _times: RetryTimes = field(default_factory=RetryTimes)
+    _offline: dict[str, None] = field(default_factory=dict)
+    _timer: asyncio.TimerHandle | None = None
 
     def retry_at(self, failure: Failure, attempt: int) -> str:
         """The time of the next attempt, as records hold it."""

@@ -43,14 +43,14 @@ class ActiveListing:
     task: asyncio.Task[Any] | None = None
 
 
+@dataclass(slots=True, eq=False)
 class Load:
     """How much of the connections is in use: by large files, and by small ones in memory."""
 
-    def __init__(self) -> None:
-        self.connections = 0
-        """What large files may use."""
-        self.small_bytes = 0
-        self._small: dict[str, int] = {}
+    connections: int = 0
+    """What large files may use."""
+    small_bytes: int = 0
+    _small: dict[str, int] = field(default_factory=dict)
 
     @property
     def small_files(self) -> int:
@@ -73,15 +73,15 @@ class Load:
             self.small_bytes -= size_bytes
 
 
+@dataclass(slots=True, eq=False)
 class Running:
     """Registry of active files and listings. `stopping` holds ids that an action is stopping just now."""
 
-    def __init__(self) -> None:
-        self.files: dict[str, ActiveFile] = {}
-        self.listings: dict[str, ActiveListing] = {}
-        self.stopping: set[str] = set()
-        self.load = Load()
-        self._ended_received_bytes = 0
+    files: dict[str, ActiveFile] = field(default_factory=dict)
+    listings: dict[str, ActiveListing] = field(default_factory=dict)
+    stopping: set[str] = field(default_factory=set)
+    load: Load = field(default_factory=Load)
+    _ended_received_bytes: int = 0
 
     def add_file(self, active: ActiveFile) -> None:
         self.files[active.record.id] = active

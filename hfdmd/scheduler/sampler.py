@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from hfdmd.config import Values
 from hfdmd.lifecycle import Stimulus
@@ -22,25 +23,17 @@ SAMPLE_S = 0.25
 REPO_TRACKER_S = 2.0
 
 
+@dataclass(slots=True, eq=False)
 class Sampler(Observer):
-    def __init__(
-        self,
-        index: Index,
-        ledger: Ledger,
-        running: Running,
-        reservations: DiskReservations,
-        engine: Engine,
-        values: Callable[[], Values],
-    ) -> None:
-        self._index = index
-        self._ledger = ledger
-        self._running = running
-        self._reservations = reservations
-        self._engine = engine
-        self._values = values
-        self._busy = asyncio.Event()
-        self._dirty: set[str] = set()
-        self._written_at: dict[str, float] = {}
+    _index: Index
+    _ledger: Ledger
+    _running: Running
+    _reservations: DiskReservations
+    _engine: Engine
+    _values: Callable[[], Values]
+    _busy: asyncio.Event = field(default_factory=asyncio.Event)
+    _dirty: set[str] = field(default_factory=set)
+    _written_at: dict[str, float] = field(default_factory=dict)
 
     def changed(self, record: Record, before: Status) -> None:
         if isinstance(record, FileRecord):

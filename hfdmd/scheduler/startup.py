@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hfdmd.aio import in_thread, yielding
@@ -23,27 +24,18 @@ from hfdmd.wire.types import Status
 log = logging.getLogger("hfdmd.scheduler")
 
 
+@dataclass(slots=True, eq=False)
 class Startup:
     """`loaded` is set when all trackers are known."""
 
-    def __init__(
-        self,
-        index: Index,
-        ledger: Ledger,
-        store: Store,
-        storage: Storage,
-        listings: ListingCache,
-        merger: Merger,
-        written_files: WrittenFiles,
-    ) -> None:
-        self.loaded = asyncio.Event()
-        self._index = index
-        self._ledger = ledger
-        self._store = store
-        self._storage = storage
-        self._listings = listings
-        self._merger = merger
-        self._written_files = written_files
+    _index: Index
+    _ledger: Ledger
+    _store: Store
+    _storage: Storage
+    _listings: ListingCache
+    _merger: Merger
+    _written_files: WrittenFiles
+    loaded: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
         index = self._index

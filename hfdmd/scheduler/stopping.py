@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from hfdmd.aio import yielding
 from hfdmd.lifecycle import Stimulus
@@ -18,11 +19,11 @@ from hfdmd.wire.types import Reason, Status
 log = logging.getLogger("hfdmd.scheduler")
 
 
+@dataclass(slots=True, eq=False)
 class Stopper:
-    def __init__(self, index: Index, ledger: Ledger, running: Running) -> None:
-        self._index = index
-        self._ledger = ledger
-        self._running = running
+    _index: Index
+    _ledger: Ledger
+    _running: Running
 
     @asynccontextmanager
     async def stopped(self, records: Sequence[Record]) -> AsyncIterator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from hfdmd.wire.errors import Loading
@@ -14,14 +15,14 @@ log = logging.getLogger("hfdmd.scheduler")
 T = TypeVar("T")
 
 
+@dataclass(slots=True, eq=False)
 class Supervisor:
     """Runs tasks in one task group; an unexpected exception in one of them is logged and ends only that task."""
 
-    def __init__(self) -> None:
-        self._group: asyncio.TaskGroup | None = None
-        self._background: set[asyncio.Task[None]] = set()
-        self._closing = asyncio.Event()
-        self._actions_lock = asyncio.Lock()
+    _group: asyncio.TaskGroup | None = None
+    _background: set[asyncio.Task[None]] = field(default_factory=set)
+    _closing: asyncio.Event = field(default_factory=asyncio.Event)
+    _actions_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self, permanent: Mapping[str, Coroutine[Any, Any, None]], stop: Callable[[], None]) -> None:
         """Run `permanent` tasks, and whatever is started meanwhile, until `close`; then call `stop` and wait for all.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec.structs import replace
@@ -29,26 +30,17 @@ def _identity(repo: RepoRecord) -> RepoSpec:
     return replace(repo.spec, include=(), exclude=(), confined=False)
 
 
+@dataclass(slots=True, eq=False)
 class Updates:
-    def __init__(
-        self,
-        hub: Hub,
-        index: Index,
-        ledger: Ledger,
-        running: Running,
-        stopper: Stopper,
-        storage: StorageBatches,
-        supervisor: Supervisor,
-    ) -> None:
-        self._hub = hub
-        self._index = index
-        self._ledger = ledger
-        self._running = running
-        self._stopper = stopper
-        self._storage = storage
-        self._supervisor = supervisor
-        self._pending: Counter[str] = Counter()
-        self._relisting: set[str] = set()
+    _hub: Hub
+    _index: Index
+    _ledger: Ledger
+    _running: Running
+    _stopper: Stopper
+    _storage: StorageBatches
+    _supervisor: Supervisor
+    _pending: Counter[str] = field(default_factory=Counter)
+    _relisting: set[str] = field(default_factory=set)
 
     def start(self, record: Record) -> None:
         """Ask the Hub soon whether there is a newer commit, and move to it.

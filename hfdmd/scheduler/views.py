@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -35,13 +36,13 @@ class Totals(NamedTuple):
     downloaded_bytes: int
 
 
+@dataclass(slots=True, eq=False)
 class Views:
     """Shows records with what only the running daemon knows: speed, remaining time, position in the queue."""
 
-    def __init__(self, index: Index, queue: Queue, running: Running) -> None:
-        self._index = index
-        self._queue = queue
-        self._running = running
+    _index: Index
+    _queue: Queue
+    _running: Running
 
     def of(self, record: Record) -> Download | RepoDownload:
         return self.repo(record) if isinstance(record, RepoRecord) else self.file(record)
