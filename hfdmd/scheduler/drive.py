@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from hfdmd.aio import in_thread, shielded, wait_done
 from hfdmd.cache.storage import Placed, Storage
+from hfdmd.digest import is_git_blob
 from hfdmd.failure import Failure
 from hfdmd.hub.client import Hub
 from hfdmd.lifecycle import Stimulus
@@ -215,8 +216,7 @@ class Drive:
 
     def _locator(self, source: Source, target: Target | None) -> _Locator:
         """What the Hub serves itself, or redirects at once, needs no HEAD request to be located."""
-        is_on_the_hub = source.digest is not None and source.digest.startswith("git-sha1:")
-        if target is None and (self._active.is_small or is_on_the_hub):
+        if target is None and (self._active.is_small or is_git_blob(source.digest)):
             target = self._tools.hub.direct(self._record.spec, source)
         return _Locator(self._tools.hub, self._record.spec, source, target)
 
