@@ -141,7 +141,7 @@ async def test_a_hub_that_is_silent_is_told_before_a_client_loses_patience(
     hub.add_repo(REPO, {BIG: b"{}"})
     daemon.kill()
     scheduler = await opened(daemon)
-    monkeypatch.setattr("hfdmd.api.files.PATIENCE_S", 0.3)
+    monkeypatch.setattr("hfdmd.api.files.TIMEOUT_S", 0.3)
     hub.freeze()
     spec = RepoSpec(repo_type=RepoType.MODEL, model_repo=REPO, revision="main")
     with pytest.raises(HubUnavailable, match=r"within 0 s"):
