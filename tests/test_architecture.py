@@ -1,8 +1,11 @@
-"""The house keeps its floors: a module imports from lower floors only, never sideways or up."""
+"""The house keeps its floors: a module imports from lower floors only, never sideways, up or in a circle."""
 
 from __future__ import annotations
 
 import ast
+import re
+import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,8 +47,14 @@ FLOORS = {
 }
 """Each room of `hfdmd/` and its floor. `hfdmd/__init__.py` (the version) is open to all."""
 
+MODULES = sorted((ROOT / "hfdmd").rglob("*.py"))
+SCHEDULER = [file for file in MODULES if file.parent.name == "scheduler" and file.stem != "__init__"]
+WRITERS = {"ledger.py", "lifecycle.py", "record.py", "store.py"}
+"""The only modules that may assign to fields of records; `store.py` to those that it has just read."""
+
 
 def imports(file: Path) -> Iterator[str]:
+    """Every imported module and name, also below `if TYPE_CHECKING` and inside functions."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -54,15 +63,21 @@ def imports(file: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def module_of(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
 def room_of(module: str) -> str | None:
     parts = module.split(".")
     return parts[1] if parts[0] == "hfdmd" and len(parts) > 1 and parts[1] in FLOORS else None
 
 
-MODULES = sorted((ROOT / "hfdmd").rglob("*.py"))
+def named(file: Path) -> str:
+    return str(file.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("file", MODULES, ids=lambda file: str(file.relative_to(ROOT)))
+@pytest.mark.parametrize("file", MODULES, ids=named)
 def test_imports_go_down(file: Path) -> None:
     parts = file.relative_to(ROOT / "hfdmd").with_suffix("").parts
     if parts == ("__init__",):
@@ -75,14 +90,60 @@ def test_imports_go_down(file: Path) -> None:
             assert FLOORS[other] < FLOORS[room], f"{room} (floor {FLOORS[room]}) imports {module} ({FLOORS[other]})"
 
 
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    known = {module_of(file) for file in MODULES}
+    graph = {module_of(file): {name for name in imports(file) if name in known} for file in MODULES}
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, f"a circle: {' -> '.join((*path[path.index(module) :], module))}"
+        if module not in done:
+            for other in sorted(graph[module] - {module}):
+                visit(other, (*path, module))
+            done.add(module)
+
+    for module in sorted(graph):
+        visit(module, ())
+
+
+def test_every_module_and_class_has_a_name_of_its_own() -> None:
+    modules = Counter(file.stem for file in MODULES if file.stem != "__init__")
+    assert [name for name, count in modules.items() if count > 1] == []
+    classes = Counter(
+        node.name
+        for file in MODULES
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, count in classes.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("file", SCHEDULER, ids=lambda file: file.name)
+def test_no_part_of_the_scheduler_is_handed_the_scheduler(file: Path) -> None:
+    if file.stem != "core":
+        assert "Scheduler" not in {
+            node.id for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Name)
+        }
+        assert "hfdmd.scheduler.core" not in set(imports(file))
+
+
+@pytest.mark.parametrize("file", SCHEDULER, ids=lambda file: file.name)
+def test_every_module_of_the_scheduler_has_its_tests(file: Path) -> None:
+    assert (ROOT / "tests" / "scheduler" / f"test_{file.name}").exists()
+
+
+@pytest.mark.parametrize("file", [file for file in MODULES if file.name not in WRITERS], ids=named)
+def test_only_the_ledger_changes_records(file: Path) -> None:
+    writes = re.findall(r"\b(?:record|repo|child|other|file)\.[a-z_]+ [|+-]?= .*", file.read_text())
+    assert writes == []
+
+
 def test_the_daemon_does_not_import_the_official_client() -> None:
     users = [file.name for file in MODULES if "huggingface_hub" in {name.split(".")[0] for name in imports(file)}]
     assert users == []
 
 
 def test_wire_needs_nothing_but_msgspec() -> None:
-    import sys
-
     for file in (ROOT / "hfdmd" / "wire").glob("*.py"):
         for module in imports(file):
             top = module.split(".")[0]
@@ -97,6 +158,6 @@ def test_the_client_imports_nothing_of_the_daemon_but_wire() -> None:
                 assert known, f"{file.name} imports {module}"
 
 
-@pytest.mark.parametrize("file", [file for file in MODULES if file.name != "__init__.py"], ids=lambda file: file.name)
+@pytest.mark.parametrize("file", MODULES, ids=named)
 def test_no_file_has_grown_into_two_rooms(file: Path) -> None:
     assert len(file.read_text().splitlines()) <= 400

@@ -13,7 +13,7 @@ from hfdmd.config import Values
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, Record, RepoRecord
 from hfdmd.scheduler import admit
-from hfdmd.scheduler.admit import CloseSlot, Limits, OpenSlot, Slots, StartListing
+from hfdmd.scheduler.admit import AdmissionLimits, CloseSlot, OpenSlot, Slots, StartListing
 from hfdmd.scheduler.index import Index
 from hfdmd.scheduler.ledger import Ledger, Observer
 from hfdmd.scheduler.priority_semaphore import PrioritySemaphore
@@ -114,7 +114,7 @@ class Admission(Observer):
     def _next_decision(self) -> admit.Decision | None:
         values = self._values()
         # Each small file holds a lock, which is an open file.
-        limits = Limits(values.max_active_downloads, values.max_connections, descriptors.share(4))
+        limits = AdmissionLimits(values.max_active_downloads, values.max_connections, descriptors.share(4))
         return admit.next_decision(self._index, self._queue, self._running, self._slots, limits)
 
     def _start_file(self, record: FileRecord, slot: str) -> None:

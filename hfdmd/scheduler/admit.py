@@ -18,7 +18,7 @@ _SMALL_BYTES_AT_ONCE = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class AdmissionLimits:
     """`slots`: requests that run at once. `small_files`: how many the descriptors of the process allow."""
 
     slots: int
@@ -70,7 +70,9 @@ class StartFile:
 Decision = CloseSlot | OpenSlot | StartListing | StartFile
 
 
-def next_decision(index: Index, queue: Queue, running: Running, slots: Slots, limits: Limits) -> Decision | None:
+def next_decision(
+    index: Index, queue: Queue, running: Running, slots: Slots, limits: AdmissionLimits
+) -> Decision | None:
     """The next step; None when nothing can start. The caller carries it out before it asks again."""
     for slot, files in slots.files.items():
         if (decision := _for_slot(slot, files, index, queue, running)) is not None:
@@ -93,7 +95,7 @@ def _for_slot(slot: str, files: set[str], index: Index, queue: Queue, running: R
     return None
 
 
-def _next_file(index: Index, queue: Queue, running: Running, slots: Slots, limits: Limits) -> StartFile | None:
+def _next_file(index: Index, queue: Queue, running: Running, slots: Slots, limits: AdmissionLimits) -> StartFile | None:
     """A file of a repo download that has a slot: one of each in turn, as far as there is room."""
     for slot in slots.in_turn():
         repo = index.repos.get(slot)
@@ -106,7 +108,7 @@ def _next_file(index: Index, queue: Queue, running: Running, slots: Slots, limit
     return None
 
 
-def has_room(record: FileRecord, running: Running, limits: Limits) -> bool:
+def has_room(record: FileRecord, running: Running, limits: AdmissionLimits) -> bool:
     """Whether one more file of a repo download would find something to do."""
     load = running.load
     if not is_small(record.size_bytes):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfdmd.record import FileRecord, RepoRecord, RepoSpec
-from hfdmd.scheduler.admit import CloseSlot, Limits, OpenSlot, Slots, StartFile, StartListing, next_decision
+from hfdmd.scheduler.admit import AdmissionLimits, CloseSlot, OpenSlot, Slots, StartFile, StartListing, next_decision
 from hfdmd.scheduler.index import Index
 from hfdmd.scheduler.queue import Queue, key
 from hfdmd.scheduler.running import ActiveListing, Running
@@ -20,7 +20,7 @@ LARGE_BYTES = 64 << 20
 class House:
     """Carries out decisions as admission does, without tasks."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: AdmissionLimits) -> None:
         self.index, self.running, self.slots, self.limits = Index(), Running(), Slots(), limits
         self.queue = Queue(self.index, self.running.is_free)
         self.started: list[FileRecord] = []
@@ -94,7 +94,7 @@ FILES = st.lists(
 def test_any_queue_is_worked_off_within_the_limits(
     files: list[tuple[int | None, int | None, int]], slots: int, connections: int, locks: int, data: st.DataObject
 ) -> None:
-    house = House(Limits(slots, connections, locks))
+    house = House(AdmissionLimits(slots, connections, locks))
     repos = [house.add_repo(number) for number in range(3)]
     records = [
         house.add_file(number, size, None if repo is None else repos[repo], priority)
@@ -115,7 +115,7 @@ def test_any_queue_is_worked_off_within_the_limits(
 
 @given(st.lists(st.integers(-2, 2), min_size=1, max_size=20))
 def test_single_files_start_in_the_order_of_the_queue(priorities: list[int]) -> None:
-    house = House(Limits(1, 16, 100))
+    house = House(AdmissionLimits(1, 16, 100))
     records = [house.add_file(number, LARGE_BYTES, None, priority) for number, priority in enumerate(priorities)]
     for _ in records:
         house.admit()
@@ -124,7 +124,7 @@ def test_single_files_start_in_the_order_of_the_queue(priorities: list[int]) -> 
 
 
 def test_small_files_take_nothing_that_large_ones_hold() -> None:
-    house = House(Limits(1, 16, 1000))
+    house = House(AdmissionLimits(1, 16, 1000))
     repo = house.add_repo(0)
     house.add_file(0, 15 * (8 << 20), repo, priority=1)  # counted for all sixteen connections
     for number in range(1, 50):
@@ -134,7 +134,7 @@ def test_small_files_take_nothing_that_large_ones_hold() -> None:
 
 
 def test_a_repo_is_listed_in_its_slot_and_closed_when_nothing_is_left() -> None:
-    house = House(Limits(1, 16, 100))
+    house = House(AdmissionLimits(1, 16, 100))
     repo = house.add_repo(0, listed=False)
     house.add_file(5, LARGE_BYTES, None, priority=-5)
     house.admit()
@@ -149,7 +149,7 @@ def test_a_repo_is_listed_in_its_slot_and_closed_when_nothing_is_left() -> None:
 
 
 def test_a_repo_that_moves_starts_no_file_before_it_is_listed() -> None:
-    house = House(Limits(2, 16, 100))
+    house = House(AdmissionLimits(2, 16, 100))
     repo = house.add_repo(0, listed=False, moving=True)
     house.add_file(0, LARGE_BYTES, repo)
     house.admit()
@@ -158,7 +158,7 @@ def test_a_repo_that_moves_starts_no_file_before_it_is_listed() -> None:
 
 
 def test_repos_with_a_slot_are_served_in_turn() -> None:
-    house = House(Limits(2, 4, 100))
+    house = House(AdmissionLimits(2, 4, 100))
     repos = [house.add_repo(number) for number in range(2)]
     for number in range(8):
         house.add_file(number, SMALL_FILE_BYTES + 1, repos[0 if number < 4 else 1])
