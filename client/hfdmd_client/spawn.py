@@ -127,7 +127,9 @@ def _wait_until_ready(ask: Callable[[], Info], process: subprocess.Popen[bytes] 
             last: ApiError | ConnectionLost = error
         code = None if process is None else process.returncode
         if code is not None and code != ALREADY_RUNNING:
-            raise DaemonNotStarted(f"hfdmd exited at once with code {code}. {_log_tail()}", exit_code=code) from last
+            raise DaemonNotStarted(
+                f"hfdmd ended at once with exit code {code}. {_log_tail()}", exit_code=code
+            ) from last
         if code == ALREADY_RUNNING:
             deadline = min(deadline, began + ALREADY_RUNNING_TIMEOUT_S)
         if time.monotonic() > deadline:
