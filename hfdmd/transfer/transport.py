@@ -71,7 +71,7 @@ class Transport(Protocol):
 
     @property
     def generation(self) -> int:
-        """Rises with every `refresh`, also with those that `recover` makes."""
+        """Rises whenever the location of the file is given up, to recognize errors of the old one."""
 
     async def fetch(self, start: int, end: int | None, sink: Sink) -> None:
         """Fetch [start, end) into `sink`; `end` None: the whole file in one response.
@@ -93,11 +93,8 @@ class Transport(Protocol):
         receive bytes. `has_bytes`: some bytes are on disk, which starting over would fetch again: the last resort.
         """
 
-    def refresh(self) -> None:
-        """Forget where the file is; the next `fetch` finds out again."""
-
     def stop_ranging(self) -> None:
         """Request no more ranges: the whole file in one response, from now on."""
 
     def content_mismatched(self) -> None:
-        """The content had a wrong hash: fetch it from a fresh location, and differently if possible."""
+        """The content had a wrong hash: fetch it from a fresh location, without ranges if it came in ranges."""

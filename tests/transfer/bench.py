@@ -1,4 +1,4 @@
-"""What the tests of this room share: an engine against the test Hub, and a job that remembers what was claimed."""
+"""Shared by the transfer tests: an engine for the test Hub, and a job that records its checkpoints."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def limits(**changes: Any) -> Limits:
 
 @asynccontextmanager
 async def engine_for(hub: HubServer, **changes: Any) -> AsyncIterator[Engine]:
-    """An engine that trusts the test Hub's addresses; `open_part` is handed on, all else is of `limits`."""
+    """An engine that may connect to the test Hub; `open_part` is passed on, other changes are for `limits`."""
     options = {"open_part": changes.pop("open_part")} if "open_part" in changes else {}
     engine = Engine(RetryAfter(), RedirectPolicy(hub.endpoint), limits(**changes), "hfdmd-test", **options)
     try:
@@ -58,29 +58,29 @@ class FileDownload:
     part: Path
     digest: Digest | None
     size_bytes: int | None
-    claims: list[list[Span]] = field(default_factory=list)
+    checkpoints: list[list[Span]] = field(default_factory=list)
     located: int = 0
     mismatches: int = 0
     file: str = FILE
 
     @property
     def synced(self) -> list[Span]:
-        return self.claims[-1] if self.claims else []
+        return self.checkpoints[-1] if self.checkpoints else []
 
     async def locate(self) -> Target:
-        """As the hub room does: the signed URL of the CDN, asked for anew."""
+        """As the hub package does: a fresh signed URL of the CDN."""
         self.located += 1
         return Target(await asyncio.to_thread(signed_url, self.hub, self.file))
 
     async def checkpoint(self, spans: list[Span]) -> None:
-        self.claims.append(spans)
+        self.checkpoints.append(spans)
 
     def mismatched(self) -> int:
         self.mismatches += 1
         return self.mismatches
 
     def job(self, **changes: Any) -> Job:
-        """The job, going on from the last claim."""
+        """The job, resuming from the last checkpoint."""
         values: dict[str, Any] = {
             "id": "job",
             "flow": "job",
@@ -101,14 +101,14 @@ class FileDownload:
 
     @property
     def sent_twice(self) -> int:
-        """Body bytes that the CDN sent beyond the size of the file."""
+        """Body bytes that the CDN sent beyond the file's size."""
         return max(0, self.hub.sent_bytes(self.file) - len(self.content))
 
 
 def file_download(
     hub: HubServer, folder: Path, length: int = 20 * MiB, *, seed: int = 1, **changes: Any
 ) -> FileDownload:
-    """A repo with one file of so many pseudo-random bytes."""
+    """A repo with one file of `length` pseudo-random bytes."""
     content = seeded(length, seed=seed)
     hub.add_repo(REPO, {FILE: content})
     values: dict[str, Any] = {"digest": f"sha256:{content.sha256}", "size_bytes": length}
@@ -121,7 +121,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def signed_url(hub: HubServer, file: str, revision: str = "main") -> str:
-    """Where the Hub's resolve route leads now."""
+    """Where the Hub's resolve route redirects to."""
     request = urllib.request.Request(f"{hub.endpoint}/{REPO}/resolve/{revision}/{file}", method="HEAD")
     try:
         with urllib.request.build_opener(_NoRedirect).open(request, timeout=10) as answer:
@@ -135,7 +135,7 @@ async def until(condition: Callable[[], bool], deadline_s: float = 20.0) -> None
     """Poll until `condition` holds; AssertionError when it does not in time."""
     ends = time.monotonic() + deadline_s
     while not condition():
-        assert time.monotonic() < ends, "it did not come to pass in time"
+        assert time.monotonic() < ends, "the condition did not hold in time"
         await asyncio.sleep(0.005)
 
 

@@ -1,4 +1,4 @@
-"""A server whose every answer the test writes byte by byte: for what no well-made server would send."""
+"""A server whose responses a test writes byte by byte, for what no correct server would send."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hfdmd.transfer.job import Job
 
 @dataclass(frozen=True)
 class Request:
-    """A request as it came: the how manyth of its server, its head, what range it names, and where to answer."""
+    """A received request: its number on this server, its head and range, and the connection to answer on."""
 
     number: int
     head: str
@@ -39,7 +39,7 @@ class Request:
         await self.writer.drain()
 
     async def send_part(self, content: bytes, *, pause_s: float = 0.0, end_with: bytes = b"") -> None:
-        """206 with what was asked for, piece by piece; `end_with` comes with the last."""
+        """206 with the requested range, piece by piece; `end_with` follows the last piece."""
         end = len(content) if self.end is None else self.end
         await self.send(
             f"HTTP/1.1 206 x\r\nContent-Range: bytes {self.start}-{end - 1}/{len(content)}\r\n"
@@ -54,7 +54,7 @@ class Request:
 
 @dataclass
 class Scripted:
-    """Where the server listens, and what it was asked."""
+    """The server's URL and the requests that it received."""
 
     url: str
     requests: list[Request] = field(default_factory=list)
@@ -62,7 +62,7 @@ class Scripted:
 
 @asynccontextmanager
 async def scripted(answer: Callable[[Request], Awaitable[None]]) -> AsyncIterator[Scripted]:
-    """A server that has `answer` write to each request; the connection is kept until that closes it."""
+    """A server that calls `answer` for each request; connections stay open until that closes them."""
     serving: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -97,7 +97,7 @@ async def scripted(answer: Callable[[Request], Awaitable[None]]) -> AsyncIterato
 async def an_engine(
     *, stall_timeout_s: float = 3.0, bandwidth_bytes_per_s: int = 0, hub: str = "http://127.0.0.1:1"
 ) -> AsyncIterator[Engine]:
-    """An engine to which addresses of this machine are good, unless its Hub is elsewhere."""
+    """An engine that may connect to this machine, unless `hub` is elsewhere."""
     limits = Limits(
         max_connections=128,
         max_connections_per_file=16,
@@ -112,7 +112,7 @@ async def an_engine(
 
 
 def a_job(folder: Path, content: bytes, locate: Callable[[], Awaitable[Target]]) -> Job:
-    """The job that fetches `content`; what it claims goes nowhere."""
+    """The job that fetches `content`; its checkpoints are discarded."""
 
     async def checkpoint(spans: list[Span]) -> None:
         pass

@@ -1,4 +1,4 @@
-"""The claim: what it names is on disk, whatever a crash throws away, and a kill or a pause costs next to nothing."""
+"""Checkpoints: their spans are on disk, whatever a crash discards, and a kill or a pause costs next to nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.transfer.bench import FILE, MiB, cancelled, engine_for, file_download
 
 
 class ForgetfulPart(PartFile):
-    """A file that remembers what a power loss would leave: only what was written before a sync began that ended."""
+    """A file that records what a power loss would leave: bytes written before the start of a completed sync."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -57,7 +57,7 @@ class ForgetfulPart(PartFile):
 
 
 def missing(claimed: Sequence[Span], durable: Spans) -> int:
-    """How many claimed bytes are not durable."""
+    """How many checkpointed bytes are not durable."""
     left = Spans(claimed)
     for start, end in durable:
         left.remove(start, end)
@@ -83,11 +83,11 @@ async def test_what_is_claimed_survives_the_loss_of_everything_unsynced(hub: Hub
     async with engine_for(hub, open_part=open_part) as engine:
         for _ in range(2):
             task = asyncio.create_task(engine.fetch(download.job(checkpoint=checkpoint)))
-            before = len(download.claims)
-            await until(lambda before=before: len(download.claims) > before + 2)  # type: ignore[misc]
+            before = len(download.checkpoints)
+            await until(lambda before=before: len(download.checkpoints) > before + 2)  # type: ignore[misc]
             claimed = list(download.synced)
             await cancelled(task)
-            download.claims.append(claimed)  # the daemon died before it could say more
+            download.checkpoints.append(claimed)  # the daemon died before the next checkpoint
             parts[-1].lose_power(24 * MiB)
             parts[-1].durable = Spans(claimed)
             kept = parts[-1].durable.total_bytes

@@ -1,4 +1,4 @@
-"""After the work: nothing is kept, and nothing wakes up any more."""
+"""After the last transfer the engine keeps nothing and does not wake up."""
 
 from __future__ import annotations
 

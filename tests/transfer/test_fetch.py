@@ -58,7 +58,7 @@ async def test_resumes_with_exactly_what_is_missing(hub: HubServer, tmp_path: Pa
     download.part.write_bytes(
         download.content.read(0, 9 * MiB) + b"?" * MiB + download.content.read(10 * MiB, 12 * MiB)
     )
-    download.claims.append([(0, 9 * MiB), (10 * MiB, 12 * MiB)])
+    download.checkpoints.append([(0, 9 * MiB), (10 * MiB, 12 * MiB)])
     async with engine_for(hub) as engine:
         await engine.fetch(download.job())
     assert download.is_right()
@@ -68,7 +68,7 @@ async def test_resumes_with_exactly_what_is_missing(hub: HubServer, tmp_path: Pa
 async def test_a_claim_beyond_the_part_file_is_not_believed(hub: HubServer, tmp_path: Path) -> None:
     download = file_download(hub, tmp_path, 4 * MiB)
     download.part.write_bytes(download.content.read(0, MiB))
-    download.claims.append([(0, 3 * MiB)])
+    download.checkpoints.append([(0, 3 * MiB)])
     async with engine_for(hub) as engine:
         await engine.fetch(download.job())
     assert download.is_right()

@@ -14,7 +14,7 @@ from tests.transfer.bench import MiB, engine_for, file_download, limits, until
 
 
 class Readers:
-    """Readers that take all they are granted at once, on a clock of their own."""
+    """Readers that use every grant at once, with a simulated clock."""
 
     def __init__(self, rate: int) -> None:
         self.now = 0.0
@@ -104,7 +104,7 @@ async def test_who_leaves_gets_nothing() -> None:
 
 
 async def test_a_fetch_keeps_to_the_limit_and_follows_a_change(hub: HubServer, tmp_path: Path) -> None:
-    """On a real line only the upper bound can be told for sure: a busy machine may be slower."""
+    """On a real connection only the upper bound is certain: a busy machine may be slower."""
     download = file_download(hub, tmp_path, 40 * MiB)
     async with engine_for(hub, bandwidth_bytes_per_s=2 * MiB) as engine:
         job = download.job()

@@ -1,4 +1,4 @@
-"""The plan: segments tile the file, never overlap, and ask for exactly what is missing, whatever the history."""
+"""The plan: segments tile the file, never overlap, and cover exactly what is missing, whatever the history."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        """As after a kill: nothing is known but what was received (and claimed)."""
+        """As after a kill: only the received (and checkpointed) bytes are known."""
         self.plan = Plan(self.size, list(self.received))
         self.stolen = 0
         self.leases = []

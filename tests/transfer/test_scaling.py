@@ -1,4 +1,4 @@
-"""How many connections a file gets, on lines that are made up."""
+"""How many connections a file gets, on simulated lines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STEP_S = 0.005
 
 
 class Line:
-    """A line whose speed depends on how many connections there are, and a growth that watches it."""
+    """A line whose speed depends on the number of connections, and the scaling that measures it."""
 
     def __init__(self, bytes_per_s: Callable[[int], float], *, most: int = 16) -> None:
         self.scaling = ConnectionScaling()
@@ -36,7 +36,7 @@ class Line:
         return min(self._most, self.scaling.wanted or self._most)
 
     def run(self, for_s: float) -> int:
-        """The connections after so long."""
+        """Run for `for_s` seconds; returns the number of connections then."""
         until = self.now + for_s
         while self.now < until:
             self.now += STEP_S

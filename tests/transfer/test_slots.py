@@ -1,4 +1,4 @@
-"""How many connections the daemon has: it grows while that goes well, shrinks when servers object, loses no slot."""
+"""Connection slots: more while requests succeed, fewer when servers refuse, and none is lost."""
 
 from __future__ import annotations
 

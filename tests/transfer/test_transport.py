@@ -72,9 +72,6 @@ class MemoryTransport:
         self.recovered.append(error)
         if not self._serves_ranges:
             raise StartOver(error.detail)
-        self.refresh()
-
-    def refresh(self) -> None:
         self.generation += 1
 
     def stop_ranging(self) -> None:
@@ -82,7 +79,7 @@ class MemoryTransport:
 
     def content_mismatched(self) -> None:
         self._wrong -= 1
-        self.refresh()
+        self.generation += 1
 
 
 @pytest.fixture

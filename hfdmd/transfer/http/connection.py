@@ -172,8 +172,8 @@ class Connection(asyncio.BufferedProtocol):
 
         After a cancellation, bytes that this machine has received already still reach the sink, if it can use them.
         """
-        response = self._take_response()
-        data = response.take()
+        response = self._detach_response()
+        data = response.take_body()
         self._left = length
         try:
             while (data := self._copy(data, sink)) and sink.wanted_bytes:
@@ -210,7 +210,7 @@ class Connection(asyncio.BufferedProtocol):
         try:
             while not response.is_complete or response.buffered_bytes:
                 if response.buffered_bytes:
-                    yield response.take()
+                    yield response.take_body()
                     received_at = time.monotonic()
                 elif self._eof and response.ends_with_connection:
                     break
@@ -241,7 +241,7 @@ class Connection(asyncio.BufferedProtocol):
 
     # internal
 
-    def _take_response(self) -> ResponseParser:
+    def _detach_response(self) -> ResponseParser:
         """The current response; bytes that arrive from now on do not belong to it."""
         response, self._response = self._response, None
         if response is None:

@@ -133,9 +133,6 @@ class HttpTransport:
         url = self._location.url
         return None if url is None else self._shared.ranging.get(origin(url))
 
-    def refresh(self) -> None:
-        self._location.forget()
-
     def stop_ranging(self) -> None:
         self._location.ranged = self._location.has_ranged = False
 

@@ -51,7 +51,7 @@ class ResponseParser:
 
     @property
     def buffered_bytes(self) -> int:
-        """How many bytes of the body `take` would return."""
+        """How many bytes of the body `take_body` would return."""
         return len(self._body)
 
     @property
@@ -59,7 +59,7 @@ class ResponseParser:
         """Whether the body ends where the connection ends (RFC 9112, 6.3)."""
         return self.head is not None and self.head.length is None and "transfer-encoding" not in self.head.headers
 
-    def take(self) -> bytes:
+    def take_body(self) -> bytes:
         """Return and remove the buffered bytes of the body."""
         data = bytes(self._body)
         self._body.clear()

@@ -1,4 +1,4 @@
-"""Buffers: bounded, shared by many, and nobody waits for ever."""
+"""Buffers: bounded, shared by many users, and no user waits forever."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes past the page cache: always the right bytes, and direct wherever the file system can."""
+"""Direct writes: always the right bytes, and direct wherever the file system supports it."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ async def test_a_file_that_comes_in_order_does_not_fill_the_page_cache(
 
     if synced_bytes:
         download.part.write_bytes(bytes(download.content.view(0, synced_bytes)))
-        download.claims.append([(0, synced_bytes)])
+        download.checkpoints.append([(0, synced_bytes)])
     async with engine_for(hub, open_part=open_part, max_connections_per_file=1) as engine:
         await engine.fetch(download.job())
     assert download.is_right()

@@ -1,4 +1,4 @@
-"""The hash that follows: from the buffers that come in time, from the file otherwise, always the same digest."""
+"""The streaming hash: from buffers that are fed in order, else from the file, always the same digest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DIGEST = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 
 
 class Reading(PartFile):
-    """Remembers what was read back."""
+    """Counts the bytes that were read back."""
 
     read_bytes = 0
 
@@ -89,7 +89,7 @@ async def test_what_is_not_next_is_read_back_and_the_follower_catches_up(tmp_pat
         if number:
             hasher.advance(offset + 2 * PIECE_BYTES if number == 1 else offset + PIECE_BYTES)
         goal = offset + PIECE_BYTES if number else first * PIECE_BYTES
-        while hasher.hashed_bytes < goal:  # noqa: ASYNC110 - the follower tells nobody how far it is
+        while hasher.hashed_bytes < goal:  # noqa: ASYNC110 - the hasher does not report progress
             await asyncio.sleep(0)
     assert await hasher.result() == DIGEST
     assert taken >= len(order) - 3

@@ -1,4 +1,4 @@
-"""What the disk may do to a transfer."""
+"""Transfers on full, broken, slow and hanging disks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.transfer.bench import FILE, MiB, cancelled, engine_for, file_download
 
 
 class FullDisk(PartFile):
-    """Room for so many bytes, then none."""
+    """A disk that is full after a number of bytes."""
 
     room = 3 * MiB
     error = errno.ENOSPC
@@ -139,7 +139,7 @@ async def test_a_folder_that_is_not_there(hub: HubServer, tmp_path: Path) -> Non
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it goes by /proc")
 def test_a_sync_reaches_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the disk was told is all that can be seen from here."""
+    """A test can observe only the calls."""
     told: list[str] = []
     real = os.fdatasync
 

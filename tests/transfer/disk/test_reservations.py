@@ -1,4 +1,4 @@
-"""Room on the disk for everything in flight."""
+"""Disk space reserved for downloads in flight."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What has come is not sent again, whether somebody pauses or a server is out of order; and no server is hammered."""
+"""Received bytes are not requested again after a pause or a server's fault, and no server is flooded with requests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SIZE = 24 * MiB
 
 
 async def half(hub: HubServer, folder: Path) -> FileDownload:
-    """A file of which some is claimed, and the server unlimited again."""
+    """A file with some bytes checkpointed, and the server's rate unlimited again."""
     download = file_download(hub, folder, SIZE)
     hub.rate_bytes_per_s = 8 * MiB
     async with engine_for(hub) as engine:
@@ -37,7 +37,7 @@ def claimed(download: FileDownload) -> int:
 
 
 def unread_bytes(engine: Engine) -> int:
-    """What the kernel has received of all connections and we have not read."""
+    """Bytes of all connections that the kernel has received and the engine has not read."""
     return sum(connection.unread_bytes for connection in engine._http.pool._open)
 
 
@@ -46,7 +46,7 @@ async def test_a_pause_under_a_limit_keeps_what_has_come_to_this_machine(
     hub: HubServer, tmp_path: Path, bandwidth: int
 ) -> None:
     download = file_download(hub, tmp_path, 192 * MiB)
-    hub.latency_s = 0.06  # a distant server is asked over all connections, each with a buffer of its own in the kernel
+    hub.latency_s = 0.06  # a distant server gets all connections, each with its own buffer in the kernel
     async with engine_for(hub, bandwidth_bytes_per_s=bandwidth) as engine:
         job = download.job()
         fetching = asyncio.create_task(engine.fetch(job))
@@ -59,7 +59,7 @@ async def test_a_pause_under_a_limit_keeps_what_has_come_to_this_machine(
 
 
 async def test_many_pauses_under_a_limit_keep_what_has_come_to_this_machine(hub: HubServer, tmp_path: Path) -> None:
-    """Some connections have just begun then, and wait for the limit with what came beside the head."""
+    """Some connections have just started, and wait for the limit with bytes that arrived with the head."""
     download = file_download(hub, tmp_path, 256 * MiB)
     hub.latency_s = 0.03
     lost = 0
@@ -127,7 +127,7 @@ async def test_a_server_out_of_order_costs_no_byte_that_is_there(hub: HubServer,
         hub.clear_faults()
         await engine.fetch(download.job())
     assert download.is_right()
-    assert [] not in download.claims
+    assert [] not in download.checkpoints
     assert download.sent_twice < MiB
 
 
@@ -137,20 +137,20 @@ async def test_one_answer_with_all_of_the_file_costs_no_byte_that_is_there(hub: 
     async with engine_for(hub) as engine:
         await engine.fetch(download.job())
     assert download.is_right()
-    assert [] not in download.claims
-    assert download.sent_twice < 8 * MiB  # what that one answer had sent when it was refused
+    assert [] not in download.checkpoints
+    assert download.sent_twice < 8 * MiB  # what that response had sent when it was refused
 
 
 async def test_a_server_that_serves_no_ranges_any_more_is_asked_for_all(hub: HubServer, tmp_path: Path) -> None:
     download = await half(hub, tmp_path)
-    prefix, before = download.synced[0], len(download.claims)
+    prefix, before = download.synced[0], len(download.checkpoints)
     hub.fault(REPO, FILE, Fault.whole(times=None))
     async with engine_for(hub) as engine:
         job = download.job()
         await engine.fetch(job)
     assert download.is_right()
     assert job.meter.started_over
-    assert all(checkpoint[0][1] >= prefix[1] for checkpoint in download.claims[before:]), (
+    assert all(checkpoint[0][1] >= prefix[1] for checkpoint in download.checkpoints[before:]), (
         "what is there stays while it is sent again"
     )
 
@@ -172,7 +172,7 @@ async def test_a_server_that_loses_its_ranges_and_goes_away_costs_no_byte_that_i
 
 
 async def test_a_page_that_is_sent_for_everything_harms_no_byte_that_is_there(hub: HubServer, tmp_path: Path) -> None:
-    """As hotels and company networks do, when a login has run out."""
+    """As hotel and company networks do when a login has expired."""
     download = await half(hub, tmp_path)
     prefix = download.synced[0]
     hub.fault(REPO, FILE, Fault.instead(b"<p>Please log in.</p>" * 1000, times=None, on="body"), Fault.chunked())
@@ -257,7 +257,7 @@ async def test_a_second_mismatch_is_the_second_also_after_a_pause(hub: HubServer
     async with engine_for(hub) as engine:
         hub.rate_bytes_per_s = 40 * MiB
         fetching = asyncio.create_task(engine.fetch(download.job()))
-        await until(lambda: [] in download.claims and claimed(download) > MiB)
+        await until(lambda: [] in download.checkpoints and claimed(download) > MiB)
         await cancelled(fetching)
         hub.rate_bytes_per_s = 0
         with pytest.raises(Failure) as failed:

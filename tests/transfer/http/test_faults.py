@@ -1,4 +1,4 @@
-"""Every fault of the wire: the right content or the right Failure, and how many bytes were sent twice."""
+"""Every network fault: the right content or the right Failure, and how many bytes were sent twice."""
 
 from __future__ import annotations
 
@@ -316,7 +316,7 @@ async def test_a_known_server_is_asked_over_all_connections_at_once(hub: HubServ
     async with engine_for(hub) as engine:
         await engine.fetch(download.job())
         hub.clear_log()
-        download.claims.clear()
+        download.checkpoints.clear()
         await engine.fetch(download.job(part=tmp_path / "other.part"))
     times = [request.time_s for request in hub.requests("cdn", "GET")]
     assert sum(1 for time_s in times if time_s < times[0] + 0.25) > 4

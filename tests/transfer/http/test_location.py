@@ -1,4 +1,4 @@
-"""An address that was given up is gone: an answer that was still under way to it does not bring it back."""
+"""A URL that was given up stays so, even when a response to it arrives later."""
 
 from __future__ import annotations
 

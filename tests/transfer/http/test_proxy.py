@@ -43,7 +43,7 @@ class Relay:
                 to_there.write(head.replace(target, path, 1).encode("latin-1"))
             await asyncio.gather(self._pipe(reader, to_there), self._pipe(there, writer))
         except (ConnectionError, asyncio.IncompleteReadError):
-            return  # whoever hung up has seen enough
+            return  # the client closed the connection
         finally:
             writer.close()
 

@@ -1,4 +1,4 @@
-"""Heads and framings of answers, whole and byte by byte, good ones and bad ones."""
+"""Heads and framings of responses, whole and byte by byte, valid and invalid."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_what_is_complete(
     assert answer.head is not None
     assert (answer.head.status, answer.head.length, answer.head.keep_alive) == (status, length, keep_alive)
     assert "x" not in answer.head.headers, "the header of an informational answer"
-    assert answer.take() == body
+    assert answer.take_body() == body
     assert answer.buffered_bytes == 0
     assert answer.is_complete
     assert not answer.has_surplus
@@ -65,7 +65,7 @@ def test_repeated_headers_are_joined_and_names_are_lower_case() -> None:
 def test_what_comes_after_the_end_is_told_and_does_not_count(surplus: bytes) -> None:
     answer = fed(OK + b"Content-Length: 5\r\nX: a\r\n\r\nhello" + surplus, 1 << 20)
     assert answer.has_surplus
-    assert answer.take() == b"hello"
+    assert answer.take_body() == b"hello"
     assert answer.head is not None
     assert answer.head.headers == {"content-length": "5", "x": "a"}
 
@@ -74,9 +74,9 @@ def test_a_body_without_length_or_chunks_ends_with_the_connection(step: int) -> 
     answer = fed(OK + b"\r\nhello", step)
     assert answer.ends_with_connection
     assert not answer.is_complete
-    assert answer.take() == b"hello"
+    assert answer.take_body() == b"hello"
     answer.feed(memoryview(b" you"))
-    assert answer.take() == b" you"
+    assert answer.take_body() == b" you"
     assert not fed(OK + b"Transfer-Encoding: chunked\r\n\r\n", step).ends_with_connection
 
 

@@ -1,4 +1,4 @@
-"""What comes beside or instead of a body is bounded, and is never taken for an answer."""
+"""Bytes beside or instead of a body are bounded, and are never parsed as a response."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def test_what_comes_between_two_requests_is_no_answer(tmp_path: Path, surp
         assert await engine.fetch_small(a_job(tmp_path, SMALL, locate)) == SMALL
         assert engine._http.pool.has_idle
         await later[0].send(surplus)
-        await until(later[0].reader.at_eof)  # nobody asks, and it is closed all the same
+        await until(later[0].reader.at_eof)  # closed without another request
         job = a_job(tmp_path, SMALL, locate)
         assert await engine.fetch_small(job) == SMALL
         assert job.meter.retries == 0
@@ -126,4 +126,4 @@ def test_chunks_are_not_bounded_in_number() -> None:
         answer.feed(memoryview(b"x\r\n"))
     answer.feed(memoryview(b"0\r\n\r\n"))
     assert answer.is_complete
-    assert answer.take() == b"x" * MAX_HEAD_BYTES
+    assert answer.take_body() == b"x" * MAX_HEAD_BYTES
