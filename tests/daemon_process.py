@@ -56,7 +56,7 @@ def daemon_env(home: Path, hub_endpoint: str, **more: str) -> dict[str, str]:
         "HF_ENDPOINT": hub_endpoint,
         "HFDMD_STATE_DIR": str(home / "state"),
         "HFDMD_MIN_FREE_BYTES": "0",
-        "HFDMD_DEBUG": "validate",
+        "HFDMD_DEBUG": os.environ.get("HFDMD_DEBUG", ""),
         **more,
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,12 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 @linux
-def test_a_daemon_with_nothing_to_do_sleeps_and_is_small(hub: HubServer, daemon: Daemon) -> None:
+def test_a_daemon_with_nothing_to_do_sleeps_and_is_small(hub: HubServer, tmp_path: Path) -> None:
+    with Daemon(tmp_path / "h", hub.endpoint, HFDMD_DEBUG="") as daemon:  # the check of invariants would wake it up
+        becomes_idle(hub, daemon)
+
+
+def becomes_idle(hub: HubServer, daemon: Daemon) -> None:
     hub.add_repo(REPO, {BIG: seeded(20_000_000, seed=1), **{f"{number}.json": b"{}" for number in range(20)}})
     daemon.wait(daemon.download(REPO).json["id"], "done")
     assert daemon.stats.rss_bytes() < 250e6
