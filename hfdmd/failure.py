@@ -1,4 +1,4 @@
-"""Why a download stopped by itself: the one exception that hub and transfer raise to the scheduler."""
+"""Why a download stopped by itself: the one exception that hub, cache and transfer raise to the scheduler."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hfdmd.wire.types import FAILED_REASONS, QUEUED_REASONS, Reason
 
 
 class Failure(Exception):
-    """A download cannot go on now, or at all.
+    """A download cannot continue now, or at all.
 
     `reason` is one of docs/api.md, section 2: one for `failed` ends the download, one for `queued` makes it wait.
     `detail` is a sentence for a person, with the numbers, without tokens and signed URLs.
@@ -15,7 +15,7 @@ class Failure(Exception):
 
     def __init__(self, reason: Reason, detail: str, *, retry_after_s: float | None = None) -> None:
         if reason not in FAILED_REASONS and reason not in QUEUED_REASONS:
-            raise ValueError(f"{reason} is not why something fails or waits")
+            raise ValueError(f"{reason} is no reason for a failure or a wait")
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
@@ -23,5 +23,5 @@ class Failure(Exception):
 
     @property
     def is_final(self) -> bool:
-        """True when only a person can mend it."""
+        """Whether the download ends: waiting would not help."""
         return self.reason in FAILED_REASONS

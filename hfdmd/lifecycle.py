@@ -21,16 +21,16 @@ class Stimulus(StrEnum):
     """What can happen to a download."""
 
     START = "start"  # a slot is free
-    PHASE = "phase"  # the drive goes on to its next phase
-    WAIT = "wait"  # it cannot go on now: network, rate limit, lock, disk
+    PHASE = "phase"  # the drive enters its next phase
+    WAIT = "wait"  # it cannot continue now: network, rate limit, lock, disk
     FINISH = "finish"  # in place, verified, synced
     FAIL = "fail"  # given up, by cause
-    PAUSE = "pause"  # a person paused it
-    RESUME = "resume"  # a person resumed it
-    CANCEL = "cancel"  # a person cancelled it
-    RETRY = "retry"  # a person wants it tried again, now
+    PAUSE = "pause"  # paused by a request
+    RESUME = "resume"  # resumed by a request
+    CANCEL = "cancel"  # cancelled by a request
+    RETRY = "retry"  # to be tried again, now
     ASK = "ask"  # asked for again: cancelled before, or its file is gone
-    RESTART = "restart"  # the daemon starts and finds it at work
+    RESTART = "restart"  # the daemon starts and finds it downloading
 
 
 TRANSITIONS: dict[tuple[Status, Stimulus], Status] = {
@@ -55,11 +55,11 @@ TRANSITIONS: dict[tuple[Status, Stimulus], Status] = {
     (C, Stimulus.RETRY): Q,
     (C, Stimulus.ASK): Q,
 }
-"""Status and stimulus to the next status. What is not here does not happen."""
+"""Status and stimulus to the next status. Nothing else is legal."""
 
 
 class InvalidTransition(Exception):
-    """A change that the table does not know: a fault of the daemon, or an action that does not fit the status."""
+    """A change that the table does not have: a bug of the daemon, or an action that does not fit the status."""
 
 
 def allows(status: Status, stimulus: Stimulus) -> bool:
@@ -79,7 +79,7 @@ def advance(
 ) -> None:
     """Change `record` as `stimulus` says. `now` and `retry_at` are RFC 3339 (`record.rfc3339`).
 
-    Raises `InvalidTransition` for what the table does not know, `ValueError` for a reason that does not fit the status.
+    Raises `InvalidTransition` for a change that the table does not have, `ValueError` for a reason that does not fit.
     """
     before = record.state
     after = TRANSITIONS.get((before, stimulus))
@@ -98,7 +98,7 @@ def advance(
     elif stimulus in (Stimulus.RETRY, Stimulus.ASK, Stimulus.RESUME):
         record.attempt = 0
     if stimulus in (Stimulus.RETRY, Stimulus.ASK) and isinstance(record, FileRecord):
-        record.mismatches = 0  # whoever asks anew believes that it may be right now
+        record.mismatches = 0  # a new request starts with a clean record
     record.set_state(after)
     record.phase = phase if after is D else None
     record.reason = reason

@@ -37,7 +37,7 @@ def is_etag(value: str) -> bool:
 class FileSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """What identifies a download: one file of one repo at one revision, and the folder it goes to.
 
-    `confined` is no part of that: whoever asked first may only have folders below `allowed_dirs`.
+    `confined` is not part of the identity: the first request came from a client that is limited to `allowed_dirs`.
     """
 
     repo_type: RepoType
@@ -98,10 +98,10 @@ class RepoSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fal
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
-    """What the Hub said a file is, pinned at the first resolve and checked by `hfdmd.hub` before it got here.
+    """What a file is according to the Hub, checked by `hfdmd.hub` and pinned at the first resolve.
 
-    `etag` names the blob in the Hub's cache. `size_bytes` is None only when the Hub tells no length. `told_at` is when
-    the Hub told that the revision points at the commit, in seconds since the epoch; 0 where nobody remembers.
+    `etag` names the blob in the Hub's cache. `size_bytes` is None only when the Hub gives no length. `told_at` is when
+    the Hub said that the revision points at the commit, in seconds since the epoch; 0 when that is unknown.
     """
 
     commit: str
@@ -163,7 +163,7 @@ _FROM_TRACKER = {word: status for status, word in _TO_TRACKER.items()}
 
 
 class _Tracked(msgspec.Struct, kw_only=True, rename="camel"):
-    """The three fields that every tracker file begins with, then what both kinds share.
+    """The three fields that every tracker file begins with, then the fields that both kinds share.
 
     Times are RFC 3339 in UTC with microseconds (`rfc3339`), so they sort as text.
     """
@@ -186,7 +186,7 @@ class _Tracked(msgspec.Struct, kw_only=True, rename="camel"):
 
     @property
     def state(self) -> Status:
-        """The status in the API's word. The only place, with `set_state`, that translates."""
+        """The status as the API names it. With `set_state` the only place that translates."""
         return _FROM_TRACKER[self.status]
 
     def set_state(self, status: Status) -> None:
@@ -196,7 +196,7 @@ class _Tracked(msgspec.Struct, kw_only=True, rename="camel"):
 class FileRecord(_Tracked, kw_only=True, rename="camel", gc=False):  # tens of thousands, none part of a cycle
     """Tracker of one download.
 
-    `adopted`: the file in its place was written by somebody else, who keeps it when the download is deleted.
+    `adopted`: another program wrote the file, so it stays when the download is deleted.
     `mismatches`: how often the content of the present source was wrong, over all attempts since it was asked for.
     """
 
@@ -215,20 +215,20 @@ class FileRecord(_Tracked, kw_only=True, rename="camel", gc=False):  # tens of t
 
     @property
     def size_bytes(self) -> int | None:
-        """None while it is not resolved, and where the Hub tells no length."""
+        """None before it is resolved, and when the Hub gives no length."""
         return None if self.source is None else self.source.size_bytes
 
 
 class RepoRecord(_Tracked, kw_only=True, rename="camel"):
     """Tracker of one repo download.
 
-    `held`, `cancelled`: a person paused or cancelled it, so its files that have not begun are paused or cancelled.
-    `revive`: it was asked for anew, so the listing queues again what was cancelled or is gone.
-    `retry`: it was asked for with `retry`, so the listing queues again what has failed, too.
-    `moving`: an update found a newer commit, so the listing moves the files to it.
-    `dropped`: paths of files that a person deleted out of it, for the listing to leave out until it is asked for again.
-    `note`: what the listing left out, for whoever wonders later.
-    `told_at`: when the Hub told the commit, as in `Source`.
+    `held`, `cancelled`: it was paused or cancelled, which holds for its files that have not started.
+    `revive`: it was asked for again: the listing queues files that were cancelled or are missing.
+    `retry`: it was asked for with `retry`: the listing queues failed files too.
+    `moving`: an update found a newer commit: the listing moves the files to it.
+    `dropped`: paths of files that were deleted from it: the listing leaves them out until it is asked for again.
+    `note`: what the listing left out, shown as `detail`.
+    `told_at`: when the Hub named the commit, as in `Source`.
     """
 
     kind: Literal["repo"] = "repo"

@@ -24,12 +24,12 @@ from hfdmd.durable import replace_file
 from hfdmd.events import Events
 from hfdmd.hub.client import Hub
 from hfdmd.instance import AlreadyRunning, InstanceLock
+from hfdmd.limits import limits_of
 from hfdmd.listeners import Listeners, SocketError
 from hfdmd.net.origin import RedirectPolicy
 from hfdmd.net.retry_after import RetryAfter
 from hfdmd.notify import Notifier
 from hfdmd.scheduler.core import Scheduler
-from hfdmd.scheduler.limits import limits_of
 from hfdmd.store import Store
 from hfdmd.transfer.disk.reservations import DiskReservations
 from hfdmd.transfer.engine import Engine

@@ -28,7 +28,7 @@ FLOORS = {
     "config": 2,
     "names": 2,
     "digest": 2,
-    "bandwidth": 3,
+    "limits": 3,
     "versions": 2,
     "statuslog": 2,
     "instance": 2,

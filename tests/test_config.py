@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hfdmd.bandwidth import limit_at
 from hfdmd.config import PATCHABLE, Config, ConfigError, Paths
+from hfdmd.limits import limit_at
 from hfdmd.migrations import Document
 from hfdmd.wire import openapi
 from hfdmd.wire.errors import InvalidField

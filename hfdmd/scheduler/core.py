@@ -8,6 +8,7 @@ from hfdmd.cache.storage import Storage
 from hfdmd.config import Config, Paths
 from hfdmd.events import Events
 from hfdmd.hub.client import Hub
+from hfdmd.limits import limits_of
 from hfdmd.scheduler.actions import Actions
 from hfdmd.scheduler.admission import Admission
 from hfdmd.scheduler.completion import Completion
@@ -15,7 +16,6 @@ from hfdmd.scheduler.content_locks import ContentLocks
 from hfdmd.scheduler.drive import Drive, DriveTools
 from hfdmd.scheduler.index import Index
 from hfdmd.scheduler.ledger import Ledger
-from hfdmd.scheduler.limits import limits_of
 from hfdmd.scheduler.listing_cache import ListingCache
 from hfdmd.scheduler.merging import Merger
 from hfdmd.scheduler.ordering import Ordering

@@ -92,7 +92,7 @@ class Ledger:
         self._untracked.add(record.id)
 
     def restore(self, record: Record) -> None:
-        """Add a record that was read from disk. What was running is queued: nobody may be shown that it still runs."""
+        """Add a record that was read from disk. One that was running is queued again."""
         self._versions.seen(record.version)
         version = record.version
         if record.state in (Status.QUEUED, Status.DOWNLOADING) or isinstance(record, RepoRecord):
@@ -331,8 +331,8 @@ class Ledger:
         try:
             lifecycle.advance(record, stimulus, now, version=version, **why)
         except InvalidTransition as error:
-            story = [f"{stimulus}: {change}" for key, stimulus, change in self._history if key == record.id]
-            raise InvalidTransition(f"{error}; before that: {'; '.join(story) or 'nothing'}") from None
+            history = [f"{stimulus}: {change}" for key, stimulus, change in self._history if key == record.id]
+            raise InvalidTransition(f"{error}; before that: {'; '.join(history) or 'nothing'}") from None
         self._history.append((record.id, stimulus, f"{before} -> {record.state}"))
 
     def _follow(self, record: FileRecord, before: Status, *, save: bool) -> None:

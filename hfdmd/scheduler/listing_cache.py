@@ -1,7 +1,7 @@
-"""What the listing of an unfinished repo download named, kept on disk.
+"""Listings of unfinished repo downloads, kept on disk.
 
-Files that have not begun have no tracker (docs/decisions/0004). So a restart finds them here, asks the Hub for nothing,
-and shows and does the same as before, offline too.
+Files that have not started have no tracker (docs/decisions/0004). A restart finds them here, so that it shows and does
+the same as before without asking the Hub.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BUFFER_BYTES = 1 << 20
 
 
 class _ListingHead(msgspec.Struct, rename="camel"):
-    """The first line; each other one is a file, as the Hub describes it."""
+    """The first line; every other line is a file, as the Hub describes it."""
 
     schema_version: int
     commit: str
@@ -38,7 +38,7 @@ class _ListingHead(msgspec.Struct, rename="camel"):
 
 
 class CachedListing(msgspec.Struct):
-    """A list that was kept. `listed_at` is when it was made, in seconds since the epoch."""
+    """A listing from disk. `listed_at` is when it was made, in seconds since the epoch."""
 
     listed_at: float
     entries: list[Entry]
@@ -56,7 +56,7 @@ class ListingCache:
         self.folder = folder
 
     def write(self, key: str, commit: str, told_at: float, listed_at: float, entries: list[Entry]) -> None:
-        """Keep a list, in one step. Raises OSError."""
+        """Replace the listing in one step. Raises OSError."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         head = _ListingHead(SCHEMA_VERSION, commit, told_at, listed_at, len(entries))
         replace_file(self._path(key), _lines(head, entries))
@@ -79,12 +79,12 @@ class ListingCache:
         return CachedListing(head.listed_at, entries)
 
     def forget(self, key: str) -> None:
-        """It is needed no more."""
+        """Remove a listing that is not needed any more. Raises OSError."""
         with contextlib.suppress(FileNotFoundError):
             self._path(key).unlink()
 
     def sweep(self, wanted: Container[str]) -> None:
-        """Forget all but these, and what a crash left half-written. Raises OSError."""
+        """Remove all listings but these, and temporary files of a crash. Raises OSError."""
         if not self.folder.is_dir():
             return
         for name in os.listdir(self.folder):
@@ -103,7 +103,7 @@ def _lines(head: _ListingHead, entries: Iterable[Entry]) -> Iterator[bytes]:
 
 
 def _checked(lines: Iterable[bytes], head: _ListingHead) -> Iterator[Entry]:
-    """Every line as if the Hub had sent it. Raises ValueError and `MALFORMED`."""
+    """Every line, checked as if the Hub had sent it. Raises ValueError and `MALFORMED`."""
     guard = PathGuard()
     for line in lines:
         node = _node.decode(line)

@@ -17,7 +17,7 @@ _STEP = 1e-3
 CHILD_STEP = 1e-6
 """Distance in `order` between the files of a repo download."""
 _FEW = 100
-"""Up to this many moved files get a tracker for their position alone; nobody looks at the positions of more."""
+"""Up to this many moved files get a tracker for their position alone; positions beyond are not shown."""
 
 
 @dataclass(slots=True, eq=False)

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from hfdmd.config import Values
 from hfdmd.lifecycle import Stimulus
+from hfdmd.limits import limits_of
 from hfdmd.record import FileRecord, Record, RepoRecord
 from hfdmd.scheduler.index import Index
 from hfdmd.scheduler.ledger import Ledger, Observer
-from hfdmd.scheduler.limits import limits_of
 from hfdmd.scheduler.running import ActiveFile, Running
 from hfdmd.scheduler.views import Standing
 from hfdmd.transfer.disk.reservations import DiskReservations

@@ -34,7 +34,7 @@ _ALREADY_SO: dict[Stimulus, frozenset[Status]] = {
 }
 
 FilePlace = tuple[RepoType, str, str | None, str, str | None]
-"""What tells the places of files apart, in the cache and in folders."""
+"""Identifies the place of a file, in the cache or in a folder."""
 
 
 def fits(record: Record, stimulus: Stimulus, sums: Sums | None) -> bool:

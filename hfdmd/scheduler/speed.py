@@ -1,4 +1,4 @@
-"""How fast: a moving average that falls silent when nothing arrives."""
+"""Speed of a transfer: a moving average that is unknown while nothing arrives."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Speed:
         self._rate: float | None = None
 
     def sample(self, count_bytes: int) -> None:
-        """Take in the counter's present value; call it a few times a second."""
+        """Add the counter's present value; to be called a few times a second."""
         now = time.monotonic()
         passed_s = now - self._sampled_at
         if passed_s <= 0:

@@ -90,5 +90,5 @@ class WrittenFiles(Observer):
 
 
 def _fingerprint(etag: str, size_bytes: int, mtime_ns: int) -> int:
-    """Tells a file apart from all others in a few bytes: tens of thousands are remembered."""
+    """Identifies a file in a few bytes: tens of thousands are remembered."""
     return hash((etag, size_bytes, mtime_ns))

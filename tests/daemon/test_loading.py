@@ -15,11 +15,11 @@ from hfdmd.cache.storage import Storage
 from hfdmd.config import Config, Paths
 from hfdmd.events import Events
 from hfdmd.hub.client import Hub
+from hfdmd.limits import limits_of
 from hfdmd.net.origin import RedirectPolicy
 from hfdmd.net.retry_after import RetryAfter
 from hfdmd.record import RepoSpec
 from hfdmd.scheduler.core import Scheduler
-from hfdmd.scheduler.limits import limits_of
 from hfdmd.store import Store
 from hfdmd.transfer.disk.reservations import DiskReservations
 from hfdmd.transfer.engine import Engine

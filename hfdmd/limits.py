@@ -1,4 +1,4 @@
-"""The bandwidth limit at a given time of the week."""
+"""The limits of the transfer engine, which may depend on the time of the week."""
 
 from __future__ import annotations
 
@@ -6,9 +6,20 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import get_args
 
+from hfdmd.config import Limits, Values
 from hfdmd.wire.types import Day, ScheduleRule
 
 _DAYS: tuple[Day, ...] = get_args(Day)
+
+
+def limits_of(values: Values) -> Limits:
+    """The engine's limits under these settings, now."""
+    return Limits(
+        max_connections=values.max_connections,
+        max_connections_per_file=values.max_connections_per_file,
+        bandwidth_bytes_per_s=limit_at(datetime.now().astimezone(), values.schedule, values.bandwidth_limit),
+        stall_timeout_s=values.stall_timeout,
+    )
 
 
 def limit_at(when: datetime, schedule: Sequence[ScheduleRule], otherwise: int) -> int:
