@@ -247,19 +247,8 @@ def matches(record: Record, selector: Selector) -> bool:
 
 def recounted(index: Index, repo_id: str) -> Sums:
     """The sums of a repo download counted from its files, to check those that are kept."""
-    sums = Sums()
+    fresh = Index()
     for record in index.files.values():
-        if repo_id not in record.repo_ids:
-            continue
-        sums.files[record.id] = None
-        sums.by_status[record.state] += 1
-        sums.downloaded_bytes += record.downloaded_bytes
-        if record.size_bytes is None:
-            sums.unknown_sizes += 1
-        else:
-            sums.total_bytes += record.size_bytes
-        if record.state is Status.FAILED:
-            sums.failed[record.id] = None
-        if record.state is Status.QUEUED and record.reason is not None:
-            sums.waiting[record.id] = None
-    return sums
+        if repo_id in record.repo_ids:
+            fresh.update(record)
+    return fresh.sums.get(repo_id, Sums())

@@ -282,7 +282,7 @@ class Ledger:
         """Bring the status of a repo download up to what its files add up to."""
         if not self._index.is_complete:
             return
-        self._absorb(repo)
+        changed = self._absorb(repo)
         if not repo.listed:
             if repo.state is not Status.DOWNLOADING and self._index.sums[repo.id].by_status[Status.DOWNLOADING]:
                 self._notify_sums(repo, Standing(repo.state, repo.phase, repo.reason, repo.detail))
@@ -291,7 +291,10 @@ class Ledger:
         is_same = standing.status is repo.state and standing.reason is repo.reason
         if is_same and standing.status is Status.FAILED:
             is_same = standing.detail == repo.detail
-        if is_same or standing.status is Status.DONE:
+        if is_same:
+            if changed:
+                self._notify_sums(repo, standing)
+        elif standing.status is Status.DONE:
             self._notify_sums(repo, standing)
         else:
             self.derive(repo, standing.status, phase=standing.phase, reason=standing.reason, detail=standing.detail)
@@ -352,12 +355,14 @@ class Ledger:
         record.version = self.next_version()
         lifecycle.settle(record)
 
-    def _absorb(self, repo: RepoRecord) -> None:
-        """Take what the files add up to into the record."""
+    def _absorb(self, repo: RepoRecord) -> bool:
+        """Take what the files add up to into the record; whether that changed it."""
         totals = views.live_totals(self._index, repo)
-        if totals is not None:
-            self._set(repo, totals._asdict())
-            lifecycle.settle(repo)
+        if totals is None or totals == views.stored_totals(repo):
+            return False
+        self._set(repo, totals._asdict())
+        lifecycle.settle(repo)
+        return True
 
     def _write(self, record: Record) -> None:
         """Hand the record to the store. A tracker never counts more than what is synced."""

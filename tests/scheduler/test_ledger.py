@@ -127,6 +127,18 @@ async def test_a_repo_follows_its_files_and_done_waits_for_a_look_at_the_disk(ma
     assert (repo.progress, repo.files_done) == (100, 1)
 
 
+async def test_a_refresh_that_finds_nothing_new_reports_nothing(made: Parts) -> None:
+    repo = repo_of(listed=True)
+    made.ledger.enter(repo)
+    made.ledger.enter(file_of("a", source=source_of(), repo_ids=[repo.id]))
+    made.ledger.refresh(repo)
+    made.seen.sums.clear()
+    version = repo.version
+    made.ledger.refresh(repo)
+    assert made.seen.sums == []
+    assert repo.version == version, "the answer of an action stays true"
+
+
 async def test_what_is_forgotten_leaves_index_disk_and_its_repo(made: Parts) -> None:
     repo = repo_of(listed=True)
     files = [file_of(name, source=source_of(), repo_ids=[repo.id]) for name in ("a", "b")]
