@@ -2,22 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from hfdmd.cache.storage import Storage
+from hfdmd.config import Limits, Values
 from hfdmd.events import Event, Events, Listener
-from hfdmd.record import Entry, FileRecord, Record, RepoRecord, RepoSpec, Source, new_file, new_repo
+from hfdmd.failure import Failure
+from hfdmd.hub.client import Hub
+from hfdmd.lifecycle import Stimulus
+from hfdmd.net.target import Target
+from hfdmd.record import (
+    Entry,
+    FileRecord,
+    FileSpec,
+    Record,
+    RepoRecord,
+    RepoSpec,
+    Source,
+    is_commit,
+    new_file,
+    new_repo,
+)
+from hfdmd.scheduler.actions import Actions
+from hfdmd.scheduler.admission import Admission
+from hfdmd.scheduler.completion import Completion
+from hfdmd.scheduler.content_locks import ContentLocks
+from hfdmd.scheduler.drive import Drive, DriveTools
 from hfdmd.scheduler.index import Index
 from hfdmd.scheduler.ledger import Ledger, Observer
+from hfdmd.scheduler.listing_cache import ListingCache
+from hfdmd.scheduler.merging import Merger
+from hfdmd.scheduler.ordering import Ordering
+from hfdmd.scheduler.priority_semaphore import PrioritySemaphore
 from hfdmd.scheduler.queue import Queue
+from hfdmd.scheduler.repo_listing import ListingTools, RepoListing
+from hfdmd.scheduler.requests import Requests
+from hfdmd.scheduler.retries import Retries
 from hfdmd.scheduler.running import ActiveFile, Running
-from hfdmd.scheduler.views import Standing
+from hfdmd.scheduler.sampler import Sampler
+from hfdmd.scheduler.startup import Startup
+from hfdmd.scheduler.stopping import Stopper
+from hfdmd.scheduler.storage_batches import StorageBatches
+from hfdmd.scheduler.supervisor import Supervisor
+from hfdmd.scheduler.updates import Updates
+from hfdmd.scheduler.views import Standing, Views
+from hfdmd.scheduler.written_files import WrittenFiles
 from hfdmd.store import Store
+from hfdmd.transfer.disk.reservations import DiskReservations
+from hfdmd.transfer.engine import Engine
+from hfdmd.transfer.job import Fetched, Job
 from hfdmd.versions import Versions
-from hfdmd.wire.types import RepoType, Status
+from hfdmd.wire.types import Reason, RepoType, Status
 
 COMMIT, OTHER_COMMIT = "a" * 40, "b" * 40
 REPO = RepoSpec(repo_type=RepoType.MODEL, model_repo="o/n", revision="main")
@@ -118,3 +159,264 @@ def parts(folder: Path) -> Iterator[Parts]:
     finally:
         store.close()
     assert ledger.validate() == []
+
+
+def source_for(data: bytes, *, commit: str = COMMIT) -> Source:
+    """The source of a file with this content, with its real digest."""
+    digest = hashlib.sha256(data).hexdigest()
+    return Source(commit=commit, etag=digest, size_bytes=len(data), digest=f"sha256:{digest}")
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Let other tasks and threads run until something holds."""
+    async with asyncio.timeout(30):
+        while not holds():  # noqa: ASYNC110 - threads set no event of the loop
+            await asyncio.sleep(0)
+
+
+@dataclass
+class ScriptedListing:
+    commit: str
+    told_at: float
+    entries: list[Entry]
+    left_out: list[Entry] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def refused_total(self) -> int:
+        return len(self.refused)
+
+    async def pages(self) -> AsyncIterator[list[Entry]]:
+        if self.entries:
+            yield self.entries
+
+
+@dataclass
+class ScriptedHub:
+    """Answers as `hfdmd.hub.client.Hub` does, from memory: first with `failures`, one by one, and while `open`."""
+
+    contents: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    """By commit, then by path."""
+    head: str = COMMIT
+    asked: list[str] = field(default_factory=list)
+    """The methods that were called."""
+    failures: list[Exception] = field(default_factory=list)
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.open.set()
+
+    def add(self, files: dict[str, bytes], commit: str = COMMIT) -> None:
+        """A commit with these files, which revisions point at from now on."""
+        self.contents[commit] = files
+        self.head = commit
+
+    def data_of(self, digest: str | None) -> bytes:
+        every = [data for files in self.contents.values() for data in files.values()]
+        return next(data for data in every if digest is None or source_for(data).digest == digest)
+
+    async def resolve(self, spec: FileSpec) -> tuple[Source, Target]:
+        files, commit = await self._answer("resolve", spec.revision if is_commit(spec.revision) else None)
+        if spec.file_path not in files:
+            raise Failure(Reason.FILE_NOT_FOUND, "there is no such file")
+        return source_for(files[spec.file_path], commit=commit), Target("https://hub.example/resolved")
+
+    def direct(self, spec: FileSpec, source: Source) -> Target:
+        return Target("https://hub.example/direct")
+
+    async def locate(self, spec: FileSpec, source: Source) -> Target:
+        await self._answer("locate", source.commit)
+        return Target("https://hub.example/located")
+
+    async def head_commit(self, spec: RepoSpec) -> str:
+        return (await self._answer("head_commit", None))[1]
+
+    async def list_repo(self, spec: RepoSpec, *, commit: str | None = None, told_at: float = 0.0) -> ScriptedListing:
+        files, found = await self._answer("list_repo", commit)
+        entries = [Entry(path, source_for(data, commit=found), "1" * 40) for path, data in files.items()]
+        return ScriptedListing(found, told_at, entries, refused=self.refused)
+
+    async def _answer(self, question: str, commit: str | None) -> tuple[dict[str, bytes], str]:
+        self.asked.append(question)
+        await self.open.wait()
+        if self.failures:
+            raise self.failures.pop(0)
+        found = commit or self.head
+        if found not in self.contents:
+            raise Failure(Reason.REVISION_NOT_FOUND, f"there is no commit {found}")
+        return self.contents[found], found
+
+
+@dataclass
+class ScriptedEngine:
+    """Fetches as `hfdmd.transfer.engine.Engine` does, from a `ScriptedHub`: half of a large file, then the rest.
+
+    Each fetch stops before the end while not `open`, and with one of the `failures` while there are some.
+    """
+
+    hub: ScriptedHub
+    jobs: list[Job] = field(default_factory=list)
+    applied: list[Limits] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+    targets: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.open.set()
+
+    def apply(self, limits: Limits) -> None:
+        self.applied.append(limits)
+
+    async def fetch_small(self, job: Job) -> bytearray:
+        self.jobs.append(job)
+        await self._pause(job)
+        return bytearray(self.hub.data_of(job.digest))
+
+    async def fetch(self, job: Job) -> Fetched:
+        self.jobs.append(job)
+        data = self.hub.data_of(job.digest)
+        had = sum(end - start for start, end in job.synced)
+        half = max(had, len(data) // 2)
+        content = bytearray(job.part.read_bytes() if job.synced else b"")
+        content[had:] = data[had:half]
+        job.part.write_bytes(content)
+        job.meter.downloaded_bytes, job.meter.received_bytes = half, half - had
+        await job.checkpoint([(0, half)])
+        await self._pause(job)
+        content[half:] = data[half:]
+        job.part.write_bytes(content)
+        job.meter.downloaded_bytes, job.meter.received_bytes = len(data), len(data) - had
+        return Fetched(len(data), job.digest)
+
+    async def _pause(self, job: Job) -> None:
+        self.targets.append((await job.locate()).url)
+        await self.open.wait()
+        if self.failures:
+            raise self.failures.pop(0)
+
+
+async def held_up(_: object) -> None:
+    """Work that never ends by itself."""
+    await asyncio.Event().wait()
+
+
+class Wired:
+    """Every part of the scheduler around a ledger. Only the Hub and the engine are scripted.
+
+    Nothing starts before `admit`. `drives` and `lists`: whether the real work is done then; else it only hangs.
+    """
+
+    def __init__(self, made: Parts, folder: Path) -> None:
+        self.made = made
+        self.values = Values(max_active_downloads=0)
+        self.drives, self.lists = False, False
+        self.hub = ScriptedHub()
+        self.engine = ScriptedEngine(self.hub)
+        self.cache_dir = folder / "hub"
+        hub, engine = cast(Hub, self.hub), cast(Engine, self.engine)
+        index, running, ledger = made.index, made.running, made.ledger
+        self.views = Views(index, made.queue, running)
+        self.storage = Storage(self.cache_dir)
+        self.reservations = DiskReservations(lambda: 0)
+        self.supervisor = Supervisor()
+        self.batches = StorageBatches(self.storage, self.cache_dir)
+        self.listings = ListingCache(folder / "lists")
+        self.written_files = WrittenFiles(index, self.storage)
+        self.ordering = Ordering(index, made.queue, ledger)
+        self.stopper = Stopper(index, ledger, running)
+        self.retries = Retries(index, ledger, self.supervisor)
+        self.updates = Updates(hub, index, ledger, running, self.stopper, self.batches, self.supervisor)
+        self.completion = Completion(index, ledger, self.batches, self.listings, self.supervisor)
+        self.merger = Merger(index, ledger, self.stopper, self.batches, self.supervisor, self.updates)
+        small_files = PrioritySemaphore(lambda: self.values.max_connections)
+        self.drive_tools = DriveTools(
+            self.cache_dir, hub, self.storage, self.batches, engine, self.reservations, index, ledger, ContentLocks(),
+            small_files, self.written_files, self.retries, self.updates,
+        )  # fmt: skip
+        self.listing_tools = ListingTools(
+            hub, self.storage, index, ledger, self.merger, self.listings, self.retries, self.updates, self.supervisor
+        )
+        self.admission = Admission(
+            index, made.queue, running, ledger, self.supervisor, small_files, lambda: self.values,
+            self.run_file, self.run_listing,
+        )  # fmt: skip
+        self.sampler = Sampler(index, ledger, running, self.reservations, engine, lambda: self.values)
+        self.startup = Startup(index, ledger, made.store, self.storage, self.listings, self.merger, self.written_files)
+        self.actions = Actions(
+            index, ledger, self.views, self.ordering, self.stopper, self.storage, self.batches, self.supervisor
+        )
+        self.requests = Requests(
+            index, ledger, made.store, self.ordering, self.updates, self.completion, self.batches, self.supervisor,
+            lambda: self.values.max_queue,
+        )  # fmt: skip
+
+    def run_file(self, active: ActiveFile) -> Coroutine[Any, Any, None]:
+        return Drive(self.drive_tools, active).run() if self.drives else held_up(active)
+
+    def run_listing(self, repo: RepoRecord) -> Coroutine[Any, Any, None]:
+        return RepoListing(self.listing_tools, repo).run() if self.lists else held_up(repo)
+
+    def set(self, **values: Any) -> None:
+        self.values = Values(**{"max_active_downloads": self.values.max_active_downloads, **values})
+
+    def admit(self, slots: int = 100) -> None:
+        self.set(max_active_downloads=slots)
+        self.admission.kick()
+
+    def enter(self, *records: Record) -> None:
+        for record in records:
+            self.made.ledger.enter(record)
+
+    async def start(self, *records: Record) -> None:
+        """Enter records and let them run."""
+        self.enter(*records)
+        self.admit()
+        await until(lambda: all(self.made.running.task_of(record) for record in records))
+        await asyncio.sleep(0)  # so that each has begun
+
+    async def place(self, record: FileRecord, data: bytes) -> None:
+        """The download has ended: its file is in its place."""
+        ledger, running = self.made.ledger, self.made.running
+        if not self.made.index.holds(record):
+            ledger.enter(record)
+        source = source_for(data)
+        part = self.storage.part_path(record.spec, source)
+        part.write_bytes(data)
+        placed = self.storage.place(record.spec, source, part, None)
+        active = active_of(record)
+        running.add_file(active)
+        ledger.change(record, Stimulus.START, source=source)
+        await ledger.finish(
+            record, path=str(placed.path), size_bytes=len(data), mtime_ns=placed.mtime_ns, adopted=False, detail=None
+        )
+        running.remove_file(active)
+
+    def stop(self) -> None:
+        self.admission.close()
+        self.retries.close()
+
+
+@asynccontextmanager
+async def wired_up(made: Parts, folder: Path) -> AsyncIterator[Wired]:
+    wired, observers = Wired(made, folder), made.ledger.observers
+    made.ledger.observers = (
+        wired.retries, wired.admission, wired.sampler, wired.written_files, wired.completion, made.seen,
+    )  # fmt: skip
+    work = asyncio.create_task(wired.supervisor.run({}, wired.stop))
+    await asyncio.sleep(0)
+    try:
+        yield wired
+        assert made.ledger.validate() == []
+    finally:
+        wired.supervisor.close()
+        await work
+        made.ledger.observers = observers
+        for record in made.index.files.values():
+            if record.state is Status.DOWNLOADING:
+                made.ledger.change(record, Stimulus.WAIT)
+            made.ledger.offer(record)
+        for repo in made.index.repos.values():
+            if repo.state is Status.DOWNLOADING and not repo.listed:
+                made.ledger.derive(repo, Status.QUEUED)
+            made.ledger.offer(repo)
