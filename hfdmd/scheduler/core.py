@@ -9,11 +9,12 @@ from hfdmd.config import Config, Paths
 from hfdmd.events import Events
 from hfdmd.hub.client import Hub
 from hfdmd.limits import limits_of
+from hfdmd.record import RepoRecord
 from hfdmd.scheduler.actions import Actions
 from hfdmd.scheduler.admission import Admission
 from hfdmd.scheduler.completion import Completion
 from hfdmd.scheduler.content_locks import ContentLocks
-from hfdmd.scheduler.drive import Drive, DriveTools
+from hfdmd.scheduler.drive import Drive
 from hfdmd.scheduler.index import Index
 from hfdmd.scheduler.ledger import Ledger
 from hfdmd.scheduler.listing_cache import ListingCache
@@ -21,10 +22,10 @@ from hfdmd.scheduler.merging import Merger
 from hfdmd.scheduler.ordering import Ordering
 from hfdmd.scheduler.priority_semaphore import PrioritySemaphore
 from hfdmd.scheduler.queue import Queue
-from hfdmd.scheduler.repo_listing import ListingTools, RepoListing
+from hfdmd.scheduler.repo_listing import RepoListing
 from hfdmd.scheduler.requests import Requests
 from hfdmd.scheduler.retries import Retries
-from hfdmd.scheduler.running import Running
+from hfdmd.scheduler.running import ActiveFile, Running
 from hfdmd.scheduler.sampler import Sampler
 from hfdmd.scheduler.startup import Startup
 from hfdmd.scheduler.stopping import Stopper
@@ -85,24 +86,48 @@ class Scheduler:
         self.updates = Updates(hub, index, ledger, running, stopper, batches, supervisor)
         completion = Completion(index, ledger, batches, listings, supervisor)
         merger = Merger(index, ledger, stopper, batches, supervisor, self.updates)
-        drive_tools = DriveTools(
-            paths.cache_dir, hub, storage, batches, engine, reservations, index, ledger, ContentLocks(), small_files,
-            written_files, self.retries, self.updates,
-        )  # fmt: skip
-        listing_tools = ListingTools(
-            hub, storage, index, ledger, merger, listings, self.retries, self.updates, supervisor
-        )
+        content_locks = ContentLocks()
+
+        async def run_file(active: ActiveFile) -> None:
+            await Drive(
+                active,
+                paths.cache_dir,
+                hub,
+                storage,
+                batches,
+                engine,
+                reservations,
+                index,
+                ledger,
+                content_locks,
+                small_files,
+                written_files,
+                self.retries,
+                self.updates,
+            ).run()
+
+        async def run_listing(repo: RepoRecord) -> None:
+            await RepoListing(
+                repo, hub, storage, index, ledger, merger, listings, self.retries, self.updates, supervisor
+            ).run()
+
         self._admission = Admission(
-            index, queue, running, ledger, supervisor, small_files, lambda: config.values,
-            lambda active: Drive(drive_tools, active).run(), lambda repo: RepoListing(listing_tools, repo).run(),
-        )  # fmt: skip
+            index, queue, running, ledger, supervisor, small_files, lambda: config.values, run_file, run_listing
+        )
         self._sampler = Sampler(index, ledger, running, reservations, engine, lambda: config.values)
         self.startup = Startup(index, ledger, store, storage, listings, merger, written_files)
         self.actions = Actions(index, ledger, self.views, ordering, stopper, storage, batches, supervisor)
         self.requests = Requests(
-            index, ledger, store, ordering, self.updates, completion, batches, supervisor,
+            index,
+            ledger,
+            store,
+            ordering,
+            self.updates,
+            completion,
+            batches,
+            supervisor,
             lambda: config.values.max_queue,
-        )  # fmt: skip
+        )
         # Retries first: a time that has passed is cleared before the queue looks at the record.
         ledger.observers = (self.retries, self._admission, self._sampler, written_files, completion)
 

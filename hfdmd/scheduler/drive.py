@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,33 +38,28 @@ from hfdmd.wire.types import Phase, Reason, Status
 log = logging.getLogger("hfdmd.drive")
 
 
-@dataclass(frozen=True, slots=True)
-class DriveTools:
-    """What drives need of the daemon. `small_files` limits how many small files are fetched at once."""
-
-    cache_dir: Path
-    hub: Hub
-    storage: Storage
-    batches: StorageBatches
-    engine: Engine
-    reservations: DiskReservations
-    index: Index
-    ledger: Ledger
-    content_locks: ContentLocks
-    small_files: PrioritySemaphore
-    written_files: WrittenFiles
-    retries: Retries
-    updates: Updates
-
-
+@dataclass(slots=True, eq=False)
 class Drive:
-    """The task that fetches one file."""
+    """The task that fetches one file. `small_files` limits how many small files are fetched at once."""
 
-    def __init__(self, tools: DriveTools, active: ActiveFile) -> None:
-        self._tools = tools
-        self._active = active
-        self._record = active.record
-        self._meter = active.meter
+    _active: ActiveFile
+    _cache_dir: Path
+    _hub: Hub
+    _storage: Storage
+    _batches: StorageBatches
+    _engine: Engine
+    _reservations: DiskReservations
+    _index: Index
+    _ledger: Ledger
+    _content_locks: ContentLocks
+    _small_files: PrioritySemaphore
+    _written_files: WrittenFiles
+    _retries: Retries
+    _updates: Updates
+
+    @property
+    def _record(self) -> FileRecord:
+        return self._active.record
 
     async def run(self) -> None:
         """Until the file is done, failed or waits. Raises nothing but CancelledError."""
@@ -88,21 +83,21 @@ class Drive:
             self._stopped_by(Failure(Reason.INTERNAL, detail))
 
     async def _attempt(self) -> None:
-        record, tools = self._record, self._tools
-        check_target(tools.index, record)
+        record = self._record
+        check_target(self._index, record)
         target = None if record.source is not None else await self._resolve()
         source = record.source
         if source is None:
             raise RuntimeError("resolved, but without a source")
         if record.spec.local_dir is not None:
-            async with tools.content_locks.hold(content_key(replace(record.spec, local_dir=None), source)):
+            async with self._content_locks.hold(content_key(replace(record.spec, local_dir=None), source)):
                 pass  # wait for a running cache download of the same content, then copy it
-        async with tools.content_locks.hold(content_key(record.spec, source)):
+        async with self._content_locks.hold(content_key(record.spec, source)):
             placement = Placement(record.spec, source, previous(record))
             try:
-                placed = await tools.batches.prepare(placement)
+                placed = await self._batches.prepare(placement)
                 if placed is None:
-                    placed = await tools.written_files.copy_same_content(placement)
+                    placed = await self._written_files.copy_same_content(placement)
                 has_part = placed is not None and bool(record.synced)
                 if placed is None:
                     placed = await self._fetch(source, target, placement)
@@ -110,29 +105,29 @@ class Drive:
                 placement.release()
             await shielded(self._finish(placed))
             if has_part:  # the content was found elsewhere
-                await tools.batches.discard(record.spec, source)
+                await self._batches.discard(record.spec, source)
 
     async def _resolve(self) -> Target | None:
         """Ask the Hub what the file is. A listing of its repo may answer meanwhile, and then decides the commit."""
-        record, tools = self._record, self._tools
+        record = self._record
         try:
-            source, target = await tools.hub.resolve(record.spec)
+            source, target = await self._hub.resolve(record.spec)
         except Failure:
             if record.source is None:
                 raise
             return None
         if record.source is not None:
             return None
-        tools.ledger.change(record, Stimulus.PHASE, phase=Phase.RESOLVING, detail=record.detail, source=source)
-        tools.retries.network_is_back()
+        self._ledger.change(record, Stimulus.PHASE, phase=Phase.RESOLVING, detail=record.detail, source=source)
+        self._retries.network_is_back()
         return target
 
     async def _fetch(self, source: Source, target: Target | None, placement: Placement) -> Placed:
-        record, tools = self._record, self._tools
+        record = self._record
         small = self._active.is_small and not record.synced
         if record.phase is not Phase.TRANSFERRING:
             self._enter(Phase.TRANSFERRING, save=not small)
-        part = Path() if small else await in_thread(tools.storage.part_path, record.spec, source)
+        part = Path() if small else await in_thread(self._storage.part_path, record.spec, source)
         job = Job(
             id=record.id,
             flow=self._active.slot,
@@ -143,35 +138,35 @@ class Drive:
             locate=self._locator(source, target),
             checkpoint=self._checkpoint,
             mismatched=self._mismatched,
-            meter=self._meter,
+            meter=self._active.meter,
         )
         if small:
             local_dir = record.spec.local_dir
-            folder = tools.cache_dir if local_dir is None else Path(local_dir)
-            tools.reservations.reserve(record.id, folder, source.size_bytes or 0)
+            folder = self._cache_dir if local_dir is None else Path(local_dir)
+            self._reservations.reserve(record.id, folder, source.size_bytes or 0)
             try:
-                async with tools.small_files.slot(key(record)):
-                    data = await tools.engine.fetch_small(job)
-                self._meter.downloaded_bytes = len(data)
-                self._meter.received_bytes += len(data)
-                return await self._placed_and_finished(tools.batches.place_small((placement, data)))
+                async with self._small_files.slot(key(record)):
+                    data = await self._engine.fetch_small(job)
+                self._active.meter.downloaded_bytes = len(data)
+                self._active.meter.received_bytes += len(data)
+                return await self._placed_and_finished(self._batches.place_small((placement, data)))
             finally:
-                tools.reservations.release(record.id)
+                self._reservations.release(record.id)
         still_to_come = (source.size_bytes or 0) - sum(end - start for start, end in record.synced)
-        tools.reservations.reserve(record.id, part, still_to_come)
+        self._reservations.reserve(record.id, part, still_to_come)
         try:
-            fetched = await tools.engine.fetch(job)
+            fetched = await self._engine.fetch(job)
         finally:
-            tools.reservations.release(record.id)
+            self._reservations.release(record.id)
         if source.size_bytes is None:  # the Hub gave no size; the transfer has found it
             source = replace(source, size_bytes=fetched.size_bytes)
-            tools.ledger.note(record, source=source)
+            self._ledger.note(record, source=source)
         self._enter(Phase.PLACING)
-        placing = in_thread(tools.storage.place, record.spec, source, part, placement.previous)
+        placing = in_thread(self._storage.place, record.spec, source, part, placement.previous)
         return await self._placed_and_finished(placing)
 
     def _enter(self, phase: Phase, *, save: bool = True) -> None:
-        self._tools.ledger.change(self._record, Stimulus.PHASE, phase=phase, detail=self._record.detail, save=save)
+        self._ledger.change(self._record, Stimulus.PHASE, phase=phase, detail=self._record.detail, save=save)
 
     async def _placed_and_finished(self, placing: Coroutine[Any, Any, Placed]) -> Placed:
         """Placing cannot be stopped half-way: the download is done even when this task is cancelled meanwhile."""
@@ -186,46 +181,55 @@ class Drive:
 
     async def _finish(self, placed: Placed) -> None:
         """In place, verified and synced: the download is done."""
-        record, tools = self._record, self._tools
+        record = self._record
         is_unverified = record.source is not None and record.source.digest is None
-        await tools.ledger.finish(
+        await self._ledger.finish(
             record,
             path=str(placed.path),
             size_bytes=placed.size_bytes,
             mtime_ns=placed.mtime_ns,
-            adopted=tools.written_files.is_foreign(record, placed),
+            adopted=self._written_files.is_foreign(record, placed),
             detail="not verified: the Hub gave no digest, and allow_unverified is set" if is_unverified else None,
         )
-        tools.retries.network_is_back()
+        self._retries.network_is_back()
 
     def _stopped_by(self, failure: Failure) -> None:
         """The drive gave up: for good, or until `retry_at`."""
-        record, ledger, retries = self._record, self._tools.ledger, self._tools.retries
+        record = self._record
         if record.state is not Status.DOWNLOADING:
             log.error("%s stopped in status %s: %s", record.id, record.state, failure)
             return
-        ledger.fall_back(record)
-        if self._meter.received_bytes and not self._meter.started_over:
-            ledger.note(record, attempt=1)
+        self._ledger.fall_back(record)
+        if self._active.meter.received_bytes and not self._active.meter.started_over:
+            self._ledger.note(record, attempt=1)
         if failure.is_final:
-            ledger.change(record, Stimulus.FAIL, reason=failure.reason, detail=failure.detail)
+            self._ledger.change(record, Stimulus.FAIL, reason=failure.reason, detail=failure.detail)
             return
-        retries.counts[failure.reason] = retries.counts.get(failure.reason, 0) + 1
-        retry_at = retries.retry_at(failure, record.attempt)
-        ledger.change(record, Stimulus.WAIT, reason=failure.reason, detail=failure.detail, retry_at=retry_at)
+        self._retries.counts[failure.reason] = self._retries.counts.get(failure.reason, 0) + 1
+        retry_at = self._retries.retry_at(failure, record.attempt)
+        self._ledger.change(record, Stimulus.WAIT, reason=failure.reason, detail=failure.detail, retry_at=retry_at)
 
-    def _locator(self, source: Source, target: Target | None) -> _Locator:
-        """What the Hub serves itself, or redirects at once, needs no HEAD request to be located."""
-        if target is None and (self._active.is_small or is_git_blob(source.digest)):
-            target = self._tools.hub.direct(self._record.spec, source)
-        return _Locator(self._tools.hub, self._record.spec, source, target)
+    def _locator(self, source: Source, known: Target | None) -> Callable[[], Awaitable[Target]]:
+        """Gives the URL that is already known first, then asks the Hub for a fresh one."""
+        hub, spec = self._hub, self._record.spec
+        if known is None and (self._active.is_small or is_git_blob(source.digest)):
+            known = hub.direct(
+                spec, source
+            )  # the Hub serves it itself, or redirects at once: no HEAD request is needed
+
+        async def locate() -> Target:
+            nonlocal known
+            target, known = known, None
+            return target or await hub.locate(spec, source)
+
+        return locate
 
     async def _checkpoint(self, spans: list[Span]) -> None:
-        await self._tools.ledger.checkpoint(self._record, spans)
+        await self._ledger.checkpoint(self._record, spans)
 
     def _mismatched(self) -> int:
         """The content was wrong: how often by now. The tracker says so with the next checkpoint."""
-        self._tools.ledger.note(self._record, mismatches=self._record.mismatches + 1)
+        self._ledger.note(self._record, mismatches=self._record.mismatches + 1)
         return self._record.mismatches
 
     def _is_gone(self, failure: Failure) -> bool:
@@ -240,7 +244,7 @@ class Drive:
 
         Bytes of the same content are kept.
         """
-        record, tools = self._record, self._tools
+        record = self._record
         old = record.source
         if old is None:
             return
@@ -252,28 +256,12 @@ class Drive:
             failure.detail,
             record.spec.revision,
         )
-        new, _ = await tools.hub.resolve(record.spec)
-        if await tools.updates.repin(record, new):
-            self._meter.downloaded_bytes = 0
+        new, _ = await self._hub.resolve(record.spec)
+        if await self._updates.repin(record, new):
+            self._active.meter.downloaded_bytes = 0
         detail = f"the Hub no longer serves commit {old.commit[:12]}; it is of {new.commit[:12]} now"
-        tools.ledger.change(record, Stimulus.PHASE, phase=Phase.RESOLVING, detail=detail)
-        tools.updates.commit_is_gone(record, old.commit)
-
-
-@dataclass(slots=True)
-class _Locator:
-    """Gives the URL that is already known first, then asks the Hub for a fresh one."""
-
-    hub: Hub
-    spec: FileSpec
-    source: Source
-    known: Target | None
-
-    async def __call__(self) -> Target:
-        if self.known is not None:
-            target, self.known = self.known, None
-            return target
-        return await self.hub.locate(self.spec, self.source)
+        self._ledger.change(record, Stimulus.PHASE, phase=Phase.RESOLVING, detail=detail)
+        self._updates.commit_is_gone(record, old.commit)
 
 
 def check_target(index: Index, record: FileRecord) -> None:

@@ -28,27 +28,20 @@ from hfdmd.wire.types import Reason, Status
 log = logging.getLogger("hfdmd.listing")
 
 
-@dataclass(frozen=True, slots=True)
-class ListingTools:
-    """What a listing needs of the daemon."""
-
-    hub: Hub
-    storage: Storage
-    index: Index
-    ledger: Ledger
-    merger: Merger
-    listings: ListingCache
-    retries: Retries
-    updates: Updates
-    supervisor: Supervisor
-
-
+@dataclass(slots=True, eq=False)
 class RepoListing:
     """Lists one repo download; runs as long as that has a slot for it."""
 
-    def __init__(self, tools: ListingTools, repo: RepoRecord) -> None:
-        self._tools = tools
-        self._repo = repo
+    _repo: RepoRecord
+    _hub: Hub
+    _storage: Storage
+    _index: Index
+    _ledger: Ledger
+    _merger: Merger
+    _listings: ListingCache
+    _retries: Retries
+    _updates: Updates
+    _supervisor: Supervisor
 
     async def run(self) -> None:
         """Until the files are known, or the listing failed or waits. Raises nothing but CancelledError."""
@@ -60,7 +53,7 @@ class RepoListing:
                 if not self._is_gone(failure):
                     raise
                 log.warning("%s: %s; resolving %s anew", repo.spec.model_repo, failure.detail, repo.spec.revision)
-                self._tools.ledger.note(repo, commit=None)
+                self._ledger.note(repo, commit=None)
                 await self._list()
         except Failure as failure:
             self._stopped_by(failure)
@@ -78,38 +71,38 @@ class RepoListing:
         return failure.reason is Reason.REVISION_NOT_FOUND and is_pinned
 
     def _stopped_by(self, failure: Failure) -> None:
-        ledger, repo = self._tools.ledger, self._repo
+        repo = self._repo
         if not failure.is_final:
-            retry_at = self._tools.retries.retry_at(failure, repo.attempt)
-            ledger.derive(repo, Status.QUEUED, reason=failure.reason, detail=failure.detail, retry_at=retry_at)
+            retry_at = self._retries.retry_at(failure, repo.attempt)
+            self._ledger.derive(repo, Status.QUEUED, reason=failure.reason, detail=failure.detail, retry_at=retry_at)
             return
         fields: dict[str, Any] = {}
         if failure.reason is Reason.FILE_NOT_FOUND:
             fields["commit"] = None  # a later commit may have what is asked for
-        ledger.derive(repo, Status.FAILED, reason=failure.reason, detail=failure.detail, **fields)
+        self._ledger.derive(repo, Status.FAILED, reason=failure.reason, detail=failure.detail, **fields)
 
     async def _list(self) -> None:
-        repo, tools = self._repo, self._tools
-        listing = await tools.hub.list_repo(repo.spec, commit=repo.commit, told_at=repo.told_at)
-        tools.ledger.save(repo, commit=listing.commit, told_at=listing.told_at)
+        repo = self._repo
+        listing = await self._hub.list_repo(repo.spec, commit=repo.commit, told_at=repo.told_at)
+        self._ledger.save(repo, commit=listing.commit, told_at=listing.told_at)
         entries, wanted = await self._read(listing)
         # With the tree in place every reader of the cache can see that an incomplete snapshot is incomplete. It names
         # what is left out too: the Hub's own client would fetch that.
-        await in_thread(tools.storage.write_tree, repo.spec, listing.commit, [*entries, *listing.left_out])
-        known_files = tools.index.sums[repo.id].files
+        await in_thread(self._storage.write_tree, repo.spec, listing.commit, [*entries, *listing.left_out])
+        known_files = self._index.sums[repo.id].files
         now = time.time()
-        unlisted = await tools.merger.take_in(repo, enumerate(wanted), now, list(known_files))
+        unlisted = await self._merger.take_in(repo, enumerate(wanted), now, list(known_files))
         await in_thread(self._keep, listing.commit, listing.told_at, now, wanted)
-        await tools.merger.drop(repo, unlisted)
+        await self._merger.drop(repo, unlisted)
         if reconcile.chooses_commit(repo):
-            await tools.updates.move_siblings(repo)
+            await self._updates.move_siblings(repo)
         if not known_files:
-            await tools.supervisor.exclusive(self._forget_emptied())
-            if not tools.index.holds(repo):
+            await self._supervisor.exclusive(self._forget_emptied())
+            if not self._index.holds(repo):
                 return
         # Deleted meanwhile; wanted again when the repo was asked for again meanwhile.
         missing = [entry for entry in wanted if repo.spec.file(entry.path).id not in known_files]
-        await tools.merger.take_in(repo, ((len(wanted), entry) for entry in missing), now)
+        await self._merger.take_in(repo, ((len(wanted), entry) for entry in missing), now)
         self._listed(listing)
 
     async def _read(self, listing: Listing) -> tuple[list[Entry], list[Entry]]:
@@ -130,24 +123,24 @@ class RepoListing:
 
     def _listed(self, listing: Listing) -> None:
         """The files are known now: the status follows from them."""
-        repo, tools = self._repo, self._tools
+        repo = self._repo
         note = None
         if listing.refused_total:
             path, why = listing.refused[0]
             note = f"{listing.refused_total} files are left out for their unsafe names; {path!r} {why}"
             log.warning("%s: %s", repo.spec.model_repo, note)
-        tools.ledger.note(repo, revive=False, retry=False, moving=False, listed=True, attempt=0, note=note)
-        standing = views.standing(tools.index, repo)
-        tools.ledger.derive(repo, standing.status, phase=standing.phase, reason=standing.reason, detail=standing.detail)
-        tools.retries.network_is_back()
+        self._ledger.note(repo, revive=False, retry=False, moving=False, listed=True, attempt=0, note=note)
+        standing = views.standing(self._index, repo)
+        self._ledger.derive(repo, standing.status, phase=standing.phase, reason=standing.reason, detail=standing.detail)
+        self._retries.network_is_back()
 
     async def _forget_emptied(self) -> None:
         """All of its files were deleted while they were being listed: the request goes with them."""
-        if self._tools.index.holds(self._repo) and self._repo.dropped:
-            self._tools.ledger.forget(self._repo)
+        if self._index.holds(self._repo) and self._repo.dropped:
+            self._ledger.forget(self._repo)
 
     def _keep(self, commit: str, told_at: float, listed_at: float, wanted: list[Entry]) -> None:
         try:
-            self._tools.listings.write(self._repo.id, commit, told_at, listed_at, wanted)
+            self._listings.write(self._repo.id, commit, told_at, listed_at, wanted)
         except OSError as error:  # nothing is lost: the Hub still has the list
             log.warning("cannot keep the list of %s, a restart will ask for it: %s", self._repo.spec.model_repo, error)
