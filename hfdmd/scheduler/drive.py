@@ -213,9 +213,7 @@ class Drive:
         """Gives the URL that is already known first, then asks the Hub for a fresh one."""
         hub, spec = self._hub, self._record.spec
         if known is None and (self._active.is_small or is_git_blob(source.digest)):
-            known = hub.direct(
-                spec, source
-            )  # the Hub serves it itself, or redirects at once: no HEAD request is needed
+            known = hub.direct(spec, source)  # the Hub serves it itself or redirects at once: no HEAD is needed
 
         async def locate() -> Target:
             nonlocal known

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from hfdmd import limits as limits_module
 from hfdmd.config import Limits, Values
-from hfdmd.scheduler import limits as limits_module
-from hfdmd.scheduler.limits import limits_of
+from hfdmd.limits import limits_of
 from hfdmd.wire.types import ScheduleRule
 
 RULE = ScheduleRule(days=["mon"], from_="09:00", to="17:00", bandwidth_limit=1234)
