@@ -33,7 +33,7 @@ from hfdmd.scheduler.actions import Actions
 from hfdmd.scheduler.admission import Admission
 from hfdmd.scheduler.completion import Completion
 from hfdmd.scheduler.content_locks import ContentLocks
-from hfdmd.scheduler.drive import Drive, DriveTools
+from hfdmd.scheduler.drive import Drive
 from hfdmd.scheduler.index import Index
 from hfdmd.scheduler.ledger import Ledger, Observer
 from hfdmd.scheduler.listing_cache import ListingCache
@@ -41,7 +41,7 @@ from hfdmd.scheduler.merging import Merger
 from hfdmd.scheduler.ordering import Ordering
 from hfdmd.scheduler.priority_semaphore import PrioritySemaphore
 from hfdmd.scheduler.queue import Queue
-from hfdmd.scheduler.repo_listing import ListingTools, RepoListing
+from hfdmd.scheduler.repo_listing import RepoListing
 from hfdmd.scheduler.requests import Requests
 from hfdmd.scheduler.retries import Retries
 from hfdmd.scheduler.running import ActiveFile, Running
@@ -330,13 +330,15 @@ class Wired:
         self.completion = Completion(index, ledger, self.batches, self.listings, self.supervisor)
         self.merger = Merger(index, ledger, self.stopper, self.batches, self.supervisor, self.updates)
         small_files = PrioritySemaphore(lambda: self.values.max_connections)
-        self.drive_tools = DriveTools(
-            self.cache_dir, hub, self.storage, self.batches, engine, self.reservations, index, ledger, ContentLocks(),
-            small_files, self.written_files, self.retries, self.updates,
+        content_locks = ContentLocks()
+        self.drive = lambda active: Drive(
+            active, self.cache_dir, hub, self.storage, self.batches, engine, self.reservations, index, ledger,
+            content_locks, small_files, self.written_files, self.retries, self.updates,
         )  # fmt: skip
-        self.listing_tools = ListingTools(
-            hub, self.storage, index, ledger, self.merger, self.listings, self.retries, self.updates, self.supervisor
-        )
+        self.listing = lambda repo: RepoListing(
+            repo, hub, self.storage, index, ledger, self.merger, self.listings, self.retries, self.updates,
+            self.supervisor,
+        )  # fmt: skip
         self.admission = Admission(
             index, made.queue, running, ledger, self.supervisor, small_files, lambda: self.values,
             self.run_file, self.run_listing,
@@ -352,10 +354,10 @@ class Wired:
         )  # fmt: skip
 
     def run_file(self, active: ActiveFile) -> Coroutine[Any, Any, None]:
-        return Drive(self.drive_tools, active).run() if self.drives else held_up(active)
+        return self.drive(active).run() if self.drives else held_up(active)
 
     def run_listing(self, repo: RepoRecord) -> Coroutine[Any, Any, None]:
-        return RepoListing(self.listing_tools, repo).run() if self.lists else held_up(repo)
+        return self.listing(repo).run() if self.lists else held_up(repo)
 
     def set(self, **values: Any) -> None:
         self.values = Values(**{"max_active_downloads": self.values.max_active_downloads, **values})
