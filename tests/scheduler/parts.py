@@ -167,6 +167,11 @@ def source_for(data: bytes, *, commit: str = COMMIT) -> Source:
     return Source(commit=commit, etag=digest, size_bytes=len(data), digest=f"sha256:{digest}")
 
 
+def remove(record: FileRecord) -> None:
+    """Delete the file that was placed for a download, as another program does."""
+    Path(record.path or "").unlink()
+
+
 async def until(holds: Callable[[], object]) -> None:
     """Let other tasks and threads run until something holds."""
     async with asyncio.timeout(30):
@@ -329,18 +334,10 @@ class Wired:
         self.updates = Updates(hub, index, ledger, running, self.stopper, self.batches, self.supervisor)
         self.completion = Completion(index, ledger, self.batches, self.listings, self.supervisor)
         self.merger = Merger(index, ledger, self.stopper, self.batches, self.supervisor, self.updates)
-        small_files = PrioritySemaphore(lambda: self.values.max_connections)
-        content_locks = ContentLocks()
-        self.drive = lambda active: Drive(
-            active, self.cache_dir, hub, self.storage, self.batches, engine, self.reservations, index, ledger,
-            content_locks, small_files, self.written_files, self.retries, self.updates,
-        )  # fmt: skip
-        self.listing = lambda repo: RepoListing(
-            repo, hub, self.storage, index, ledger, self.merger, self.listings, self.retries, self.updates,
-            self.supervisor,
-        )  # fmt: skip
+        self.content_locks = ContentLocks()
+        self.small_files = PrioritySemaphore(lambda: self.values.max_connections)
         self.admission = Admission(
-            index, made.queue, running, ledger, self.supervisor, small_files, lambda: self.values,
+            index, made.queue, running, ledger, self.supervisor, self.small_files, lambda: self.values,
             self.run_file, self.run_listing,
         )  # fmt: skip
         self.sampler = Sampler(index, ledger, running, self.reservations, engine, lambda: self.values)
@@ -358,6 +355,19 @@ class Wired:
 
     def run_listing(self, repo: RepoRecord) -> Coroutine[Any, Any, None]:
         return self.listing(repo).run() if self.lists else held_up(repo)
+
+    def drive(self, active: ActiveFile) -> Drive:
+        return Drive(
+            active, self.cache_dir, cast(Hub, self.hub), self.storage, self.batches, cast(Engine, self.engine),
+            self.reservations, self.made.index, self.made.ledger, self.content_locks, self.small_files,
+            self.written_files, self.retries, self.updates,
+        )  # fmt: skip
+
+    def listing(self, repo: RepoRecord) -> RepoListing:
+        return RepoListing(
+            repo, cast(Hub, self.hub), self.storage, self.made.index, self.made.ledger, self.merger, self.listings,
+            self.retries, self.updates, self.supervisor,
+        )  # fmt: skip
 
     def set(self, **values: Any) -> None:
         self.values = Values(**{"max_active_downloads": self.values.max_active_downloads, **values})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hfdmd.record import Entry, Source
@@ -52,6 +52,7 @@ def listed(draw: st.DrawFn) -> list[Entry]:
     return entries
 
 
+@settings(max_examples=30)
 @given(listed())
 def test_any_list_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, entries: list[Entry]) -> None:
     cache = ListingCache(tmp_path_factory.getbasetemp() / "any")
