@@ -114,10 +114,12 @@ class Actions:
             gone |= {repo.id for repo in also}
             async with self._stopper.stopped([*files.values(), *also]):
                 await self._remove(list(files.values()), delete_file=delete_file)
-                self._remember_dropped(files.values(), gone)
+                remembering = self._remember_dropped(files.values(), gone)
                 async for record in yielding(list(files.values())):
                     if self._index.holds(record):
                         self._ledger.forget(record, gone=gone)
+                for repo in remembering:
+                    self._ledger.save(repo)  # with its new totals, which a restart compares with its files
                 for repo in [*repos, *also]:
                     async for child in yielding(self._index.children(repo)):
                         self._ledger.detach(child, repo)
@@ -128,16 +130,17 @@ class Actions:
         await self._ledger.flush()
         return answer
 
-    def _remember_dropped(self, files: Iterable[FileRecord], gone: set[str]) -> None:
+    def _remember_dropped(self, files: Iterable[FileRecord], gone: set[str]) -> list[RepoRecord]:
         """The repo downloads that stay remember which files were deleted: a listing would name them again."""
         paths: dict[str, set[str]] = {}
         for record in files:
             for repo in self._index.parents(record):
                 if repo.id not in gone:
                     paths.setdefault(repo.id, set()).add(record.spec.file_path)
-        for repo_id, dropped in paths.items():
-            repo = self._index.repos[repo_id]
-            self._ledger.save(repo, dropped=repo.dropped | dropped)
+        remembering = [self._index.repos[repo_id] for repo_id in paths]
+        for repo in remembering:
+            self._ledger.save(repo, dropped=repo.dropped | paths[repo.id])
+        return remembering
 
     async def _hold_back(self, files: list[FileRecord]) -> None:
         """Files that only a deleted request kept going: the others that want them may have paused or cancelled."""
