@@ -50,7 +50,9 @@ class Supervisor:
         if self._group is None:
             work.close()
             raise RuntimeError("the scheduler does not run")
-        return self._group.create_task(_log_exceptions(work, name), name=name)
+        task = self._group.create_task(_log_exceptions(work, name), name=name)
+        task.add_done_callback(lambda _: work.close())  # it has not begun when the task was cancelled at once
+        return task
 
     def background(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Start a task that is cancelled as soon as the daemon stops."""

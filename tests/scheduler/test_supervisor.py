@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator
 
 import pytest
@@ -147,6 +148,15 @@ async def test_a_task_that_fails_is_logged_and_ends_alone(
     await supervisor.spawn(fail(), "the one")
     assert "'the one' ended unexpectedly" in caplog.text
     assert await supervisor.detached(asyncio.sleep(0, 5)) == 5
+
+
+async def test_work_that_is_cancelled_before_its_first_step_is_closed(supervisor: Supervisor) -> None:
+    work = asyncio.sleep(0)
+    task = supervisor.spawn(work, "never begun")
+    task.cancel()
+    await asyncio.wait([task])
+    await asyncio.sleep(0)
+    assert inspect.getcoroutinestate(work) == inspect.CORO_CLOSED
 
 
 async def test_a_permanent_task_that_fails_ends_everything() -> None:
