@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,18 +18,7 @@ from hfdmd.durable import replace_file
 from hfdmd.migrations import SETTINGS_MIGRATIONS, NewerSchema, migrate, schema_version
 from hfdmd.wire import endpoint, validate
 from hfdmd.wire.errors import InvalidField
-from hfdmd.wire.malformed import MALFORMED
-from hfdmd.wire.types import (
-    MaxActiveDownloads,
-    MaxConnections,
-    MaxConnectionsPerFile,
-    NonNegative,
-    Schedule,
-    ScheduleRule,
-    Settings,
-    SettingsPatch,
-    StallTimeout,
-)
+from hfdmd.wire.types import MALFORMED, Day, ScheduleRule, Settings, SettingsPatch
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 
@@ -49,40 +39,39 @@ class Limits:
     stall_timeout_s: float
 
 
-class PatchableValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Settings that may change at any time: by `PATCH /api/settings` and by SIGHUP."""
-
-    max_active_downloads: MaxActiveDownloads = 4
-    max_connections: MaxConnections = 128
-    max_connections_per_file: MaxConnectionsPerFile = 16
-    bandwidth_limit: NonNegative = 0
-    schedule: Schedule = []
-    stall_timeout: StallTimeout = 30.0
-    min_free_bytes: NonNegative = 1 << 30
-
-
-class ReloadableValues(PatchableValues, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Also those that only SIGHUP changes while the daemon runs."""
+class ReloadableValues(Settings, kw_only=True, frozen=True):
+    """Settings that may change while the daemon runs: those of the API, and those that only SIGHUP changes."""
 
     allow_unverified: bool = False
-    allowed_dirs: list[str] = []
+    allowed_dirs: list[str] = msgspec.field(default_factory=list)
     max_queue: PositiveInt = 100_000
     max_listeners: PositiveInt = 4096
     log_level: str = "info"
 
 
-class Values(ReloadableValues, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Every setting with its default. Those that this class adds are read once, at start."""
+class Values(ReloadableValues, kw_only=True, frozen=True):
+    """Every setting. Those that this class adds are read once, at start."""
 
     listen: str | None = None
     allow_insecure_listen: bool = False
-    allowed_hosts: list[str] = []
-    allowed_origins: list[str] = []
+    allowed_hosts: list[str] = msgspec.field(default_factory=list)
+    allowed_origins: list[str] = msgspec.field(default_factory=list)
     log: str = "text"
 
 
-PATCHABLE = tuple(field.name for field in msgspec.structs.fields(PatchableValues))
+PATCHABLE = tuple(field.name for field in msgspec.structs.fields(Settings))
 FIELDS = {field.name: field for field in msgspec.structs.fields(Values)}
+_DEFAULTS = Settings(
+    max_active_downloads=4,
+    max_connections=128,
+    max_connections_per_file=16,
+    bandwidth_limit=0,
+    schedule=[],
+    stall_timeout=30.0,
+    min_free_bytes=1 << 30,
+)
+"""Here, because the API's schema has no defaults. Those of the other settings are in their classes."""
+_DAYS: tuple[Day, ...] = get_args(Day)
 _LISTS = ("allowed_dirs", "allowed_hosts", "allowed_origins")
 
 
@@ -124,31 +113,21 @@ class Paths:
 class Config:
     """The present settings. After `reload` and `patch` the caller applies them (`Scheduler.apply_settings`)."""
 
-    def __init__(
-        self,
-        *,
-        env: Mapping[str, str] = os.environ,
-        flags: Mapping[str, Any] | None = None,
-        file: Path | None = None,
-        patched: Path | None = None,
-    ) -> None:
+    def __init__(self, *, env: Mapping[str, str], flags: Mapping[str, Any], patched: Path) -> None:
         self._env = dict(env)
-        self._flags = {name: value for name, value in (flags or {}).items() if value is not None}
-        self._given_file = file
-        self._file = file if file is not None else config_file(env)
+        self._flags = flags
         self._patched_file = patched
         self._patched: dict[str, Any] = self._read_patched()
-        self.values = self._merge()
+        self.values = self._merge(self._patched)
 
     @property
     def settings(self) -> Settings:
         """The settings that can be patched, in the API's form."""
-        return Settings(**{name: getattr(self.values, name) for name in PATCHABLE})
+        return msgspec.convert(self.values, Settings, from_attributes=True)
 
     def reload(self) -> None:
         """Read `config.toml` again, or a new one. Raises `ConfigError` for an invalid one and then changes nothing."""
-        self._file = self._given_file if self._given_file is not None else config_file(self._env)
-        self.values = self._merge()
+        self.values = self._merge(self._patched)
 
     def patch(self, patch: SettingsPatch) -> Settings:
         """Change settings, all or none; null returns one to the layers below. Survives a restart.
@@ -158,80 +137,63 @@ class Config:
         patched = dict(self._patched)
         for name in PATCHABLE:
             value = getattr(patch, name)
-            if value is UNSET:
-                continue
             if value is None:
                 patched.pop(name, None)
-            else:
+            elif value is not UNSET:
                 patched[name] = msgspec.to_builtins(value)
-        before = self._patched
-        self._patched = patched
         try:
-            values = self._merge()
-            self._write_patched()
+            values = self._merge(patched)
         except ConfigError as error:
-            self._patched = before
             raise InvalidField(str(error), field="schedule") from error
-        except OSError:
-            self._patched = before
-            raise
-        self.values = values
+        self._write(patched)
+        self.values, self._patched = values, patched
         return self.settings
 
-    def _merge(self) -> Values:
-        merged: dict[str, Any] = {}
-        where: dict[str, str] = {}
+    def _merge(self, patched: Mapping[str, Any]) -> Values:
+        file = config_file(self._env)
+        given: dict[str, tuple[Any, str]] = {}
         for source, layer in (
-            (f"{self._file}: {{name}}", self._read_file()),
+            (f"{file}: {{name}}", {} if file is None else self._read_file(file)),
             ("HFDMD_{NAME}", self._read_env()),
             ("--{name}", self._flags),
-            (f"{self._patched_file}: {{name}}", self._patched),
+            (f"{self._patched_file}: {{name}}", patched),
         ):
             for name, value in layer.items():
-                merged[name] = value
-                where[name] = source.replace("{name}", name).replace("{NAME}", name.upper())
-        for name, value in merged.items():
+                given[name] = value, source.replace("{name}", name).replace("{NAME}", name.upper())
+        merged = msgspec.structs.asdict(_DEFAULTS)
+        for name, (value, where) in given.items():
             try:
                 merged[name] = msgspec.convert(value, FIELDS[name].type, strict=isinstance(value, bool))
             except msgspec.ValidationError as error:
-                raise ConfigError(f"{where[name]}: {error}, not {value!r}") from error
+                raise ConfigError(f"{where}: {error}, not {value!r}") from error
         values = Values(**merged)
         _check(values)
         return values
 
-    def _read_file(self) -> dict[str, Any]:
-        if self._file is None:
-            return {}
+    def _read_file(self, file: Path) -> dict[str, Any]:
         try:
-            with open(self._file, "rb") as stream:
+            with open(file, "rb") as stream:
                 layer = tomllib.load(stream)
         except FileNotFoundError:
             if self._env.get("HFDMD_CONFIG"):
-                raise ConfigError(f"HFDMD_CONFIG names {self._file}, which does not exist") from None
+                raise ConfigError(f"HFDMD_CONFIG names {file}, which does not exist") from None
             return {}
         except OSError as error:
-            raise ConfigError(f"cannot read {self._file}: {error.strerror}") from error
+            raise ConfigError(f"cannot read {file}: {error.strerror}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{self._file} is not TOML: {error}") from error
+            raise ConfigError(f"{file} is not TOML: {error}") from error
         for name in layer:
             if name not in FIELDS:
                 raise ConfigError(
-                    f"{self._file} sets {name!r}, which is not a setting; the settings are: {', '.join(FIELDS)}"
+                    f"{file} sets {name!r}, which is not a setting; the settings are: {', '.join(FIELDS)}"
                 )
         return {**layer, "schedule": _in_camel_case(layer["schedule"])} if "schedule" in layer else layer
 
     def _read_env(self) -> dict[str, Any]:
-        layer: dict[str, Any] = {}
-        for name in FIELDS:
-            text = self._env.get(f"HFDMD_{name.upper()}")
-            if text is None or text == "":
-                continue
-            layer[name] = parse_text(name, text, f"HFDMD_{name.upper()}")
-        return layer
+        texts = {name: self._env.get(f"HFDMD_{name.upper()}") for name in FIELDS}
+        return {name: parse_text(name, text, f"HFDMD_{name.upper()}") for name, text in texts.items() if text}
 
     def _read_patched(self) -> dict[str, Any]:
-        if self._patched_file is None:
-            return {}
         try:
             stored = msgspec.json.decode(self._patched_file.read_bytes(), type=dict[str, Any])
             stored = migrate(stored, SETTINGS_MIGRATIONS)
@@ -246,10 +208,9 @@ class Config:
             raise ConfigError(f"cannot read {self._patched_file}: {error}; repair or delete it") from error
         return {name: value for name, value in stored.items() if name in PATCHABLE}
 
-    def _write_patched(self) -> None:
-        if self._patched_file is not None:
-            stored = {"schemaVersion": schema_version(SETTINGS_MIGRATIONS), **self._patched}
-            replace_file(self._patched_file, [msgspec.json.format(msgspec.json.encode(stored))])
+    def _write(self, patched: Mapping[str, Any]) -> None:
+        stored = {"schemaVersion": schema_version(SETTINGS_MIGRATIONS), **patched}
+        replace_file(self._patched_file, [msgspec.json.format(msgspec.json.encode(stored))])
 
 
 def config_file(env: Mapping[str, str] = os.environ) -> Path | None:
@@ -315,3 +276,35 @@ def _folder(path: Path, home: Path) -> Path:
     if text == "~" or text.startswith("~/"):
         text = str(home) + text[1:]
     return Path(text).absolute()
+
+
+def limits_of(values: Values) -> Limits:
+    """The engine's limits under these settings, now."""
+    return Limits(
+        max_connections=values.max_connections,
+        max_connections_per_file=values.max_connections_per_file,
+        bandwidth_bytes_per_s=limit_at(datetime.now().astimezone(), values.schedule, values.bandwidth_limit),
+        stall_timeout_s=values.stall_timeout,
+    )
+
+
+def limit_at(when: datetime, schedule: Sequence[ScheduleRule], otherwise: int) -> int:
+    """The limit in bytes per second at the local time `when`; 0 is none. The first matching rule wins.
+
+    A rule with `to` at or before `from` extends past midnight and belongs to the day on which it begins.
+    """
+    minute = when.hour * 60 + when.minute
+    today, yesterday = _DAYS[when.weekday()], _DAYS[when.weekday() - 1]
+    for rule in schedule:
+        start, end = _minutes(rule.from_), _minutes(rule.to)
+        if start < end:
+            if today in rule.days and start <= minute < end:
+                return rule.bandwidth_limit
+        elif (today in rule.days and minute >= start) or (yesterday in rule.days and minute < end):
+            return rule.bandwidth_limit
+    return otherwise
+
+
+def _minutes(clock: str) -> int:
+    hours, minutes = clock.split(":")
+    return int(hours) * 60 + int(minutes)

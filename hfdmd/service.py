@@ -19,12 +19,11 @@ import msgspec
 from hfdmd import __version__, descriptors, logs
 from hfdmd.api.access import Access, load_token, own_hosts
 from hfdmd.cache.storage import Storage
-from hfdmd.config import FIELDS, Config, ConfigError, Paths, parse_text, split_listen
+from hfdmd.config import FIELDS, Config, ConfigError, Paths, limits_of, parse_text, split_listen
 from hfdmd.durable import replace_file
 from hfdmd.events import Events
 from hfdmd.hub.client import Hub
 from hfdmd.instance import AlreadyRunning, InstanceLock
-from hfdmd.limits import limits_of
 from hfdmd.listeners import Listeners, SocketError
 from hfdmd.net.origin import RedirectPolicy
 from hfdmd.net.retry_after import RetryAfter

@@ -25,8 +25,7 @@ from hfdmd.migrations import TRACKER_MIGRATIONS, NewerSchema, migrate, schema_ve
 from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, RepoSpec
 from hfdmd.wire import validate
 from hfdmd.wire.errors import InvalidField
-from hfdmd.wire.malformed import MALFORMED
-from hfdmd.wire.types import RepoType
+from hfdmd.wire.types import MALFORMED, RepoType
 
 log = logging.getLogger("hfdmd.store")
 

@@ -28,7 +28,6 @@ FLOORS = {
     "config": 2,
     "names": 2,
     "digest": 2,
-    "limits": 3,
     "versions": 2,
     "statuslog": 2,
     "instance": 2,

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hfdmd.config import PATCHABLE, Config, ConfigError, Paths
-from hfdmd.limits import limit_at
+from hfdmd.config import PATCHABLE, Config, ConfigError, Paths, limit_at
 from hfdmd.migrations import Document
 from hfdmd.wire import openapi
 from hfdmd.wire.errors import InvalidField
@@ -22,7 +21,7 @@ from hfdmd.wire.types import ScheduleRule, Settings, SettingsPatch
 def config(tmp_path: Path, text: str = "", env: dict[str, str] | None = None, **flags: str) -> Config:
     file = tmp_path / "config.toml"
     file.write_text(text)
-    return Config(env=env or {}, flags=flags, file=file, patched=tmp_path / "settings.json")
+    return Config(env={"HFDMD_CONFIG": str(file), **(env or {})}, flags=flags, patched=tmp_path / "settings.json")
 
 
 def test_each_layer_wins_over_the_one_below(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ import msgspec
 import pytest
 
 from hfdmd import service
-from hfdmd.config import PatchableValues, ReloadableValues, Values
+from hfdmd.config import ReloadableValues, Values
 from hfdmd.wire import errors, types
 from hfdmd.wire.routes import ROUTES, Route
-from hfdmd.wire.types import REASON_STATUS, EndReason, EventName, Phase, Status
+from hfdmd.wire.types import EndReason, EventName, Phase, Reason, Settings, Status
 from hfdmd_client.cli import session
 
 ROOT = Path(__file__).parents[1]
@@ -44,7 +44,7 @@ def test_the_sections_are_numbered_as_the_code_cites_them() -> None:
 
 def test_statuses_phases_and_reasons() -> None:
     assert [row[0] for row in table(2, "status")] == list(Status)
-    assert {row[0]: row[1] for row in table(2, "reason")} == REASON_STATUS
+    assert {row[0]: row[1] for row in table(2, "reason")} == {reason: reason.status for reason in Reason}
     assert missing(Phase, 2) == []
 
 
@@ -80,7 +80,7 @@ def test_settings_and_what_changes_them() -> None:
     documented = {row[0]: row for row in table(7, "setting")}
     assert set(documented) == names(Values)
     for name, row in documented.items():
-        patchable, reloadable = name in names(PatchableValues), name in names(ReloadableValues)
+        patchable, reloadable = name in names(Settings), name in names(ReloadableValues)
         assert row[-1] == ("PATCH, SIGHUP" if patchable else "SIGHUP" if reloadable else "restart"), name
 
 

@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from hfdmd.wire import types as t
 from hfdmd.wire.errors import ApiError, from_problem
-from hfdmd.wire.malformed import MALFORMED
+from hfdmd.wire.types import MALFORMED
 from hfdmd_client.errors import ProtocolError
 from hfdmd_client.options import normalised
 

@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from hfdmd.wire.malformed import MALFORMED
 from hfdmd.wire.types import (
+    MALFORMED,
     RECONNECT_REASONS,
     Affected,
     Download,

@@ -18,7 +18,7 @@ from hfdmd.cache.folders import Folders
 from hfdmd.digest import split
 from hfdmd.durable import open_new, sync_file, write_all
 from hfdmd.record import Entry
-from hfdmd.wire.malformed import MALFORMED
+from hfdmd.wire.types import MALFORMED
 
 _WRITE_BYTES = 1024 * 1024
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK

@@ -21,8 +21,7 @@ from hfdmd.net.origin import RedirectPolicy
 from hfdmd.net.retry_after import RetryAfter
 from hfdmd.net.target import Target
 from hfdmd.record import Entry, FileSpec, RepoSpec, Source
-from hfdmd.wire.malformed import MALFORMED
-from hfdmd.wire.types import Reason
+from hfdmd.wire.types import MALFORMED, Reason
 
 __all__ = ["Entry", "Hub", "Listing", "Target", "current_token"]
 

@@ -15,8 +15,7 @@ from hfdmd.hub.refusals import RequestContext
 from hfdmd.hub.session import HubSession
 from hfdmd.names import PathGuard
 from hfdmd.record import Entry, RepoSpec, Source
-from hfdmd.wire.malformed import MALFORMED
-from hfdmd.wire.types import Reason
+from hfdmd.wire.types import MALFORMED, Reason
 
 MAX_ENTRIES = 2_000_000
 """The limit that protects the daemon's memory. No repo has as many files and folders."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from hfdmd.cache.storage import Storage
-from hfdmd.config import Config, Paths
+from hfdmd.config import Config, Paths, limits_of
 from hfdmd.events import Events
 from hfdmd.hub.client import Hub
-from hfdmd.limits import limits_of
 from hfdmd.record import RepoRecord
 from hfdmd.scheduler.actions import Actions
 from hfdmd.scheduler.admission import Admission

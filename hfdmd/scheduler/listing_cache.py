@@ -18,7 +18,7 @@ from hfdmd.durable import replace_file
 from hfdmd.hub.listing import Node, entry_of, node_of
 from hfdmd.names import PathGuard
 from hfdmd.record import Entry
-from hfdmd.wire.malformed import MALFORMED
+from hfdmd.wire.types import MALFORMED
 
 log = logging.getLogger("hfdmd.lists")
 

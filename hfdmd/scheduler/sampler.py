@@ -7,9 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from hfdmd.config import Values
+from hfdmd.config import Values, limits_of
 from hfdmd.lifecycle import Stimulus
-from hfdmd.limits import limits_of
 from hfdmd.record import FileRecord, Record, RepoRecord
 from hfdmd.scheduler.index import Index
 from hfdmd.scheduler.ledger import Ledger, Observer

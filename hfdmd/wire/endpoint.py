@@ -10,8 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from hfdmd.wire.malformed import MALFORMED
-from hfdmd.wire.types import Endpoint
+from hfdmd.wire.types import MALFORMED, Endpoint
 
 MAX_SOCKET_PATH_BYTES = 103 if sys.platform == "darwin" else 107  # sun_path without the final NUL
 SYSTEM_SOCKET = Path("/var/run/hfdmd.sock" if sys.platform == "darwin" else "/run/hfdmd.sock")

@@ -7,7 +7,7 @@ Bytes are bytes, times are RFC 3339 in UTC, unknown numbers are null. The struct
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -19,6 +19,9 @@ DEFAULT_REPO_TYPE = "model"
 PRIORITY_MIN, PRIORITY_MAX = -100, 100
 DEFAULT_LIMIT, MAX_LIMIT = 1000, 10_000
 QUEUE_POSITIONS_SHOWN = 100
+
+MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for malformed input: not JSON or of another type; not UTF-8; nested too deeply."""
 
 Priority = Annotated[int, Meta(ge=PRIORITY_MIN, le=PRIORITY_MAX)]
 Position = Annotated[int, Meta(ge=1, le=1_000_000)]
@@ -54,57 +57,42 @@ class Phase(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a download failed, waits or is paused: a closed set. `REASON_STATUS` says which is for what."""
+    """Why a download failed, waits or is paused: a closed set."""
 
-    REPO_NOT_FOUND = "repo_not_found"
-    REVISION_NOT_FOUND = "revision_not_found"
-    FILE_NOT_FOUND = "file_not_found"
-    GATED = "gated"
-    UNAUTHORIZED = "unauthorized"
-    HASH_MISMATCH = "hash_mismatch"
-    UNVERIFIABLE = "unverifiable"
-    TLS = "tls"
-    DISK_ERROR = "disk_error"
-    PATH_TAKEN = "path_taken"
-    XET_REQUIRED = "xet_required"
-    INTERNAL = "internal"
-    NETWORK = "network"
-    HUB_UNAVAILABLE = "hub_unavailable"
-    RATE_LIMITED = "rate_limited"
-    STALLED = "stalled"
-    LOCKED = "locked"
-    DISK_FULL = "disk_full"
-    RESTARTED = "restarted"
-    REQUESTED = "requested"
+    status: Status
+    """The one status that the reason explains."""
+
+    def __new__(cls, value: str, status: Status) -> Reason:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.status = status
+        return member
+
+    REPO_NOT_FOUND = "repo_not_found", Status.FAILED
+    REVISION_NOT_FOUND = "revision_not_found", Status.FAILED
+    FILE_NOT_FOUND = "file_not_found", Status.FAILED
+    GATED = "gated", Status.FAILED
+    UNAUTHORIZED = "unauthorized", Status.FAILED
+    HASH_MISMATCH = "hash_mismatch", Status.FAILED
+    UNVERIFIABLE = "unverifiable", Status.FAILED
+    TLS = "tls", Status.FAILED
+    DISK_ERROR = "disk_error", Status.FAILED
+    PATH_TAKEN = "path_taken", Status.FAILED
+    XET_REQUIRED = "xet_required", Status.FAILED
+    INTERNAL = "internal", Status.FAILED
+    NETWORK = "network", Status.QUEUED
+    HUB_UNAVAILABLE = "hub_unavailable", Status.QUEUED
+    RATE_LIMITED = "rate_limited", Status.QUEUED
+    STALLED = "stalled", Status.QUEUED
+    LOCKED = "locked", Status.QUEUED
+    DISK_FULL = "disk_full", Status.QUEUED
+    RESTARTED = "restarted", Status.QUEUED
+    REQUESTED = "requested", Status.PAUSED
 
 
-REASON_STATUS: dict[Reason, Status] = {
-    Reason.REPO_NOT_FOUND: Status.FAILED,
-    Reason.REVISION_NOT_FOUND: Status.FAILED,
-    Reason.FILE_NOT_FOUND: Status.FAILED,
-    Reason.GATED: Status.FAILED,
-    Reason.UNAUTHORIZED: Status.FAILED,
-    Reason.HASH_MISMATCH: Status.FAILED,
-    Reason.UNVERIFIABLE: Status.FAILED,
-    Reason.TLS: Status.FAILED,
-    Reason.DISK_ERROR: Status.FAILED,
-    Reason.PATH_TAKEN: Status.FAILED,
-    Reason.XET_REQUIRED: Status.FAILED,
-    Reason.INTERNAL: Status.FAILED,
-    Reason.NETWORK: Status.QUEUED,
-    Reason.HUB_UNAVAILABLE: Status.QUEUED,
-    Reason.RATE_LIMITED: Status.QUEUED,
-    Reason.STALLED: Status.QUEUED,
-    Reason.LOCKED: Status.QUEUED,
-    Reason.DISK_FULL: Status.QUEUED,
-    Reason.RESTARTED: Status.QUEUED,
-    Reason.REQUESTED: Status.PAUSED,
-}
-"""The one status that each reason explains."""
-
-FAILED_REASONS = frozenset(reason for reason, status in REASON_STATUS.items() if status is Status.FAILED)
-QUEUED_REASONS = frozenset(reason for reason, status in REASON_STATUS.items() if status is Status.QUEUED)
-PAUSED_REASONS = frozenset(reason for reason, status in REASON_STATUS.items() if status is Status.PAUSED)
+FAILED_REASONS = frozenset(reason for reason in Reason if reason.status is Status.FAILED)
+QUEUED_REASONS = frozenset(reason for reason in Reason if reason.status is Status.QUEUED)
+PAUSED_REASONS = frozenset(reason for reason in Reason if reason.status is Status.PAUSED)
 
 
 class _ResponseBody(msgspec.Struct, rename="camel", kw_only=True):
@@ -271,7 +259,7 @@ Schedule = Annotated[list[ScheduleRule], Meta(max_length=100)]
 StallTimeout = Annotated[float, Meta(ge=1, le=3600)]
 
 
-class Settings(_ResponseBody):
+class Settings(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
     """Settings that may change while the daemon runs, with their present values."""
 
     max_active_downloads: MaxActiveDownloads
@@ -368,8 +356,3 @@ class End(_ResponseBody):
     """Data of an SSE `end` event."""
 
     reason: EndReason
-
-
-def to_builtins(value: Any) -> Any:
-    """`value` as plain dicts and lists, keys spelled as on the wire."""
-    return msgspec.to_builtins(value)

@@ -15,7 +15,7 @@ MAX_PATH_BYTES = 4096
 MAX_NAME_BYTES = 255
 MAX_REVISION_BYTES = 244  # git's own limit for a ref name within a 255-byte file name and its lock suffix
 
-# The same rules as patterns of JSON Schema, for the OpenAPI document. They cannot count bytes.
+# As patterns of JSON Schema, which the OpenAPI document shows. They cannot count bytes.
 _PART = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
 _LETTER = r"[^/\\\u0000-\u001f\u007f-\u009f\u2028\u2029]"
 _FOLDER_LETTER = r"[^/\u0000-\u001f\u007f-\u009f\u2028\u2029]"
@@ -28,42 +28,28 @@ REVISION_PATTERN = rf"^(?!.*(?:\.\.|@\{{)){_REF_PART}(?:/{_REF_PART})*$"
 LOCAL_DIR_PATTERN = rf"^/(?:{_NO_DOTS}{_FOLDER_LETTER}{{1,255}}(?:/{_NO_DOTS}{_FOLDER_LETTER}{{1,255}})*)?$"
 GLOB_PATTERN = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"
 
-_REPO_PART = re.compile(
-    r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?|[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
-)
+_REPO_ID = re.compile(REPO_ID_PATTERN)
+_REVISION = re.compile(REVISION_PATTERN)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _DRIVE = re.compile(r"^[A-Za-z]:")
 
 
-def repo_id(value: str, field: str = "modelRepo") -> str:
+def repo_id(value: str) -> str:
     """`value` if it is a legal repo id (`name` or `owner/name`). Raises `InvalidField`."""
-    parts = value.split("/")
-    if len(parts) > 2 or len(value) > 193:
-        raise InvalidField(f"{field} must look like 'owner/name', not {_quoted(value)}", field=field)
-    for part in parts:
-        if not _REPO_PART.fullmatch(part) or ".." in part or "--" in part or part.endswith(".git"):
-            raise InvalidField(
-                f"{field} must look like 'owner/name': letters, digits, '-', '_' and '.', at most 96 per part,"
-                f" no '--', no '..' and no '.git' at the end; not {_quoted(value)}",
-                field=field,
-            )
+    if not _REPO_ID.fullmatch(value):
+        raise InvalidField(
+            "modelRepo must look like 'owner/name': letters, digits, '-', '_' and '.', at most 96 per part,"
+            f" no '--', no '..' and no '.git' at the end; not {_quoted(value)}",
+            field="modelRepo",
+        )
     return value
 
 
-def revision(value: str, field: str = "revision") -> str:
+def revision(value: str) -> str:
     """`value` if it can name a branch, tag, commit or `refs/pr/N` (git-check-ref-format). Raises `InvalidField`."""
-    bad = (
-        not value
-        or len(value.encode("utf-8", "surrogatepass")) > MAX_REVISION_BYTES
-        or _CONTROL.search(value)
-        or any(c in value for c in " ~^:?*[\\")
-        or ".." in value
-        or "@{" in value
-        or any(not p or p.startswith(".") or p.endswith((".lock", ".")) for p in value.split("/"))
-        or not _is_encodable(value)
-    )
-    if bad:
-        raise InvalidField(f"{field} must be a branch, tag, commit or refs/pr/N, not {_quoted(value)}", field=field)
+    if not _REVISION.fullmatch(value) or not _is_encodable(value) or len(value.encode()) > MAX_REVISION_BYTES:
+        detail = f"revision must be a branch, tag, commit or refs/pr/N, not {_quoted(value)}"
+        raise InvalidField(detail, field="revision")
     return value
 
 
@@ -89,12 +75,12 @@ def path_problem(value: str) -> str | None:
     return None
 
 
-def file_path(value: str, field: str = "filePath") -> str:
+def file_path(value: str) -> str:
     """`value` if it is a relative POSIX path that stays inside its folder. Raises `InvalidField`."""
     if problem := path_problem(value):
         raise InvalidField(
-            f"{field} must be the path of a file inside the repo, like 'onnx/model.onnx'; {_quoted(value)} {problem}",
-            field=field,
+            f"filePath must be the path of a file inside the repo, like 'onnx/model.onnx'; {_quoted(value)} {problem}",
+            field="filePath",
         )
     return value
 

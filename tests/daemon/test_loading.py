@@ -12,10 +12,9 @@ import pytest
 
 from hfdmd.api.files import repo_files
 from hfdmd.cache.storage import Storage
-from hfdmd.config import Config, Paths
+from hfdmd.config import Config, Paths, limits_of
 from hfdmd.events import Events
 from hfdmd.hub.client import Hub
-from hfdmd.limits import limits_of
 from hfdmd.net.origin import RedirectPolicy
 from hfdmd.net.retry_after import RetryAfter
 from hfdmd.record import RepoSpec

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from hfdmd.wire.malformed import MALFORMED
+from hfdmd.wire.types import MALFORMED
 from hfdmd_client.service import program, systemd, unit_files
 from hfdmd_client.service.actions import Say, is_installed, manager_for, stop_running
 from hfdmd_client.service.command import ServiceError

@@ -153,7 +153,7 @@ export type Problem = {
 };
 /**
  * Reason
- * @description Why a download failed, waits or is paused: a closed set. `REASON_STATUS` says which is for what.
+ * @description Why a download failed, waits or is paused: a closed set.
  * @enum {unknown}
  */
 export type Reason = "disk_error" | "disk_full" | "file_not_found" | "gated" | "hash_mismatch" | "hub_unavailable" | "internal" | "locked" | "network" | "path_taken" | "rate_limited" | "repo_not_found" | "requested" | "restarted" | "revision_not_found" | "stalled" | "tls" | "unauthorized" | "unverifiable" | "xet_required";
