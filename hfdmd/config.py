@@ -61,7 +61,7 @@ class Values(ReloadableValues, kw_only=True, frozen=True):
 
 PATCHABLE = tuple(field.name for field in msgspec.structs.fields(Settings))
 FIELDS = {field.name: field for field in msgspec.structs.fields(Values)}
-_DEFAULTS = Settings(
+DEFAULTS = Values(
     max_active_downloads=4,
     max_connections=128,
     max_connections_per_file=16,
@@ -160,13 +160,13 @@ class Config:
         ):
             for name, value in layer.items():
                 given[name] = value, source.replace("{name}", name).replace("{NAME}", name.upper())
-        merged = msgspec.structs.asdict(_DEFAULTS)
+        merged: dict[str, Any] = {}
         for name, (value, where) in given.items():
             try:
                 merged[name] = msgspec.convert(value, FIELDS[name].type, strict=isinstance(value, bool))
             except msgspec.ValidationError as error:
                 raise ConfigError(f"{where}: {error}, not {value!r}") from error
-        values = Values(**merged)
+        values = msgspec.structs.replace(DEFAULTS, **merged)
         _check(values)
         return values
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hfdmd.config import PATCHABLE, Config, ConfigError, Paths, limit_at
+from hfdmd import config as config_module
+from hfdmd.config import DEFAULTS, PATCHABLE, Config, ConfigError, Limits, Paths, limit_at, limits_of
 from hfdmd.migrations import Document
 from hfdmd.wire import openapi
 from hfdmd.wire.errors import InvalidField
@@ -159,9 +160,30 @@ def test_a_rule_for_all_days_holds_for_as_long_as_it_says(start: str, end: str, 
     assert limit_at(when, [every], 9) == (1 if inside else 9)
 
 
+WORK = ScheduleRule(days=["mon"], from_="09:00", to="17:00", bandwidth_limit=1234)
+
+
+@pytest.mark.parametrize(("hour", "bandwidth"), [(8, 99), (9, 1234), (16, 1234), (17, 99)])
+def test_the_limits_are_those_of_the_hour(monkeypatch: pytest.MonkeyPatch, hour: int, bandwidth: int) -> None:
+    class Monday(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> Monday:
+            return cls(2024, 1, 1, hour, 0, 0, tzinfo=UTC)
+
+        def astimezone(self, tz: object = None) -> Monday:
+            return self
+
+    monkeypatch.setattr(config_module, "datetime", Monday)
+    values = msgspec.structs.replace(
+        DEFAULTS, max_connections=11, max_connections_per_file=7, bandwidth_limit=99, schedule=[WORK], stall_timeout=3.5
+    )
+    assert limits_of(values) == Limits(
+        max_connections=11, max_connections_per_file=7, bandwidth_bytes_per_s=bandwidth, stall_timeout_s=3.5
+    )
+
+
 def test_an_invalid_patch_names_itself(tmp_path: Path) -> None:
     broken = config(tmp_path)
-    broken._file = tmp_path / "config.toml"
     (tmp_path / "config.toml").write_text("surprise = 1")
     with pytest.raises(InvalidField, match="surprise"):
         broken.patch(SettingsPatch(max_connections=3))

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from msgspec.structs import replace
+
 from hfdmd.cache.storage import Storage
-from hfdmd.config import Limits, Values
+from hfdmd.config import DEFAULTS, Limits
 from hfdmd.events import Event, Events, Listener
 from hfdmd.failure import Failure
 from hfdmd.hub.client import Hub
@@ -314,7 +316,7 @@ class Wired:
 
     def __init__(self, made: Parts, folder: Path) -> None:
         self.made = made
-        self.values = Values(max_active_downloads=0)
+        self.values = replace(DEFAULTS, max_active_downloads=0)
         self.drives, self.lists = False, False
         self.hub = ScriptedHub()
         self.engine = ScriptedEngine(self.hub)
@@ -370,7 +372,7 @@ class Wired:
         )  # fmt: skip
 
     def set(self, **values: Any) -> None:
-        self.values = Values(**{"max_active_downloads": self.values.max_active_downloads, **values})
+        self.values = replace(self.values, **values)
 
     def admit(self, slots: int = 100) -> None:
         self.set(max_active_downloads=slots)
