@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import Any, cast
 
 from aiohttp import web
 
@@ -18,67 +18,61 @@ IDLE_S = 60.0
 MAX_CONNECTIONS = 8192
 
 
-class TimedProtocol(asyncio.Protocol):
-    """Wraps aiohttp's protocol, which has no timeout for the head of a request."""
+class TimedProtocol(web.RequestHandler):
+    """aiohttp's protocol, with a timeout for the head of a request and for a connection without one."""
 
-    __slots__ = ("_connections", "_head_began", "_inner", "_timer", "_transport", "is_answered")
+    __slots__ = ("_connection", "_connections", "_head_began", "_timer", "is_answered")
 
-    def __init__(self, inner: asyncio.Protocol, connections: OpenConnections) -> None:
-        self._inner = inner
+    def __init__(self, connections: OpenConnections, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         self._connections = connections
-        self._transport: asyncio.Transport | None = None
+        self._connection: asyncio.Transport | None = None  # aiohttp's `transport` is None once it closes
         self._timer: asyncio.TimerHandle | None = None
         self._head_began = False
         self.is_answered = False
         """Whether a request of this connection has been answered and none is in progress."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._inner.connection_made(transport)
-        if self._connections.add(transport, self):
+        self._connection = cast(asyncio.Transport, transport)
+        super().connection_made(transport)
+        if self._connections.add(self):
             self._arm(IDLE_S)
         else:
-            self._transport.abort()
+            self._connection.abort()
 
     def data_received(self, data: bytes) -> None:
-        if not self._head_began:
+        if data and not self._head_began:  # aiohttp calls this without data to continue reading
             self._head_began = True
             if self._timer is not None:  # None during a request: the data is its body, or the next request
                 self._arm(REQUEST_S)
-        self._inner.data_received(data)
+        super().data_received(data)
 
-    def eof_received(self) -> bool | None:
-        return self._inner.eof_received()
-
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: BaseException | None) -> None:
         self._disarm()
-        if self._transport is not None:
-            self._connections.remove(self._transport, self)
-        self._inner.connection_lost(exc)
+        self._connections.remove(self)
+        super().connection_lost(exc)
 
-    def pause_writing(self) -> None:
-        self._inner.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._inner.resume_writing()
-
-    def request_began(self) -> None:
-        """The head of a request is complete; from here its handler has its own timeouts."""
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Context of one request, whose handler has its own timeouts: the connection is not idle."""
+        self._connections.mark_busy(self)
         self.is_answered = False
         self._disarm()
-
-    def request_ended(self) -> None:
-        self._head_began = False
-        self.is_answered = True
-        self._arm(IDLE_S)
+        try:
+            yield
+        finally:
+            if self._connections.mark_idle(self):
+                self._head_began = False
+                self.is_answered = True
+                self._arm(IDLE_S)
 
     def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
+        if self._connection is not None:
+            self._connection.abort()
 
     def _arm(self, seconds: float) -> None:
         self._disarm()
-        if self._transport is not None and not self._transport.is_closing():
+        if self._connection is not None and not self._connection.is_closing():
             self._timer = asyncio.get_running_loop().call_later(seconds, self.abort)
 
     def _disarm(self) -> None:
@@ -93,23 +87,34 @@ class OpenConnections:
     So thousands of idle connections lock no client out and never take the descriptors that downloads need.
     """
 
-    def __init__(self, most: int | None = None) -> None:
-        self.most = most if most is not None else max(16, min(MAX_CONNECTIONS, descriptors.share(2)))
-        self._open: dict[asyncio.BaseTransport, TimedProtocol] = {}
+    def __init__(self) -> None:
+        self._most = max(16, min(MAX_CONNECTIONS, descriptors.share(2)))
+        self._open: set[TimedProtocol] = set()
         self._idle: dict[TimedProtocol, None] = {}
 
-    def __len__(self) -> int:
-        return len(self._open)
-
-    def add(self, transport: asyncio.BaseTransport, protocol: TimedProtocol) -> bool:
+    def add(self, protocol: TimedProtocol) -> bool:
         """Register a connection, closing an idle one at the limit. False: every connection is in use."""
-        if len(self._open) >= self.most:
+        if len(self._open) >= self._most:
             longest_idle = next(iter(self._idle), None)
             if longest_idle is None:
                 return False
             del self._idle[longest_idle]
             longest_idle.abort()
-        self._open[transport] = protocol
+        self._open.add(protocol)
+        self._idle[protocol] = None
+        return True
+
+    def remove(self, protocol: TimedProtocol) -> None:
+        self._open.discard(protocol)
+        self._idle.pop(protocol, None)
+
+    def mark_busy(self, protocol: TimedProtocol) -> None:
+        self._idle.pop(protocol, None)
+
+    def mark_idle(self, protocol: TimedProtocol) -> bool:
+        """False if the connection is closed, or was refused."""
+        if protocol not in self._open:
+            return False
         self._idle[protocol] = None
         return True
 
@@ -119,26 +124,5 @@ class OpenConnections:
         deadline = loop.time() + at_most_s
         while True:
             await asyncio.sleep(0.005)  # first of all: the loop may be about to register a connection just accepted
-            if loop.time() > deadline or all(protocol.is_answered for protocol in self._open.values()):
+            if loop.time() > deadline or all(protocol.is_answered for protocol in self._open):
                 return
-
-    def remove(self, transport: asyncio.BaseTransport, protocol: TimedProtocol) -> None:
-        self._open.pop(transport, None)
-        self._idle.pop(protocol, None)
-
-    @contextmanager
-    def request(self, request: web.BaseRequest) -> Iterator[None]:
-        """Context of one request: its connection is not idle."""
-        transport = request.transport
-        protocol = self._open.get(transport) if transport is not None else None
-        if protocol is None:
-            yield
-            return
-        self._idle.pop(protocol, None)
-        protocol.request_began()
-        try:
-            yield
-        finally:
-            if transport in self._open:
-                self._idle[protocol] = None
-                protocol.request_ended()

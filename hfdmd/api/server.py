@@ -30,8 +30,8 @@ MAX_LINE_BYTES = 32 * 1024
 """Limit of the request line: the longest legal `filePath` and `localDir` have 12 KiB each in percent encoding."""
 
 
-class ProblemRequestHandler(web.RequestHandler):
-    """aiohttp's protocol, with problem+json for the errors that aiohttp itself reports."""
+class ProblemProtocol(TimedProtocol):
+    """The protocol, with problem+json for the errors that aiohttp itself reports."""
 
     __slots__ = ()
 
@@ -77,9 +77,9 @@ def protocol_factory(
     inner = server.request_handler
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        if not isinstance(request, web.Request):
-            raise TypeError(f"unexpected request type {type(request).__name__}")
-        with connections.request(request):
+        if not isinstance(request, web.Request) or not isinstance(request.protocol, TimedProtocol):
+            raise TypeError(f"unexpected types {type(request).__name__} and {type(request.protocol).__name__}")
+        with request.protocol.request():
             response = await answer(request)
         if "Upgrade" in request.headers:
             response.force_close()  # what follows may be of another protocol, which is not supported
@@ -99,10 +99,9 @@ def protocol_factory(
 
     def make() -> TimedProtocol:
         # No decompression: a body of at most 1 MiB cannot be a decompression bomb.
-        protocol = ProblemRequestHandler(
-            server, loop=loop, lingering_time=LINGER_S, auto_decompress=False, max_line_size=MAX_LINE_BYTES
+        return ProblemProtocol(
+            connections, server, loop=loop, lingering_time=LINGER_S, auto_decompress=False, max_line_size=MAX_LINE_BYTES
         )
-        return TimedProtocol(protocol, connections)
 
     return make
 
