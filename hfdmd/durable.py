@@ -1,4 +1,4 @@
-"""Writes files durably and syncs them, on Linux and macOS; what the errors of a disk mean for a download."""
+"""Opens, writes and syncs files, on Linux and macOS; what the errors of a disk mean for a download."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import ctypes
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -44,17 +44,42 @@ def write_all(fd: int, data: bytes | bytearray) -> None:
         view = view[os.write(fd, view) :]
 
 
-def open_new(name: str | Path, folder_fd: int | None = None, mode: int = 0o666) -> int:
-    """Create an empty file and return its descriptor. A file left under that name by a crash is replaced.
-
-    The umask applies to `mode`. Raises OSError.
-    """
-    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+@contextlib.contextmanager
+def opened(path: str | Path, flags: int = os.O_NOFOLLOW, folder_fd: int | None = None) -> Iterator[int]:
+    """Open a file or a folder for reading; closed at the end. A FIFO does not block it. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | flags, dir_fd=folder_fd)
     try:
-        return os.open(name, flags, mode, dir_fd=folder_fd)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def created(path: str | Path, folder_fd: int | None = None, mode: int = 0o666) -> Iterator[int]:
+    """Create an empty file, open for reading and writing; closed at the end. Raises OSError.
+
+    A file left under that name by a crash is replaced. The umask applies to `mode`.
+    """
+    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW
+    try:
+        fd = os.open(path, flags, mode, dir_fd=folder_fd)
     except FileExistsError:
-        os.unlink(name, dir_fd=folder_fd)
-        return os.open(name, flags, mode, dir_fd=folder_fd)
+        os.unlink(path, dir_fd=folder_fd)
+        fd = os.open(path, flags, mode, dir_fd=folder_fd)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def write_new(path: str | Path, data: bytes | bytearray, folder_fd: int | None = None, mode: int = 0o666) -> None:
+    """Create a file with all of `data`, without syncing it. No file is left on an error. Raises OSError."""
+    with created(path, folder_fd, mode) as fd:
+        try:
+            write_all(fd, data)
+        except OSError:
+            os.unlink(path, dir_fd=folder_fd)
+            raise
 
 
 def replace_file(path: Path, parts: Iterable[bytes], mode: int = 0o666) -> None:
@@ -63,18 +88,24 @@ def replace_file(path: Path, parts: Iterable[bytes], mode: int = 0o666) -> None:
     After a crash the file has either the old or the new content. Raises OSError; then the old content is kept, unless
     only the sync of the folder failed.
     """
-    temporary = path.with_suffix(".tmp")
+    replace_at(None, path, path.with_suffix(".tmp"), parts, mode)
+    sync_folders([path.parent])
+
+
+def replace_at(
+    folder_fd: int | None, path: str | Path, temporary: str | Path, parts: Iterable[bytes], mode: int = 0o666
+) -> None:
+    """`replace_file` for a path in an open folder; the folder is not synced. Raises OSError."""
     try:
-        with open(open_new(temporary, mode=mode), "wb", buffering=_BUFFER_BYTES) as file:
-            file.writelines(parts)
-            file.flush()
-            sync_file(file.fileno())
-        os.replace(temporary, path)
+        with created(temporary, folder_fd, mode) as fd:
+            with open(fd, "wb", buffering=_BUFFER_BYTES, closefd=False) as file:
+                file.writelines(parts)
+            sync_file(fd)
+        os.replace(temporary, path, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
     except OSError:
         with contextlib.suppress(OSError):
-            os.unlink(temporary)
+            os.unlink(temporary, dir_fd=folder_fd)
         raise
-    sync_folder_at(path.parent)
 
 
 def sync_file(fd: int) -> None:
@@ -108,49 +139,43 @@ def sync_folder(fd: int) -> None:
             raise
 
 
-def sync_folder_at(folder: Path) -> None:
-    """`sync_folder` for a path. Raises OSError."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        sync_folder(fd)
-    finally:
-        os.close(fd)
+def sync_folders(folders: Sequence[str | Path]) -> None:
+    """`sync_folder` for paths, of one file system. Raises OSError."""
+    for folder in folders:
+        with opened(folder, os.O_DIRECTORY) as fd:
+            if len(folders) > _MAX_SINGLE_SYNCS and sync_file_system(fd):
+                return
+            sync_folder(fd)
 
 
-def sync_files(folder_fd: int, names: Sequence[str]) -> None:
-    """Sync many files of one folder: with one sync of the file system, or several at a time. Raises OSError."""
-    if len(names) > _MAX_SINGLE_SYNCS and sync_file_system(folder_fd):
+def sync_paths(paths: Sequence[str]) -> None:
+    """Sync files of other programs, of one file system. Links are followed, missing files skipped. Raises OSError."""
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError), opened(path, 0) as fd:
+            if len(paths) > _MAX_SINGLE_SYNCS and sync_file_system(fd):
+                return
+            sync_file(fd)
+
+
+def sync_files(folder_fd: int, paths: Sequence[str]) -> None:
+    """Sync many files in or below an open folder: with one sync of the file system, or several at a time.
+
+    Raises OSError.
+    """
+    if len(paths) > _MAX_SINGLE_SYNCS and sync_file_system(folder_fd):
         return
     # macOS: the full sync of the last file empties the drive's cache of all that were synced before
     sync = os.fsync if sys.platform == "darwin" else sync_file
     with ThreadPoolExecutor(max_workers=8) as threads:
-        for done in [threads.submit(_sync_name, folder_fd, name, sync) for name in names[:-1]]:
+        for done in [threads.submit(_sync_path, folder_fd, path, sync) for path in paths[:-1]]:
             done.result()
-    for name in names[-1:]:
-        _sync_name(folder_fd, name, sync_file)
+    for path in paths[-1:]:
+        _sync_path(folder_fd, path, sync_file)
 
 
-def _sync_name(folder_fd: int, name: str, sync: Callable[[int], None]) -> None:
-    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
-    try:
+def _sync_path(folder_fd: int, path: str, sync: Callable[[int], None]) -> None:
+    with opened(path, folder_fd=folder_fd) as fd:
         sync(fd)
-    finally:
-        os.close(fd)
-
-
-def sync_paths(paths: Sequence[str]) -> None:
-    """Sync files anywhere on one file system. Links are followed, missing files skipped. Raises OSError."""
-    for path in paths:
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except FileNotFoundError:
-            continue
-        try:
-            if len(paths) > _MAX_SINGLE_SYNCS and sync_file_system(fd):
-                return
-            sync_file(fd)
-        finally:
-            os.close(fd)
 
 
 def sync_file_system(fd: int) -> bool:

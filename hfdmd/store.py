@@ -15,12 +15,13 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from datetime import datetime
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from hfdmd.durable import sync_file, sync_file_system, sync_folder_at, write_all
+from hfdmd.durable import opened, sync_files, sync_folders, write_new
 from hfdmd.migrations import TRACKER_MIGRATIONS, NewerSchema, migrate, schema_version
 from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, RepoSpec
 from hfdmd.wire import validate
@@ -30,11 +31,8 @@ from hfdmd.wire.types import MALFORMED, RepoType
 log = logging.getLogger("hfdmd.store")
 
 _MAX_NAME_BYTES = 255
-_SYNC_EACH_BELOW = 8  # a batch this small is cheaper synced file by file than by one sync of the file system
 _READ_BYTES = 4096  # most trackers need one read; a larger buffer costs more than the read
-_DESCRIPTORS = 256  # open at once while a batch is written
 _REPO_FOLDERS = {RepoType.MODEL: "models", RepoType.DATASET: "datasets", RepoType.SPACE: "spaces"}
-
 
 _file_decoder = msgspec.json.Decoder(FileRecord)
 _repo_decoder = msgspec.json.Decoder(RepoRecord)
@@ -53,13 +51,15 @@ class Store:
         self._closing = False
         self._thread: threading.Thread | None = None
         self._rename_lock = threading.Lock()
-        self._left_alone: set[str] = set()
+        self.left_alone: set[str] = set()
+        """Paths of tracker files that may be good but were not read: of a newer schema, or unreadable."""
         self._moved_count = 0
 
     def open(self) -> None:
         """Make the folder and start the writer. Raises OSError."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._sweep()
+        for path in self._paths(".json.tmp"):  # writes that a crash cut short; the trackers themselves are intact
+            os.unlink(path)
         self._thread = threading.Thread(target=self._write_loop, name="hfdmd-trackers", daemon=True)
         self._thread.start()
 
@@ -82,11 +82,6 @@ class Store:
         """Whether no write is pending."""
         return not self._pending
 
-    @property
-    def left_alone(self) -> int:
-        """Number of tracker files that may be good but were not read: of a newer schema, or unreadable."""
-        return len(self._left_alone)
-
     def has_written(self, key: str) -> bool:
         """Whether the newest state of this record is on disk."""
         with self._condition:
@@ -94,11 +89,11 @@ class Store:
 
     def put(self, record: Record) -> None:
         """Queue the present state of the record for writing; it replaces an older one that is still queued."""
-        self._enqueue(record.id, self._path(record.spec), _encoder.encode(record))
+        self._enqueue(record.id, self.path(record.spec), _encoder.encode(record))
 
     def forget(self, record: Record) -> None:
         """Queue the deletion of its tracker file."""
-        self._enqueue(record.id, self._path(record.spec), None)
+        self._enqueue(record.id, self.path(record.spec), None)
 
     async def flush(self) -> None:
         """Return when all earlier puts and deletions are on disk. Raises OSError if they could not be written."""
@@ -110,76 +105,53 @@ class Store:
             self._condition.notify()
         await asyncio.wrap_future(future)
 
-    def path(self, spec: FileSpec | RepoSpec) -> Path:
+    def path(self, spec: FileSpec | RepoSpec) -> str:
         """Path of the tracker file of `spec`. The readable part is for people; the id alone makes it unique."""
-        return Path(self._path(spec))
-
-    def _path(self, spec: FileSpec | RepoSpec, key: str | None = None) -> str:
         folder = f"{self.folder}/{_REPO_FOLDERS[spec.repo_type]}--{spec.model_repo.replace('/', '--')}"
         readable = "@repo" if isinstance(spec, RepoSpec) else spec.file_path.replace("/", "--")
-        suffix = f".{key or spec.id}.json"
+        suffix = f".{spec.id}.json"
         room = _MAX_NAME_BYTES - len(suffix) - len(".corrupt")
         readable = readable.encode()[:room].decode(errors="ignore")
         return f"{folder}/{readable}{suffix}"
 
     def load_one(self, spec: FileSpec | RepoSpec) -> Record | None:
         """The record of `spec`, or None without a readable tracker file of its name."""
-        return self._read(self._path(spec))
+        return self._read(self.path(spec))
 
     def load_repo(self, model_repo: str) -> list[Record]:
         """All records of one repo, of any repo type. Blocking."""
         name = model_repo.replace("/", "--")
-        folders = (f"{self.folder}/{kind}--{name}" for kind in _REPO_FOLDERS.values())
-        found = (self._read(path) for folder in folders for path in self._paths_in(folder))
-        return [record for record in found if record is not None and record.spec.model_repo == model_repo]
+        paths = self._paths(".json", [f"{self.folder}/{kind}--{name}" for kind in _REPO_FOLDERS.values()])
+        return [record for record in self._records(paths) if record.spec.model_repo == model_repo]
 
     def load_id(self, key: str) -> Record | None:
         """The record of that id, found by the file's name. Blocking."""
-        return next((self._read(path) for path in self._tracker_paths() if path.endswith(f".{key}.json")), None)
+        return next(self._records(self._paths(f".{key}.json")), None)
 
     def load(self, batch: int = 500) -> Iterator[list[Record]]:
         """All records, in batches; an id may come twice. Blocking: runs in a thread.
 
         Damaged files are set aside as `.corrupt`, files under an old name are moved, newer ones are left alone.
         """
-        records: list[Record] = []
-        for path in self._tracker_paths():
-            record = self._read(path)
-            if record is not None:
-                records.append(record)
-            if len(records) >= batch:
-                yield records
-                records = []
-        if records:
-            yield records
+        records = self._records(self._paths(".json"))
+        while loaded := list(islice(records, batch)):
+            yield loaded
         if self._moved_count:
             log.info("moved %d tracker files to their present names", self._moved_count)
-        if self._left_alone:
-            log.error("%d tracker files were not read and are left alone; see above", self.left_alone)
+        if self.left_alone:
+            log.error("%d tracker files were not read and are left alone; see above", len(self.left_alone))
 
-    def _tracker_paths(self) -> Iterator[str]:
-        for folder in self._folders_of_repos():
-            yield from self._paths_in(folder)
+    def _records(self, paths: Iterable[str]) -> Iterator[Record]:
+        return (record for path in paths if (record := self._read(path)) is not None)
 
-    def _folders_of_repos(self) -> list[str]:
-        with os.scandir(self.folder) as repos:
-            return [entry.path for entry in repos if entry.is_dir(follow_symlinks=False)]
-
-    def _paths_in(self, folder: str) -> Iterator[str]:
-        try:
-            names = os.listdir(folder)
-        except FileNotFoundError:
-            return
-        for name in names:
-            if name.endswith(".json"):
-                yield f"{folder}/{name}"
-
-    def _sweep(self) -> None:
-        """Remove the temporary files of writes that a crash cut short. The trackers they were to replace are intact."""
-        for folder in self._folders_of_repos():
-            for name in os.listdir(folder):
-                if name.endswith(".json.tmp"):
-                    os.unlink(f"{folder}/{name}")
+    def _paths(self, suffix: str, folders: Iterable[str] | None = None) -> Iterator[str]:
+        """Files whose names end with `suffix`, of all repos or in `folders`; missing folders are skipped."""
+        if folders is None:
+            with os.scandir(self.folder) as repos:
+                folders = [entry.path for entry in repos if entry.is_dir(follow_symlinks=False)]
+        for folder in folders:
+            with contextlib.suppress(FileNotFoundError):
+                yield from (f"{folder}/{name}" for name in os.listdir(folder) if name.endswith(suffix))
 
     def _read(self, path: str) -> Record | None:
         try:
@@ -198,7 +170,7 @@ class Store:
         except (InvalidField, ValueError, *MALFORMED) as error:
             self._set_aside(Path(path), error)
             return None
-        expected = self._path(record.spec, record.id)
+        expected = self.path(record.spec)
         return record if path == expected else self._moved(path, expected, record)
 
     def _moved(self, path: str, expected: str, record: Record) -> Record | None:
@@ -229,8 +201,8 @@ class Store:
         return record
 
     def _leave_alone(self, path: str, why: str) -> None:
-        if path not in self._left_alone:
-            self._left_alone.add(path)
+        if path not in self.left_alone:
+            self.left_alone.add(path)
             log.error("the tracker file %s %s; it is left alone", path, why)
 
     def _set_aside(self, path: Path, why: Exception) -> None:
@@ -282,65 +254,36 @@ class Store:
     def _write(self, batch: Iterable[tuple[str, bytes | None]]) -> None:
         """Write, sync, rename; then sync the folders. Raises OSError."""
         written: list[str] = []
-        touched: set[str] = set()
-        descriptors: list[int] = []
-        try:
-            for path, data in batch:
-                folder = os.path.dirname(path)
-                if data is None:
-                    with contextlib.suppress(FileNotFoundError):
-                        os.unlink(path)
-                        touched.add(folder)
-                    continue
-                touched.add(folder)
-                descriptors.append(self._open_new(path + ".tmp", folder))
-                write_all(descriptors[-1], data)
+        changed: set[str] = set()
+        for path, data in batch:
+            folder = os.path.dirname(path)
+            if data is None:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
+                    changed.add(folder)
+            else:
+                self._write_new(f"{path}.tmp", data)
                 written.append(path)
-                if len(descriptors) >= _DESCRIPTORS:
-                    _sync_all(descriptors)
-            _sync_all(descriptors)
-            with self._rename_lock:
-                for path in written:
-                    os.rename(path + ".tmp", path)
-            _sync_folders([Path(folder) for folder in touched])
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
+                changed.add(folder)
+        with opened(self.folder, os.O_DIRECTORY) as root:
+            sync_files(root, [f"{path}.tmp" for path in written])
+        with self._rename_lock:
+            for path in written:
+                os.rename(f"{path}.tmp", path)
+        sync_folders(list(changed))
 
-    def _open_new(self, path: str, folder: str) -> int:
-        """Open a file for writing; create the folder of its repo if it is missing."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    def _write_new(self, path: str, data: bytes) -> None:
+        """Write a file without syncing it; create the folder of its repo if it is missing."""
         try:
-            return os.open(path, flags, 0o600)
+            write_new(path, data, mode=0o600)
         except (FileNotFoundError, NotADirectoryError):
-            Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
-            sync_folder_at(self.folder)
-            return os.open(path, flags, 0o600)
-
-
-def _sync_all(descriptors: list[int]) -> None:
-    """Sync and close them all."""
-    if len(descriptors) < _SYNC_EACH_BELOW or not sync_file_system(descriptors[0]):
-        for descriptor in descriptors:
-            sync_file(descriptor)
-    while descriptors:
-        os.close(descriptors.pop())
-
-
-def _sync_folders(folders: list[Path]) -> None:
-    if len(folders) >= _SYNC_EACH_BELOW:
-        descriptor = os.open(folders[0], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            if sync_file_system(descriptor):
-                return
-        finally:
-            os.close(descriptor)
-    for folder in folders:
-        sync_folder_at(folder)
+            Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            sync_folders([self.folder])
+            write_new(path, data, mode=0o600)
 
 
 def _content(path: str) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY)  # 5 us, where `open` takes 10: there may be tens of thousands
     try:
         data = part = os.read(descriptor, _READ_BYTES)
         while len(part) == _READ_BYTES:

@@ -77,16 +77,16 @@ def test_it_is_on_disk_before_it_has_its_name_and_the_name_before_it_returns(
     calls: list[str] = []
 
     def recording(name: str, step: Callable[..., Any]) -> Callable[..., Any]:
-        def record_and_call(*arguments: Any) -> Any:
+        def record_and_call(*arguments: Any, **options: Any) -> Any:
             calls.append(name)
-            return step(*arguments)
+            return step(*arguments, **options)
 
         return record_and_call
 
-    for place, name in ((durable, "sync_file"), (durable.os, "replace"), (durable, "sync_folder_at")):
+    for place, name in ((durable, "sync_file"), (durable.os, "replace"), (durable, "sync_folders")):
         monkeypatch.setattr(place, name, recording(name, getattr(place, name)))
     replace_file(tmp_path / "a.json", [b"new"])
-    assert calls == ["sync_file", "replace", "sync_folder_at"]
+    assert calls == ["sync_file", "replace", "sync_folders"]
 
 
 def test_a_first_start_without_room_leaves_no_token_that_is_none(tmp_path: Path) -> None:

@@ -8,9 +8,8 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
 
-from hfdmd.durable import sync_file_system, sync_folder, sync_folder_at
+from hfdmd.durable import sync_file_system, sync_folder, sync_folders
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _MAX_OPEN = 64  # descriptors
@@ -27,7 +26,7 @@ def make_folders(path: Path) -> None:
         path = path.parent
     for folder in reversed(missing):
         folder.mkdir(exist_ok=True)
-        sync_folder_at(folder.parent)
+        sync_folders([folder.parent])
 
 
 def is_below(path: str, folders: Iterable[str]) -> bool:
@@ -36,7 +35,7 @@ def is_below(path: str, folders: Iterable[str]) -> bool:
     return any(f"{path}/".startswith(f"{root}/") for root in roots)
 
 
-class Folders:
+class Folders(contextlib.AbstractContextManager["Folders"]):
     """Open descriptors of folders below `root`, and which of them have changed since the last sync.
 
     Symlinks are followed in `root`: the user set them. Below it they are not: OSError (ENOTDIR or ELOOP) for a symlink
@@ -47,12 +46,7 @@ class Folders:
         self._fds: dict[Parts, int] = {(): os.open(root, _FLAGS)}
         self._changed: set[Parts] = set()
 
-    def __enter__(self) -> Folders:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for fd in self._fds.values():
             os.close(fd)
         self._fds.clear()

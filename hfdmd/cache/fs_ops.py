@@ -12,15 +12,21 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from hfdmd.durable import NO_SUCH_CALL, disk_reason, open_new, write_all
+from hfdmd.cache.layout import describe
+from hfdmd.durable import NO_SUCH_CALL, created, disk_reason
 from hfdmd.failure import Failure
+from hfdmd.record import FileSpec
 from hfdmd.wire.types import Reason
 
+T = TypeVar("T")
+
+GONE = errno.ENOENT, errno.ENOTDIR, errno.ELOOP
+"""Error numbers for a file that is missing, or behind something else than a folder."""
+
 _IN_THE_WAY = errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EEXIST, errno.ENOTEMPTY
-_RENAME_NOREPLACE = 1  # Linux: linux/fs.h
-_RENAME_EXCL = 4  # macOS: sys/stdio.h
+_RENAME_NEW = ("renameatx_np", 4) if sys.platform == "darwin" else ("renameat2", 1)  # sys/stdio.h, linux/fs.h
 _FICLONE = 0x40049409  # Linux: linux/fs.h
 _COPY_BYTES = 64 * 1024 * 1024
 
@@ -38,6 +44,16 @@ def as_failures(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise failure_of(error, what) from error
+
+
+def attempt(step: Callable[[], T], spec: FileSpec) -> T | Failure:
+    """The result of `step`, or why it failed; the detail names the file of `spec`."""
+    try:
+        return step()
+    except Failure as failure:
+        return failure
+    except OSError as error:
+        return failure_of(error, describe(spec))
 
 
 def failure_of(error: OSError, what: str) -> Failure:
@@ -58,11 +74,8 @@ def rename_new(source_fd: int, source: str, target_fd: int, target: str) -> None
 
     Not atomic on file systems without such a call: there `target` is checked first.
     """
-    function, flag = (
-        (_function("renameatx_np"), _RENAME_EXCL)
-        if sys.platform == "darwin"
-        else (_function("renameat2"), _RENAME_NOREPLACE)
-    )
+    call, flag = _RENAME_NEW
+    function = _function(call)
     number = errno.ENOSYS
     if function is not None:
         if function(source_fd, os.fsencode(source), target_fd, os.fsencode(target), flag) == 0:
@@ -70,12 +83,9 @@ def rename_new(source_fd: int, source: str, target_fd: int, target: str) -> None
         number = ctypes.get_errno()
     if number not in NO_SUCH_CALL:
         raise OSError(number, os.strerror(number), target)
-    try:
-        os.lstat(target, dir_fd=target_fd)
-    except FileNotFoundError:
-        os.rename(source, target, src_dir_fd=source_fd, dst_dir_fd=target_fd)
-        return
-    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
+    if lstat(target, target_fd) is not None:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
+    os.rename(source, target, src_dir_fd=source_fd, dst_dir_fd=target_fd)
 
 
 def copy_file(
@@ -122,29 +132,22 @@ def clone_file(source_fd: int, target_fd: int) -> bool:
         return False
 
 
-def write_new(name: str, data: bytes | bytearray, folder_fd: int) -> None:
-    """Create a file with all of `data`, without syncing it. No file is left on an error. Raises OSError."""
-    fd = open_new(name, folder_fd)
-    try:
-        write_all(fd, data)
-    except OSError:
-        os.unlink(name, dir_fd=folder_fd)
-        raise
-    finally:
-        os.close(fd)
-
-
 def default_mode(folder_fd: int, name: str) -> int:
     """The mode that a new file gets in this folder, by umask and default ACL. Raises OSError.
 
     Creates a file `name` to find out and deletes it: reading the umask is not thread-safe.
     """
-    fd = open_new(name, folder_fd)
-    try:
-        return os.fstat(fd).st_mode & 0o777
-    finally:
-        os.close(fd)
+    with created(name, folder_fd) as fd:
         os.unlink(name, dir_fd=folder_fd)
+        return os.fstat(fd).st_mode & 0o777
+
+
+def lstat(name: str, folder_fd: int) -> os.stat_result | None:
+    """The state of a file or a symlink, None when it does not exist. Raises OSError."""
+    try:
+        return os.lstat(name, dir_fd=folder_fd)
+    except FileNotFoundError:
+        return None
 
 
 def unlink_if_exists(path: Path | str, folder_fd: int | None = None) -> None:

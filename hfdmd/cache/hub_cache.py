@@ -1,6 +1,6 @@
 """The Hub's standard cache, in the layout of `huggingface_hub`, so that every program that uses it finds the files.
 
-Content of other programs is verified before it is used (`hfdmd.cache.verified_files`). Nothing is written through a
+Content of other programs is verified before it is used (`hfdmd.cache.content`). Nothing is written through a
 symlink.
 """
 
@@ -16,14 +16,13 @@ from functools import partial
 from pathlib import Path
 
 from hfdmd.cache import fs_ops, layout
-from hfdmd.cache.batch import attempt
-from hfdmd.cache.content import Placed, never
-from hfdmd.cache.folders import make_folders
-from hfdmd.cache.keyed_locks import KeyedLocks
+from hfdmd.cache.content import Placed, Read, VerifiedFiles, never
+from hfdmd.cache.folders import Folders, make_folders
+from hfdmd.cache.fs_ops import attempt
+from hfdmd.cache.locks import KeyedLocks
 from hfdmd.cache.shared_blobs import find_shared, link_shared
 from hfdmd.cache.snapshots import RepoFolder
-from hfdmd.cache.verified_files import Read, VerifiedFiles
-from hfdmd.durable import sync_files, sync_folder
+from hfdmd.durable import sync_files, write_new
 from hfdmd.failure import Failure
 from hfdmd.record import FileSpec, RepoSpec, Source
 from hfdmd.wire.types import Reason
@@ -97,80 +96,54 @@ class HubCache:
     def adopt(self, items: Sequence[Adoptable], stopped: Callable[[], bool] = never) -> list[Placed | Failure | None]:
         """Use content that is in the cache already, all items of one repo. None for files that must be fetched."""
         results: list[Placed | Failure | None] = [None] * len(items)
-        verified: dict[int, bool] = {}
+        present: dict[int, bool] = {}
         """Whether the file was in this cache before, by index."""
         read: list[Read] = []
-        for index, (spec, source, previous) in enumerate(items):
-            cached = attempt(partial(self._is_cached, spec, source, previous, stopped, read), spec)
-            usable = cached or attempt(partial(self._link_shared, spec, source, stopped), spec)
-            if isinstance(usable, Failure):
-                results[index] = usable
-            elif usable:
-                verified[index] = cached is True
+        for index, item in enumerate(items):
+            found = attempt(partial(self._find, item, stopped, read), item[0])
+            if isinstance(found, bool):
+                present[index] = found
+            else:
+                results[index] = found
         self._verified_files.sync_and_remember(read)
-        if verified:
+        if present:
             with self.open_repo(items[0][0]) as repo:
-                for index, found in verified.items():
-                    spec, source, previous = items[index]
-                    results[index] = attempt(partial(_adopt_cached, repo, spec, source, previous, found=found), spec)
-                    self._forget_expected(repo.path.name, spec)
+                for index, was_cached in present.items():
+                    results[index] = attempt(partial(_adopt_cached, repo, items[index], was_cached), items[index][0])
+                    self._forget_expected(repo.path.name, items[index][0])
                 repo.folders.sync()
         return results
 
     def place(self, spec: FileSpec, source: Source, part: Path, previous: Placed | None) -> Placed:
         """Move a complete part file to its place in the cache. Raises OSError and `Failure`."""
-        layout.check_source(source)
-        layout.file_parts(spec.file_path)
+        layout.check(spec, source)
         with self.open_repo(spec) as repo:
-            blobs = repo.blobs()
-            name = part.name
-            check_part(blobs, name, source)
-            os.chmod(name, fs_ops.default_mode(blobs, layout.new_name(spec.id)), dir_fd=blobs)
-            if repo.symlinks:
-                os.rename(name, source.etag, src_dir_fd=blobs, dst_dir_fd=blobs)
-                sync_folder(blobs)
-                repo.add_pointer(spec, source, previous)
-            else:
-                repo.move_in(name, spec, source, previous)
-            repo.set_ref(spec.revision, source)
+            prepare_part(repo.blobs(), part.name, spec, source)
+            repo.rename_to_blobs([(part.name, source)])
+            placed = repo.enter(spec, source, previous, part.name)
             repo.folders.sync()
-            placed = repo.placed(spec, source)
             self._forget_expected(repo.path.name, spec)
         self._verified_files.remember(placed.path, source)
         return placed
 
     def place_small(self, items: Sequence[Small]) -> list[Placed | Failure]:
         """Write many small files of one repo: one sync for the data, one for the names."""
-        results: dict[int, Placed | Failure] = {}
         with self.open_repo(items[0][0]) as repo:
-            blobs = repo.blobs()
-            written: dict[int, str] = {}
-            for index, (spec, source, data, _) in enumerate(items):
-                name = attempt(partial(_write_new, blobs, spec, source, data), spec)
-                if isinstance(name, Failure):
-                    results[index] = name
-                else:
-                    written[index] = name
+            written = [attempt(partial(write_small, repo.blobs(), *item[:3]), item[0]) for item in items]
+            new = {name: item[1] for name, item in zip(written, items, strict=True) if isinstance(name, str)}
             try:
-                sync_files(blobs, list(written.values()))
-                if repo.symlinks:
-                    for index, name in written.items():
-                        os.rename(name, items[index][1].etag, src_dir_fd=blobs, dst_dir_fd=blobs)
-                    sync_folder(blobs)
+                sync_files(repo.blobs(), list(new))
+                repo.rename_to_blobs(new.items())
             except OSError:
-                for name in written.values():
-                    fs_ops.unlink_if_exists(name, blobs)
+                for name in new:
+                    fs_ops.unlink_if_exists(name, repo.blobs())
                 raise
-            for index, name in written.items():
-                spec, source, _, previous = items[index]
-                enter = (
-                    partial(_add_pointer, repo, spec, source, previous)
-                    if repo.symlinks
-                    else partial(_move_in, repo, name, spec, source, previous)
-                )
-                results[index] = attempt(enter, spec)
+            results = [
+                name if isinstance(name, Failure) else attempt(partial(repo.enter, spec, source, previous, name), spec)
+                for name, (spec, source, _, previous) in zip(written, items, strict=True)
+            ]
             repo.folders.sync()
-        return [results[index] for index in range(len(items))]
+        return results
 
     def remove(self, items: Sequence[Removable]) -> list[bool | Failure]:
         """Delete placed files, all items of one repo, and the blobs that are unused then. False for a changed file."""
@@ -183,13 +156,10 @@ class HubCache:
             for spec, source, placed in items:
                 layout.check_source(source)
                 removed = attempt(partial(repo.remove_pointer, spec, source, placed), spec)
-                results.append(removed)
-                if removed is True:
-                    etags.add(source.etag)
+                results.append(False if removed is None else removed)
+                if removed is True or removed is None:  # None: an earlier deletion was killed here
                     commits.add(source.commit)
-                elif removed is False and repo.is_missing(spec, source, placed):  # an earlier deletion was killed here
-                    commits.add(source.commit)
-                    if repo.has_blob(source, placed):
+                    if removed or repo.has_blob(source, placed):
                         etags.add(source.etag)
             if commits:
                 repo.remove_unused(etags, commits)
@@ -217,9 +187,13 @@ class HubCache:
     def open_repo(self, spec: FileSpec | RepoSpec) -> Iterator[RepoFolder]:
         """Create the repo's folder if missing and open it, for one thread at a time. Raises OSError."""
         path = self.repo_path(spec)
-        with self._locks.get(path.name), RepoFolder(path, self._reserve, symlinks=True) as repo:
-            repo.symlinks = self._can_symlink(repo.blobs())
-            yield repo
+        with self._locks.get(path.name):
+            make_folders(path)
+            with Folders(path) as folders:
+                # first: the client's cache scan reports a repo without it as corrupted
+                folders.open(("snapshots",), make=True)
+                blobs = folders.open(("blobs",), make=True)
+                yield RepoFolder(path, folders, self._reserve, self._can_symlink(blobs))
 
     def _remove_if_empty(self, repo: RepoFolder) -> None:
         """Remove the repo's folder if it is empty, unless a download may create a part file in it."""
@@ -233,31 +207,24 @@ class HubCache:
         if not expected:
             self._expected.pop(repo, None)
 
-    def _is_cached(
-        self,
-        spec: FileSpec,
-        source: Source,
-        previous: Placed | None,
-        stopped: Callable[[], bool],
-        read: list[Read],
-    ) -> bool:
-        """Whether the content is in the cache, verified: as the blob, or as the snapshot's file."""
-        return any(
-            self._verified_files.is_verified(path, source, previous, stopped, read)
-            for path in self._content_paths(spec, source)
-        )
+    def _find(self, item: Adoptable, stopped: Callable[[], bool], read: list[Read]) -> bool | None:
+        """True if the repo has the content, False if the store that repos share had it and the blob is a link to it.
 
-    def _link_shared(self, spec: FileSpec, source: Source, stopped: Callable[[], bool]) -> bool:
-        """Make the blob a symlink to the store that repos share. False when the store does not have the content."""
+        None if neither has it. Content that is used is verified.
+        """
+        spec, source, previous = item
+        paths = self._content_paths(spec, source)
+        if any(self._verified_files.is_verified(path, source, previous, stopped, read) for path in paths):
+            return True
         payload = find_shared(self.root, source, stopped)
         if payload is None:
-            return False
+            return None
         with self.open_repo(spec) as repo:
-            if not repo.symlinks or not link_shared(self.root, payload, Path(self._content_paths(spec, source)[0])):
-                return False
+            if not repo.symlinks or not link_shared(self.root, payload, Path(paths[0])):
+                return None
             repo.folders.mark_changed(("blobs",))
             repo.folders.sync()
-            return True
+            return False
 
     def _can_symlink(self, blobs: int) -> bool:
         """Whether snapshots are made of symlinks. Tried once, unless the client's setting forbids them."""
@@ -276,39 +243,16 @@ class HubCache:
         return self._symlinks_work
 
 
-def _add_to_snapshot(repo: RepoFolder, spec: FileSpec, source: Source, previous: Placed | None) -> Placed:
-    """Add pointer and ref for content in the cache: a blob, or the snapshot's own file in a cache without symlinks."""
-    if os.path.lexists(repo.path / "blobs" / source.etag):
-        return _add_pointer(repo, spec, source, previous)
-    repo.set_ref(spec.revision, source)
-    return repo.placed(spec, source)
-
-
-def _add_pointer(repo: RepoFolder, spec: FileSpec, source: Source, previous: Placed | None) -> Placed:
-    """Add pointer and ref for an existing blob."""
-    repo.add_pointer(spec, source, previous)
-    repo.set_ref(spec.revision, source)
-    return repo.placed(spec, source)
-
-
-def _adopt_cached(
-    repo: RepoFolder, spec: FileSpec, source: Source, previous: Placed | None, *, found: bool
-) -> Placed | None:
-    """`_add_to_snapshot`; None when an app deleted the content meanwhile."""
+def _adopt_cached(repo: RepoFolder, item: Adoptable, found: bool) -> Placed | None:
+    """Add content that is in the cache to its snapshot; None when an app deleted it meanwhile."""
     try:
-        return replace(_add_to_snapshot(repo, spec, source, previous), found=found)
+        return replace(repo.enter(*item), found=found)
     except FileNotFoundError:
         return None
 
 
-def _move_in(repo: RepoFolder, name: str, spec: FileSpec, source: Source, previous: Placed | None) -> Placed:
-    repo.move_in(name, spec, source, previous)
-    repo.set_ref(spec.revision, source)
-    return repo.placed(spec, source)
-
-
-def check_part(folder: int, name: str, source: Source) -> None:
-    """Raises `Failure` when the part file is not what should be placed."""
+def prepare_part(folder: int, name: str, spec: FileSpec, source: Source) -> None:
+    """Give a part file the mode of a new file. Raises OSError, and `Failure` when it is not what should be placed."""
     try:
         found = os.lstat(name, dir_fd=folder)
     except FileNotFoundError:
@@ -317,15 +261,16 @@ def check_part(folder: int, name: str, source: Source) -> None:
         ) from None
     if not stat.S_ISREG(found.st_mode) or source.size_bytes not in (None, found.st_size):
         raise Failure(Reason.DISK_ERROR, f"The partial file {name} was changed by another program.")
+    os.chmod(name, fs_ops.default_mode(folder, layout.new_name(spec.id)), dir_fd=folder)
 
 
-def _write_new(folder: int, spec: FileSpec, source: Source, data: bytes | bytearray) -> str:
-    layout.check_source(source)
-    layout.file_parts(spec.file_path)
+def write_small(folder: int, spec: FileSpec, source: Source, data: bytes | bytearray) -> str:
+    """Write a small file under a temporary name, without a sync, and return the name. Raises OSError and `Failure`."""
+    layout.check(spec, source)
     if source.size_bytes not in (None, len(data)):
         raise Failure(Reason.INTERNAL, f"{spec.file_path} should have {source.size_bytes} bytes, not {len(data)}.")
     name = layout.new_name(spec.id)
-    fs_ops.write_new(name, data, folder)
+    write_new(name, data, folder)
     return name
 
 

@@ -96,15 +96,15 @@ def check_source(source: Source) -> None:
         raise Failure(Reason.INTERNAL, "The tracker has an illegal commit or etag.")
 
 
-def check_local(spec: FileSpec) -> None:
-    """Raises `Failure` (path_taken) for a file that would overwrite the Hub client's metadata in a local folder."""
-    if tuple(part.lower() for part in file_parts(spec.file_path)[:2]) == METADATA_FOLDER:
+def check(spec: FileSpec, source: Source) -> None:
+    """`check_source` and a check of the file's path, which may not be in the Hub client's metadata of a local folder.
+
+    Raises `Failure`: internal for illegal names, path_taken for a file that would overwrite metadata.
+    """
+    check_source(source)
+    parts = file_parts(spec.file_path)
+    if spec.local_dir is not None and tuple(part.lower() for part in parts[:2]) == METADATA_FOLDER:
         raise Failure(
             Reason.PATH_TAKEN,
             f"{spec.file_path} is in the folder of the Hub client's metadata ({'/'.join(METADATA_FOLDER)}).",
         )
-
-
-def blob_link(parts: tuple[str, ...], etag: str) -> str:
-    """The target of a pointer (a snapshot's symlink) as the client writes it: relative, one `../` per folder."""
-    return "../" * (len(parts) + 1) + f"blobs/{etag}"

@@ -7,39 +7,37 @@ etag and time, one per line, and makes the client treat the file as current.
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from hfdmd.cache import fs_ops, layout
 from hfdmd.cache.content import Placed, has_content, never
 from hfdmd.cache.folders import Folders, is_below, make_folders
-from hfdmd.cache.keyed_locks import KeyedLocks
-from hfdmd.durable import open_new, sync_file, write_all
+from hfdmd.cache.locks import KeyedLocks
+from hfdmd.durable import created, opened, sync_file, write_new
 from hfdmd.failure import Failure
 from hfdmd.record import FileSpec, RepoSpec, Source
 from hfdmd.wire.types import Reason
 
 _log = logging.getLogger(__name__)
 _METADATA = (*layout.METADATA_FOLDER, "download")
-_NEW = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
+@dataclass(slots=True, eq=False)
 class LocalDir:
     """One local folder, open. Symlinks in it are not followed, so that nothing is written outside of it."""
 
-    def __init__(self, root: Path, folders: Folders, lock: threading.RLock, reserve: fs_ops.Reserve) -> None:
-        self.root = root
-        self.folders = folders
-        self._lock = lock
-        self._reserve = reserve
+    root: Path
+    folders: Folders
+    lock: threading.RLock
+    reserve: fs_ops.Reserve
 
     def metadata_folder(self, parts: Sequence[str] = ()) -> int:
         """The descriptor of the metadata folder for files in the folder `parts`; created if missing. Raises OSError."""
@@ -49,14 +47,10 @@ class LocalDir:
         """Add the files that keep the metadata out of backups and repositories. Raises OSError."""
         folder = self.folders.open(layout.METADATA_FOLDER, make=True)
         for name, text in ((".gitignore", "*"), ("CACHEDIR.TAG", layout.CACHEDIR_TAG)):
-            try:
-                fd = os.open(name, _NEW, 0o666, dir_fd=folder)
-            except FileExistsError:
-                continue
-            try:
-                write_all(fd, text.encode())
-            finally:
-                os.close(fd)
+            with contextlib.suppress(FileExistsError):
+                fd = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666, dir_fd=folder)
+                with open(fd, "w") as file:
+                    file.write(text)
 
     def adopt(
         self, spec: FileSpec, source: Source, previous: Placed | None, stopped: Callable[[], bool] = never
@@ -65,8 +59,10 @@ class LocalDir:
 
         Raises OSError, and `Failure` (path_taken) for a file with other content that hfdmd did not write.
         """
-        found = self._lstat(spec)
-        if found is None:
+        try:
+            folder, last = self._open_folder(spec)
+            found = os.lstat(last, dir_fd=folder)
+        except FileNotFoundError:
             return None
         if self._is_previous(spec, previous, found):
             if self._read_metadata(spec)[1:] == [source.etag] or self._has_content(spec, source, stopped):
@@ -83,24 +79,20 @@ class LocalDir:
 
         Raises OSError, and `Failure` (path_taken).
         """
-        with self._lock:
-            return self._move_in(name, spec, source, previous)
-
-    def _move_in(self, name: str, spec: FileSpec, source: Source, previous: Placed | None) -> Placed:
-        *above, last = layout.file_parts(spec.file_path)
-        folder = self.folders.open(above, make=True)
-        try:
-            fs_ops.rename_new(self.metadata_folder(), name, folder, last)
-        except FileExistsError:
-            found = os.lstat(last, dir_fd=folder)
-            if not self._is_previous(spec, previous, found):
-                if stat.S_ISREG(found.st_mode) and self._has_content(spec, source, never):
-                    os.unlink(name, dir_fd=self.metadata_folder())
-                    return self._finish(spec, source, found=True)
-                raise self._path_taken(spec) from None
-            os.rename(name, last, src_dir_fd=self.metadata_folder(), dst_dir_fd=folder)
-        self.folders.mark_changed(above)
-        return self._finish(spec, source)
+        with self.lock:
+            folder, last = self._open_folder(spec, make=True)
+            try:
+                fs_ops.rename_new(self.metadata_folder(), name, folder, last)
+            except FileExistsError:
+                found = os.lstat(last, dir_fd=folder)
+                if not self._is_previous(spec, previous, found):
+                    if stat.S_ISREG(found.st_mode) and self._has_content(spec, source, never):
+                        os.unlink(name, dir_fd=self.metadata_folder())
+                        return self._finish(spec, source, found=True)
+                    raise self._path_taken(spec) from None
+                os.rename(name, last, src_dir_fd=self.metadata_folder(), dst_dir_fd=folder)
+            self.folders.mark_changed(layout.file_parts(spec.file_path)[:-1])
+            return self._finish(spec, source)
 
     def copy_new(self, blob: int, spec: FileSpec, source: Source, stopped: Callable[[], bool]) -> str | None:
         """Copy or clone an open blob into the metadata folder, without a sync, and return the copy's name.
@@ -108,22 +100,15 @@ class LocalDir:
         The copy is verified: None when it does not have the content. Raises OSError, and `Failure` (disk_full).
         """
         name = layout.new_name(spec.id)
-        fd = open_new(name, self.metadata_folder())
+        reserve = partial(self.reserve, name, self.root)
         good = False
         try:
-            reserve = partial(self._reserve, name, self.root)
-            good = fs_ops.copy_file(blob, fd, stopped, reserve) and has_content(fd, source, stopped)
+            with created(name, self.metadata_folder()) as fd:
+                good = fs_ops.copy_file(blob, fd, stopped, reserve) and has_content(fd, source, stopped)
         finally:
-            os.close(fd)
             if not good:
-                self._discard_file(name)
+                fs_ops.unlink_if_exists(name, self.metadata_folder())
         return name if good else None
-
-    def write_new(self, spec: FileSpec, data: bytes | bytearray) -> str:
-        """Write a small file into the metadata folder, without a sync, and return its name. Raises OSError."""
-        name = layout.new_name(spec.id)
-        fs_ops.write_new(name, data, self.metadata_folder())
-        return name
 
     def discard(self, spec: FileSpec) -> None:
         """Delete the part file of a download and the temporary files that a crash left."""
@@ -135,40 +120,35 @@ class LocalDir:
 
     def remove(self, spec: FileSpec, placed: Placed) -> bool:
         """Delete the file if it is unchanged, with its metadata and the folders that are empty then. Raises OSError."""
-        with self._lock:
-            return self._remove(spec, placed)
-
-    def _remove(self, spec: FileSpec, placed: Placed) -> bool:
         *above, last = layout.file_parts(spec.file_path)
         if placed.path != self.root / spec.file_path:
             return False
-        try:
-            folder = self.folders.open(above)
-            if not placed.matches(os.lstat(last, dir_fd=folder)):
-                return False
-            os.unlink(last, dir_fd=folder)
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-                return False
-            raise
-        self.folders.mark_changed(above)
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            os.unlink(f"{last}.metadata", dir_fd=self.folders.open((*_METADATA, *above)))
-        self.folders.remove_empty((*_METADATA, *above), keep=len(_METADATA))
-        self.folders.remove_empty(above)
-        return True
+        with self.lock:
+            try:
+                folder = self.folders.open(above)
+                if not placed.matches(os.lstat(last, dir_fd=folder)):
+                    return False
+                os.unlink(last, dir_fd=folder)
+            except OSError as error:
+                if error.errno in fs_ops.GONE:
+                    return False
+                raise
+            self.folders.mark_changed(above)
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                os.unlink(f"{last}.metadata", dir_fd=self.folders.open((*_METADATA, *above)))
+            self.folders.remove_empty((*_METADATA, *above), keep=len(_METADATA))
+            self.folders.remove_empty(above)
+            return True
 
-    def _lstat(self, spec: FileSpec) -> os.stat_result | None:
+    def _open_folder(self, spec: FileSpec, *, make: bool = False) -> tuple[int, str]:
+        """The descriptor of the file's folder, and the file's name in it. Raises OSError."""
         *above, last = layout.file_parts(spec.file_path)
-        try:
-            return os.lstat(last, dir_fd=self.folders.open(above))
-        except FileNotFoundError:
-            return None
+        return self.folders.open(above, make=make), last
 
     def _has_content(self, spec: FileSpec, source: Source, stopped: Callable[[], bool]) -> bool:
-        *above, last = layout.file_parts(spec.file_path)
+        folder, last = self._open_folder(spec)
         try:
-            fd = os.open(last, _READ, dir_fd=self.folders.open(above))
+            fd = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
         except PermissionError:
             return False
         try:
@@ -186,21 +166,18 @@ class LocalDir:
         """Commit and etag in the file's metadata; empty when there is none."""
         *above, last = layout.file_parts(spec.file_path)
         try:
-            fd = os.open(f"{last}.metadata", _READ, dir_fd=self.folders.open((*_METADATA, *above)))
+            with opened(f"{last}.metadata", folder_fd=self.folders.open((*_METADATA, *above))) as fd:
+                return os.read(fd, 1024).decode("ascii", "replace").splitlines()[:2]
         except OSError:
             return []
-        try:
-            return os.read(fd, 1024).decode("ascii", "replace").splitlines()[:2]
-        finally:
-            os.close(fd)
 
     def _finish(self, spec: FileSpec, source: Source, *, found: bool = False) -> Placed:
         """Write the metadata of the file at its path if it differs, and return the file as placed."""
-        *above, last = layout.file_parts(spec.file_path)
         if self._read_metadata(spec) != [source.commit, source.etag]:
-            with self._lock:
+            with self.lock:
                 self._write_metadata(spec, source)
-        there = os.lstat(last, dir_fd=self.folders.open(above))
+        folder, last = self._open_folder(spec)
+        there = os.lstat(last, dir_fd=folder)
         return Placed(self.root / spec.file_path, there.st_size, there.st_mtime_ns, found)
 
     def _write_metadata(self, spec: FileSpec, source: Source) -> None:
@@ -212,12 +189,9 @@ class LocalDir:
             return
         temporary = layout.metadata_name(spec.id)
         folder = self.metadata_folder(above)
-        fs_ops.write_new(temporary, f"{source.commit}\n{source.etag}\n{time.time()}\n".encode(), folder)
+        write_new(temporary, f"{source.commit}\n{source.etag}\n{time.time()}\n".encode(), folder)
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
         self.folders.mark_changed((*_METADATA, *above))
-
-    def _discard_file(self, name: str) -> None:
-        fs_ops.unlink_if_exists(name, self.metadata_folder())
 
     def _path_taken(self, spec: FileSpec) -> Failure:
         return Failure(

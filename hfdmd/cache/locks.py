@@ -1,4 +1,4 @@
-"""The lock files of the Hub's client, so that apps and the daemon wait for each other.
+"""The lock files of the Hub's client, so that apps and the daemon wait for each other; locks by name for our threads.
 
 Source: `huggingface_hub.utils.WeakFileLock`: filelock's `FileLock`, which is flock(2) on a file of mode 0664, and its
 soft lock where the file system has no `flock`. Lock files are never deleted. flock(2) is called directly here: the
@@ -11,7 +11,9 @@ import contextlib
 import errno
 import fcntl
 import os
+import threading
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from filelock import SoftFileLock, Timeout
 
@@ -77,3 +79,22 @@ def _soft(path: str) -> Lock | None:
     except Timeout:
         return None
     return Lock(lock)
+
+
+class KeyedLocks:
+    """One re-entrant lock for each key. Thread-safe. A lock is forgotten when no thread refers to it any more."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._locks: WeakValueDictionary[str, threading.RLock] = WeakValueDictionary()
+
+    def __len__(self) -> int:
+        return len(self._locks)
+
+    def get(self, key: str) -> threading.RLock:
+        """The lock of `key`, the same one for all threads that refer to it at the same time."""
+        with self._guard:
+            lock = self._locks.get(key)
+            if lock is None:
+                lock = self._locks[key] = threading.RLock()
+            return lock

@@ -7,50 +7,33 @@ Source of the layout: `huggingface_hub.file_download._hf_hub_download_to_cache_d
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 
 from hfdmd.cache import fs_ops, layout
 from hfdmd.cache.content import Placed, has_content, never
-from hfdmd.cache.folders import Folders, make_folders
-from hfdmd.durable import open_new, sync_file, write_all
+from hfdmd.cache.folders import Folders
+from hfdmd.durable import created, opened, sync_file, sync_folder, write_all
 from hfdmd.failure import Failure
 from hfdmd.record import FileSpec, Source, is_commit
 from hfdmd.wire.types import Reason
 
 
+@dataclass(slots=True, eq=False)
 class RepoFolder:
     """`<cache>/models--owner--name`, open. Symlinks below it are not followed, except those to blobs."""
 
-    def __init__(self, path: Path, reserve: fs_ops.Reserve, *, symlinks: bool) -> None:
-        self.path = path
-        self._reserve = reserve
-        self.symlinks = symlinks
-        """False where symlinks are impossible or disabled: then snapshots contain the files themselves."""
-        self._refs_checked: set[tuple[str, str, float]] = set()
-        make_folders(path)
-        self.folders = Folders(path)
-        try:
-            # first: the client's cache scan reports a repo without it as corrupted
-            self.folders.open(("snapshots",), make=True)
-            self.folders.open(("blobs",), make=True)
-        except BaseException:
-            self.folders.__exit__(None, None, None)
-            raise
-
-    def __enter__(self) -> RepoFolder:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.folders.__exit__(kind, error, trace)
+    path: Path
+    folders: Folders
+    reserve: fs_ops.Reserve
+    symlinks: bool
+    """False where symlinks are impossible or disabled: then snapshots contain the files themselves."""
+    _refs_checked: set[tuple[str, str, float]] = field(default_factory=set)
 
     def blobs(self) -> int:
         """The blobs folder's descriptor."""
@@ -60,121 +43,57 @@ class RepoFolder:
         """The path of the file in its snapshot."""
         return self.path.joinpath("snapshots", source.commit, spec.file_path)
 
-    def placed(self, spec: FileSpec, source: Source) -> Placed:
-        """The file that is in the snapshot now. Raises OSError."""
+    def rename_to_blobs(self, files: Iterable[tuple[str, Source]]) -> None:
+        """Make new files in the blobs folder blobs, durably; without symlinks `enter` moves them. Raises OSError."""
+        if self.symlinks:
+            for name, source in files:
+                os.rename(name, source.etag, src_dir_fd=self.blobs(), dst_dir_fd=self.blobs())
+            sync_folder(self.blobs())
+
+    def enter(self, spec: FileSpec, source: Source, previous: Placed | None, new: str | None = None) -> Placed:
+        """Add a file to its snapshot and write the ref of its revision.
+
+        The content is the blob, `new` in the blobs folder, or already in the snapshot (both only without symlinks).
+        Raises OSError, and `Failure` (path_taken).
+        """
+        if new is not None and not self.symlinks:
+            self._move_in(new, spec, source, previous)
+        elif os.path.lexists(f"{self.path}/blobs/{source.etag}"):
+            self._add_pointer(spec, source, previous)
+        self._set_ref(spec.revision, source)
         path = self.pointer_path(spec, source)
         found = path.stat()
         return Placed(path, found.st_size, found.st_mtime_ns)
 
-    def add_pointer(self, spec: FileSpec, source: Source, previous: Placed | None) -> None:
-        """Add the file to its snapshot: a symlink to its blob, which exists.
+    def remove_pointer(self, spec: FileSpec, source: Source, placed: Placed) -> bool | None:
+        """Remove the file from its snapshot if it is unchanged, with the folders that are empty then.
 
-        A symlink to the right content is kept, and so is a file with the right content (as in caches without symlinks).
-        Any other symlink is replaced. Raises OSError, and `Failure` (path_taken) for any other file.
+        None for a missing file. `remove_unused` removes its blob. Raises OSError.
         """
-        if self.symlinks and self._create_link(spec, source):
-            return
-        folder, parent, name = self._pointer_folder(spec, source)
-        wanted = layout.blob_link((*folder[2:], name), source.etag)
-        try:
-            found = os.lstat(name, dir_fd=parent)
-        except FileNotFoundError:
-            found = None
-        if found is not None and stat.S_ISLNK(found.st_mode):
-            if os.readlink(name, dir_fd=parent) == wanted or self._has_content(parent, name, source):
-                if previous is None:
-                    self.folders.mark_changed(folder)  # an app created it, and apps do not sync
-                return
-            if name not in os.listdir(parent):
-                raise Failure(
-                    Reason.PATH_TAKEN,
-                    f"{spec.file_path} differs only in case from another file here, and this disk ignores case.",
-                )
-        elif found is not None and not self._may_replace(parent, found, spec, source, previous):
-            return
-        self.folders.mark_changed(folder)
-        if self.symlinks:
-            try:
-                self._link(wanted, parent, name, replace=found is not None)
-            except FileExistsError:  # an app created it at the same time
-                self.add_pointer(spec, source, previous)
-        else:
-            self._copy_blob(source, parent, name)
-
-    def move_in(self, blob_name: str, spec: FileSpec, source: Source, previous: Placed | None) -> None:
-        """Without symlinks: move a new file from the blobs folder into the snapshot."""
-        folder, parent, name = self._pointer_folder(spec, source)
-        try:
-            found = os.lstat(name, dir_fd=parent)
-        except FileNotFoundError:
-            found = None
-        if found is not None and stat.S_ISREG(found.st_mode):
-            if not self._may_replace(parent, found, spec, source, previous):
-                os.unlink(blob_name, dir_fd=self.blobs())
-                return
-        elif found is not None and not stat.S_ISLNK(found.st_mode):
-            raise _path_taken(self.pointer_path(spec, source))
-        blobs = self.blobs()
-        os.rename(blob_name, name, src_dir_fd=blobs, dst_dir_fd=self.folders.open(folder))
-        self.folders.mark_changed(folder)
-
-    def set_ref(self, revision: str, source: Source) -> None:
-        """Make the ref of the revision point at the commit, whose snapshot exists. Raises OSError.
-
-        A ref that was reported by the Hub later than `source` is kept. The modification time of a ref's file is the
-        time of the Hub's report: apps write a ref right after the report, and hfdmd sets the time. Each ref is checked
-        once while the folder is open.
-        """
-        ref = (revision, source.commit, source.told_at)
-        if is_commit(revision) or ref in self._refs_checked:
-            return
-        self._write_ref(revision, source)
-        self._refs_checked.add(ref)
-
-    def remove_pointer(self, spec: FileSpec, source: Source, placed: Placed) -> bool:
-        """Remove the file from its snapshot if it is unchanged. `remove_unused` removes its blob. Raises OSError."""
-        *above, name = layout.file_parts(spec.file_path)
-        folder = ("snapshots", source.commit, *above)
+        folder, name, target = _pointer(spec, source)
+        if placed.path != self.pointer_path(spec, source):
+            return False
         try:
             parent = self.folders.open(folder)
             linked = stat.S_ISLNK(os.lstat(name, dir_fd=parent).st_mode)
-            if placed.path != self.pointer_path(spec, source) or not placed.matches(os.stat(name, dir_fd=parent)):
-                return False
-            if linked and os.readlink(name, dir_fd=parent) != layout.blob_link((*folder[2:], name), source.etag):
-                return False
         except FileNotFoundError:
-            return False
+            for depth in range(len(folder), 2, -1):
+                self.folders.remove_empty(folder[:depth], keep=2)
+            return None
         except OSError as error:
-            if error.errno in (errno.ENOTDIR, errno.ELOOP):
+            if error.errno in fs_ops.GONE:
                 return False
             raise
+        if (linked and os.readlink(name, dir_fd=parent) != target) or not _matches(placed, name, parent):
+            return False
         os.unlink(name, dir_fd=parent)
         self.folders.mark_changed(folder)
         self.folders.remove_empty(folder, keep=2)
         return True
 
-    def is_missing(self, spec: FileSpec, source: Source, placed: Placed) -> bool:
-        """Whether the placed file is missing. Empty folders on the way to it are removed."""
-        *above, name = layout.file_parts(spec.file_path)
-        folder = ("snapshots", source.commit, *above)
-        if placed.path != self.pointer_path(spec, source):
-            return False
-        try:
-            os.lstat(name, dir_fd=self.folders.open(folder))
-            return False
-        except FileNotFoundError:
-            for depth in range(len(folder), 2, -1):
-                self.folders.remove_empty(folder[:depth], keep=2)
-            return True
-        except OSError:
-            return False  # something else has replaced a folder of its path
-
     def has_blob(self, source: Source, placed: Placed) -> bool:
         """Whether the blob is unchanged since the file was placed."""
-        try:
-            return placed.matches(os.stat(source.etag, dir_fd=self.blobs()))
-        except OSError:
-            return False
+        return _matches(placed, source.etag, self.blobs())
 
     def remove_unused(self, etags: Iterable[str], commits: Iterable[str]) -> None:
         """Delete those of the blobs that no snapshot uses any more, and the empty ones of the commits' snapshots.
@@ -235,6 +154,68 @@ class RepoFolder:
             fs_ops.unlink_if_exists(f"{commit}.json", self.folders.open(("trees",)))
         self.folders.remove_empty(("snapshots", commit), keep=1)
 
+    def _add_pointer(self, spec: FileSpec, source: Source, previous: Placed | None) -> None:
+        """Add the file to its snapshot: a symlink to its blob, which exists.
+
+        A symlink to the right content is kept, and so is a file with the right content (as in caches without symlinks).
+        Any other symlink is replaced. Raises OSError, and `Failure` (path_taken) for any other file.
+        """
+        folder, name, target = _pointer(spec, source)
+        if self.symlinks:
+            with contextlib.suppress(FileExistsError, FileNotFoundError):  # for nearly all files this is enough
+                os.symlink(target, name, dir_fd=self.folders.open(folder))
+                self.folders.mark_changed(folder)
+                return
+        parent = self.folders.open(folder, make=True)
+        found = fs_ops.lstat(name, parent)
+        if found is not None and stat.S_ISLNK(found.st_mode):
+            if os.readlink(name, dir_fd=parent) == target or self._has_content(parent, name, source):
+                if previous is None:
+                    self.folders.mark_changed(folder)  # an app created it, and apps do not sync
+                return
+            if name not in os.listdir(parent):
+                raise Failure(
+                    Reason.PATH_TAKEN,
+                    f"{spec.file_path} differs only in case from another file here, and this disk ignores case.",
+                )
+        elif found is not None and not self._may_replace(parent, found, spec, source, previous):
+            return
+        self.folders.mark_changed(folder)
+        if not self.symlinks:
+            self._copy_blob(source, parent, name)
+        elif found is None:
+            try:
+                os.symlink(target, name, dir_fd=parent)
+            except FileExistsError:  # an app created it at the same time
+                self._add_pointer(spec, source, previous)
+        else:
+            with self._temporary() as temporary:
+                os.symlink(target, temporary, dir_fd=self.blobs())
+                os.rename(temporary, name, src_dir_fd=self.blobs(), dst_dir_fd=parent)
+
+    def _move_in(self, new: str, spec: FileSpec, source: Source, previous: Placed | None) -> None:
+        """Without symlinks: move a new file from the blobs folder into the snapshot."""
+        folder, name, _ = _pointer(spec, source)
+        parent = self.folders.open(folder, make=True)
+        found = fs_ops.lstat(name, parent)
+        if found is None or stat.S_ISLNK(found.st_mode) or self._may_replace(parent, found, spec, source, previous):
+            os.rename(new, name, src_dir_fd=self.blobs(), dst_dir_fd=self.folders.open(folder))
+            self.folders.mark_changed(folder)
+        else:
+            os.unlink(new, dir_fd=self.blobs())
+
+    def _set_ref(self, revision: str, source: Source) -> None:
+        """Make the ref of the revision point at the commit, whose snapshot exists. Raises OSError.
+
+        A ref that was reported by the Hub later than `source` is kept. The modification time of a ref's file is the
+        time of the Hub's report: apps write a ref right after the report, and hfdmd sets the time. Each ref is checked
+        once while the folder is open.
+        """
+        ref = (revision, source.commit, source.told_at)
+        if not is_commit(revision) and ref not in self._refs_checked:
+            self._write_ref(revision, source)
+            self._refs_checked.add(ref)
+
     def _write_ref(self, revision: str, source: Source) -> None:
         *above, name = layout.ref_parts(revision)
         folder = ("refs", *above)
@@ -244,25 +225,17 @@ class RepoFolder:
         if commit == source.commit or reported_ns < written_ns <= time.time_ns():
             return
         with self._temporary() as temporary:
-            fd = open_new(temporary, self.blobs())
-            try:
+            with created(temporary, self.blobs()) as fd:
                 write_all(fd, source.commit.encode())
                 os.utime(fd, ns=(reported_ns, reported_ns))
                 os.fsync(fd)
-            finally:
-                os.close(fd)
             os.rename(temporary, name, src_dir_fd=self.blobs(), dst_dir_fd=self.folders.open(folder))
         self.folders.mark_changed(folder)
-
-    def _pointer_folder(self, spec: FileSpec, source: Source) -> tuple[Sequence[str], int, str]:
-        *above, name = layout.file_parts(spec.file_path)
-        folder = ("snapshots", source.commit, *above)
-        return folder, self.folders.open(folder, make=True), name
 
     def _has_content(self, parent: int, name: str, source: Source) -> bool:
         """Whether the symlink leads to the content under another blob's name, since mirrors may have other etags."""
         try:
-            fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=parent)
+            fd = os.open(name, os.O_RDONLY | os.O_NONBLOCK, dir_fd=parent)
         except OSError:
             return False
         try:
@@ -277,47 +250,21 @@ class RepoFolder:
 
         Raises `Failure` (path_taken) for any other file.
         """
-        if not stat.S_ISREG(found.st_mode):
-            raise _path_taken(self.pointer_path(spec, source))
-        if self._has_content(parent, layout.file_parts(spec.file_path)[-1], source):
-            return False
-        if previous is not None and previous.matches(found):
-            return True
-        raise _path_taken(self.pointer_path(spec, source))
-
-    def _create_link(self, spec: FileSpec, source: Source) -> bool:
-        """Create the symlink where nothing is in its place, as for nearly all files; else return False."""
-        *above, name = layout.file_parts(spec.file_path)
-        folder = ("snapshots", source.commit, *above)
-        try:
-            os.symlink(layout.blob_link((*above, name), source.etag), name, dir_fd=self.folders.open(folder))
-        except (FileExistsError, FileNotFoundError):
-            return False
-        self.folders.mark_changed(folder)
-        return True
-
-    def _link(self, wanted: str, parent: int, name: str, *, replace: bool) -> None:
-        if not replace:
-            os.symlink(wanted, name, dir_fd=parent)
-            return
-        with self._temporary() as temporary:
-            os.symlink(wanted, temporary, dir_fd=self.blobs())
-            os.rename(temporary, name, src_dir_fd=self.blobs(), dst_dir_fd=parent)
+        if stat.S_ISREG(found.st_mode):
+            if self._has_content(parent, layout.file_parts(spec.file_path)[-1], source):
+                return False
+            if previous is not None and previous.matches(found):
+                return True
+        path = self.pointer_path(spec, source)
+        raise Failure(Reason.PATH_TAKEN, f"{path} already exists with different content and was not written by hfdmd.")
 
     def _copy_blob(self, source: Source, parent: int, name: str) -> None:
         """Without symlinks: copy an existing blob, which other programs may use."""
-        blob = os.open(source.etag, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.blobs())
-        try:
-            with self._temporary() as temporary:
-                fd = open_new(temporary, self.blobs())
-                try:
-                    fs_ops.copy_file(blob, fd, never, partial(self._reserve, temporary, self.path))
-                    sync_file(fd)
-                finally:
-                    os.close(fd)
-                os.rename(temporary, name, src_dir_fd=self.blobs(), dst_dir_fd=parent)
-        finally:
-            os.close(blob)
+        with opened(source.etag, 0, self.blobs()) as blob, self._temporary() as temporary:
+            with created(temporary, self.blobs()) as fd:
+                fs_ops.copy_file(blob, fd, never, partial(self.reserve, temporary, self.path))
+                sync_file(fd)
+            os.rename(temporary, name, src_dir_fd=self.blobs(), dst_dir_fd=parent)
 
     @contextlib.contextmanager
     def _temporary(self) -> Iterator[str]:
@@ -329,18 +276,28 @@ class RepoFolder:
             fs_ops.unlink_if_exists(name, self.blobs())
 
 
+def _pointer(spec: FileSpec, source: Source) -> tuple[tuple[str, ...], str, str]:
+    """A pointer's folder and name, and its target as the client writes it: relative, one `../` per folder."""
+    *above, name = layout.file_parts(spec.file_path)
+    folder = ("snapshots", source.commit, *above)
+    return folder, name, "../" * len(folder) + f"blobs/{source.etag}"
+
+
+def _matches(placed: Placed, name: str, folder_fd: int) -> bool:
+    """Whether the content behind this name is unchanged since the file was placed."""
+    try:
+        return placed.matches(os.stat(name, dir_fd=folder_fd))
+    except OSError as error:
+        if error.errno in fs_ops.GONE:
+            return False
+        raise
+
+
 def _read_ref(parent: int, name: str) -> tuple[str | None, int]:
     """The commit that a ref points at and the file's time in nanoseconds; None and 0 for no valid ref."""
     try:
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=parent)
+        with opened(name, folder_fd=parent) as fd:
+            commit = os.read(fd, 4096).decode("ascii", "replace")
+            return (commit, os.fstat(fd).st_mtime_ns) if is_commit(commit) else (None, 0)
     except FileNotFoundError:
         return None, 0
-    try:
-        commit = os.read(fd, 4096).decode("ascii", "replace")
-        return (commit, os.fstat(fd).st_mtime_ns) if is_commit(commit) else (None, 0)
-    finally:
-        os.close(fd)
-
-
-def _path_taken(path: Path) -> Failure:
-    return Failure(Reason.PATH_TAKEN, f"{path} already exists with different content and was not written by hfdmd.")

@@ -8,15 +8,16 @@ import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 from hfdmd.cache import fs_ops, layout, locks
-from hfdmd.cache.batch import attempt, by_folder
 from hfdmd.cache.content import Placed, never
-from hfdmd.cache.hub_cache import Adoptable, HubCache, Removable, Small, check_part
+from hfdmd.cache.fs_ops import attempt
+from hfdmd.cache.hub_cache import Adoptable, HubCache, Removable, Small, prepare_part, write_small
 from hfdmd.cache.local_dir import LocalDir, LocalDirs
 from hfdmd.cache.locks import Lock
 from hfdmd.cache.trees import read_paths, write_tree
-from hfdmd.durable import sync_files
+from hfdmd.durable import opened, sync_files
 from hfdmd.failure import Failure
 from hfdmd.record import Entry, FileSpec, RepoSpec, Source
 from hfdmd.wire.types import Reason
@@ -24,6 +25,10 @@ from hfdmd.wire.types import Reason
 __all__ = ["Lock", "Placed", "Storage"]
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Item = TypeVar("Item", bound=tuple[Any, ...])
+"""A tuple whose first element is its FileSpec."""
 
 
 class Storage:
@@ -55,12 +60,10 @@ class Storage:
 
     def part_path(self, spec: FileSpec, source: Source) -> Path:
         """The path of the part file, on the file system of the final path. Creates its folder."""
-        layout.check_source(source)
-        layout.file_parts(spec.file_path)
+        layout.check(spec, source)
         if spec.local_dir is None:
             with fs_ops.as_failures(str(self._cache.repo_path(spec))):
                 return self._cache.part_path(spec)
-        layout.check_local(spec)
         with fs_ops.as_failures(spec.local_dir), self._local.open(spec) as folder:
             folder.metadata_folder()
             folder.folders.sync()
@@ -72,19 +75,16 @@ class Storage:
         Content is verified by reading it, unless it is unchanged since hfdmd placed it (the third value of an item).
         When `stopped` returns True, the remaining results are None.
         """
-        return by_folder(items, lambda group: self._adopt(group, stopped))
+        return _by_folder(items, lambda group: self._adopt(group, stopped))
 
     def place(self, spec: FileSpec, source: Source, part: Path, previous: Placed | None) -> Placed:
         """Rename the complete, verified and synced part file to its final path. Durable on return."""
         with fs_ops.as_failures(str(part.parent)):
             if spec.local_dir is None:
                 return self._cache.place(spec, source, part, previous)
-            layout.check_source(source)
-            layout.check_local(spec)
+            layout.check(spec, source)
             with self._local.open(spec) as folder:
-                metadata = folder.metadata_folder()
-                check_part(metadata, part.name, source)
-                os.chmod(part.name, fs_ops.default_mode(metadata, layout.new_name(spec.id)), dir_fd=metadata)
+                prepare_part(folder.metadata_folder(), part.name, spec, source)
                 placed = folder.move_in(part.name, spec, source, previous)
                 folder.folders.sync()
                 return placed
@@ -95,16 +95,11 @@ class Storage:
         """Copy or clone `other`, a placed file of the same content, into a local folder. None when impossible."""
         if spec.local_dir is None:
             return None
-        layout.check_source(source)
-        layout.check_local(spec)
-        try:
-            fd = os.open(other.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
-        except OSError:
-            return None
-        try:
+        layout.check(spec, source)
+        with contextlib.suppress(OSError), opened(other.path) as fd, fs_ops.as_failures(spec.local_dir):
             if not other.matches(os.fstat(fd)):
                 return None
-            with fs_ops.as_failures(spec.local_dir), self._local.open(spec) as folder:
+            with self._local.open(spec) as folder:
                 name = folder.copy_new(fd, spec, source, stopped)
                 if name is None:
                     return None
@@ -112,12 +107,11 @@ class Storage:
                 placed = folder.move_in(name, spec, source, previous)
                 folder.folders.sync()
                 return placed
-        finally:
-            os.close(fd)
+        return None
 
     def place_small(self, items: Sequence[Small]) -> list[Placed | Failure]:
         """Write many small, verified files with few syncs. Failures are per file."""
-        return by_folder(items, self._place_small)
+        return _by_folder(items, self._place_small)
 
     def lock(self, spec: FileSpec, source: Source) -> Lock | None:
         """Take the Hub client's lock for this file without waiting. None when another program holds it."""
@@ -156,7 +150,7 @@ class Storage:
         # path_taken: a symlink or a file has replaced a folder, so the file is not the one that was placed
         return [
             False if isinstance(removed, Failure) and removed.reason is Reason.PATH_TAKEN else removed
-            for removed in by_folder(items, self._delete)
+            for removed in _by_folder(items, self._delete)
         ]
 
     def discard_part(self, spec: FileSpec, source: Source) -> None:
@@ -251,21 +245,13 @@ class Storage:
                 attempt(partial(self._find_local, folder, spec, source, previous, stopped), spec)
                 for spec, source, previous in group
             ]
-            copies = [one for one in found if isinstance(one, str)]
-            sync_files(folder.metadata_folder(), copies)
-            results = [
-                attempt(partial(folder.move_in, one, spec, source, previous), spec) if isinstance(one, str) else one
-                for one, (spec, source, previous) in zip(found, group, strict=True)
-            ]
-            folder.folders.sync()
-        return results
+            return _move_in(folder, found, group)
 
     def _find_local(
         self, folder: LocalDir, spec: FileSpec, source: Source, previous: Placed | None, stopped: Callable[[], bool]
     ) -> Placed | str | None:
         """The file at its path, or the name of a copy of the cached content that can be moved there."""
-        layout.check_source(source)
-        layout.check_local(spec)
+        layout.check(spec, source)
         adopted = folder.adopt(spec, source, previous, stopped)
         if adopted is not None:
             return adopted
@@ -282,21 +268,14 @@ class Storage:
         if local_dir is None:
             return self._cache.place_small(group)
         with self._local.open(group[0][0]) as folder:
-            written = [attempt(partial(_write_local, folder, *item[:3]), item[0]) for item in group]
-            sync_files(folder.metadata_folder(), [name for name in written if isinstance(name, str)])
-            results = [
-                name
-                if isinstance(name, Failure)
-                else attempt(partial(folder.move_in, name, spec, source, previous), spec)
-                for name, (spec, source, _, previous) in zip(written, group, strict=True)
-            ]
-            folder.folders.sync()
-        return results
+            metadata = folder.metadata_folder()
+            written = [attempt(partial(write_small, metadata, *item[:3]), item[0]) for item in group]
+            return _move_in(folder, written, [(spec, source, previous) for spec, source, _, previous in group])
 
     def _lock_path(self, spec: FileSpec, source: Source) -> str:
         if spec.local_dir is None:
             return self._cache.lock_path(spec, source)
-        layout.check_local(spec)
+        layout.check(spec, source)
         *above, name = layout.file_parts(spec.file_path)
         return os.path.join(spec.local_dir, *layout.METADATA_FOLDER, "download", *above, f"{name}.lock")
 
@@ -305,7 +284,31 @@ def _local_part(spec: FileSpec) -> Path:
     return Path(spec.local_dir or "", *layout.METADATA_FOLDER, "download", layout.part_name(spec.id))
 
 
-def _write_local(folder: LocalDir, spec: FileSpec, source: Source, data: bytes | bytearray) -> str:
-    layout.check_source(source)
-    layout.check_local(spec)
-    return folder.write_new(spec, data)
+def _move_in(folder: LocalDir, found: Sequence[str | T], items: Sequence[Adoptable]) -> list[Placed | Failure | T]:
+    """Sync the new files whose names are in `found`, and move each to the path of its item."""
+    sync_files(folder.metadata_folder(), [one for one in found if isinstance(one, str)])
+    results = [
+        attempt(partial(folder.move_in, one, *item), item[0]) if isinstance(one, str) else one
+        for one, item in zip(found, items, strict=True)
+    ]
+    folder.folders.sync()
+    return results
+
+
+def _by_folder(items: Sequence[Item], handle: Callable[[list[Item]], Sequence[T]]) -> list[T | Failure]:
+    """Call `handle` for each group of items of the same cache folder or local folder.
+
+    Returns the results in the order of the items. A failure of a whole group is the result of each of its items.
+    """
+    groups: dict[tuple[str, bool], list[int]] = {}
+    for index, item in enumerate(items):
+        spec: FileSpec = item[0]
+        where = spec.local_dir or f"{spec.repo_type.value} {spec.model_repo}"
+        groups.setdefault((where, spec.confined), []).append(index)
+    results: dict[int, T | Failure] = {}
+    for indices in groups.values():
+        group = [items[index] for index in indices]
+        done = attempt(lambda group=group: handle(group), group[0][0])  # type: ignore[misc]
+        outcomes = [done] * len(group) if isinstance(done, Failure) else done
+        results.update(zip(indices, outcomes, strict=True))
+    return [results[index] for index in range(len(items))]

@@ -50,7 +50,7 @@ def write_trackers(folder: Path, count: int) -> None:
             updated_at=moment,
             version=round(1e6 * (begun_s + number * 0.01)),
         )
-        path = store.path(spec)
+        path = Path(store.path(spec))
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(msgspec.json.encode(record))
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub.utils import WeakFileLock
 
+from hfdmd.cache.locks import KeyedLocks
 from hfdmd.cache.storage import Placed, Storage
 from tests.cache import no_flock
 from tests.cache.files import COMMIT, DATA, REPO, put, source_of, spec_of
@@ -147,3 +148,31 @@ def test_we_see_that_an_app_is_at_it_and_take_what_it_fetched(
     assert taken.path == cache / "models--owner--name" / "snapshots" / commit / "a.bin"
     lock.release()
     assert commit != COMMIT
+
+
+def test_a_lock_is_shared_while_it_is_used_and_forgotten_afterwards() -> None:
+    locks = KeyedLocks()
+    entered, leave = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with locks.get("a"):
+            entered.set()
+            leave.wait(10)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert entered.wait(10)
+    assert not locks.get("a").acquire(blocking=False)
+    assert locks.get("b").acquire(blocking=False)
+    leave.set()
+    holder.join()
+    assert locks.get("a").acquire(blocking=False)
+    assert len(locks) == 0
+
+
+def test_thousands_of_keys_leave_nothing() -> None:
+    locks = KeyedLocks()
+    for number in range(5_000):
+        with locks.get(str(number)):
+            assert len(locks) == 1
+    assert len(locks) == 0
