@@ -38,7 +38,7 @@ class Speed:
 
     @property
     def bytes_per_second(self) -> int | None:
-        if self._rate is None or time.monotonic() - self._moved_at > STALLED_AFTER_S:
+        if self._rate is None or self._sampled_at - self._moved_at > STALLED_AFTER_S:
             return None
         return round(self._rate)
 

@@ -176,7 +176,7 @@ def remove(record: FileRecord) -> None:
 
 async def until(holds: Callable[[], object]) -> None:
     """Let other tasks and threads run until something holds."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(20):
         while not holds():  # noqa: ASYNC110 - threads set no event of the loop
             await asyncio.sleep(0)
 

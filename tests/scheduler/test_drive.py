@@ -281,7 +281,7 @@ async def test_a_listing_that_answers_saves_a_request_that_fails(wired: Wired) -
     await until(lambda: record.state is Status.DONE)
 
 
-async def test_a_size_that_the_hub_does_not_tell_is_found_by_the_transfer(wired: Wired) -> None:
+async def test_a_size_that_the_hub_does_not_give_is_found_by_the_transfer(wired: Wired) -> None:
     unknown = replace(source_for(LARGE), size_bytes=None)
     record = single("large", source=unknown)
     await ended(wired, record)

@@ -60,6 +60,14 @@ def test_it_is_silent_when_nothing_arrives_and_speaks_again(clock: Clock) -> Non
     assert sampled(clock, speed, [500]) is not None
 
 
+def test_between_two_samples_it_does_not_change(clock: Clock) -> None:
+    """So that the sample that finds a stall can see that there was a speed before."""
+    speed = Speed(0)
+    sampled(clock, speed, [250])
+    clock.now += 2 * STALLED_AFTER_S
+    assert speed.bytes_per_second == 1000
+
+
 def test_a_counter_that_starts_over_is_never_negative(clock: Clock) -> None:
     speed = Speed(0)
     sampled(clock, speed, [1000, 2000])
