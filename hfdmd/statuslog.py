@@ -42,11 +42,7 @@ class StatusLog:
 
 def _log_line(record: Record, before: Status, took_s: float | None, *, is_minor: bool) -> None:
     status = record.state
-    name = (
-        f"{record.spec.model_repo}/{record.spec.file_path}"
-        if isinstance(record, FileRecord)
-        else record.spec.model_repo
-    )
+    repo, file = record.spec.model_repo, record.spec.file_path if isinstance(record, FileRecord) else ""
     level = logging.DEBUG if is_minor else logging.INFO
     if status is Status.FAILED:
         level = logging.ERROR
@@ -57,8 +53,8 @@ def _log_line(record: Record, before: Status, took_s: float | None, *, is_minor:
     fields = {
         "HFDMD_EVENT": "status",
         "HFDMD_ID": record.id,
-        "HFDMD_REPO": record.spec.model_repo,
-        "HFDMD_FILE": record.spec.file_path if isinstance(record, FileRecord) else "",
+        "HFDMD_REPO": repo,
+        "HFDMD_FILE": file,
         "HFDMD_REVISION": record.spec.revision,
         "HFDMD_STATUS": str(status),
         "HFDMD_PHASE": str(record.phase or ""),
@@ -71,7 +67,7 @@ def _log_line(record: Record, before: Status, took_s: float | None, *, is_minor:
     log.log(
         level,
         "%s %s -> %s%s, %d bytes%s, id %s%s",
-        name,
+        f"{repo}/{file}" if file else repo,
         before,
         status,
         because,

@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar, get_args
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 from aiohttp import web
-from msgspec import UNSET
 
 from hfdmd.api.open_connections import REQUEST_S
-from hfdmd.api.problems import TooSlow
+from hfdmd.api.responses import TooSlow
 from hfdmd.wire import validate
 from hfdmd.wire.errors import InvalidField, Malformed, TooLarge, UnsupportedMediaType
 from hfdmd.wire.routes import ALIASES, Param
@@ -30,6 +29,13 @@ _MISSING = re.compile(r"missing required field `([^`]+)`")
 
 _BAD_ENUM = "Invalid enum value"
 _ENUMS: dict[str, tuple[str, ...]] = {"repoType": tuple(RepoType), "status": tuple(Status), "days": get_args(Day)}
+
+_NAMES: dict[str, Callable[[str], str]] = {
+    "modelRepo": validate.repo_id,
+    "filePath": validate.file_path,
+    "revision": validate.revision,
+    "localDir": validate.local_dir,
+}
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -100,7 +106,12 @@ def query(request: web.Request, params: tuple[Param, ...]) -> dict[str, Any]:
     """
     known = {param.name: param for param in params}
     raw: dict[str, str] = {}
-    _check_encoding(request.rel_url.raw_query_string)
+    if _BROKEN_ESCAPE.search(request.rel_url.raw_query_string):
+        raise Malformed("the query has a % without two hexadecimal digits")
+    try:
+        unquote_to_bytes(request.rel_url.raw_query_string).decode()
+    except UnicodeError:
+        raise Malformed("the query is not UTF-8") from None
     for name, value in request.query.items():
         name = ALIASES.get(name, name)
         if name not in known:
@@ -110,15 +121,6 @@ def query(request: web.Request, params: tuple[Param, ...]) -> dict[str, Any]:
             raise InvalidField(f"{name} is given more than once", field=name)
         raw[name] = value
     return {name: _typed(name, value, known[name].schema) for name, value in raw.items()}
-
-
-def _check_encoding(text: str) -> None:
-    if _BROKEN_ESCAPE.search(text):
-        raise Malformed("the query has a % without two hexadecimal digits")
-    try:
-        unquote_to_bytes(text).decode()
-    except UnicodeError:
-        raise Malformed("the query is not UTF-8") from None
 
 
 def _typed(name: str, value: str, kind: Any) -> Any:
@@ -169,35 +171,22 @@ def _message(text: str, field: str) -> str:
 
 def check_selector(selector: Selector, *, may_be_empty: bool = False) -> None:
     """Check for `{id}`, `{modelRepo, …}` or `{"all": true}`, each with `status?`. Raises `InvalidField`."""
-    by_id = isinstance(selector.id, str)
-    by_repo = isinstance(selector.model_repo, str)
-    for name, flag in (("all", selector.all), ("inCache", selector.in_cache)):
-        if flag is False:
+    given = msgspec.to_builtins(selector)
+    for name in ("all", "inCache"):
+        if given.get(name) is False:
             raise InvalidField(f"{name} must be true or omitted", field=name)
-    by_all = selector.all is True
-    if by_id + by_repo + by_all > 1:
-        raise InvalidField("give one of id, modelRepo and all", field="all" if by_all else "id")
-    details = {
-        "filePath": selector.file_path,
-        "revision": selector.revision,
-        "repoType": selector.repo_type,
-        "localDir": selector.local_dir,
-        "inCache": selector.in_cache,
-    }
-    given = [name for name, value in details.items() if value is not UNSET]
-    if given and not by_repo:
-        raise InvalidField(f"{given[0]} needs modelRepo", field=given[0])
-    if not (by_id or by_repo or by_all or may_be_empty):
+    kinds = [name for name in ("id", "modelRepo", "all") if name in given]
+    if len(kinds) > 1:
+        raise InvalidField("give one of id, modelRepo and all", field="all" if "all" in given else "id")
+    for name in ("filePath", "revision", "repoType", "localDir", "inCache"):
+        if name in given and "modelRepo" not in given:
+            raise InvalidField(f"{name} needs modelRepo", field=name)
+    if not kinds and not may_be_empty:
         raise InvalidField('a selector is needed: id, modelRepo or "all": true', field="id")
     if "localDir" in given and "inCache" in given:
         raise InvalidField("give one of localDir and inCache", field="inCache")
-    if isinstance(selector.id, str) and not selector.id:
+    if given.get("id") == "":
         raise InvalidField("id is empty", field="id")
-    if isinstance(selector.model_repo, str):
-        validate.repo_id(selector.model_repo)
-    if isinstance(selector.file_path, str):
-        validate.file_path(selector.file_path)
-    if isinstance(selector.revision, str):
-        validate.revision(selector.revision)
-    if isinstance(selector.local_dir, str):
-        validate.local_dir(selector.local_dir)
+    for name, check in _NAMES.items():
+        if name in given:
+            check(given[name])

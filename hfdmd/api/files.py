@@ -12,23 +12,16 @@ from hfdmd.hub.urls import FIRST_PAGE
 from hfdmd.net.retry_after import MAX_WAIT_S
 from hfdmd.record import Entry, RepoSpec
 from hfdmd.scheduler.core import Scheduler
-from hfdmd.wire import errors
-from hfdmd.wire.errors import ApiError, HubUnavailable, InvalidField
-from hfdmd.wire.types import Reason, RepoFile, RepoFiles
+from hfdmd.wire.errors import ApiError, HubRefused, HubUnavailable, InvalidField
+from hfdmd.wire.types import RepoFile, RepoFiles
 
 TIMEOUT_S = 30.0
 """Shorter than the timeouts of clients, so that they receive the cause."""
 
 _CURSOR = re.compile(r"(?P<commit>[0-9a-f]{40})\.(?P<skip>[0-9]{1,9})\.(?P<page>[0-9A-Za-z_-]+={0,2})")
 _QUERY = re.compile(r"[!-~]+")  # printable ASCII, as in a request line
-_ERRORS: dict[Reason, type[ApiError]] = {
-    Reason.REPO_NOT_FOUND: errors.RepoNotFound,
-    Reason.REVISION_NOT_FOUND: errors.RevisionNotFound,
-    Reason.FILE_NOT_FOUND: errors.FileNotFound,
-    Reason.GATED: errors.Gated,
-    Reason.UNAUTHORIZED: errors.HubUnauthorized,
-    Reason.TLS: errors.Tls,
-}
+_ERRORS: dict[str, type[ApiError]] = {error.code: error for error in HubRefused.__subclasses__()}
+"""By reason of the failure."""
 
 
 async def repo_files(scheduler: Scheduler, spec: RepoSpec, limit: int, cursor: str | None) -> RepoFiles:
@@ -56,15 +49,13 @@ async def repo_files(scheduler: Scheduler, spec: RepoSpec, limit: int, cursor: s
                     break
                 number += len(some)
     except Failure as failure:
-        raise _api_error(failure) from None
+        kind, wait_s = _ERRORS.get(failure.reason, HubUnavailable), failure.retry_after_s
+        retry_after_s = None if wait_s is None else round(min(wait_s, MAX_WAIT_S)) or 1
+        raise kind(failure.detail, retry_after_s=retry_after_s) from None
     except TimeoutError:
         detail = f"The Hub did not list the files of {spec.model_repo} within {TIMEOUT_S:.0f} s."
         raise HubUnavailable(detail) from None
-
-    def find_cached() -> list[bool]:
-        return [scheduler.storage.cached(spec.file(entry.path), entry.source) for entry in entries]
-
-    cached = await in_thread(find_cached)
+    cached = await in_thread(lambda: [scheduler.storage.cached(spec.file(one.path), one.source) for one in entries])
     files = []
     for entry, here in zip(entries, cached, strict=True):
         record = scheduler.index.files.get(spec.file(entry.path).id)
@@ -92,9 +83,3 @@ def _position(cursor: str | None) -> tuple[str | None, int, str]:
     if found is None or not _QUERY.fullmatch(page):
         raise InvalidField("cursor must be the nextCursor of the previous page", field="cursor")
     return found["commit"], int(found["skip"]), page
-
-
-def _api_error(failure: Failure) -> ApiError:
-    kind = _ERRORS.get(failure.reason, HubUnavailable)
-    wait_s = failure.retry_after_s
-    return kind(failure.detail, retry_after_s=None if wait_s is None else round(min(wait_s, MAX_WAIT_S)) or 1)

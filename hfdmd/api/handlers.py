@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import bisect
 import os
 import re
 import shutil
+from functools import partialmethod
 from typing import Any
 
 from aiohttp import web
@@ -16,10 +16,9 @@ from aiohttp import web
 from hfdmd import __version__
 from hfdmd.api import decode, stream
 from hfdmd.api.access import PEER, check_local_dir, is_confined
-from hfdmd.api.affected import affected_response
 from hfdmd.api.files import repo_files
 from hfdmd.api.metrics import Metrics
-from hfdmd.api.problems import HEADERS, json_response
+from hfdmd.api.responses import HEADERS, affected_response, json_response
 from hfdmd.api.scope import OneFile, OneRepoDownload, RepoScope, Scope
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, RepoSpec
@@ -125,24 +124,17 @@ class Handlers:
         deleted = await self._scheduler.actions.delete(body, check, delete_file=body.delete_file)
         return await affected_response(request, deleted)
 
-    async def pause(self, request: web.Request) -> web.StreamResponse:
-        return await self._act(request, Stimulus.PAUSE)
-
-    async def resume(self, request: web.Request) -> web.StreamResponse:
-        return await self._act(request, Stimulus.RESUME)
-
-    async def cancel(self, request: web.Request) -> web.StreamResponse:
-        return await self._act(request, Stimulus.CANCEL)
-
-    async def retry(self, request: web.Request) -> web.StreamResponse:
-        return await self._act(request, Stimulus.RETRY)
-
-    async def _act(self, request: web.Request, stimulus: Stimulus) -> web.StreamResponse:
+    async def _act(self, request: web.Request, *, stimulus: Stimulus) -> web.StreamResponse:
         selector = await decode.json_body(request, Selector)
         decode.check_selector(selector)
         await self._loaded(selector)
         check = self._folder_check(request, done=False) if stimulus in (Stimulus.RESUME, Stimulus.RETRY) else None
         return await affected_response(request, await self._scheduler.actions.act(stimulus, selector, check))
+
+    pause = partialmethod(_act, stimulus=Stimulus.PAUSE)
+    resume = partialmethod(_act, stimulus=Stimulus.RESUME)
+    cancel = partialmethod(_act, stimulus=Stimulus.CANCEL)
+    retry = partialmethod(_act, stimulus=Stimulus.RETRY)
 
     def _folder_check(self, request: web.Request, *, done: bool) -> Check | None:
         """A check that raises `ForbiddenPath` if any record is in a folder that the peer may not use.
@@ -258,8 +250,7 @@ class Handlers:
             key = selector.id
             if key not in scheduler.index:
                 await scheduler.startup.first(lambda: [found] if (found := scheduler.store.load_id(key)) else [])
-            record = scheduler.index.get(key)
-            if isinstance(record, FileRecord):
+            if key in scheduler.index.files:
                 return
         try:
             async with asyncio.timeout(LOADING_WAIT_S):
@@ -282,9 +273,8 @@ class Handlers:
     def _scope(self, selector: Selector, asked: dict[str, Any], *, one: bool) -> Scope:
         if one:
             record = self._one(selector)
-            if isinstance(record, RepoRecord):
-                return OneRepoDownload(self._scheduler, record)
-            return OneFile(self._scheduler, record)
+            scope = OneFile if isinstance(record, FileRecord) else OneRepoDownload
+            return scope(self._scheduler, Selector(id=record.id))
         if isinstance(selector.model_repo, str):
             return RepoScope(self._scheduler, selector)
         return Scope(self._scheduler, selector, history=asked.get("history", False))
@@ -300,13 +290,15 @@ class Handlers:
             order = index.ordered()
         downloads: list[Download] = []
         repos: list[RepoDownload] = []
-        last: tuple[str, str] | None = None
-        for position in order[_first_after(order, after) :]:
+        last = ("", "")
+        start = 0 if after is None else bisect.bisect_right(order, after)
+        for position in order[start:]:
             record = index.get(position[1])
             if record is None or not matches(record, selector):
                 continue
             if len(downloads) + len(repos) == limit:
-                return Downloads(downloads=downloads, repos=repos, next_cursor=_cursor(last))
+                cursor = base64.urlsafe_b64encode("|".join(last).encode()).decode()
+                return Downloads(downloads=downloads, repos=repos, next_cursor=cursor)
             if isinstance(record, FileRecord):
                 downloads.append(self._scheduler.views.file(record))
             else:
@@ -325,21 +317,13 @@ def _globs(globs: list[str] | None, field: str) -> tuple[str, ...]:
     return tuple(sorted({validate.glob(glob, field) for glob in globs or ()}))
 
 
-def _cursor(position: tuple[str, str] | None) -> str | None:
-    return None if position is None else base64.urlsafe_b64encode("|".join(position).encode()).decode()
-
-
 def _after(cursor: str | None) -> tuple[str, str] | None:
     if cursor is None:
         return None
     try:
         created_at, _, key = base64.urlsafe_b64decode(cursor.encode()).decode().partition("|")
-    except (binascii.Error, ValueError):
-        raise InvalidField("cursor must be the nextCursor of the previous page", field="cursor") from None
+    except ValueError:
+        key = ""
     if not key:
         raise InvalidField("cursor must be the nextCursor of the previous page", field="cursor")
     return created_at, key
-
-
-def _first_after(order: list[tuple[str, str]], after: tuple[str, str] | None) -> int:
-    return 0 if after is None else bisect.bisect_right(order, after)

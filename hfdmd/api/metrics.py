@@ -27,9 +27,8 @@ class _SchedulerCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         scheduler = self._scheduler
         running = scheduler.running
-        received = CounterMetricFamily("hfdmd_received_bytes", "Content bytes read from the network.")
-        received.add_metric([], running.received_bytes)
-        yield received
+        read = running.received_bytes
+        yield CounterMetricFamily("hfdmd_received_bytes", "Content bytes read from the network.", value=read)
         yield GaugeMetricFamily("hfdmd_bytes_per_second", "Present speed.", value=running.total_bytes_per_second)
         downloads = GaugeMetricFamily("hfdmd_downloads", "Downloads by status.", labels=["status"])
         for status in Status:
@@ -40,8 +39,7 @@ class _SchedulerCollector(Collector):
             if reason in scheduler.retries.counts:
                 retries.add_metric([reason.value], scheduler.retries.counts[reason])
         yield retries
-        connections = running.connections
-        yield GaugeMetricFamily("hfdmd_connections", "Connections that fetch content.", value=connections)
+        yield GaugeMetricFamily("hfdmd_connections", "Connections that fetch content.", value=running.connections)
         yield GaugeMetricFamily("hfdmd_queue_length", "Queued downloads.", value=scheduler.index.counts[Status.QUEUED])
         yield GaugeMetricFamily("hfdmd_listeners", "Open event streams.", value=len(scheduler.events))
 

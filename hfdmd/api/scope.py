@@ -9,7 +9,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from hfdmd.events import Event
-from hfdmd.record import FileRecord, Record, RepoRecord
+from hfdmd.record import Record
 from hfdmd.scheduler.core import Scheduler
 from hfdmd.wire.types import Download, EndReason, RepoDownload, Selector, Status
 
@@ -17,11 +17,7 @@ _HISTORY = timedelta(hours=24)
 _LIVE = (Status.QUEUED, Status.DOWNLOADING, Status.PAUSED, Status.FAILED)
 _MOVING = (Status.QUEUED, Status.DOWNLOADING)
 
-_ENDED = {
-    Status.DONE: EndReason.DONE,
-    Status.FAILED: EndReason.FAILED,
-    Status.CANCELLED: EndReason.CANCELLED,
-}
+_ENDED = {status: EndReason(status) for status in (Status.DONE, Status.FAILED, Status.CANCELLED)}
 
 
 class Scope:
@@ -34,6 +30,7 @@ class Scope:
         self.scheduler = scheduler
         self._selector = selector
         self._history = history
+        self._id = selector.id if isinstance(selector.id, str) else ""
         self._status = selector.status if isinstance(selector.status, Status) else None
         self._sent_ids: set[str] = set()
         self.wake: Callable[[], None] = lambda: None
@@ -81,10 +78,6 @@ class Scope:
 class OneFile(Scope):
     """One download; ends when it is done, failed or cancelled."""
 
-    def __init__(self, scheduler: Scheduler, record: FileRecord) -> None:
-        super().__init__(scheduler, Selector(id=record.id))
-        self._id = record.id
-
     def present(self) -> list[Record]:
         record = self.scheduler.index.get(self._id)
         return [] if record is None else [record]
@@ -101,10 +94,6 @@ class OneFile(Scope):
 
 class OneRepoDownload(Scope):
     """One repo download and its files; ends when no status among them can change by itself."""
-
-    def __init__(self, scheduler: Scheduler, record: RepoRecord) -> None:
-        super().__init__(scheduler, Selector(id=record.id))
-        self._id = record.id
 
     def present(self) -> list[Record]:
         repo = self.scheduler.index.repos.get(self._id)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from hfdmd.api import problems
+from hfdmd.api import responses
 from hfdmd.api.access import Access
 from hfdmd.api.decode import MAX_BODY_BYTES
 from hfdmd.api.handlers import Handlers
@@ -54,8 +54,8 @@ class ProblemProtocol(TimedProtocol):
             error = Malformed(f"the HTTP request cannot be parsed: {why}")
         else:
             log.error("internal error in %s", request.path, exc_info=exc)
-            error = Internal(problems.INTERNAL_DETAIL)
-        response = problems.problem_response(error)
+            error = Internal(responses.INTERNAL_DETAIL)
+        response = responses.problem_response(error)
         response.force_close()
         return response
 
@@ -63,7 +63,7 @@ class ProblemProtocol(TimedProtocol):
 def build_app(scheduler: Scheduler, *, url: str | None, socket: str | None) -> web.Application:
     """The aiohttp application: the route table bound to its handlers."""
     metrics = Metrics(scheduler)
-    app = web.Application(middlewares=[metrics.middleware, problems.middleware], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(middlewares=[metrics.middleware, responses.middleware], client_max_size=MAX_BODY_BYTES)
     handlers = Handlers(scheduler, metrics, url=url, socket=socket)
     for route in ROUTES:
         app.router.add_route(route.method, route.path, getattr(handlers, route.name))
@@ -91,9 +91,9 @@ def protocol_factory(
             _check_framing(request)
             return await inner(request)
         except ApiError as error:
-            return problems.problem_response(error)
+            return responses.problem_response(error)
         except web.HTTPException as error:  # not from a route: an unknown Expect
-            return problems.problem_response(problems.translated(error))
+            return responses.problem_response(responses.translated(error))
 
     server.request_handler = handle
 

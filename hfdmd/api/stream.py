@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from aiohttp import HttpVersion11, web
 from aiohttp_sse import EventSourceResponse
 
-from hfdmd.api import problems
+from hfdmd.api import responses
 from hfdmd.api.scope import Scope
 from hfdmd.events import Listener, frame, state_event
 from hfdmd.record import Record
@@ -79,7 +79,7 @@ async def serve(request: web.Request, scope: Scope) -> web.StreamResponse:
     try:
         records = scope.begin()
         if request.headers.get("Last-Event-ID") == _final_id(records) and scope.end_reason() is not None:
-            return web.Response(status=204, headers=problems.HEADERS)
+            return web.Response(status=204, headers=responses.HEADERS)
         await stream.prepare(request)
         await _send_events(stream, listener, scope, records)
     except (ConnectionError, TimeoutError):

@@ -1,22 +1,27 @@
-"""Every error as problem+json (RFC 9457)."""
+"""Answers as JSON, and every error as problem+json (RFC 9457)."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
+from collections.abc import Sequence
 
 import msgspec
 from aiohttp import web
 
+from hfdmd.aio import yielding
 from hfdmd.api.access import Handler
 from hfdmd.wire import errors
 from hfdmd.wire.errors import PROBLEM_MEDIA_TYPE, ApiError, Internal
+from hfdmd.wire.types import Affected, Download, RepoDownload
 
 log = logging.getLogger("hfdmd.api")
 
 HEADERS = {"Cache-Control": "no-store", "Server": "hfdmd"}
 MAX_DETAIL, MAX_FIELD = 2000, 100
+_AT_ONCE = 100
+_PIECE_BYTES = 256 * 1024
 INTERNAL_DETAIL = "internal error; see the daemon's log"
+_encoder = msgspec.json.Encoder()
 
 
 def problem_response(error: ApiError) -> web.Response:
@@ -32,7 +37,7 @@ def problem_response(error: ApiError) -> web.Response:
     problem.field = None if problem.field is None else _printable(problem.field, MAX_FIELD)
     response = web.Response(
         status=error.status,
-        body=msgspec.json.encode(problem),
+        body=_encoder.encode(problem),
         content_type=PROBLEM_MEDIA_TYPE,
         headers=headers,
     )
@@ -59,8 +64,6 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
         return problem_response(error)
     except web.HTTPException as error:
         return problem_response(translated(error))
-    except asyncio.CancelledError:
-        raise
     except ConnectionError:
         raise
     except web.RequestPayloadError as error:
@@ -91,7 +94,41 @@ def translated(error: web.HTTPException) -> ApiError:
 def json_response(value: object, status: int = 200) -> web.Response:
     return web.Response(
         status=status,
-        body=msgspec.json.encode(value),
+        body=_encoder.encode(value),
         content_type="application/json",
         headers=HEADERS,
     )
+
+
+async def affected_response(request: web.Request, affected: Affected) -> web.StreamResponse:
+    """Up to tens of thousands of downloads as JSON, encoded and sent without blocking the event loop.
+
+    Raises ConnectionError when the peer has closed the connection.
+    """
+    if len(affected.downloads) + len(affected.repos) <= _AT_ONCE:
+        return json_response(affected)
+    pieces = [
+        b'{"downloads":[',
+        *await _pieces(affected.downloads),
+        b'],"repos":[',
+        *await _pieces(affected.repos),
+        b"]}",
+    ]
+    response = web.StreamResponse(headers=HEADERS)
+    response.content_type = "application/json"
+    response.content_length = sum(len(piece) for piece in pieces)
+    await response.prepare(request)
+    for piece in pieces:
+        await response.write(piece)
+    return response
+
+
+async def _pieces(views: Sequence[Download | RepoDownload]) -> list[bytes]:
+    pieces: list[bytes] = []
+    piece = bytearray()
+    async for number, view in yielding(enumerate(views)):
+        piece += _encoder.encode(view) if number == 0 else b"," + _encoder.encode(view)
+        if len(piece) >= _PIECE_BYTES:
+            pieces.append(bytes(piece))
+            piece.clear()
+    return [*pieces, bytes(piece)]
