@@ -1,4 +1,4 @@
-"""Validates what the Hub sends: paths, commits, sizes and etags are untrusted until they pass here. Pure.
+"""Validates what the Hub sends: paths, sizes and etags are untrusted until they pass here. Pure.
 
 Rules for paths: `hfdmd.wire.validate.path_problem`, and no Windows drive letters in any part, as in
 `huggingface_hub._local_folder` (the Hub's client would never find a file whose path it refuses).
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 
-from hfdmd.record import is_commit
 from hfdmd.wire import validate
 
 MAX_SIZE_BYTES = 2**53 - 1
@@ -31,11 +30,6 @@ def client_accepts(path: str) -> bool:
     As in `huggingface_hub._local_folder`, the path must also be legal with its backslashes read as slashes.
     """
     return path_problem(_CONTROL.sub("_", path).replace("\\", "/")) is None
-
-
-def commit_of(value: object) -> str | None:
-    """`value` if it is a full commit hash, else None."""
-    return value if isinstance(value, str) and is_commit(value) else None
 
 
 def size_of(value: str | None) -> int | None:
@@ -84,8 +78,3 @@ class PathGuard:
         self._files.add(path)
         self._folders.update(folders)
         return None
-
-    def forget(self) -> None:
-        """Release the memory after the last path."""
-        self._files.clear()
-        self._folders.clear()

@@ -25,15 +25,11 @@ class Versions:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._last = 0
-        self._bound = 0
+        self.bound = 0
+        """The upper bound of all versions that is on disk."""
         self._try_again_at = 0.0
         self.floor = 0
         """Minimum version of records read from disk: before a crash newer ones may have been published than stored."""
-
-    @property
-    def bound(self) -> int:
-        """The upper bound of all versions that is on disk."""
-        return self._bound
 
     def open(self) -> None:
         """Read the bound. Raises OSError; an invalid number counts as 0."""
@@ -43,9 +39,9 @@ class Versions:
             text = ""
         words = text.split()
         numbers = [int(word) for word in words if word.isdecimal()]
-        self._bound = numbers[0] if numbers else 0
-        self._last = self._bound
-        self.floor = numbers[1] if len(numbers) == 2 and words[2:] == [_CLEAN] else self._bound
+        self.bound = numbers[0] if numbers else 0
+        self._last = self.bound
+        self.floor = numbers[1] if len(numbers) == 2 and words[2:] == [_CLEAN] else self.bound
 
     def close(self) -> None:
         """Mark the shutdown as clean: all trackers are on disk. Raises OSError."""
@@ -58,17 +54,17 @@ class Versions:
     def next(self) -> int:
         """A version above all earlier ones."""
         version = max(self._last + 1, time.time_ns() // 1000)
-        if version >= self._bound - _RESERVE // 2 and time.monotonic() >= self._try_again_at:
+        if version >= self.bound - _RESERVE // 2 and time.monotonic() >= self._try_again_at:
             try:
                 self._store(version + _RESERVE)
             except OSError as error:  # a full disk must not stop the daemon
                 self._try_again_at = time.monotonic() + _TRY_AGAIN_S
                 log.error("cannot write %s: %s", self._file, error.strerror)
-        if version >= self._bound - _RESERVE // 2:
+        if version >= self.bound - _RESERVE // 2:
             version = self._last + 1  # in steps of one the reserve lasts for hundreds of millions of changes
         self._last = version
         return version
 
     def _store(self, bound: int, mark: str = "") -> None:
         replace_file(self._file, [f"{bound} {self.floor}{mark}\n".encode()], mode=0o600)
-        self._bound = bound
+        self.bound = bound

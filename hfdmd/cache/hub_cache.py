@@ -261,7 +261,7 @@ def prepare_part(folder: int, name: str, spec: FileSpec, source: Source) -> None
         ) from None
     if not stat.S_ISREG(found.st_mode) or source.size_bytes not in (None, found.st_size):
         raise Failure(Reason.DISK_ERROR, f"The partial file {name} was changed by another program.")
-    os.chmod(name, fs_ops.default_mode(folder, layout.new_name(spec.id)), dir_fd=folder)
+    os.chmod(name, fs_ops.default_mode(folder, layout.own_name(spec.id, "new")), dir_fd=folder)
 
 
 def write_small(folder: int, spec: FileSpec, source: Source, data: bytes | bytearray) -> str:
@@ -269,7 +269,7 @@ def write_small(folder: int, spec: FileSpec, source: Source, data: bytes | bytea
     layout.check(spec, source)
     if source.size_bytes not in (None, len(data)):
         raise Failure(Reason.INTERNAL, f"{spec.file_path} should have {source.size_bytes} bytes, not {len(data)}.")
-    name = layout.new_name(spec.id)
+    name = layout.own_name(spec.id, "new")
     write_new(name, data, folder)
     return name
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from functools import lru_cache
+from typing import Literal
 
 from hfdmd import names
 from hfdmd.failure import Failure
@@ -33,19 +34,12 @@ def part_name(download_id: str) -> str:
     return f"hfdmd-{download_id}.part"
 
 
-def new_name(download_id: str) -> str:
-    """The temporary name of a small file or a copy."""
-    return f"hfdmd-{download_id}.new"
+def own_name(download_id: str, kind: Literal["new", "book", "tree"]) -> str:
+    """A temporary name that the next attempt overwrites, whatever a crash left under it.
 
-
-def metadata_name(download_id: str) -> str:
-    """The temporary name of a file's metadata in a local folder. The next attempt overwrites it."""
-    return f"hfdmd-{download_id}.book"
-
-
-def tree_name(repo_download_id: str) -> str:
-    """The temporary name of a commit's list of files. The next listing overwrites it."""
-    return f"hfdmd-{repo_download_id}.tree"
+    `new`: a small file or a copy; `book`: a file's metadata in a local folder; `tree`: a commit's list of files.
+    """
+    return f"hfdmd-{download_id}.{kind}"
 
 
 def temporary_name() -> str:

@@ -99,7 +99,7 @@ class LocalDir:
 
         The copy is verified: None when it does not have the content. Raises OSError, and `Failure` (disk_full).
         """
-        name = layout.new_name(spec.id)
+        name = layout.own_name(spec.id, "new")
         reserve = partial(self.reserve, name, self.root)
         good = False
         try:
@@ -113,10 +113,13 @@ class LocalDir:
     def discard(self, spec: FileSpec) -> None:
         """Delete the part file of a download and the temporary files that a crash left."""
         *above, _ = layout.file_parts(spec.file_path)
-        names = ((), layout.part_name(spec.id)), ((), layout.new_name(spec.id)), (above, layout.metadata_name(spec.id))
-        for folder, name in names:
+        for folder, name in (
+            (_METADATA, layout.part_name(spec.id)),
+            (_METADATA, layout.own_name(spec.id, "new")),
+            ((*_METADATA, *above), layout.own_name(spec.id, "book")),
+        ):
             with contextlib.suppress(FileNotFoundError):
-                fs_ops.unlink_if_exists(name, self.folders.open((*_METADATA, *folder)))
+                fs_ops.unlink_if_exists(name, self.folders.open(folder))
 
     def remove(self, spec: FileSpec, placed: Placed) -> bool:
         """Delete the file if it is unchanged, with its metadata and the folders that are empty then. Raises OSError."""
@@ -187,7 +190,7 @@ class LocalDir:
         if len(os.fsencode(name)) > 255:
             _log.info("no metadata for a file whose name is too long for it")
             return
-        temporary = layout.metadata_name(spec.id)
+        temporary = layout.own_name(spec.id, "book")
         folder = self.metadata_folder(above)
         write_new(temporary, f"{source.commit}\n{source.etag}\n{time.time()}\n".encode(), folder)
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)

@@ -135,18 +135,11 @@ class Storage:
         except OSError:
             return False
 
-    def delete(self, spec: FileSpec, source: Source, placed: Placed) -> bool:
-        """Delete the file of the local folder, or of the snapshot with its blob if no other file uses it.
-
-        False, and nothing is changed, when the file has changed since it was placed.
-        """
-        [removed] = self.delete_all([(spec, source, placed)])
-        if isinstance(removed, Failure):
-            raise removed
-        return removed
-
     def delete_all(self, items: Sequence[Removable]) -> list[bool | Failure]:
-        """`delete` for many files; looks for other users of their blobs once per repo."""
+        """Delete files of local folders, or of snapshots with the blobs that no other file uses.
+
+        False, and nothing is changed, for a file that has changed since it was placed.
+        """
         # path_taken: a symlink or a file has replaced a folder, so the file is not the one that was placed
         return [
             False if isinstance(removed, Failure) and removed.reason is Reason.PATH_TAKEN else removed
@@ -169,8 +162,8 @@ class Storage:
         """
         for spec in specs:
             part = _local_part(spec)
-            metadata = part.parent.joinpath(*layout.file_parts(spec.file_path)[:-1], layout.metadata_name(spec.id))
-            if any(os.path.lexists(path) for path in (part, part.with_name(layout.new_name(spec.id)), metadata)):
+            metadata = part.parent.joinpath(*layout.file_parts(spec.file_path)[:-1], layout.own_name(spec.id, "book"))
+            if any(os.path.lexists(path) for path in (part, part.with_name(layout.own_name(spec.id, "new")), metadata)):
                 with (
                     fs_ops.as_failures(str(part.parent)),
                     self._local.open(spec, make=False) as folder,
@@ -189,7 +182,7 @@ class Storage:
         with fs_ops.as_failures(spec.local_dir), self._local.open(spec, make=False) as folder:
             with contextlib.suppress(FileNotFoundError):
                 fs_ops.unlink_if_exists(
-                    layout.tree_name(spec.id), folder.folders.open((*layout.METADATA_FOLDER, "trees"))
+                    layout.own_name(spec.id, "tree"), folder.folders.open((*layout.METADATA_FOLDER, "trees"))
                 )
             if commit is not None:
                 paths = read_paths(folder.folders, layout.METADATA_FOLDER, commit)
@@ -198,7 +191,7 @@ class Storage:
 
     def write_tree(self, spec: RepoSpec, commit: str, entries: Iterable[Entry]) -> None:
         """Write the list of a commit's files for the Hub's client. Call it before files of the commit are placed."""
-        temporary = layout.tree_name(spec.id)
+        temporary = layout.own_name(spec.id, "tree")
         if spec.local_dir is None:
             with fs_ops.as_failures(str(self._cache.repo_path(spec))), self._cache.open_repo(spec) as repo:
                 write_tree(repo.folders, (), commit, entries, temporary)

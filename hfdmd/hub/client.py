@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 import msgspec
 
-from hfdmd import names
 from hfdmd.failure import Failure
 from hfdmd.hub import urls
 from hfdmd.hub.listing import Listing, find_entry
@@ -20,11 +19,8 @@ from hfdmd.hub.token import current_token
 from hfdmd.net.origin import RedirectPolicy
 from hfdmd.net.retry_after import RetryAfter
 from hfdmd.net.target import Target
-from hfdmd.record import Entry, FileSpec, RepoSpec, Source
+from hfdmd.record import Entry, FileSpec, RepoSpec, Source, is_commit
 from hfdmd.wire.types import MALFORMED, Reason
-
-__all__ = ["Entry", "Hub", "Listing", "Target", "current_token"]
-
 
 _AUTH_MAX_AGE_S = 1.0
 
@@ -72,17 +68,16 @@ class Hub:
         return self._target(head)
 
     def direct(self, spec: FileSpec, source: Source) -> Target:
-        """The Hub's own URL of the file at the pinned commit, without a request. It may redirect."""
-        url = urls.file_url(self.endpoint, spec, source.commit)
-        return Target(url, self._recent_auth(url))
+        """The Hub's own URL of the file at the pinned commit, without a request. It may redirect.
 
-    def _recent_auth(self, url: str) -> dict[str, str]:
-        """The token's header, at most a second old, so that the token file is not read for each small file."""
+        The token's header is up to a second old, so that the token file is not read for each small file.
+        """
+        url = urls.file_url(self.endpoint, spec, source.commit)
         now = time.monotonic()
         if now - self._auth_read_at > _AUTH_MAX_AGE_S:
             self._auth = self._session.auth(url)
             self._auth_read_at = now
-        return self._auth
+        return Target(url, self._auth)
 
     async def list_repo(self, spec: RepoSpec, *, commit: str | None = None, told_at: float = 0.0) -> Listing:
         """The list of all files of `commit`; by default of the commit that the revision points at now.
@@ -96,15 +91,15 @@ class Hub:
 
     async def head_commit(self, spec: RepoSpec) -> str:
         """The commit that the revision points at now. No request when it is a commit itself. Raises `Failure`."""
-        if names.commit_of(spec.revision) is not None:
+        if is_commit(spec.revision):
             return spec.revision
         context = RequestContext(self.endpoint, spec, spec.revision)
         body, _ = await self._session.body("GET", urls.revision_url(self.endpoint, spec), context)
         try:
-            commit = names.commit_of(msgspec.json.decode(body, type=_Revision).sha)
+            commit = msgspec.json.decode(body, type=_Revision).sha
         except MALFORMED:
-            commit = None
-        if commit is None:
+            commit = ""
+        if not is_commit(commit):
             raise Failure(Reason.HUB_UNAVAILABLE, f"The Hub at {context.host} returned no commit for {context.at}.")
         return commit
 

@@ -59,7 +59,6 @@ class Listing:
         self.refused_total = 0
         self.left_out: list[Entry] = []
         """Refused files that the Hub's client accepts. They are written to the tree file, which the client reads."""
-        self._guard = PathGuard()
         self._session = session
         self._spec = spec
 
@@ -70,6 +69,7 @@ class Listing:
         )
         url: str | None = urls.tree_url(self._session.endpoint, self._spec, self.commit, first)
         seen: set[str] = set()
+        guard = PathGuard()
         total = 0
         while url is not None:
             seen.add(url)
@@ -83,20 +83,19 @@ class Listing:
             if url in seen:
                 raise Failure(Reason.HUB_UNAVAILABLE, f"The Hub's list of the files of {context.at} repeats its pages.")
             for start in range(0, len(nodes), _SLICE):
-                entries = [entry for raw in nodes[start : start + _SLICE] if (entry := self._checked(raw)) is not None]
-                if entries:
+                checked = (self._checked(raw, guard) for raw in nodes[start : start + _SLICE])
+                if entries := [entry for entry in checked if entry is not None]:
                     yield entries
                 await asyncio.sleep(0)
-        self._guard.forget()
 
-    def _checked(self, raw: msgspec.Raw) -> Entry | None:
+    def _checked(self, raw: msgspec.Raw, guard: PathGuard) -> Entry | None:
         path = "?"
         try:
             node = _NODE.decode(raw)
             if node.type != "file":
                 return None
             path = node.path
-            problem = self._guard.problem(path)
+            problem = guard.problem(path)
             entry = entry_of(node, self.commit, self.told_at)
             if problem is not None:
                 if isinstance(entry, Entry) and names.client_accepts(path):

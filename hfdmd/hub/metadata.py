@@ -33,8 +33,8 @@ def read_metadata(head: ResponseHead, context: RequestContext) -> Metadata:
     one; xet_required when the file is served through Xet only.
     """
     headers = head.headers
-    commit = names.commit_of(headers.get("X-Repo-Commit"))
-    if commit is None:
+    commit = headers.get("X-Repo-Commit", "")
+    if not is_commit(commit):
         raise Failure(
             Reason.HUB_UNAVAILABLE,
             f"The response of {context.host} for {context.at} is not a Hub's (no X-Repo-Commit): check HF_ENDPOINT, the"

@@ -39,10 +39,6 @@ class RequestContext:
         return f"{self.repo} at {what}"
 
     @property
-    def page(self) -> str:
-        return page_url(self.endpoint, self.spec)
-
-    @property
     def host(self) -> str:
         return without_user(self.endpoint)
 
@@ -67,8 +63,13 @@ def response_failure(
             + ".",
             retry_after_s=wait_s,
         )
-    if status in (401, 403, 451):
-        return _no_access(context, status, token_sent)
+    if status == 401:
+        return _bad_token(context) if token_sent else _no_repo(context, token_sent)
+    if status == 403:
+        why = ": the token's rights do not cover it." if token_sent else f": sign in with {_LOGIN}."
+        return Failure(Reason.UNAUTHORIZED, f"The Hub forbids access to {context.repo}{why}")
+    if status == 451:
+        return Failure(Reason.UNAUTHORIZED, f"{context.repo} is not available for legal reasons.")
     if status in (404, 410):
         return _not_found(context)
     if status == 407:
@@ -85,10 +86,11 @@ def response_failure(
 def _by_code(context: RequestContext, headers: Mapping[str, str], token_sent: bool) -> Failure | None:
     code = headers.get("X-Error-Code")
     if code == "GatedRepo":
+        page = page_url(context.endpoint, context.spec)
         how = (
-            f"The account of the token has no access: ask for it or accept the conditions at {context.page}."
+            f"The account of the token has no access: ask for it or accept the conditions at {page}."
             if token_sent
-            else f"Accept its conditions at {context.page}, then sign in with {_LOGIN}."
+            else f"Accept its conditions at {page}, then sign in with {_LOGIN}."
         )
         return Failure(Reason.GATED, f"{context.repo} is gated. {how}")
     if code == "RepoNotFound":
@@ -103,18 +105,6 @@ def _by_code(context: RequestContext, headers: Mapping[str, str], token_sent: bo
     if message == _BAD_TOKEN:
         return _bad_token(context)
     return None
-
-
-def _no_access(context: RequestContext, status: int, token_sent: bool) -> Failure:
-    if status == 451:
-        return Failure(Reason.UNAUTHORIZED, f"{context.repo} is not available for legal reasons.")
-    if status == 403:
-        return Failure(
-            Reason.UNAUTHORIZED,
-            f"The Hub forbids access to {context.repo}"
-            + (": the token's rights do not cover it." if token_sent else f": sign in with {_LOGIN}."),
-        )
-    return _bad_token(context) if token_sent else _no_repo(context, token_sent)
 
 
 def _bad_token(context: RequestContext) -> Failure:

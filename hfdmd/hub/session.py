@@ -45,34 +45,26 @@ class ResponseHead:
     location: str | None
 
 
+@dataclass(slots=True, eq=False)
 class HubSession:
     """Requests to one Hub. The token is sent to the origin of `endpoint` only."""
 
-    def __init__(
-        self,
-        endpoint: str,
-        retry_after: RetryAfter,
-        policy: RedirectPolicy,
-        user_agent: str,
-        token: Callable[[], str | None],
-    ) -> None:
-        self.endpoint = endpoint
-        self._origin = origin(endpoint)
-        self._retry_after = retry_after
-        self._policy = policy
-        self._user_agent = user_agent
-        self._token = token
-        self._session: aiohttp.ClientSession | None = None
+    endpoint: str
+    retry_after: RetryAfter
+    policy: RedirectPolicy
+    user_agent: str
+    token: Callable[[], str | None]
+    _session: aiohttp.ClientSession | None = None
 
     def auth(self, url: str) -> dict[str, str]:
         """The header with the token; empty for other origins than the Hub's, and without a token.
 
         Raises `Failure` (unauthorized) for a token that is not legal in a header or a token file that is unreadable.
         """
-        if origin(url) != self._origin:
+        if origin(url) != origin(self.endpoint):
             return {}
         try:
-            token = self._token()
+            token = self.token()
         except OSError as error:
             raise Failure(Reason.UNAUTHORIZED, f"The Hub token's file cannot be read: {error.strerror}.") from None
         if token is None:
@@ -88,16 +80,8 @@ class HubSession:
         is the result, with its target as `location`; without a commit (as of some mirrors) it is followed without the
         token.
         """
-        for _ in range(MAX_REDIRECTS + 1):
-            async with self._request("HEAD", url, context, {"Accept-Encoding": "identity"}, _HEAD_TIMEOUT) as response:
-                if response.status not in _REDIRECTS or "Location" not in response.headers:
-                    return ResponseHead(url, response.status, response.headers, None)
-                target = self._policy.next_url(url, response.headers["Location"])
-                leaves = origin(target) != self._origin
-                if leaves and "X-Repo-Commit" in response.headers:
-                    return ResponseHead(url, response.status, response.headers, target)
-                url = target
-        raise Failure(Reason.HUB_UNAVAILABLE, f"Too many redirects of the Hub at {context.host} for {context.at}.")
+        async with self._followed("HEAD", url, context, None) as (last_url, response, location):
+            return ResponseHead(last_url, response.status, response.headers, location)
 
     async def body(
         self, method: str, url: str, context: RequestContext, form: Mapping[str, str] | None = None
@@ -121,17 +105,30 @@ class HubSession:
     async def _body(
         self, method: str, url: str, context: RequestContext, form: Mapping[str, str] | None
     ) -> tuple[bytes, Mapping[str, str]]:
+        async with self._followed(method, url, context, form) as (_, response, location):
+            if location is not None:
+                raise Failure(
+                    Reason.HUB_UNAVAILABLE,
+                    f"The Hub at {context.host} redirects to another server for {context.at}.",
+                )
+            return await self._read(response, context), _links(response)
+
+    @asynccontextmanager
+    async def _followed(
+        self, method: str, url: str, context: RequestContext, form: Mapping[str, str] | None
+    ) -> AsyncIterator[tuple[str, aiohttp.ClientResponse, str | None]]:
+        """Follow redirects. Gives the URL, the response, and the target of a redirect that is not followed."""
         for _ in range(MAX_REDIRECTS + 1):
-            async with self._request(method, url, context, {}, _BODY_TIMEOUT, form) as response:
-                if response.status not in _REDIRECTS or "Location" not in response.headers:
-                    return await self._read(response, context), _links(response)
-                target = self._policy.next_url(url, response.headers["Location"])
-                if origin(target) != self._origin:
-                    raise Failure(
-                        Reason.HUB_UNAVAILABLE,
-                        f"The Hub at {context.host} redirects to another server for {context.at}.",
-                    )
-                url = target
+            async with self._request(method, url, context, form) as response:
+                location = None
+                if response.status in _REDIRECTS and "Location" in response.headers:
+                    location = self.policy.next_url(url, response.headers["Location"])
+                    leaves = origin(location) != origin(self.endpoint)
+                    if not leaves or (method == "HEAD" and "X-Repo-Commit" not in response.headers):
+                        url = location
+                        continue
+                yield url, response, location
+                return
         raise Failure(Reason.HUB_UNAVAILABLE, f"Too many redirects of the Hub at {context.host} for {context.at}.")
 
     async def _read(self, response: aiohttp.ClientResponse, context: RequestContext) -> bytes:
@@ -146,17 +143,12 @@ class HubSession:
 
     @asynccontextmanager
     async def _request(
-        self,
-        method: str,
-        url: str,
-        context: RequestContext,
-        headers: Mapping[str, str],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - passed on to aiohttp
-        form: Mapping[str, str] | None = None,
+        self, method: str, url: str, context: RequestContext, form: Mapping[str, str] | None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """One request. Gives a response with a status below 400; raises `Failure` for all else."""
         auth = self.auth(url)
-        await self._retry_after.wait(url, MAX_WAIT_S)
+        headers = {"Accept-Encoding": "identity"} if method == "HEAD" else {}
+        await self.retry_after.wait(url, MAX_WAIT_S)
         try:
             proxy = proxy_for(url)
             proxy_auth = {} if proxy is None or proxy.authorization is None else {_PROXY_AUTH: proxy.authorization}
@@ -167,13 +159,13 @@ class HubSession:
                 headers={**headers, **auth, **({} if tunnelled else proxy_auth)},
                 data=form,
                 allow_redirects=False,
-                timeout=timeout,
+                timeout=_HEAD_TIMEOUT if method == "HEAD" else _BODY_TIMEOUT,
                 ssl=_ssl_context(),
                 proxy=None if proxy is None else proxy.url,
                 proxy_headers=proxy_auth if tunnelled else None,
             ) as response:
                 if response.status >= 400:
-                    wait_s = self._retry_after.note(url, response.status, response.headers)
+                    wait_s = self.retry_after.note(url, response.status, response.headers)
                     raise response_failure(
                         context, response.status, response.headers, token_sent=bool(auth), wait_s=wait_s
                     )
@@ -192,7 +184,7 @@ class HubSession:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=32, ttl_dns_cache=60),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": self._user_agent},
+                headers={"User-Agent": self.user_agent},
                 max_line_size=_MAX_FIELD_BYTES,
                 max_field_size=_MAX_FIELD_BYTES,
             )

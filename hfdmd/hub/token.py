@@ -20,7 +20,12 @@ def current_token() -> str | None:
     env = os.environ
     if env.get("HF_HUB_DISABLE_IMPLICIT_TOKEN", "").upper() in _TRUE:
         return None
-    return _clean(env.get("HF_TOKEN") or env.get("HUGGING_FACE_HUB_TOKEN")) or _from_file(token_path())
+    if token := _clean(env.get("HF_TOKEN") or env.get("HUGGING_FACE_HUB_TOKEN") or ""):
+        return token
+    try:
+        return _clean(token_path().read_text(encoding="utf-8", errors="replace"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def token_path() -> Path:
@@ -32,14 +37,5 @@ def token_path() -> Path:
     return Path(os.path.expandvars(os.path.expanduser(chosen)))
 
 
-def _from_file(path: Path) -> str | None:
-    try:
-        return _clean(path.read_text(encoding="utf-8", errors="replace"))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
-def _clean(token: str | None) -> str | None:
-    if token is None:
-        return None
+def _clean(token: str) -> str | None:
     return token.replace("\r", "").replace("\n", "").strip() or None

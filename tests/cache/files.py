@@ -12,6 +12,7 @@ from huggingface_hub import hf_hub_download, scan_cache_dir
 
 from hfdmd.cache.fs_ops import clone_file
 from hfdmd.cache.storage import Placed, Storage
+from hfdmd.failure import Failure
 from hfdmd.record import FileSpec, Source
 from hfdmd.wire.types import RepoType
 
@@ -66,6 +67,14 @@ def put(
     part = storage.part_path(spec, source)
     part.write_bytes(data)
     return storage.place(spec, source, part, previous)
+
+
+def delete(storage: Storage, spec: FileSpec, source: Source, placed: Placed) -> bool:
+    """Deletes one file. Raises `Failure`."""
+    [removed] = storage.delete_all([(spec, source, placed)])
+    if isinstance(removed, Failure):
+        raise removed
+    return removed
 
 
 def tree(root: Path) -> set[str]:

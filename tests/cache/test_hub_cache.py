@@ -23,6 +23,7 @@ from tests.cache.files import (
     OTHER_COMMIT,
     REPO,
     assert_clean,
+    delete,
     hf,
     offline,
     put,
@@ -414,7 +415,7 @@ def test_a_cache_without_symlinks(
     assert newer.path.stat().st_ino != placed.path.stat().st_ino
     assert offline(cache, "sub/a.bin", revision=OTHER_COMMIT) == DATA
     assert_clean(cache)
-    assert storage.delete(spec, source_of(DATA, lfs=True), placed)
+    assert delete(storage, spec, source_of(DATA, lfs=True), placed)
     assert not placed.path.exists()
 
 

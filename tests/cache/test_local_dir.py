@@ -15,7 +15,7 @@ from hfdmd.cache.storage import Placed, Storage
 from hfdmd.failure import Failure
 from hfdmd.record import Entry
 from hfdmd.wire.types import Reason
-from tests.cache.files import COMMIT, DATA, OTHER_COMMIT, REPO, put, source_of, spec_of, tree
+from tests.cache.files import COMMIT, DATA, OTHER_COMMIT, REPO, delete, put, source_of, spec_of, tree
 from tests.fakehub import HubServer
 
 METADATA_FOLDER = ".cache/huggingface"
@@ -199,15 +199,15 @@ def test_deleting_takes_only_what_was_placed(storage: Storage, local: Path) -> N
     (local / "sub" / "mine.txt").write_text("mine")
     placed = put(storage, spec, DATA)
     (local / "sub/deep/a.bin").write_bytes(b"Z" * len(DATA))
-    assert not storage.delete(spec, source, placed)
+    assert not delete(storage, spec, source, placed)
     assert (local / "sub/deep/a.bin").exists()
     (local / "sub/deep/a.bin").unlink()
     placed = put(storage, spec, DATA)
-    assert storage.delete(spec, source, placed)
+    assert delete(storage, spec, source, placed)
     assert not (local / "sub/deep").exists()
     assert {name for name in tree(local) if METADATA_FOLDER not in name} == {"sub/mine.txt"}
     assert not [name for name in tree(local) if name.endswith(".metadata")]
-    assert not storage.delete(spec, source, placed)
+    assert not delete(storage, spec, source, placed)
 
 
 def test_deleting_does_not_follow_a_swapped_folder(storage: Storage, local: Path, tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_deleting_does_not_follow_a_swapped_folder(storage: Storage, local: Path
     outside = tmp_path / "outside"
     shutil.move(local / "sub", outside)
     (local / "sub").symlink_to(outside)
-    assert not storage.delete(spec, source, placed)
+    assert not delete(storage, spec, source, placed)
     assert (outside / "a.bin").read_bytes() == DATA
 
 

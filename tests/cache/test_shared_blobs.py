@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from hfdmd.cache.storage import Placed, Storage
-from tests.cache.files import DATA, assert_clean, hf, offline, put, source_of, spec_of
+from tests.cache.files import DATA, assert_clean, delete, hf, offline, put, source_of, spec_of
 
 
 def test_a_shared_blob_is_read_through_and_never_written_through(storage: Storage, cache: Path) -> None:
@@ -54,7 +54,7 @@ def test_a_file_of_another_repo_in_the_shared_store_is_linked(storage: Storage, 
     assert_clean(cache)
     hf(cache, "cache", "prune", "--yes")
     assert offline(cache, "sub/a.bin") == DATA
-    assert storage.delete(spec, source, placed)
+    assert delete(storage, spec, source, placed)
     hf(cache, "cache", "prune", "--yes")
     assert not payload.exists()
 

@@ -17,7 +17,7 @@ from huggingface_hub import hf_hub_download, scan_cache_dir
 from hfdmd.cache.storage import Placed, Storage
 from hfdmd.failure import Failure
 from hfdmd.wire.types import Reason
-from tests.cache.files import COMMIT, OTHER_COMMIT, REPO, put, source_of, spec_of
+from tests.cache.files import COMMIT, OTHER_COMMIT, REPO, delete, put, source_of, spec_of
 from tests.fakehub import HubServer
 
 ROUNDS = 30
@@ -46,7 +46,7 @@ def test_threads_do_not_get_in_each_others_way(storage: Storage, tmp_path: Path)
                 assert isinstance(one, Placed), one
                 assert one.path.exists()
             if chance.random() < 0.7:
-                assert storage.delete(spec, source_of(data, lfs=True, commit=commit), placed)
+                assert delete(storage, spec, source_of(data, lfs=True, commit=commit), placed)
             else:
                 [again] = storage.adopt([(spec, source_of(data, lfs=True, commit=commit), placed)])
                 assert again == placed

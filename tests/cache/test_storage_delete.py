@@ -10,14 +10,14 @@ import pytest
 from huggingface_hub import hf_hub_download, scan_cache_dir
 
 from hfdmd.cache.storage import Placed, Storage
-from tests.cache.files import COMMIT, DATA, OTHER_COMMIT, REPO, put, source_of, spec_of, tree
+from tests.cache.files import COMMIT, DATA, OTHER_COMMIT, REPO, delete, put, source_of, spec_of, tree
 from tests.fakehub import HubServer
 
 
 def test_the_last_file_takes_its_folders_along(storage: Storage, cache: Path) -> None:
     spec = spec_of("a/b/c.bin", revision="refs/pr/1")
     placed = put(storage, spec, DATA)
-    assert storage.delete(spec, source_of(DATA, lfs=True), placed)
+    assert delete(storage, spec, source_of(DATA, lfs=True), placed)
     assert tree(cache) == {"CACHEDIR.TAG"}
     assert [path.name for path in cache.iterdir()] == ["CACHEDIR.TAG"]
     assert not storage.is_in_place(str(placed.path), placed.size_bytes)
@@ -31,9 +31,9 @@ def test_a_blob_that_another_entry_needs_stays(storage: Storage, cache: Path) ->
     [elsewhere] = storage.adopt([(other, source_of(DATA, lfs=True, commit=OTHER_COMMIT), None)])
     assert isinstance(same, Placed)
     assert isinstance(elsewhere, Placed)
-    assert storage.delete(first, source, placed)
+    assert delete(storage, first, source, placed)
     assert same.path.read_bytes() == DATA
-    assert storage.delete(twin, source, same)
+    assert delete(storage, twin, source, same)
     assert elsewhere.path.read_bytes() == DATA
     assert scan_cache_dir(cache).warnings == []
     assert not (cache / "models--owner--name" / "refs" / "main").exists()
@@ -45,7 +45,7 @@ def test_an_apps_files_stay(server: HubServer, storage: Storage, cache: Path) ->
     spec = spec_of("a.bin")
     placed = put(storage, spec, DATA, commit=commit)
     theirs = hf_hub_download(REPO, "b.json", cache_dir=cache, endpoint=server.endpoint)
-    assert storage.delete(spec, source_of(DATA, lfs=True, commit=commit), placed)
+    assert delete(storage, spec, source_of(DATA, lfs=True, commit=commit), placed)
     assert Path(theirs).read_bytes() == b"{}"
     assert hf_hub_download(REPO, "b.json", cache_dir=cache, local_files_only=True) == theirs
     assert scan_cache_dir(cache).warnings == []
@@ -56,9 +56,9 @@ def test_what_is_not_what_was_recorded_stays(storage: Storage) -> None:
     placed = put(storage, spec, DATA)
     put(storage, spec, DATA)  # the same again: another file, another time
     os.utime(placed.path, ns=(1, 1))
-    assert not storage.delete(spec, source, placed)
-    assert not storage.delete(spec, source, Placed(placed.path, placed.size_bytes + 1, 1))
-    assert not storage.delete(spec_of("other.bin"), source, placed)
+    assert not delete(storage, spec, source, placed)
+    assert not delete(storage, spec, source, Placed(placed.path, placed.size_bytes + 1, 1))
+    assert not delete(storage, spec_of("other.bin"), source, placed)
     assert placed.path.read_bytes() == DATA
 
 
@@ -68,7 +68,7 @@ def test_a_recorded_path_elsewhere_is_not_touched(storage: Storage, tmp_path: Pa
     victim = tmp_path / "victim"
     victim.write_bytes(DATA)
     found = victim.stat()
-    assert not storage.delete(spec, source, Placed(victim, found.st_size, found.st_mtime_ns))
+    assert not delete(storage, spec, source, Placed(victim, found.st_size, found.st_mtime_ns))
     assert victim.exists()
 
 
@@ -82,7 +82,7 @@ def test_a_folder_swapped_for_a_link_leads_nowhere(storage: Storage, cache: Path
     folder.symlink_to(outside)
     before = tree(outside)
     try:
-        assert not storage.delete(spec, source, placed)
+        assert not delete(storage, spec, source, placed)
     finally:
         assert tree(outside) == before
 
@@ -94,7 +94,7 @@ def test_an_entry_swapped_for_a_link_elsewhere_stays(storage: Storage, tmp_path:
     shutil.copy2(placed.path, victim)
     placed.path.unlink()
     placed.path.symlink_to(victim)
-    assert not storage.delete(spec, source, placed)
+    assert not delete(storage, spec, source, placed)
     assert victim.exists()
     assert placed.path.is_symlink()
 
@@ -108,14 +108,14 @@ def test_a_payload_in_the_shared_store_stays(storage: Storage, cache: Path) -> N
     (cache / "blobs" / ".huggingface-shared-blobs").write_text("1\n")
     blob.rename(payload)
     blob.symlink_to("../../blobs/ee/" + "e" * 64)
-    assert storage.delete(spec, source, placed)
+    assert delete(storage, spec, source, placed)
     assert payload.read_bytes() == DATA
     assert not os.path.lexists(blob)
 
 
 def test_nothing_there(storage: Storage, cache: Path) -> None:
     spec, source = spec_of("a.bin"), source_of(DATA, lfs=True)
-    assert not storage.delete(spec, source, Placed(cache / "models--owner--name/snapshots" / COMMIT / "a.bin", 1, 1))
+    assert not delete(storage, spec, source, Placed(cache / "models--owner--name/snapshots" / COMMIT / "a.bin", 1, 1))
     assert tree(cache) == {"CACHEDIR.TAG"}
 
 
@@ -136,7 +136,7 @@ def test_a_repos_folder_stays_for_the_part_file_that_is_coming(storage: Storage)
     placed = put(storage, spec, DATA)
     coming, its_source = spec_of("b.bin"), source_of(b"b")
     part = storage.part_path(coming, its_source)
-    assert storage.delete(spec, source, placed)
+    assert delete(storage, spec, source, placed)
     assert part.parent.is_dir()
     storage.discard_part(coming, its_source)
     assert not part.parent.exists()
@@ -168,6 +168,6 @@ def test_a_blob_left_by_a_deletion_that_was_killed_stays_while_another_entry_nee
     [same] = storage.adopt([(spec_of("twin.bin"), source, None)])
     assert isinstance(same, Placed)
     placed.path.unlink()
-    assert not storage.delete(spec_of("a.bin"), source, placed)
+    assert not delete(storage, spec_of("a.bin"), source, placed)
     assert same.path.read_bytes() == DATA
     assert (cache / "models--owner--name" / "refs" / "main").exists()

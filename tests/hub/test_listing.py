@@ -16,7 +16,8 @@ from huggingface_hub import snapshot_download
 
 from hfdmd.cache.storage import Storage
 from hfdmd.failure import Failure
-from hfdmd.hub.client import Hub, Listing
+from hfdmd.hub.client import Hub
+from hfdmd.hub.listing import Listing
 from hfdmd.record import Entry
 from hfdmd.wire.types import Reason
 from tests.cache.files import COMMIT, REPO, git_oid, spec_of, tree
