@@ -17,10 +17,11 @@ from weakref import WeakValueDictionary
 
 from filelock import SoftFileLock, Timeout
 
+from hfdmd.durable import NO_SUCH_CALL
+
 _FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 _MODE = 0o664  # the umask applies: lock files are as writable for others as the cache itself
 _HELD_BY_OTHERS = (errno.EAGAIN, errno.EACCES)
-_NO_FLOCK = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 class Lock:
@@ -47,7 +48,7 @@ def try_lock(path: str) -> Lock | None:
         os.close(descriptor)
         if error.errno in _HELD_BY_OTHERS:
             return None
-        if error.errno not in _NO_FLOCK:
+        if error.errno not in NO_SUCH_CALL:
             raise
         if is_new:
             os.unlink(path)  # a soft lock is held by the process that created its file

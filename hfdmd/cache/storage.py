@@ -164,10 +164,7 @@ class Storage:
             part = _local_part(spec)
             metadata = part.parent.joinpath(*layout.file_parts(spec.file_path)[:-1], layout.own_name(spec.id, "book"))
             if any(os.path.lexists(path) for path in (part, part.with_name(layout.own_name(spec.id, "new")), metadata)):
-                with (
-                    fs_ops.as_failures(str(part.parent)),
-                    self._local.open(spec, make=False) as folder,
-                ):
+                with fs_ops.as_failures(str(part.parent)), self._local.open(spec, make=False) as folder:
                     folder.discard(spec)
 
     def discard_unlisted(self, spec: RepoSpec, commit: str | None, kept: Collection[Path]) -> None:

@@ -1,9 +1,12 @@
-"""The list of a repo's files, page by page; every entry is validated first."""
+"""The list of a repo's files, page by page, each entry validated first; which of them the globs of a request select."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import fnmatch
+import re
+from collections.abc import AsyncIterator, Sequence
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import msgspec
@@ -75,7 +78,11 @@ class Listing:
             seen.add(url)
             self.page = urlsplit(url).query
             body, links = await self._session.body("GET", url, context)
-            nodes = _decoded(body, context)
+            try:
+                nodes = _PAGE.decode(body)
+            except MALFORMED:
+                what = f"The Hub at {context.host} did not return a list of files for {context.at}."
+                raise Failure(Reason.HUB_UNAVAILABLE, what) from None
             total += max(len(nodes), _MIN_ENTRIES_PER_PAGE)
             if total > MAX_ENTRIES:
                 raise Failure(Reason.INTERNAL, f"{context.at} has more than {MAX_ENTRIES} files and folders.")
@@ -153,11 +160,28 @@ def find_entry(body: bytes, path: str, commit: str) -> Entry | None:
     return None
 
 
-def _decoded(body: bytes, context: RequestContext) -> list[msgspec.Raw]:
-    try:
-        return _PAGE.decode(body)
-    except MALFORMED:
-        raise Failure(
-            Reason.HUB_UNAVAILABLE,
-            f"The Hub at {context.host} did not return a list of files for {context.at}.",
-        ) from None
+def matches(path: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
+    """Whether `path` matches any of `include` (or that is empty), and none of `exclude`, as in the Hub's own client.
+
+    Source: `huggingface_hub.utils.filter_repo_objects`: case-sensitive `fnmatch` over the whole path (`*` crosses `/`),
+    a pattern that ends in `/` matches everything below that folder, a backslash is read as `/`.
+    """
+    path = path.replace("\\", "/")
+    wanted = _any_of(tuple(include))
+    if wanted is not None and wanted.match(path) is None:
+        return False
+    unwanted = _any_of(tuple(exclude))
+    return unwanted is None or unwanted.match(path) is None
+
+
+@lru_cache(maxsize=64)
+def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str] | None:
+    """One regular expression for all patterns, so that each of 100,000 paths takes one match. None for none."""
+    if not patterns:
+        return None
+    return re.compile("|".join(f"(?:{fnmatch.translate(_whole(pattern))})" for pattern in patterns))
+
+
+def _whole(pattern: str) -> str:
+    pattern = pattern.replace("\\", "/")
+    return pattern + "*" if pattern.endswith("/") else pattern

@@ -11,8 +11,7 @@ from hfdmd.aio import in_thread
 from hfdmd.cache.storage import Storage
 from hfdmd.failure import Failure
 from hfdmd.hub.client import Hub
-from hfdmd.hub.globs import matches
-from hfdmd.hub.listing import Listing
+from hfdmd.hub.listing import Listing, matches
 from hfdmd.record import Entry, RepoRecord
 from hfdmd.scheduler import reconcile, views
 from hfdmd.scheduler.index import Index

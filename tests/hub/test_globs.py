@@ -7,7 +7,7 @@ import random
 import pytest
 from huggingface_hub.utils import filter_repo_objects
 
-from hfdmd.hub.globs import matches
+from hfdmd.hub.listing import matches
 
 PATHS = [
     "a.json",
