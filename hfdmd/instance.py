@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -17,44 +19,32 @@ class AlreadyRunning(Exception):
         self.pid = pid
 
 
-class InstanceLock:
-    """A lock file that is held for the life of the daemon and never deleted (else two daemons could hold it)."""
+@contextmanager
+def instance_lock(file: Path, what: Path) -> Iterator[None]:
+    """Hold a lock file, which is never deleted (else two daemons could hold it).
 
-    def __init__(self, file: Path, what: Path) -> None:
-        self._file = file
-        self._what = what
-        self._descriptor: int | None = None
-
-    def acquire(self) -> None:
-        """Take the lock. Raises `AlreadyRunning`, and OSError if the file cannot be created.
-
-        In a shared cache the file may belong to another user: it is locked all the same, without writing our pid.
-        """
-        flags = os.O_CLOEXEC | os.O_NOFOLLOW
+    In a shared cache the file may belong to another user: it is locked all the same, without writing our pid.
+    Raises `AlreadyRunning`, and OSError if the file cannot be created.
+    """
+    flags = os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | flags, 0o664)
+        writable = True
+    except PermissionError as refused:
         try:
-            descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | flags, 0o664)
-            writable = True
-        except PermissionError as refused:
-            try:
-                descriptor = os.open(self._file, os.O_RDONLY | flags)
-            except OSError:
-                raise refused from None
-            writable = False
+            descriptor = os.open(file, os.O_RDONLY | flags)
+        except OSError:
+            raise refused from None
+        writable = False
+    try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             text = os.read(descriptor, 32).strip()
-            os.close(descriptor)
-            raise AlreadyRunning(self._what, int(text) if text.isdigit() else None) from None
-        except OSError:
-            os.close(descriptor)
-            raise
+            raise AlreadyRunning(what, int(text) if text.isdigit() else None) from None
         if writable:
             os.ftruncate(descriptor, 0)
             os.write(descriptor, b"%d\n" % os.getpid())
-        self._descriptor = descriptor
-
-    def release(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        yield
+    finally:
+        os.close(descriptor)

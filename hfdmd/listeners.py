@@ -14,11 +14,11 @@ from typing import Any
 
 from aiohttp import web
 
-from hfdmd.activation import launchd_sockets, systemd_sockets
 from hfdmd.api.access import Access
 from hfdmd.api.open_connections import OpenConnections
 from hfdmd.api.server import build_app, protocol_factory
 from hfdmd.scheduler.core import Scheduler
+from hfdmd.service_manager import launchd_sockets, systemd_sockets
 
 log = logging.getLogger("hfdmd.listeners")
 

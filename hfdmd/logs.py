@@ -1,26 +1,45 @@
-"""Log output: the journal with fields, JSON lines, or plain text on stderr. Secrets are removed in all of them."""
+"""Log output: the journal with fields, JSON lines, or plain text on stderr. Secrets are removed in all of them.
+
+The fields come from the logger: `log.info("done", extra={"fields": {"event": "done", "repo": "owner/name"}})`. In
+systemd's journal `journalctl HFDMD_REPO=owner/name` finds them. They are sent by systemd-python when installed, else by
+the journal's native protocol (https://systemd.io/JOURNAL_NATIVE_PROTOCOL/).
+"""
 
 from __future__ import annotations
 
+import array
 import asyncio
+import errno
+import fcntl
+import importlib
 import json
 import logging
+import os
 import re
+import socket
+import struct
 import sys
 import time
-from typing import Any, TextIO
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, TextIO
 
-from hfdmd.journal import journal_handler
-
+JOURNAL_SOCKET: Final = Path("/run/systemd/journal/socket")
 MAX_BATCH_LINES = 256
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_PRIORITIES: Final = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
+_TOO_LARGE: Final = (errno.EMSGSIZE, errno.ENOBUFS)
+_NAME_LIMIT: Final = 64  # longer field names are dropped by journald
 _SECRETS = re.compile(
     r"hf_[A-Za-z0-9]{8,}"  # tokens of the Hub
     r"|(?i:bearer)\s+[A-Za-z0-9._~+/=-]{8,}"
     r"|(?<=://)[^/\s@]+:[^/\s@]+(?=@)"  # passwords in URLs
     r"|(?<=\?)[^\s\"']*(?:[Ss]ignature|Policy|Expires|X-Amz)[^\s\"']*"  # the query of a signed URL
 )
+
+Fields = list[tuple[str, str]]
+Send = Callable[[Fields], None]
 
 
 def without_secrets(text: str) -> str:
@@ -124,3 +143,127 @@ def _skip_unused_fields() -> None:
 
 def set_level(level: str) -> None:
     logging.getLogger("hfdmd").setLevel(_LEVELS[level])
+
+
+def journal_handler(env: Mapping[str, str] = os.environ) -> logging.Handler | None:
+    """A handler for the journal, when stderr is connected to it (`$JOURNAL_STREAM`, systemd.exec(5)); else None."""
+    try:
+        stderr = os.fstat(2)
+    except OSError:  # closed
+        return None
+    if env.get("JOURNAL_STREAM") != f"{stderr.st_dev}:{stderr.st_ino}":
+        return None
+    return JournalHandler()
+
+
+class JournalHandler(logging.Handler):
+    """Sends every record to the journal, or to stderr with its priority if the journal does not accept it."""
+
+    def __init__(self, socket_path: Path = JOURNAL_SOCKET, send: Send | None = None) -> None:
+        super().__init__()
+        self._socket_path = socket_path
+        self._connection: socket.socket | None = None
+        self._send = send or (_systemd_python() if socket_path == JOURNAL_SOCKET else None) or self._by_protocol
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            fields = list(_fields(record, self.format(record)))
+            try:
+                # libsystemd silently drops messages when journald's socket is missing.
+                if not self._socket_path.exists():
+                    raise FileNotFoundError(errno.ENOENT, "no journal", str(self._socket_path))
+                self._send(fields)
+            except OSError as error:
+                _to_stderr(record, dict(fields)["MESSAGE"], error)
+        except Exception:  # as logging.Handler.emit does for errors of formatting
+            self.handleError(record)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        super().close()
+
+    def _by_protocol(self, fields: Fields) -> None:
+        if self._connection is None:
+            self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        message = b"".join(encode_field(name, value) for name, value in fields)
+        try:
+            self._connection.sendto(message, str(self._socket_path))
+        except OSError as error:
+            if error.errno not in _TOO_LARGE:
+                raise
+            _send_as_file(self._connection, str(self._socket_path), message)
+
+
+def encode_field(name: str, value: str) -> bytes:
+    """One field in the journal's native protocol."""
+    data = value.encode("utf-8", "backslashreplace")
+    if b"\n" not in data:
+        return name.encode() + b"=" + data + b"\n"
+    return name.encode() + b"\n" + struct.pack("<Q", len(data)) + data + b"\n"
+
+
+def field_name(key: str) -> str:
+    """The journal's name of a field: `repo` becomes `HFDMD_REPO`, `localDir` becomes `HFDMD_LOCAL_DIR`."""
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key)
+    name = re.sub(r"[^A-Z0-9_]", "_", snake.upper())
+    return (name if name.startswith("HFDMD_") else "HFDMD_" + name)[:_NAME_LIMIT]
+
+
+def _fields(record: logging.LogRecord, message: str) -> Iterator[tuple[str, str]]:
+    yield "MESSAGE", message
+    yield "PRIORITY", str(_priority(record.levelno))
+    yield "SYSLOG_IDENTIFIER", "hfdmd"
+    yield "LOGGER", record.name
+    yield "THREAD_NAME", str(record.threadName)
+    yield "CODE_FILE", record.pathname
+    yield "CODE_LINE", str(record.lineno)
+    yield "CODE_FUNC", record.funcName
+    if record.exc_text:
+        yield "EXCEPTION_TEXT", record.exc_text
+    own = record.__dict__.get("fields")
+    if isinstance(own, Mapping):
+        for key, value in own.items():
+            if value is not None:
+                yield field_name(str(key)), str(value)
+
+
+def _priority(levelno: int) -> int:
+    """The priority of syslog(3) for a logging level."""
+    return next((priority for level, priority in _PRIORITIES if levelno >= level), 7)
+
+
+def _to_stderr(record: logging.LogRecord, message: str, error: OSError) -> None:
+    """systemd reads `<N>` at the start of each line as its priority (SyslogLevelPrefix=)."""
+    prefix = f"<{_priority(record.levelno)}>"
+    lines = [*message.splitlines(), f"(not in the journal with its fields: {error})"]
+    sys.stderr.write("".join(f"{prefix}{line}\n" for line in lines))
+    sys.stderr.flush()
+
+
+def _send_as_file(connection: socket.socket, address: str, message: bytes) -> None:
+    """Send a sealed memory file, which the protocol requires for messages too large for a datagram."""
+    fd = os.memfd_create("hfdmd-journal", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        with open(fd, "wb", closefd=False) as file:
+            file.write(message)
+        seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]).tobytes())
+        connection.sendmsg([], [rights], 0, address)
+    finally:
+        os.close(fd)
+
+
+def _systemd_python() -> Send | None:
+    """Sending by systemd-python; None if it is not installed."""
+    try:
+        journal: Any = importlib.import_module("systemd.journal")
+    except ImportError:
+        return None
+
+    def send(fields: Fields) -> None:
+        journal.sendv(*(name.encode() + b"=" + value.encode("utf-8", "backslashreplace") for name, value in fields))
+
+    return send

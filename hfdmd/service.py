@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import msgspec
 
@@ -23,25 +22,25 @@ from hfdmd.config import FIELDS, Config, ConfigError, Paths, limits_of, parse_te
 from hfdmd.durable import replace_file
 from hfdmd.events import Events
 from hfdmd.hub.client import Hub
-from hfdmd.instance import AlreadyRunning, InstanceLock
+from hfdmd.instance import AlreadyRunning, instance_lock
 from hfdmd.listeners import Listeners, SocketError
 from hfdmd.net.origin import RedirectPolicy
 from hfdmd.net.retry_after import RetryAfter
-from hfdmd.notify import Notifier
 from hfdmd.scheduler.core import Scheduler
+from hfdmd.service_manager import Notifier
 from hfdmd.store import Store
 from hfdmd.transfer.disk.reservations import DiskReservations
 from hfdmd.transfer.engine import Engine
 from hfdmd.versions import Versions
-from hfdmd.watch import Watch
 from hfdmd.wire.endpoint import ENDPOINT_FILE
-from hfdmd.wire.types import Endpoint
+from hfdmd.wire.types import Endpoint, Status
 
 log = logging.getLogger("hfdmd")
 
 EXIT_FAULT, EXIT_USAGE, EXIT_ALREADY_RUNNING, EXIT_CONFIG = 1, 2, 75, 78
 USER_AGENT = f"hfdmd/{__version__}"
 _ANNOUNCE_AGAIN_S = 5.0
+_STATUS_S = 10.0
 _GARBAGE_AFTER = 20_000
 """New objects between two garbage collections. Cycles are rare; the default of 700 slows a repo of small files."""
 
@@ -55,28 +54,21 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the daemon; returns its exit code (docs/api.md, section 7)."""
     faulthandler.enable()
     descriptors.raise_limit()
-    options = _parser().parse_args(arguments)
+    options = {name: text for name, text in vars(_parser().parse_args(arguments)).items() if text is not None}
     try:
         env = dict(os.environ)
         for name in ("state_dir", "socket", "config"):
-            if getattr(options, name) is not None:
-                env[f"HFDMD_{name.upper()}"] = os.path.abspath(getattr(options, name))
+            if name in options:
+                env[f"HFDMD_{name.upper()}"] = os.path.abspath(options.pop(name))
         paths = Paths.from_env(env)
-        flags = {
-            name: parse_text(name, getattr(options, name), f"--{name.replace('_', '-')}")
-            for name in FIELDS
-            if getattr(options, name) is not None
-        }
+        flags = {name: parse_text(name, text, f"--{name.replace('_', '-')}") for name, text in options.items()}
         with _locked(paths):
             config = Config(env=env, flags=flags, patched=paths.state_dir / "settings.json")
             logs.set_up(config.values.log, config.values.log_level)
             return asyncio.run(_Daemon(paths, config).run())
-    except ConfigError as error:
+    except (ConfigError, AlreadyRunning) as error:
         print(f"hfdmd: {error}", file=sys.stderr)
-        return EXIT_CONFIG
-    except AlreadyRunning as error:
-        print(f"hfdmd: {error}", file=sys.stderr)
-        return EXIT_ALREADY_RUNNING
+        return EXIT_CONFIG if isinstance(error, ConfigError) else EXIT_ALREADY_RUNNING
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -103,17 +95,15 @@ def _locked(paths: Paths) -> Iterator[None]:
             (paths.state_dir, paths.state_dir / "hfdmd.lock", "state"),
             (paths.cache_dir, locks / "hfdmd.lock", "cache"),
         ):
-            lock = InstanceLock(file, folder)
             try:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700 if what == "state" else 0o777)
                 file.parent.mkdir(exist_ok=True)
-                lock.acquire()
+                stack.enter_context(instance_lock(file, folder))
                 probe = folder / f".hfdmd-probe-{os.getpid()}"
                 probe.touch()
                 probe.unlink()
             except OSError as error:
                 raise ConfigError(f"the {what} folder {folder} cannot be written: {error.strerror}") from error
-            stack.callback(lock.release)
         yield
 
 
@@ -182,7 +172,7 @@ class _Daemon:
         )
         gc.freeze()  # objects made at start live as long as the daemon
         gc.set_threshold(_GARBAGE_AFTER)
-        watch = Watch(self._notifier, scheduler)
+        watch = _Watch(self._notifier, scheduler)
         try:
             async with asyncio.TaskGroup() as group:
                 work = group.create_task(scheduler.run(), name="scheduler")
@@ -206,7 +196,7 @@ class _Daemon:
             await scheduler.engine.close()
             await hub.close()
             await asyncio.to_thread(store.close)
-            self._remove_endpoint()
+            (paths.state_dir / ENDPOINT_FILE).unlink(missing_ok=True)
         if store.wrote_all:
             versions.close()
         log.info("stopped")
@@ -264,8 +254,46 @@ class _Daemon:
             return False
         return True
 
-    def _remove_endpoint(self) -> None:
-        Path(self._paths.state_dir / ENDPOINT_FILE).unlink(missing_ok=True)
+
+class _Watch:
+    """Sends the watchdog message from the event loop, so that a blocked loop sends none, and only while the store runs.
+
+    Threads that wait for the disk are logged but do not stop it: slow storage must not get the daemon killed.
+    """
+
+    def __init__(self, notifier: Notifier, scheduler: Scheduler) -> None:
+        self._notifier = notifier
+        self._scheduler = scheduler
+
+    async def run(self) -> None:
+        """Run until cancelled. Returns at once without a service manager."""
+        if not self._notifier.enabled:
+            return
+        interval_s = self._notifier.watchdog_interval_s
+        wait_s = min(interval_s or _STATUS_S, _STATUS_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._scheduler.startup.loaded.wait()
+        while True:
+            blocked_s = self._scheduler.engine.unresponsive_s()
+            if blocked_s > _STATUS_S * 3:
+                log.warning("the disk has not responded for %.0f s", blocked_s)
+            if interval_s is not None and self._scheduler.store.is_alive:
+                self._notifier.watchdog()
+            self._notifier.status(self.status())
+            await asyncio.sleep(wait_s)
+
+    def status(self) -> str:
+        """What the daemon is doing, as a line of text."""
+        scheduler = self._scheduler
+        if scheduler.loading:
+            return "loading tracker files"
+        counts = scheduler.index.counts
+        if not counts[Status.DOWNLOADING]:
+            waiting = counts[Status.QUEUED]
+            return f"{waiting} downloads queued" if waiting else "idle"
+        speed = scheduler.running.total_bytes_per_second / 1e6
+        return f"{counts[Status.DOWNLOADING]} downloading at {speed:.1f} MB/s, {counts[Status.QUEUED]} queued"
 
 
 if __name__ == "__main__":

@@ -20,10 +20,8 @@ FLOORS = {
     "failure": 1,
     "aio": 1,
     "durable": 1,
-    "notify": 1,
     "descriptors": 1,
-    "activation": 1,
-    "journal": 1,
+    "service_manager": 1,
     "lifecycle": 2,
     "config": 2,
     "names": 2,
@@ -41,7 +39,6 @@ FLOORS = {
     "scheduler": 4,
     "api": 5,
     "listeners": 6,
-    "watch": 6,
     "service": 7,
 }
 """Each room of `hfdmd/` and its floor. `hfdmd/__init__.py` (the version) is open to all."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hfdmd.instance import AlreadyRunning, InstanceLock
+from hfdmd.instance import AlreadyRunning, instance_lock
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="becomes somebody else, which takes root")
 NOBODY = 65534
@@ -48,40 +48,38 @@ def shared() -> Iterator[Path]:
         yield folder
 
 
+def hold(file: Path, what: Path) -> None:
+    with instance_lock(file, what):
+        pass
+
+
 def test_a_second_one_is_told_of_the_first(tmp_path: Path) -> None:
-    first, second = InstanceLock(tmp_path / "lock", tmp_path), InstanceLock(tmp_path / "lock", tmp_path)
-    first.acquire()
-    with pytest.raises(AlreadyRunning) as told:
-        second.acquire()
-    assert told.value.pid == os.getpid()
-    first.release()
-    second.acquire()
-    second.release()
+    with instance_lock(tmp_path / "lock", tmp_path):
+        with pytest.raises(AlreadyRunning) as told:
+            hold(tmp_path / "lock", tmp_path)
+        assert told.value.pid == os.getpid()
+    hold(tmp_path / "lock", tmp_path)
 
 
 @root
 def test_the_lock_of_another_user_is_waited_for_and_taken_over(shared: Path) -> None:
     file = shared / "lock"
-    first = InstanceLock(file, shared)
-    first.acquire()
-    assert stat.S_IMODE(file.stat().st_mode) & 0o002 == 0
-    assert outcome_as_nobody(InstanceLock(file, shared).acquire) == f"AlreadyRunning {os.getpid()}"
-    first.release()
-    assert outcome_as_nobody(InstanceLock(file, shared).acquire) == ""
+    with instance_lock(file, shared):
+        assert stat.S_IMODE(file.stat().st_mode) & 0o002 == 0
+        assert outcome_as_nobody(lambda: hold(file, shared)) == f"AlreadyRunning {os.getpid()}"
+    assert outcome_as_nobody(lambda: hold(file, shared)) == ""
 
 
 @root
 def test_a_folder_that_may_not_be_written_is_called_so(shared: Path) -> None:
     shared.chmod(0o755)
-    assert outcome_as_nobody(InstanceLock(shared / "lock", shared).acquire).startswith("PermissionError")
+    assert outcome_as_nobody(lambda: hold(shared / "lock", shared)).startswith("PermissionError")
 
 
 def test_the_locks_mode_follows_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o002)
     try:
-        lock = InstanceLock(tmp_path / "lock", tmp_path)
-        lock.acquire()
+        hold(tmp_path / "lock", tmp_path)
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "lock").stat().st_mode) == 0o664
-    lock.release()

@@ -61,7 +61,7 @@ def main() -> None:
     CA.with_suffix(".new").replace(CA)
     CONTROL.unlink(missing_ok=True)
     with socketserver.ThreadingUnixStreamServer(os.fspath(CONTROL), Control) as control:
-        from hfdmd.notify import Notifier
+        from hfdmd.service_manager import Notifier
 
         Notifier.from_env().ready("serving")
         control.serve_forever()

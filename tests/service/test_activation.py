@@ -1,4 +1,4 @@
-"""hfdmd.activation: sockets handed over by systemd's protocol, by hand and by systemd-socket-activate."""
+"""hfdmd.service_manager: sockets handed over by systemd's protocol, by hand and by systemd-socket-activate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.service.conftest import REPO
 
 PROGRAM = """
 import json, os
-from hfdmd.activation import systemd_sockets
+from hfdmd.service_manager import systemd_sockets
 try:
     found = systemd_sockets()
 except ValueError as error:

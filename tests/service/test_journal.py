@@ -1,4 +1,4 @@
-"""hfdmd.journal against a socket that listens as journald does."""
+"""hfdmd.logs against a socket that listens as journald does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hfdmd.journal import JournalHandler, encode_field, field_name, journal_handler
+from hfdmd.logs import JournalHandler, encode_field, field_name, journal_handler
 from tests.service.conftest import REPO
 
 
@@ -90,7 +90,7 @@ def test_no_handler_unless_stderr_is_the_journal(stream: str | None) -> None:
 
 def test_handler_when_stderr_is_the_journal(python: str) -> None:
     code = (
-        "import os; from hfdmd.journal import journal_handler; s = os.fstat(2);"
+        "import os; from hfdmd.logs import journal_handler; s = os.fstat(2);"
         "print(journal_handler({'JOURNAL_STREAM': f'{s.st_dev}:{s.st_ino}'}) is not None)"
     )
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPO)}
@@ -117,7 +117,7 @@ def test_what_is_no_utf8_is_sent_all_the_same() -> None:
 
 
 def test_imports_only_the_standard_library() -> None:
-    modules = "hfdmd.notify, hfdmd.activation, hfdmd.journal"
+    modules = "hfdmd.service_manager, hfdmd.logs"
     code = f"import sys, {modules}; print([n for n in ('msgspec', 'aiohttp') if n in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True, cwd=REPO

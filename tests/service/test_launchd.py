@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from hfdmd.activation import launchd_sockets
+from hfdmd.service_manager import launchd_sockets
 from hfdmd_client.service import unit_files
 from tests.service.conftest import REPO
 
@@ -100,7 +100,7 @@ def test_plist_socket(name: str, mode: int) -> None:
 
 PROGRAM = """
 import json, sys
-from hfdmd.activation import launchd_sockets
+from hfdmd.service_manager import launchd_sockets
 try:
     first, second = launchd_sockets(sys.argv[1]), launchd_sockets(sys.argv[1])
 except OSError as error:

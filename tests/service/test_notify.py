@@ -1,4 +1,4 @@
-"""hfdmd.notify against a socket that listens as systemd does, with and without systemd-python."""
+"""hfdmd.service_manager against a socket that listens as systemd does, with and without systemd-python."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from hfdmd.notify import Notifier
+from hfdmd.service_manager import Notifier
 from tests.service.conftest import REPO
 from tests.service.manager import NotifySocket
 
@@ -23,7 +23,7 @@ def run(python: str, code: str, env: dict[str, str]) -> subprocess.CompletedProc
 
 PROGRAM = """
 import os
-from hfdmd.notify import Notifier
+from hfdmd.service_manager import Notifier
 notifier = Notifier.from_env()
 notifier.ready("nothing to do")
 notifier.status("2 downloads\\nREADY=0")
