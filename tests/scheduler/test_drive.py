@@ -205,6 +205,29 @@ async def _pause(wired: Wired, record: FileRecord) -> None:
             wired.made.ledger.change(record, Stimulus.PAUSE, reason=Reason.REQUESTED)
 
 
+async def test_a_drive_that_is_cancelled_while_its_tracker_is_written_is_done_all_the_same(
+    wired: Wired, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await wired.place(single("other"), SMALL)
+    finishes, go_on, finish = asyncio.Event(), asyncio.Event(), wired.made.ledger.finish
+
+    async def slow(*args: object, **more: object) -> None:
+        finishes.set()
+        await go_on.wait()
+        await finish(*args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(wired.made.ledger, "finish", slow)
+    record = single("small", source=source_for(SMALL), number=1)
+    begin(wired, record)
+    await finishes.wait()
+    pausing = asyncio.create_task(_pause(wired, record))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    go_on.set()
+    await pausing
+    assert record.state is Status.DONE
+
+
 async def test_a_drive_that_is_cancelled_while_fetching_goes_on_where_it_was(wired: Wired) -> None:
     record = single("large")
     await half_way(wired, record)

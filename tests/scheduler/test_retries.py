@@ -76,14 +76,16 @@ def waiting(wired: Wired, name: str, reason: Reason, left_s: float = 1000.0) -> 
 
 async def test_an_answer_ends_the_waits_for_the_network_alone(wired: Wired) -> None:
     offline, limited = waiting(wired, "a", Reason.NETWORK), waiting(wired, "b", Reason.RATE_LIMITED)
-    resumed = waiting(wired, "c", Reason.NETWORK)
+    resumed, changed = waiting(wired, "c", Reason.NETWORK), waiting(wired, "e", Reason.NETWORK)
     wired.made.ledger.change(resumed, Stimulus.RETRY)
     gone = waiting(wired, "d", Reason.NETWORK)
     version = resumed.version
     wired.retries.network_is_back()
     wired.made.ledger.forget(gone)
+    wired.made.ledger.change(changed, Stimulus.WAIT, reason=Reason.LOCKED, retry_at=changed.retry_at)
     await until(lambda: offline.retry_at is None)
     assert limited.retry_at is not None
+    assert changed.retry_at is not None, "it waits for something else by now"
     assert resumed.version == version
     assert wired.made.queue.next_unit(()) is offline
     assert (offline.state, offline.reason) == (Status.QUEUED, Reason.NETWORK), "why it waited stays visible"
