@@ -73,6 +73,9 @@ class Supervisor:
         async def owned() -> None:
             try:
                 result = await work
+            except asyncio.CancelledError:  # a permanent task failed: the caller must not wait for ever
+                outcome.cancel()
+                raise
             except Exception as error:
                 outcome.set_exception(error)
             else:

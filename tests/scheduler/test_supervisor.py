@@ -175,3 +175,22 @@ async def test_a_permanent_task_that_fails_ends_everything() -> None:
         await supervisor.run({"other": other(), "one": fail()}, lambda: None)
     assert failed.group_contains(ValueError, match="broken")
     assert ended == [True]
+
+
+async def test_a_permanent_task_that_fails_leaves_no_caller_waiting() -> None:
+    fails, supervisor = asyncio.Event(), Supervisor()
+
+    async def permanent() -> None:
+        await fails.wait()
+        raise ValueError("broken")
+
+    running = asyncio.create_task(supervisor.run({"permanent": permanent()}, lambda: None))
+    await asyncio.sleep(0)
+    caller = asyncio.create_task(supervisor.detached(asyncio.Event().wait()))
+    await asyncio.sleep(0)
+    fails.set()
+    with pytest.raises(ExceptionGroup):
+        await running
+    async with asyncio.timeout(5):
+        with pytest.raises(asyncio.CancelledError):
+            await caller
