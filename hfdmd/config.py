@@ -293,18 +293,13 @@ def limit_at(when: datetime, schedule: Sequence[ScheduleRule], otherwise: int) -
 
     A rule with `to` at or before `from` extends past midnight and belongs to the day on which it begins.
     """
-    minute = when.hour * 60 + when.minute
+    now = when.strftime("%H:%M")
     today, yesterday = _DAYS[when.weekday()], _DAYS[when.weekday() - 1]
     for rule in schedule:
-        start, end = _minutes(rule.from_), _minutes(rule.to)
-        if start < end:
-            if today in rule.days and start <= minute < end:
-                return rule.bandwidth_limit
-        elif (today in rule.days and minute >= start) or (yesterday in rule.days and minute < end):
+        if rule.from_ < rule.to:
+            applies = today in rule.days and rule.from_ <= now < rule.to
+        else:
+            applies = (today in rule.days and now >= rule.from_) or (yesterday in rule.days and now < rule.to)
+        if applies:
             return rule.bandwidth_limit
     return otherwise
-
-
-def _minutes(clock: str) -> int:
-    hours, minutes = clock.split(":")
-    return int(hours) * 60 + int(minutes)

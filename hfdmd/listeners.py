@@ -39,7 +39,6 @@ class Listeners:
     def __init__(self, socket_path: Path) -> None:
         self.socket_path = socket_path
         self.url: str | None = None
-        self._own_path = False
         self._tcp: socket.socket | None = None
         self._servers: list[asyncio.Server] = []
         self._is_activated = False
@@ -110,7 +109,7 @@ class Listeners:
             server.close()
         if self._runner is not None:
             await self._runner.cleanup()
-        if self._own_path:
+        if not self._is_activated:
             with contextlib.suppress(FileNotFoundError):
                 self.socket_path.unlink()
 
@@ -133,7 +132,6 @@ class Listeners:
                 os.umask(before)
         except OSError as error:
             raise SocketError(f"cannot listen on {path}: {error.strerror or error}") from error
-        self._own_path = True
         return sock
 
 

@@ -27,7 +27,6 @@ from typing import Any, Final, TextIO
 JOURNAL_SOCKET: Final = Path("/run/systemd/journal/socket")
 MAX_BATCH_LINES = 256
 
-_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _PRIORITIES: Final = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 _TOO_LARGE: Final = (errno.EMSGSIZE, errno.ENOBUFS)
 _NAME_LIMIT: Final = 64  # longer field names are dropped by journald
@@ -122,7 +121,11 @@ def set_up(kind: str, level: str) -> None:
         handler.addFilter(_SecretsFilter())
     else:
         handler = _BatchingHandler(sys.stderr)
-        _skip_unused_fields()
+        # No format shows the source line, thread and process of a record, so they are not looked up.
+        # Source: the section "Optimization" of Python's logging HOWTO.
+        logging._srcfile = None
+        for name in ("logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTasks"):
+            setattr(logging, name, False)
         text = _TextFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
         handler.setFormatter(_JsonFormatter() if kind == "json" else text)
     root = logging.getLogger()
@@ -131,18 +134,8 @@ def set_up(kind: str, level: str) -> None:
     set_level(level)
 
 
-def _skip_unused_fields() -> None:
-    """Do not look up the source line, thread and process of log records, which no format shows.
-
-    Source: the section "Optimization" of Python's logging HOWTO.
-    """
-    logging._srcfile = None
-    for name in ("logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTasks"):
-        setattr(logging, name, False)
-
-
 def set_level(level: str) -> None:
-    logging.getLogger("hfdmd").setLevel(_LEVELS[level])
+    logging.getLogger("hfdmd").setLevel(level.upper())
 
 
 def journal_handler(env: Mapping[str, str] = os.environ) -> logging.Handler | None:

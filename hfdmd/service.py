@@ -89,16 +89,15 @@ def _parser() -> argparse.ArgumentParser:
 @contextlib.contextmanager
 def _locked(paths: Paths) -> Iterator[None]:
     """Create the state and cache folders and hold their locks. Raises `ConfigError`, `AlreadyRunning`."""
-    locks = paths.cache_dir / ".locks"
     with contextlib.ExitStack() as stack:
-        for folder, file, what in (
-            (paths.state_dir, paths.state_dir / "hfdmd.lock", "state"),
-            (paths.cache_dir, locks / "hfdmd.lock", "cache"),
+        for what, folder, locks, mode in (
+            ("state", paths.state_dir, paths.state_dir, 0o700),
+            ("cache", paths.cache_dir, paths.cache_dir / ".locks", 0o777),
         ):
             try:
-                folder.mkdir(parents=True, exist_ok=True, mode=0o700 if what == "state" else 0o777)
-                file.parent.mkdir(exist_ok=True)
-                stack.enter_context(instance_lock(file, folder))
+                folder.mkdir(parents=True, exist_ok=True, mode=mode)
+                locks.mkdir(exist_ok=True)
+                stack.enter_context(instance_lock(locks / "hfdmd.lock", folder))
                 probe = folder / f".hfdmd-probe-{os.getpid()}"
                 probe.touch()
                 probe.unlink()

@@ -25,8 +25,43 @@ class StatusLog:
         At debug level: a change of phase only, and changes that the line of the repo download covers (`is_brief`), like
         start and end of its thousands of small files. The journal drops lines above 10,000 in 30 s, failures included.
         """
-        is_same = record.state is before
-        _log_line(record, before, None if is_same else self._took_s(record), is_minor=is_same or is_brief)
+        status = record.state
+        took_s = None if status is before else self._took_s(record)
+        repo, file = record.spec.model_repo, record.spec.file_path if isinstance(record, FileRecord) else ""
+        level = logging.DEBUG if status is before or is_brief else logging.INFO
+        if status is Status.FAILED:
+            level = logging.ERROR
+        elif status is Status.QUEUED and record.reason is not None:
+            level = logging.WARNING
+        if not log.isEnabledFor(level):
+            return
+        fields = {
+            "HFDMD_EVENT": "status",
+            "HFDMD_ID": record.id,
+            "HFDMD_REPO": repo,
+            "HFDMD_FILE": file,
+            "HFDMD_REVISION": record.spec.revision,
+            "HFDMD_STATUS": str(status),
+            "HFDMD_PHASE": str(record.phase or ""),
+            "HFDMD_REASON": str(record.reason or ""),
+            "HFDMD_BYTES": str(record.downloaded_bytes),
+            "HFDMD_SECONDS": "" if took_s is None else f"{took_s:.3f}",
+        }
+        because = f" ({record.reason})" if record.reason else ""
+        detail = f": {record.detail}" if record.detail else ""
+        log.log(
+            level,
+            "%s %s -> %s%s, %d bytes%s, id %s%s",
+            f"{repo}/{file}" if file else repo,
+            before,
+            status,
+            because,
+            record.downloaded_bytes,
+            "" if took_s is None else f" after {took_s:.3f} s",
+            record.id,
+            detail,
+            extra={"fields": fields},
+        )
 
     def forget(self, key: str) -> None:
         self._since.pop(key, None)
@@ -38,42 +73,3 @@ class StatusLog:
         if record.state in _LIVE:
             self._since[record.id] = now
         return None if since is None else now - since
-
-
-def _log_line(record: Record, before: Status, took_s: float | None, *, is_minor: bool) -> None:
-    status = record.state
-    repo, file = record.spec.model_repo, record.spec.file_path if isinstance(record, FileRecord) else ""
-    level = logging.DEBUG if is_minor else logging.INFO
-    if status is Status.FAILED:
-        level = logging.ERROR
-    elif status is Status.QUEUED and record.reason is not None:
-        level = logging.WARNING
-    if not log.isEnabledFor(level):
-        return
-    fields = {
-        "HFDMD_EVENT": "status",
-        "HFDMD_ID": record.id,
-        "HFDMD_REPO": repo,
-        "HFDMD_FILE": file,
-        "HFDMD_REVISION": record.spec.revision,
-        "HFDMD_STATUS": str(status),
-        "HFDMD_PHASE": str(record.phase or ""),
-        "HFDMD_REASON": str(record.reason or ""),
-        "HFDMD_BYTES": str(record.downloaded_bytes),
-        "HFDMD_SECONDS": "" if took_s is None else f"{took_s:.3f}",
-    }
-    because = f" ({record.reason})" if record.reason else ""
-    detail = f": {record.detail}" if record.detail else ""
-    log.log(
-        level,
-        "%s %s -> %s%s, %d bytes%s, id %s%s",
-        f"{repo}/{file}" if file else repo,
-        before,
-        status,
-        because,
-        record.downloaded_bytes,
-        "" if took_s is None else f" after {took_s:.3f} s",
-        record.id,
-        detail,
-        extra={"fields": fields},
-    )

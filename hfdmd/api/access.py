@@ -86,7 +86,10 @@ class Access:
         The host of a target in absolute form is checked, too (RFC 9112, section 3.2.2).
         """
         names = request.headers.getall("Host", [])
-        if len(names) != 1 or any(name.lower() not in self._hosts for name in [*names, *_target_host(request)]):
+        target = request.raw_path
+        in_path = target.startswith("/") or target == "*"
+        hosts = names if in_path else [*names, urlsplit(target).netloc if "//" in target else target]
+        if len(names) != 1 or any(host.lower() not in self._hosts for host in hosts):
             raise ForbiddenHost("the Host header must be one of this daemon's names; see allowed_hosts")
 
     def _check_origin(self, request: web.Request) -> None:
@@ -105,13 +108,6 @@ class Access:
         wrong = self._token is None or scheme.lower() != "bearer"
         if wrong or not hmac.compare_digest(token.strip().encode("utf-8", "replace"), self._token or b""):
             raise Unauthorized("send the token of the daemon's token file as Authorization: Bearer …")
-
-
-def _target_host(request: web.Request) -> list[str]:
-    target = request.raw_path
-    if target.startswith("/") or target == "*":
-        return []
-    return [urlsplit(target).netloc if "//" in target else target]
 
 
 def own_hosts(host: str, port: int, more: Iterable[str]) -> list[str]:
@@ -151,7 +147,5 @@ def is_confined(peer: Peer) -> bool:
 
 def check_local_dir(local_dir: str, peer: Peer, allowed_dirs: Iterable[str]) -> None:
     """Check that the peer may use the folder, symlinks resolved. Raises `ForbiddenPath`."""
-    if not is_confined(peer):
-        return
-    if not is_below(os.path.realpath(local_dir), allowed_dirs):
+    if is_confined(peer) and not is_below(os.path.realpath(local_dir), allowed_dirs):
         raise ForbiddenPath(f"localDir must be below one of the daemon's allowed_dirs; {local_dir} is not")

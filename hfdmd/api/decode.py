@@ -27,7 +27,6 @@ _NUMBER = re.compile(r"-?[0-9]{1,18}")
 """msgspec alone would accept `1e3` and `1.0`, too."""
 _MISSING = re.compile(r"missing required field `([^`]+)`")
 
-_BAD_ENUM = "Invalid enum value"
 _ENUMS: dict[str, tuple[str, ...]] = {"repoType": tuple(RepoType), "status": tuple(Status), "days": get_args(Day)}
 
 _NAMES: dict[str, Callable[[str], str]] = {
@@ -166,7 +165,7 @@ def convert(value: Mapping[str, Any], kind: type[T]) -> T:
 def _message(text: str, field: str) -> str:
     """The error message for a field: msgspec's text, or the valid words of an enum."""
     words = _ENUMS.get(field.rpartition(".")[2].partition("[")[0], ())
-    return f"{field} must be one of {', '.join(words)}" if text.startswith(_BAD_ENUM) else f"{field}: {text}"
+    return f"{field} must be one of {', '.join(words)}" if text.startswith("Invalid enum value") else f"{field}: {text}"
 
 
 def check_selector(selector: Selector, *, may_be_empty: bool = False) -> None:

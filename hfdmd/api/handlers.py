@@ -21,7 +21,7 @@ from hfdmd.api.metrics import Metrics
 from hfdmd.api.responses import HEADERS, affected_response, json_response
 from hfdmd.api.scope import OneFile, OneRepoDownload, RepoScope, Scope
 from hfdmd.lifecycle import Stimulus
-from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, RepoSpec
+from hfdmd.record import FileRecord, Record, RepoRecord, RepoSpec
 from hfdmd.scheduler.actions import Check
 from hfdmd.scheduler.core import Scheduler
 from hfdmd.scheduler.index import matches
@@ -75,25 +75,18 @@ class Handlers:
             for name, globs in (("include", body.include), ("exclude", body.exclude)):
                 if globs is not None:
                     raise InvalidField(f"{name} cannot be combined with filePath", field=name)
-            spec = FileSpec(
-                repo_type=body.repo_type,
-                model_repo=body.model_repo,
-                revision=body.revision,
-                file_path=body.file_path,
-                local_dir=body.local_dir,
-                confined=is_confined(request[PEER]),
-            )
-            record, queued = await self._scheduler.requests.file(spec, ask)
+        repo = RepoSpec(
+            repo_type=body.repo_type,
+            model_repo=body.model_repo,
+            revision=body.revision,
+            local_dir=body.local_dir,
+            include=_globs(body.include, "include"),
+            exclude=_globs(body.exclude, "exclude"),
+            confined=is_confined(request[PEER]),
+        )
+        if isinstance(body.file_path, str):
+            record, queued = await self._scheduler.requests.file(repo.file(body.file_path), ask)
         else:
-            repo = RepoSpec(
-                repo_type=body.repo_type,
-                model_repo=body.model_repo,
-                revision=body.revision,
-                local_dir=body.local_dir,
-                include=_globs(body.include, "include"),
-                exclude=_globs(body.exclude, "exclude"),
-                confined=is_confined(request[PEER]),
-            )
             await self._loaded()  # the state of its files decides what a repeated request does
             record, queued = await self._scheduler.requests.repo(repo, ask)
         return json_response(self._scheduler.views.of(record), 202 if queued else 200)
@@ -265,8 +258,7 @@ class Handlers:
             raise UnknownDownload("no such download")
         for record in matched:
             spec = record.spec
-            default = spec.revision == DEFAULT_REVISION and spec.repo_type is RepoType.MODEL
-            if default and spec.local_dir is None:
+            if (spec.revision, spec.repo_type, spec.local_dir) == (DEFAULT_REVISION, RepoType.MODEL, None):
                 return record
         return matched[-1]
 

@@ -24,7 +24,10 @@ INTERNAL_DETAIL = "internal error; see the daemon's log"
 _encoder = msgspec.json.Encoder()
 
 
-def problem_response(error: ApiError) -> web.Response:
+def problem_response(error: ApiError | web.HTTPException) -> web.Response:
+    """The answer to an error of ours, or to one of aiohttp's translated into one of ours."""
+    if isinstance(error, web.HTTPException):
+        error = _translated(error)
     headers = dict(HEADERS)
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
@@ -35,12 +38,8 @@ def problem_response(error: ApiError) -> web.Response:
     problem = error.problem()
     problem.detail = _printable(problem.detail, MAX_DETAIL)
     problem.field = None if problem.field is None else _printable(problem.field, MAX_FIELD)
-    response = web.Response(
-        status=error.status,
-        body=_encoder.encode(problem),
-        content_type=PROBLEM_MEDIA_TYPE,
-        headers=headers,
-    )
+    body = _encoder.encode(problem)
+    response = web.Response(status=error.status, body=body, content_type=PROBLEM_MEDIA_TYPE, headers=headers)
     if isinstance(error, TooSlow):
         response.force_close()
     return response
@@ -60,10 +59,8 @@ class TooSlow(errors.Malformed):
 async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
-    except ApiError as error:
+    except (ApiError, web.HTTPException) as error:
         return problem_response(error)
-    except web.HTTPException as error:
-        return problem_response(translated(error))
     except ConnectionError:
         raise
     except web.RequestPayloadError as error:
@@ -76,7 +73,7 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
         return problem_response(Internal(INTERNAL_DETAIL))
 
 
-def translated(error: web.HTTPException) -> ApiError:
+def _translated(error: web.HTTPException) -> ApiError:
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = tuple(sorted(method for method in error.allowed_methods if method != "HEAD"))
         return errors.MethodNotAllowed(f"allowed methods: {', '.join(allowed)}", allow=allowed)
@@ -92,12 +89,7 @@ def translated(error: web.HTTPException) -> ApiError:
 
 
 def json_response(value: object, status: int = 200) -> web.Response:
-    return web.Response(
-        status=status,
-        body=_encoder.encode(value),
-        content_type="application/json",
-        headers=HEADERS,
-    )
+    return web.Response(status=status, body=_encoder.encode(value), content_type="application/json", headers=HEADERS)
 
 
 async def affected_response(request: web.Request, affected: Affected) -> web.StreamResponse:
@@ -107,13 +99,8 @@ async def affected_response(request: web.Request, affected: Affected) -> web.Str
     """
     if len(affected.downloads) + len(affected.repos) <= _AT_ONCE:
         return json_response(affected)
-    pieces = [
-        b'{"downloads":[',
-        *await _pieces(affected.downloads),
-        b'],"repos":[',
-        *await _pieces(affected.repos),
-        b"]}",
-    ]
+    downloads, repos = await _pieces(affected.downloads), await _pieces(affected.repos)
+    pieces = [b'{"downloads":[', *downloads, b'],"repos":[', *repos, b"]}"]
     response = web.StreamResponse(headers=HEADERS)
     response.content_type = "application/json"
     response.content_length = sum(len(piece) for piece in pieces)

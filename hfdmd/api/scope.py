@@ -151,11 +151,10 @@ class RepoScope(Scope):
         return None if may_move else EndReason.IDLE
 
     def _matches(self, state: Download | RepoDownload) -> bool:
-        if state.model_repo != self._selector.model_repo:
-            return False
         if self._selector.in_cache is True and state.local_dir is not None:
             return False
         wanted = (
+            (self._selector.model_repo, state.model_repo),
             (self._selector.revision, state.revision),
             (self._selector.repo_type, state.repo_type),
             (self._selector.local_dir, state.local_dir),

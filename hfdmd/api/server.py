@@ -36,11 +36,7 @@ class ProblemProtocol(TimedProtocol):
     __slots__ = ()
 
     def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
         """The answer to a request that cannot be parsed (400), or to an internal error (500); closes the connection.
 
@@ -90,10 +86,8 @@ def protocol_factory(
             access.check(request)
             _check_framing(request)
             return await inner(request)
-        except ApiError as error:
+        except (ApiError, web.HTTPException) as error:  # the latter not from a route: an unknown Expect
             return responses.problem_response(error)
-        except web.HTTPException as error:  # not from a route: an unknown Expect
-            return responses.problem_response(responses.translated(error))
 
     server.request_handler = handle
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import msgspec
 
+from hfdmd import __version__
 from hfdmd.wire import errors, validate
 from hfdmd.wire import types as t
 from hfdmd.wire.routes import JSON, ROUTES, SSE, Param, Route
 
-_ALWAYS = ("unauthorized", "forbidden_origin", "forbidden_host", "malformed", "invalid_field", "internal")
+COMMON_ERRORS = ("unauthorized", "forbidden_origin", "forbidden_host", "malformed", "invalid_field", "internal")
 """Errors of every call: access rules run before every handler, and all refuse unknown parameters."""
 
 _NAMES: dict[str, dict[str, Any]] = {
@@ -59,13 +60,12 @@ def document(version: str) -> dict[str, Any]:
     """The document. `version` is that of the daemon."""
     bodies: list[Any] = [t.Problem, *_EVENTS]
     for route in ROUTES:
-        bodies += [route.body] if route.body is not None else []
-        bodies += [kind for body in route.answers.values() for kind in _kinds(body)]
+        bodies += [kind for body in (route.body, *route.answers.values()) for kind in _kinds(body)]
         bodies += [param.schema for param in route.query]
     schemas, components = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
     for name, rules in _RULES.items():
         _add_rules(components[name], rules)
-    by_type = {_key(body): schema for body, schema in zip(bodies, schemas, strict=True)}
+    by_type = {repr(body): schema for body, schema in zip(bodies, schemas, strict=True)}
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, by_type)
@@ -94,10 +94,10 @@ def _operation(route: Route, by_type: dict[str, Any]) -> dict[str, Any]:
     if route.body is not None:
         operation["requestBody"] = {
             "required": not route.query,
-            "content": {JSON: {"schema": by_type[_key(route.body)]}},
+            "content": {JSON: {"schema": by_type[repr(route.body)]}},
         }
     for status, body in route.answers.items():
-        kinds = [by_type[_key(kind)] for kind in _kinds(body)]
+        kinds = [by_type[repr(kind)] for kind in _kinds(body)]
         schema = kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {"type": "string"}
         content: dict[str, Any] = {route.media: {"schema": schema}}
         if route.stream:
@@ -105,15 +105,13 @@ def _operation(route: Route, by_type: dict[str, Any]) -> dict[str, Any]:
         operation["responses"][str(status)] = {"description": _SUCCESS[status], "content": content}
     if route.stream:
         operation["responses"]["204"] = {"description": "Nothing has changed since the `end` of the previous stream."}
-    for status, codes in sorted(_by_status((*route.errors, *_ALWAYS)).items()):
-        headers = {}
-        if status == 503:
-            headers = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
-        operation["responses"][str(status)] = {
+    for status, codes in sorted(_by_status((*route.errors, *COMMON_ERRORS)).items()):
+        operation["responses"][str(status)] = response = {
             "description": " or ".join(f"`{code}`" for code in codes),
-            **({"headers": headers} if headers else {}),
-            "content": {errors.PROBLEM_MEDIA_TYPE: {"schema": by_type[_key(t.Problem)]}},
+            "content": {errors.PROBLEM_MEDIA_TYPE: {"schema": by_type[repr(t.Problem)]}},
         }
+        if status == 503:
+            response["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
     return operation
 
 
@@ -144,7 +142,7 @@ def _parameter(param: Param, by_type: dict[str, Any]) -> dict[str, Any]:
         "in": "query",
         "required": param.required,
         "description": param.description + aliases,
-        "schema": by_type[_key(param.schema)] | _NAMES.get(param.name, {}),
+        "schema": by_type[repr(param.schema)] | _NAMES.get(param.name, {}),
     }
 
 
@@ -163,14 +161,8 @@ def _kinds(body: Any) -> tuple[Any, ...]:
     return body if isinstance(body, tuple) else (body,)
 
 
-def _key(kind: Any) -> str:
-    return repr(kind)
-
-
 def main(arguments: list[str]) -> int:
     """Write the document, or with `--check` fail if the file is not current."""
-    from hfdmd import __version__
-
     check = "--check" in arguments
     files = [argument for argument in arguments if argument != "--check"]
     if len(files) != 1:
@@ -180,11 +172,10 @@ def main(arguments: list[str]) -> int:
     file = Path(files[0])
     if not check:
         file.write_bytes(text)
-        return 0
-    if file.exists() and file.read_bytes() == text:
-        return 0
-    print(f"{file} is not current: run python -m hfdmd.wire.openapi {file}", file=sys.stderr)
-    return 1
+    elif not file.exists() or file.read_bytes() != text:
+        print(f"{file} is not current: run python -m hfdmd.wire.openapi {file}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

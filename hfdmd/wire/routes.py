@@ -26,7 +26,10 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route. `answers` maps a success status to its JSON body's type (a tuple: one of them; None: no JSON)."""
+    """One route. `answers` maps a success status to its JSON body's type (a tuple: one of them; None: no JSON).
+
+    `errors` are the codes of this route beside those of all routes (`openapi.COMMON_ERRORS`).
+    """
 
     name: str
     method: str
@@ -65,7 +68,7 @@ _DELETE_FILE = Param("deleteFile", bool, "Delete the file as well.")
 
 SELECTOR = (_ID, _ALL, _REPO, _FILE, _REVISION, _TYPE, _DIR, _IN_CACHE, _STATUS)
 
-_BODY_ERRORS = ("malformed", "unsupported_media_type", "invalid_field", "too_large")
+_BODY_ERRORS = ("unsupported_media_type", "too_large")
 _ACTION_ERRORS = (*_BODY_ERRORS, "unknown_download", "not_allowed_now", "loading")
 
 
@@ -109,7 +112,7 @@ ROUTES: tuple[Route, ...] = (
         "Progress of one download (`id`, or `modelRepo` and `filePath`), one repo (`modelRepo`) or everything."
         " With `Accept: text/event-stream` as a live stream.",
         {200: (t.Download, t.RepoDownload, t.Downloads)},
-        ("malformed", "invalid_field", "unknown_download", "loading", "queue_full"),
+        ("unknown_download", "loading", "queue_full"),
         query=(*SELECTOR, _LIMIT, _CURSOR, _HISTORY),
         stream=True,
     ),
@@ -127,17 +130,7 @@ ROUTES: tuple[Route, ...] = (
         "/api/files",
         "The files of a repo on the Hub, and which of them are on disk.",
         {200: t.RepoFiles},
-        (
-            "malformed",
-            "invalid_field",
-            "repo_not_found",
-            "revision_not_found",
-            "gated",
-            "unauthorized",
-            "hub_unavailable",
-            "tls",
-            "loading",
-        ),
+        ("repo_not_found", "revision_not_found", "gated", "unauthorized", "hub_unavailable", "tls", "loading"),
         query=(replace(_REPO, required=True), _REVISION, _TYPE, _LIMIT, _CURSOR),
     ),
     Route("settings", "GET", "/api/settings", "The settings that may change while the daemon runs.", {200: t.Settings}),

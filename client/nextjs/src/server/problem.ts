@@ -26,16 +26,15 @@ export const malformed = (detail: string) => new Refusal(400, "malformed", "Malf
 export const unauthorized = () =>
   new Refusal(401, "unauthorized", "Unauthorized", "You are not allowed to do this; you may have to sign in.");
 export const forbiddenOrigin = () =>
-  new Refusal(403, "forbidden_origin", "Cross-site request refused", "The request was sent by a page of another site.");
+  new Refusal(403, "forbidden_origin", "Web origin not allowed", "The request was sent by a page of another site.");
 export const forbiddenHost = () =>
   new Refusal(
     403,
     "forbidden_host",
-    "Unknown host name",
+    "Host not allowed",
     "The Host header does not name this app; add the name to allowedHosts.",
   );
-export const forbiddenPath = (detail: string) =>
-  new Refusal(403, "forbidden_path", "Not allowed from a browser", detail);
+export const forbiddenPath = (detail: string) => new Refusal(403, "forbidden_path", "Folder not allowed", detail);
 export const notFound = () => new Refusal(404, "not_found", "Not found", "No call has this path.");
 export const methodNotAllowed = (allow: string[]) =>
   new Refusal(405, "method_not_allowed", "Method not allowed", `Allowed: ${allow.join(", ")}.`, {
