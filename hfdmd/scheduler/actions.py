@@ -88,8 +88,7 @@ class Actions:
         if not queued:
             raise NotAllowedNow(f"only what is queued can be reordered; {selection.shown_statuses(matched)}")
         if priority is not None:
-            async for record in yielding(queued):
-                await self._ordering.prioritise(record, priority)
+            await self._ordering.prioritise(queued, priority)
         elif position is not None:
             await self._ordering.move([one for one in queued if isinstance(one, FileRecord)], position)
             await self._ordering.move([one for one in queued if isinstance(one, RepoRecord)], position)

@@ -50,16 +50,20 @@ class Admission(Observer):
 
     def changed(self, record: Record, before: Status) -> None:
         """What is queued may start; what left the queue changes the positions of the rest."""
+        if record.state is Status.QUEUED and before is not Status.QUEUED:
+            self.offered(record)
+        elif record.state is Status.QUEUED or isinstance(record, RepoRecord):
+            self._queue.offer(record)
+            self.kick()
+        elif before is Status.QUEUED:
+            self._queue.mark_stale()
+
+    def offered(self, record: Record) -> None:
         if record.state is Status.QUEUED:
             self._queue.offer(record)
             if isinstance(record, FileRecord):
                 self._list_for(record)
             self.kick()
-        elif isinstance(record, RepoRecord):
-            self._queue.offer(record)
-            self.kick()
-        elif before is Status.QUEUED:
-            self._queue.mark_stale()
 
     def forgotten(self, record: Record) -> None:
         if isinstance(record, RepoRecord):

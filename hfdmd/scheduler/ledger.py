@@ -34,6 +34,9 @@ class Observer:
     def changed(self, record: Record, before: Status) -> None:
         """The record changed; `before` equals its status when something else than the status changed."""
 
+    def offered(self, record: Record) -> None:
+        """Nothing changed, but the record may start now: its work has ended, or an action has released it."""
+
     def summed(self, repo: RepoRecord, standing: Standing) -> None:
         """What the files of a listed repo download add up to changed, but not the status that it shows.
 
@@ -212,8 +215,9 @@ class Ledger:
         self._published(record, record.state)
 
     def offer(self, record: Record) -> None:
-        """Let observers look at a record again, without an event: its work has ended, or an action has released it."""
-        self._notify(record, record.state)
+        """Let observers look at a record again, without an event."""
+        for observer in self.observers:
+            observer.offered(record)
 
     def progress(self, record: FileRecord, downloaded_bytes: int, detail: str | None) -> None:
         """Byte progress of a running download: an event, no tracker."""
@@ -375,12 +379,9 @@ class Ledger:
         self._store.put(record)
 
     def _published(self, record: Record, before: Status) -> None:
-        self._notify(record, before)
-        self._publish(record)
-
-    def _notify(self, record: Record, before: Status) -> None:
         for observer in self.observers:
             observer.changed(record, before)
+        self._publish(record)
 
     def _notify_sums(self, repo: RepoRecord, standing: Standing) -> None:
         for observer in self.observers:

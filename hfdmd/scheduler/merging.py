@@ -80,7 +80,7 @@ class Merger:
                 return
         elif moved:
             ledger.edit(record, source=entry.source)
-        is_missing = record.state is Status.DONE and not self._storage.is_in_place(record)
+        is_missing = repo.revive and record.state is Status.DONE and not self._storage.is_in_place(record)
         stimulus = reconcile.wake(repo, step, moved=moved, is_other=is_other, is_missing=is_missing)
         if stimulus is Stimulus.ASK:
             ledger.change(record, Stimulus.ASK, downloaded_bytes=0)

@@ -26,14 +26,15 @@ class Ordering:
     _queue: Queue
     _ledger: Ledger
 
-    async def prioritise(self, record: Record, priority: int) -> None:
-        """Give a record, and the unfinished files of a repo download, another priority."""
-        self._put(record, priority, record.order)
-        if isinstance(record, RepoRecord):
-            async for child in yielding(self._index.children(record)):
-                if child.state in (Status.QUEUED, Status.DOWNLOADING) and child.priority != priority:
-                    self._put(child, priority, child.order)
-        self._queue.recount()
+    async def prioritise(self, records: Sequence[Record], priority: int) -> None:
+        """Give records, and the unfinished files of repo downloads, another priority."""
+        async for record in yielding(records):
+            self._put(record, priority, record.order)
+            if isinstance(record, RepoRecord):
+                async for child in yielding(self._index.children(record)):
+                    if child.state in (Status.QUEUED, Status.DOWNLOADING) and child.priority != priority:
+                        self._put(child, priority, child.order)
+        self._queue.recount()  # once: counting costs as much as the queue is long
 
     async def move(self, records: Sequence[Record], position: int) -> None:
         """Move records, all of one kind, so that the first of them is at `position` of the queue; 1 is next.

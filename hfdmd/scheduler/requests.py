@@ -72,7 +72,7 @@ class Requests:
         if not self._index.holds(record):
             return await self._file(spec, ask)
         if ask.priority is not None and ask.priority != record.priority:
-            await self._ordering.prioritise(record, ask.priority)
+            await self._ordering.prioritise([record], ask.priority)
             changed = True
         if changed or queued:
             self._ledger.save(record)
@@ -94,7 +94,7 @@ class Requests:
             await self._ledger.flush()
             return record, True
         if ask.priority is not None and ask.priority != record.priority:
-            await self._ordering.prioritise(record, ask.priority)
+            await self._ordering.prioritise([record], ask.priority)
         queued = await self._supervisor.exclusive(self._repo_again(record, ask))
         if not self._index.holds(record):
             return await self._repo(spec, ask)

@@ -102,6 +102,9 @@ class Retries(Observer):
             self._offline[record.id] = None
         self._arm()
 
+    def offered(self, record: Record) -> None:
+        self.changed(record, record.state)
+
     def forgotten(self, record: Record) -> None:
         self._drop(record)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from hfdmd.aio import in_thread, yielding
 from hfdmd.cache.storage import Storage
 from hfdmd.failure import Failure
-from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord
+from hfdmd.record import FileSpec, Record, RepoRecord
 from hfdmd.scheduler.index import Index
 from hfdmd.scheduler.ledger import Ledger
 from hfdmd.scheduler.listing_cache import ListingCache
@@ -68,13 +68,13 @@ class Startup:
         self._take_in(await in_thread(read))
 
     def _take_in(self, records: list[Record]) -> None:
-        """Add records from disk that are not known yet."""
+        """Add records from disk that are not known yet. A request may have restored some of them already."""
         for record in records:
-            if record.id in self._index:
-                continue
-            self._ledger.restore(record)
-            if isinstance(record, FileRecord) and record.state is Status.DONE:
-                self._written_files.add(record)
+            if record.id not in self._index:
+                self._ledger.restore(record)
+            known = self._index.files.get(record.id)
+            if known is not None and known.state is Status.DONE:
+                self._written_files.add(known)
 
     def _detach_from_unknown(self) -> None:
         """Files whose trackers name repo downloads that are gone, as after a crash in the middle of a delete."""

@@ -45,10 +45,13 @@ class Stopper:
 
     def _release(self, record: Record) -> None:
         self._running.stopping.discard(record.id)
-        if not self._index.holds(record):
+        known = self._index.get(record.id)  # or a newer one, asked for since this one was deleted
+        if known is None:
             return
-        if record.state is Status.QUEUED:
-            self._ledger.offer(record)
+        if known.state is Status.QUEUED:
+            self._ledger.offer(known)
+        elif known is not record:
+            return
         elif record.state is Status.DOWNLOADING and isinstance(record, FileRecord):
             log.error("the action that stopped %s did not finish; the download is queued again", record.id)
             self._ledger.change(record, Stimulus.WAIT, reason=Reason.RESTARTED, detail="an action did not finish")

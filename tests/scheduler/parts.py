@@ -119,6 +119,9 @@ class Offering(Observer):
     def changed(self, record: Record, before: Status) -> None:
         self._queue.offer(record)
 
+    def offered(self, record: Record) -> None:
+        self._queue.offer(record)
+
 
 @dataclass
 class Parts:

@@ -90,7 +90,7 @@ def test_the_queue_is_in_the_order_of_a_plain_list(
                 await ordering.move(chosen, value)
                 assert {one.priority for one in chosen} == {expected}
             else:
-                await ordering.prioritise(chosen[0], value)
+                await ordering.prioritise(chosen[:1], value)
                 model = order_of(made, records)
                 assert chosen[0].priority == value
                 assert [one for one in model if one not in chosen] == [one for one in before if one not in chosen]
@@ -143,7 +143,7 @@ async def test_a_priority_is_passed_on_to_files_that_are_not_ended(made: Parts) 
     ordering = ordering_of(made)
     repo, files = repo_with(made, 0, 3)
     made.ledger.change(files[0], Stimulus.PAUSE, reason=Reason.REQUESTED)
-    await ordering.prioritise(repo, 5)
+    await ordering.prioritise([repo], 5)
     assert [file.priority for file in files] == [0, 5, 5]
     assert order_of(made, files) == files[1:]
 
@@ -152,9 +152,9 @@ async def test_trackers_are_written_for_what_their_repo_does_not_say(made: Parts
     ordering = ordering_of(made)
     repo, files = repo_with(made, 0, 120)
     _, others = repo_with(made, 1, 2)
-    await ordering.prioritise(repo, 5)
+    await ordering.prioritise([repo], 5)
     assert not any(made.ledger.is_tracked(file) for file in files), "the tracker of the repo says it"
-    await ordering.prioritise(files[3], 6)
+    await ordering.prioritise([files[3]], 6)
     assert [made.ledger.is_tracked(file) for file in files[2:5]] == [False, True, False]
     await ordering.move(list(files[10:]), 1)
     assert not any(made.ledger.is_tracked(file) for file in files[10:] if file.priority == repo.priority)
