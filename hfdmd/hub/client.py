@@ -16,9 +16,8 @@ from hfdmd.hub.metadata import Metadata, contradiction, read_metadata
 from hfdmd.hub.refusals import RequestContext
 from hfdmd.hub.session import HubSession, ResponseHead
 from hfdmd.hub.token import current_token
-from hfdmd.net.origin import RedirectPolicy
+from hfdmd.net.origin import RedirectPolicy, Target
 from hfdmd.net.retry_after import RetryAfter
-from hfdmd.net.target import Target
 from hfdmd.record import Entry, FileSpec, RepoSpec, Source, is_commit
 from hfdmd.wire.types import MALFORMED, Reason
 

@@ -1,10 +1,12 @@
-"""Origins of URLs, and which redirects may be followed."""
+"""Where a file's bytes are: origins of URLs, and which redirects may be followed."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
 import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -24,9 +26,21 @@ _KEEP = "!#$%&'()*+,/:;=?@[]~"  # not percent-encoded in a URL; everything else 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The current URL of a file. `headers` (the Hub token) are sent to the URL's own origin only.
+
+    The repr shows neither the URL, which may be signed, nor the headers.
+    """
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
 def origin(url: str) -> str:
     """`scheme://host:port` of an http(s) URL, lower case, the port always written. ValueError for anything else."""
-    return _origin(_before_path(url))
+    scheme, host, port = split_origin(url)
+    return f"{scheme}://{bracketed(host)}:{port}"
 
 
 def split_origin(url: str) -> tuple[str, str, int]:
@@ -36,7 +50,13 @@ def split_origin(url: str) -> tuple[str, str, int]:
 
 def host_field(url: str) -> str:
     """The `Host` header for an http(s) URL: the port only where it is not the scheme's own. Source: RFC 9110, 7.2."""
-    return _host_field(_before_path(url))
+    scheme, host, port = split_origin(url)
+    return bracketed(host) if port == DEFAULT_PORTS[scheme] else f"{bracketed(host)}:{port}"
+
+
+def bracketed(host: str) -> str:
+    """The host as it is written in a URL: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def request_target(url: str) -> str:
@@ -48,19 +68,6 @@ def request_target(url: str) -> str:
 def _before_path(url: str) -> str:
     found = _BEFORE_PATH.match(url)
     return url if found is None else found[0]
-
-
-@lru_cache(maxsize=256)
-def _origin(url: str) -> str:
-    scheme, host, port = _split_origin(url)
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-
-
-@lru_cache(maxsize=256)
-def _host_field(url: str) -> str:
-    scheme, host, port = _split_origin(url)
-    name = f"[{host}]" if ":" in host else host
-    return name if port == DEFAULT_PORTS[scheme] else f"{name}:{port}"
 
 
 @lru_cache(maxsize=256)
@@ -103,13 +110,11 @@ def is_link_local(host: str) -> bool:
 
 def _unwrapped(address: IPAddress) -> IPAddress:
     """The IPv4 address that is embedded in an IPv6 address: mapped, 6to4, NAT64."""
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
-        if inner is None and address in ipaddress.IPv6Network("64:ff9b::/96"):
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner is not None:
-            return inner
-    return address
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in ipaddress.IPv6Network("64:ff9b::/96"):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
 
 
 class RedirectPolicy:
@@ -140,7 +145,7 @@ class RedirectPolicy:
             raise _refused("it is not an http or https URL") from None
         if parts.username is not None or parts.password is not None:
             raise _refused("its URL contains credentials")
-        if not _HOST.fullmatch(f"[{host}]" if ":" in host else host):
+        if not _HOST.fullmatch(bracketed(host)):
             raise _refused("its host name is malformed")
         if scheme == "http" and urlsplit(url).scheme.lower() == "https":
             raise _refused("it leads from https to http")

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies
 
 from hfdmd.failure import Failure
-from hfdmd.net.origin import split_origin
+from hfdmd.net.origin import bracketed, split_origin
 from hfdmd.wire.types import Reason
 
 
@@ -33,7 +33,8 @@ def proxy_for(url: str) -> Proxy | None:
         return None
     scheme, host, port = split_origin(url)
     chosen = proxies.get(scheme) or proxies.get("all")
-    if not chosen or _bypassed(proxies.get("no", ""), scheme, host, port):
+    exceptions = filter(None, map(str.strip, proxies.get("no", "").split(",")))
+    if not chosen or any(_covers(entry, scheme, host, port) for entry in exceptions):
         return None
     unsupported = f"unsupported proxy for {scheme}: only http://host:port is supported"
     try:
@@ -47,8 +48,7 @@ def proxy_for(url: str) -> Proxy | None:
     if parts.username is not None:
         user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         authorization = "Basic " + base64.b64encode(user.encode()).decode("ascii")
-    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return Proxy(f"http://{name}:{80 if port_number is None else port_number}", authorization)
+    return Proxy(f"http://{bracketed(parts.hostname)}:{80 if port_number is None else port_number}", authorization)
 
 
 def _settings() -> dict[str, str]:
@@ -56,20 +56,14 @@ def _settings() -> dict[str, str]:
     found: dict[str, str] = {}
     for kind in ("http", "https", "all", "no"):
         name = f"{kind}_proxy"
-        upper = (
-            "" if kind == "http" and "REQUEST_METHOD" in os.environ else name.upper()
-        )  # CGI: it may be set by a request header
-        if value := os.environ.get(name, os.environ.get(upper, "")):
+        is_from_request = kind == "http" and "REQUEST_METHOD" in os.environ  # CGI: a header may have set HTTP_PROXY
+        if value := os.environ.get(name, "" if is_from_request else os.environ.get(name.upper(), "")):
             found[kind] = value
     return found if found or sys.platform == "linux" else getproxies()
 
 
-def _bypassed(no_proxy: str, scheme: str, host: str, port: int) -> bool:
-    """Whether an entry of NO_PROXY covers the target, by httpx's rules (which are curl's, plus `scheme://host:port`)."""
-    return any(_covers(entry.strip(), scheme, host, port) for entry in no_proxy.split(",") if entry.strip())
-
-
 def _covers(entry: str, scheme: str, host: str, port: int) -> bool:
+    """Whether an entry of NO_PROXY covers the target, by httpx's rules (which are curl's, plus `scheme://host:port`)."""
     if entry == "*":
         return True
     exact = "://" in entry
@@ -89,10 +83,7 @@ def _covers(entry: str, scheme: str, host: str, port: int) -> bool:
             return False
         entry = name
     entry = entry.strip("[]")
-    if entry.startswith("*."):
-        return host.endswith(entry[1:])
-    if entry.startswith("*"):
-        entry = entry[1:]
+    entry = entry.removeprefix("*")
     if entry.startswith("."):
         return host.endswith(entry)
     return host == entry or (not exact and entry != "localhost" and host.endswith("." + entry))

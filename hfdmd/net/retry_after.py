@@ -83,8 +83,7 @@ class RetryAfter:
 
 def _rate_limit_s(value: str) -> float | None:
     """The longest reset time among the exhausted policies; None when none is exhausted."""
-    waits = [float(reset) for left, reset in _RATE_LIMIT.findall(value) if int(left) == 0]
-    return max(waits) if waits else None
+    return max((float(reset) for left, reset in _RATE_LIMIT.findall(value) if int(left) == 0), default=None)
 
 
 def backoff_s(attempt: int, *, base_s: float = 1.0, cap_s: float = 300.0) -> float:

@@ -17,7 +17,7 @@ from hfdmd.digest import is_git_blob
 from hfdmd.failure import Failure
 from hfdmd.hub.client import Hub
 from hfdmd.lifecycle import Stimulus
-from hfdmd.net.target import Target
+from hfdmd.net.origin import Target
 from hfdmd.record import FileRecord, FileSpec, Source, Span
 from hfdmd.scheduler.content_locks import ContentLocks
 from hfdmd.scheduler.index import Index, target_path

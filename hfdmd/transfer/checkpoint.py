@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from hfdmd.aio import shielded
 from hfdmd.record import Span
 from hfdmd.transfer.disk.writer import Writer
 from hfdmd.transfer.job import Job
+from hfdmd.transfer.resources import EngineResources
 
-CHECKPOINTS_PER_S = 20.0
-"""For the whole daemon: each checkpoint writes and syncs a tracker file."""
 SHORTEST_S = 0.05
 LONGEST_S = 1.0
 SYNC_SHARE = 0.5
@@ -33,34 +32,17 @@ def pause_s(size_bytes: int | None, bytes_per_s: float, last_sync_s: float) -> f
     return max(SHORTEST_S, min(LONGEST_S, at_risk_s), SYNC_SHARE * last_sync_s)
 
 
-class CheckpointPace:
-    """The daemon's bound on checkpoints per second, shared by all transfers."""
-
-    def __init__(self) -> None:
-        self._next_at = 0.0
-
-    async def wait(self) -> None:
-        """Wait until the daemon may make another checkpoint."""
-        now = time.monotonic()
-        at = max(now, self._next_at)
-        self._next_at = at + 1.0 / CHECKPOINTS_PER_S
-        if at > now:
-            await asyncio.sleep(at - now)
-
-
+@dataclass(slots=True, eq=False)
 class Checkpointer:
     """Makes the checkpoints of one pass over a file: data synced first, then reported to `Job.checkpoint`."""
 
-    def __init__(
-        self, job: Job, writer: Writer, pace: CheckpointPace, have: Iterable[Span], flush: Callable[[], None]
-    ) -> None:
-        """`have`: the spans of the last checkpoint. `flush` hands received bytes to the writer."""
-        self.spans: list[Span] = list(have)
-        """The spans of the last checkpoint."""
-        self._job = job
-        self._writer = writer
-        self._pace = pace
-        self._flush = flush
+    spans: list[Span]
+    """The spans of the last checkpoint."""
+    _job: Job
+    _writer: Writer
+    _resources: EngineResources
+    _flush: Callable[[], None]
+    """Hands received bytes to the writer."""
 
     async def run(self) -> None:
         """Make checkpoints until cancelled, as often as the disk and the daemon's pace allow. Failure of the disk."""
@@ -71,7 +53,7 @@ class Checkpointer:
             until = started_at + pause_s(self._job.size_bytes, speed, self._writer.last_sync_s)
             while await self._writer.sync_due(until - time.monotonic()):
                 await shielded(self._writer.sync())
-            await self._pace.wait()
+            await self._resources.checkpoint_allowed()
             speed = (meter.received_bytes - received_bytes) / max(time.monotonic() - started_at, 0.001)
             self._flush()
             await self._writer.wait_written()

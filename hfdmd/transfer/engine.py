@@ -8,20 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hfdmd.aio import shielded
+from hfdmd.aio import cancel_and_wait, shielded
 from hfdmd.config import Limits
 from hfdmd.net.origin import RedirectPolicy
 from hfdmd.net.retry_after import RetryAfter
-from hfdmd.transfer.checkpoint import CheckpointPace
 from hfdmd.transfer.disk.buffers import BufferPool
 from hfdmd.transfer.disk.part_file import IoThreads, PartFile
-from hfdmd.transfer.fetch import OpenPart, fetch_file
-from hfdmd.transfer.http.http_transport import HttpShared
+from hfdmd.transfer.fetch import OpenPart, fetch_file, fetch_small
+from hfdmd.transfer.http.http_transport import HttpShared, HttpTransport
 from hfdmd.transfer.job import Fetched, Job
 from hfdmd.transfer.limiter import Limiter
 from hfdmd.transfer.resources import EngineResources
 from hfdmd.transfer.slots import ConnectionSlots
-from hfdmd.transfer.small import fetch_small
 from hfdmd.transfer.transport import Transport
 
 HOUSEKEEPING_S = 5.0
@@ -53,7 +51,7 @@ class Engine:
         self._http = HttpShared(retry_after, policy, user_agent, slots)
         self._limiter = Limiter()
         self._open_part = open_part
-        self._resources = EngineResources(IoThreads(), BufferPool(), self._limiter, slots, CheckpointPace())
+        self._resources = EngineResources(IoThreads(), BufferPool(), self._limiter, slots)
         self._running: set[asyncio.Task[Any]] = set()
         self._housekeeper: asyncio.Task[None] | None = None
         self._probed_at: dict[str, float] = {}
@@ -83,7 +81,7 @@ class Engine:
 
     def _transport(self, job: Job) -> Transport:
         """The transport for this file."""
-        return self._http.transport(job.locate, job.size_bytes)
+        return HttpTransport(self._http, job.locate, job.size_bytes)
 
     def unresponsive_s(self) -> float:
         """How many seconds a thread pool has not responded, 0.0 if all do. Call it every few seconds.
@@ -103,14 +101,9 @@ class Engine:
         await shielded(self._close())
 
     async def _close(self) -> None:
-        running = list(self._running)
-        for task in running:
-            task.cancel()
-        if running:
-            await asyncio.wait(running)
+        await cancel_and_wait(self._running.copy())
         if self._housekeeper is not None:
-            self._housekeeper.cancel()
-            await asyncio.gather(self._housekeeper, return_exceptions=True)
+            await cancel_and_wait({self._housekeeper})
         self._limiter.close()
         await self._http.pool.close()
         await asyncio.get_running_loop().run_in_executor(None, self._resources.io_threads.shutdown)

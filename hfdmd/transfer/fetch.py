@@ -1,20 +1,25 @@
-"""Fetches one file into its part file: passes until the hash is right, at most one more after a mismatch."""
+"""Fetches one file until its hash is right, at most once more after a mismatch: into its part file or into memory."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from hfdmd.aio import shielded
+from hfdmd.digest import compute
 from hfdmd.failure import Failure
+from hfdmd.record import Digest
 from hfdmd.transfer.disk.part_file import PartFile, disk_failure
-from hfdmd.transfer.job import Fetched, Job
+from hfdmd.transfer.job import Fetched, Job, is_small
 from hfdmd.transfer.resources import EngineResources
 from hfdmd.transfer.segmented import SegmentedDownload
+from hfdmd.transfer.sinks import MemorySink
 from hfdmd.transfer.spans import Spans
-from hfdmd.transfer.transfer_errors import StartOver
-from hfdmd.transfer.transport import Transport
-from hfdmd.wire.types import Reason
+from hfdmd.transfer.transport import StartOver, TransferError, Transport
+from hfdmd.wire.types import Phase, Reason
 
 OpenPart = Callable[[Path], PartFile]
 
@@ -23,42 +28,40 @@ async def fetch_file(job: Job, transport: Transport, resources: EngineResources,
     """See `Engine.fetch`."""
     part = await shielded(_open(job, resources, open_part))
     try:
-        return await _fetch(job, part, transport, resources)
-    finally:
-        await shielded(_close(part, resources))
-
-
-async def _fetch(job: Job, part: PartFile, transport: Transport, resources: EngineResources) -> Fetched:
-    try:
-        have = await shielded(_prepare(job, part, resources))
-        while True:
-            download = SegmentedDownload(job, part, have, transport, resources)
-            try:
-                digest = await download.run()
-            except StartOver as again:
-                if job.meter.started_over:
-                    detail = f"the server does not send ranges, and its response ended early twice: {again.detail}"
-                    raise Failure(Reason.HUB_UNAVAILABLE, detail) from None
-                job.meter.started_over = True
-                transport.stop_ranging()
-                if job.size_bytes is not None:
-                    have = download.synced_prefix  # is kept: only what follows it is written again
-                    await job.checkpoint(list(have))
-                    continue
-            else:
-                if digest == job.digest and download.size_bytes is not None:
-                    return Fetched(download.size_bytes, digest)
-                if job.mismatched() > 1:
-                    await job.checkpoint([])
-                    await resources.io_threads.sync(part.delete)
-                    detail = f"the content is {digest}, expected {job.digest}; fetched twice"
-                    raise Failure(Reason.HASH_MISMATCH, detail)
-                transport.content_mismatched()
-            await job.checkpoint([])
-            await resources.io_threads.sync(_clear, part, job.size_bytes)
-            have = Spans()
+        return await _fetch_into(part, job, transport, resources)
     except OSError as error:
         raise disk_failure(error, f"writing {part.path.name}") from None
+    finally:
+        await shielded(resources.io_threads.sync(part.close))
+
+
+async def _fetch_into(part: PartFile, job: Job, transport: Transport, resources: EngineResources) -> Fetched:
+    have = await shielded(_prepare(job, part, resources))
+    while True:
+        download = SegmentedDownload(job, part, have, transport, resources)
+        try:
+            digest = await download.run()
+        except StartOver as again:
+            if job.meter.started_over:
+                detail = f"the server does not send ranges, and its response ended early twice: {again}"
+                raise Failure(Reason.HUB_UNAVAILABLE, detail) from None
+            job.meter.started_over = True
+            transport.stop_ranging()
+            if job.size_bytes is not None:
+                have = download.synced_prefix  # is kept: only what follows it is written again
+                await job.checkpoint(list(have))
+                continue
+        else:
+            if digest == job.digest and download.size_bytes is not None:
+                return Fetched(download.size_bytes, digest)
+            if job.mismatched() > 1:
+                await job.checkpoint([])
+                await resources.io_threads.sync(part.delete)
+                raise _mismatch(job, digest)
+            transport.content_mismatched()
+        await job.checkpoint([])
+        await resources.io_threads.sync(_clear, part, job.size_bytes)
+        have = Spans()
 
 
 async def _open(job: Job, resources: EngineResources, open_part: OpenPart) -> PartFile:
@@ -66,10 +69,6 @@ async def _open(job: Job, resources: EngineResources, open_part: OpenPart) -> Pa
         return await resources.io_threads.sync(open_part, job.part)
     except OSError as error:
         raise disk_failure(error, f"opening {job.part.name}") from None
-
-
-async def _close(part: PartFile, resources: EngineResources) -> None:
-    await resources.io_threads.sync(part.close)
 
 
 async def _prepare(job: Job, part: PartFile, resources: EngineResources) -> Spans:
@@ -89,5 +88,58 @@ async def _prepare(job: Job, part: PartFile, resources: EngineResources) -> Span
 
 def _clear(part: PartFile, size_bytes: int | None) -> None:
     part.resize(0)
-    if size_bytes:
-        part.resize(size_bytes)
+    part.resize(size_bytes or 0)
+
+
+async def fetch_small(job: Job, transport: Transport, resources: EngineResources) -> bytearray:
+    """See `Engine.fetch_small`."""
+    if job.size_bytes is not None and not is_small(job.size_bytes):
+        raise ValueError(f"{job.size_bytes} bytes are too many for fetch_small")
+    transport.stop_ranging()
+    attempt = 0
+    first_error_at: float | None = None
+    while True:
+        generation = transport.generation
+        try:
+            data = await _fetch_into_memory(job, transport, resources)
+        except TransferError as error:
+            job.meter.retries += 1
+            job.meter.last_error = (error.reason, error.detail)
+            first_error_at = first_error_at or time.monotonic()
+            try:
+                async with asyncio.timeout(first_error_at + resources.stall_timeout_s - time.monotonic()):
+                    with suppress(StartOver):  # every attempt starts at 0
+                        await transport.recover(error, generation, attempt, others_progress=False)
+            except TimeoutError:
+                raise Failure(error.reason, error.detail) from None
+            attempt += 1
+            continue
+        job.meter.phase = Phase.VERIFYING
+        digest = None if job.digest is None else compute(data, job.digest)
+        if digest == job.digest:
+            return data
+        if job.mismatched() > 1:
+            raise _mismatch(job, digest)
+        transport.content_mismatched()
+
+
+async def _fetch_into_memory(job: Job, transport: Transport, resources: EngineResources) -> bytearray:
+    if job.size_bytes == 0:
+        return bytearray()
+    await resources.slots.acquire()
+    sink = MemorySink(job.size_bytes, resources.limiter, job.flow)
+    job.meter.connections = 1
+    try:
+        await transport.fetch(0, job.size_bytes, sink)
+        resources.slots.request_succeeded()
+        job.meter.downloaded_bytes = sink.received_bytes
+        job.meter.last_error = None
+        return sink.content()
+    finally:
+        sink.close()
+        job.meter.connections = 0
+        resources.slots.release()
+
+
+def _mismatch(job: Job, digest: Digest | None) -> Failure:
+    return Failure(Reason.HASH_MISMATCH, f"the content is {digest}, expected {job.digest}; fetched twice")

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hfdmd.net.target import Target
+from hfdmd.net.origin import Target
 from hfdmd.record import Digest, Span
 from hfdmd.wire.types import Phase, Reason
 

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 DEPTH_S = 0.1
 """How much may be saved up: 2 % of what five seconds allow."""
@@ -22,7 +23,7 @@ class Limiter:
 
     def __init__(self, bytes_per_s: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._rate = bytes_per_s
+        self.bytes_per_s = bytes_per_s
         self._tokens = 0.0
         self._filled_at = clock()
         self._flows: OrderedDict[str, deque[tuple[int, Callable[[int], None]]]] = OrderedDict()
@@ -30,33 +31,30 @@ class Limiter:
         """All open allowances: readers may hold grants that they have not used yet."""
         self._timer: asyncio.TimerHandle | None = None
 
-    @property
-    def bytes_per_s(self) -> int:
-        return self._rate
-
     def set_rate(self, bytes_per_s: int) -> None:
         """Apply a new limit at once, also to waiting readers; a stricter one revokes unused grants."""
         self._fill()
-        is_stricter = bytes_per_s > 0 and not 0 < self._rate <= bytes_per_s
-        self._rate = bytes_per_s
+        is_stricter = bytes_per_s > 0 and not 0 < self.bytes_per_s <= bytes_per_s
+        self.bytes_per_s = bytes_per_s
         self._tokens = min(self._tokens, self._depth)
         if is_stricter:
             for allowance in list(self.allowances):
                 allowance.revoke()
         is_armed = self._timer is not None
-        self._disarm()
+        self.close()
         self.distribute()
-        if is_armed and self._flows and self._rate:
+        if is_armed:
             self._arm()
 
     def acquire(self, flow: str, want_bytes: int, granted: Callable[[int], None]) -> int:
         """How many bytes may be read now, at most `want_bytes`. 0: wait; `granted` is called once, with a number."""
-        if not self._rate:
+        if not self.bytes_per_s:
             return want_bytes
         if not self._flows:
             self._fill()
             if self._tokens >= MIN_GRANT_BYTES:
-                grant = min(want_bytes, int(self._tokens), self._largest)
+                largest = max(MIN_GRANT_BYTES, int(self.bytes_per_s * REFILL_S / 4))  # so that flows alternate
+                grant = min(want_bytes, int(self._tokens), largest)
                 self._tokens -= grant
                 return grant
         self.enqueue(flow, want_bytes, granted)
@@ -69,43 +67,33 @@ class Limiter:
 
     def refund(self, count: int) -> None:
         """Return granted bytes that were not read."""
-        if self._rate and count > 0:
+        if self.bytes_per_s and count > 0:
             self._tokens += count
 
     def cancel(self, flow: str, granted: Callable[[int], None]) -> None:
         """Remove the reader of `granted` from the queue."""
-        waiting = self._flows.get(flow)
-        if waiting is None:
-            return
-        for entry in list(waiting):
-            if entry[1] == granted:
-                waiting.remove(entry)
-        if not waiting:
-            del self._flows[flow]
-
-    def close(self) -> None:
-        self._disarm()
+        others = deque(entry for entry in self._flows.get(flow, ()) if entry[1] != granted)
+        if others:
+            self._flows[flow] = others
+        else:
+            self._flows.pop(flow, None)
 
     @property
     def _depth(self) -> float:
-        return max(self._rate * DEPTH_S, MIN_GRANT_BYTES)
-
-    @property
-    def _largest(self) -> int:
-        """The largest grant without waiting: a quarter of one refill, so that flows alternate."""
-        return max(MIN_GRANT_BYTES, int(self._rate * REFILL_S / 4))
+        return max(self.bytes_per_s * DEPTH_S, MIN_GRANT_BYTES)
 
     def _fill(self) -> None:
         now = self._clock()
-        self._tokens = min(self._depth, self._tokens + (now - self._filled_at) * self._rate)
+        self._tokens = min(self._depth, self._tokens + (now - self._filled_at) * self.bytes_per_s)
         self._filled_at = now
 
     def _arm(self) -> None:
-        if self._timer is None:
-            wait_s = max(REFILL_S, (MIN_GRANT_BYTES - self._tokens) / self._rate)
+        if self._timer is None and self._flows and self.bytes_per_s:
+            wait_s = max(REFILL_S, (MIN_GRANT_BYTES - self._tokens) / self.bytes_per_s)
             self._timer = asyncio.get_running_loop().call_later(wait_s, self._tick)
 
-    def _disarm(self) -> None:
+    def close(self) -> None:
+        """Grant nothing any more, until the next `acquire` or `set_rate`."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -113,12 +101,11 @@ class Limiter:
     def _tick(self) -> None:
         self._timer = None
         self.distribute()
-        if self._flows and self._rate:
-            self._arm()
+        self._arm()
 
     def distribute(self) -> None:
         """Grant the available bytes in equal shares, until none are left or no reader waits."""
-        if not self._rate:
+        if not self.bytes_per_s:
             flows, self._flows = self._flows, OrderedDict()
             for waiting in flows.values():
                 for want, granted in waiting:
@@ -146,19 +133,19 @@ class Limiter:
             waiting = self._flows.get(flow)
 
 
+@dataclass(slots=True, eq=False)
 class Allowance:
     """How many bytes one reader may read now. `wake` is called when `request` was denied and there are some again."""
 
-    __slots__ = ("_flow", "_limiter", "_wake", "bytes", "is_waiting")
+    _limiter: Limiter
+    _flow: str
+    _wake: Callable[[], None]
+    bytes: int = 0
+    is_waiting: bool = False
+    """Whether the reader waits for the bandwidth limit."""
 
-    def __init__(self, limiter: Limiter, flow: str, wake: Callable[[], None]) -> None:
-        self.bytes = 0
-        self.is_waiting = False
-        """Whether the reader waits for the bandwidth limit."""
-        self._limiter = limiter
-        self._flow = flow
-        self._wake = wake
-        limiter.allowances.add(self)
+    def __post_init__(self) -> None:
+        self._limiter.allowances.add(self)
 
     def request(self, want_bytes: int) -> bool:
         """Whether some bytes may be read, at most `want_bytes`."""

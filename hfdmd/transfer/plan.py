@@ -6,6 +6,7 @@ Every missing byte is either in `todo` or in exactly one lease; received bytes a
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from hfdmd.record import Span
 from hfdmd.transfer.spans import Spans
@@ -22,22 +23,20 @@ STEALABLE_SHARE = 1 / 32
 _GRAIN_BYTES = 64 * 1024  # segments start and end at multiples of this, so that writes stay aligned
 
 
+@dataclass(slots=True, eq=False)
 class Lease:
     """The bytes [at, end) that one connection fetches. `at` rises as they arrive; `end` falls when some are stolen."""
 
-    __slots__ = ("at", "end", "start")
+    start: int
+    end: int
+    at: int = field(init=False)
 
-    def __init__(self, start: int, end: int) -> None:
-        self.start = start
-        self.at = start
-        self.end = end
+    def __post_init__(self) -> None:
+        self.at = self.start
 
     @property
     def left_bytes(self) -> int:
         return self.end - self.at
-
-    def __repr__(self) -> str:
-        return f"Lease({self.start}, {self.end}, at={self.at})"
 
 
 class Plan:
@@ -47,62 +46,50 @@ class Plan:
         """`have`: the spans that are on disk already; parts beyond the file's size are ignored."""
         self.size_bytes = size_bytes
         known = Spans((max(0, start), min(end, size_bytes)) for start, end in have)
-        self._todo = Spans(known.missing(size_bytes))
-        self._leases: list[Lease] = []
+        self.todo = Spans(known.missing(size_bytes))
+        """The missing spans that are not leased."""
+        self.leases: list[Lease] = []
         self._stealable_bytes = max(MIN_STEALABLE_BYTES, int(size_bytes * STEALABLE_SHARE))
 
     @property
     def left_bytes(self) -> int:
         """Bytes not received yet."""
-        return self._todo.total_bytes + sum(lease.left_bytes for lease in self._leases)
+        return self.todo.total_bytes + sum(lease.left_bytes for lease in self.leases)
 
     @property
     def is_complete(self) -> bool:
-        return not self._todo and not any(lease.left_bytes for lease in self._leases)
-
-    @property
-    def leases(self) -> list[Lease]:
-        return list(self._leases)
-
-    @property
-    def todo(self) -> list[Span]:
-        """The missing spans that are not leased."""
-        return list(self._todo)
+        return not self.left_bytes
 
     def segments_left(self, connections: int) -> int:
         """About how many more leases there will be with that many connections."""
-        segment = segment_bytes(self.size_bytes, self._todo.total_bytes, connections)
-        return sum(-(-(end - start) // segment) for start, end in self._todo)
+        segment = segment_bytes(self.size_bytes, self.todo.total_bytes, connections)
+        return sum(-(-(end - start) // segment) for start, end in self.todo)
 
     def lease(self, connections: int, min_bytes: int = MIN_SEGMENT_BYTES) -> Lease | None:
         """Lease the first segment that is not leased, of at least `min_bytes` if the gap is that large.
 
         Leaves something for each of the `connections`. None when nothing is left.
         """
-        first = next(iter(self._todo), None)
+        first = next(iter(self.todo), None)
         if first is None:
             return None
         start, end = first
-        segment = segment_bytes(self.size_bytes, self._todo.total_bytes, connections, min_bytes)
+        segment = segment_bytes(self.size_bytes, self.todo.total_bytes, connections, min_bytes)
         aligned = (start + segment) // _GRAIN_BYTES * _GRAIN_BYTES
         if end - aligned >= segment // 4:
             end = min(end, aligned)  # else the short rest is included, not left as a segment of its own
-        self._todo.remove(start, end)
         return self._add_lease(start, end)
 
     def lease_all(self) -> Lease | None:
         """Lease the whole first gap, for a single connection; None when nothing is missing."""
-        first = next(iter(self._todo), None)
-        if first is None:
-            return None
-        self._todo.remove(*first)
-        return self._add_lease(*first)
+        first = next(iter(self.todo), None)
+        return None if first is None else self._add_lease(*first)
 
     def extend_to_all(self, lease: Lease) -> bool:
         """Extend the lease to the whole file, which the server sends. False when other leases exist."""
-        if lease.start != 0 or self._leases != [lease] or list(self._todo) not in ([], [(lease.end, self.size_bytes)]):
+        if lease.start != 0 or self.leases != [lease] or list(self.todo) not in ([], [(lease.end, self.size_bytes)]):
             return False
-        self._todo = Spans()
+        self.todo = Spans()
         lease.end = self.size_bytes
         return True
 
@@ -122,12 +109,13 @@ class Plan:
 
     def give_back(self, lease: Lease) -> None:
         """End the lease; what it did not receive can be leased again."""
-        self._leases.remove(lease)
-        self._todo.add(lease.at, lease.end)
+        self.leases.remove(lease)
+        self.todo.add(lease.at, lease.end)
 
     def _add_lease(self, start: int, end: int) -> Lease:
         lease = Lease(start, end)
-        self._leases.append(lease)
+        self.todo.remove(start, end)
+        self.leases.append(lease)
         return lease
 
 

@@ -60,40 +60,30 @@ class ConnectionScaling:
         `throttle_count` is how often receiving has waited for the disk, the hash or a limit so far, `is_throttled`
         whether it does now: a window with such a wait says nothing about the line.
         """
-        if self.wanted is None or not received_bytes:
+        started_at, received_before_bytes = self._window_started_at, self._received_bytes
+        if self.wanted is None or not received_bytes or (started_at is not None and now - started_at < self._window_s):
             return
-        if self._window_started_at is None:
-            self._start_window(now, received_bytes, throttle_count, is_throttled)
+        waited = throttle_count != self._throttle_count or is_throttled or self._was_throttled
+        self._window_started_at, self._received_bytes = now, received_bytes
+        self._throttle_count, self._was_throttled = throttle_count, is_throttled
+        if started_at is None:
             return
-        took_s = now - self._window_started_at
-        if took_s < self._window_s:
-            return
-        if throttle_count != self._throttle_count or is_throttled or self._was_throttled:
-            self._window_s = WINDOW_S  # the line was faster than this machine: one slow window later is not the line's
-            self._undo_try(now)
-            self._start_window(now, received_bytes, throttle_count, is_throttled)
-            return
-        bytes_per_s = (received_bytes - self._received_bytes) / took_s
-        self._start_window(now, received_bytes, throttle_count, is_throttled)
         had_measured, self._window_s = self.has_measured, WINDOW_S
+        if waited:  # the line was faster than this machine: one slow window later is not the line's
+            self._undo_try(now)
+            return
+        bytes_per_s = (received_bytes - received_before_bytes) / (now - started_at)
         if bytes_per_s < FAST_BYTES_PER_S:
             self._slow_windows += 1
             if not had_measured or self._slow_windows >= SLOW_WINDOWS:
                 self.wanted = None
             return
         self._slow_windows = 0
+        enough_bytes_per_s = ALONE_BYTES_PER_S if self.wanted == 1 else ENOUGH_BYTES_PER_S
         if self._before is not None and bytes_per_s < MIN_GAIN * self._before[1]:
             self._undo_try(now)
-        elif had_measured and now >= self._retry_at and bytes_per_s < self._enough_bytes_per_s:
+        elif had_measured and now >= self._retry_at and bytes_per_s < enough_bytes_per_s:
             self.wanted, self._before = 2 * self.wanted, (self.wanted, bytes_per_s)
-
-    @property
-    def _enough_bytes_per_s(self) -> float:
-        return ALONE_BYTES_PER_S if self.wanted == 1 else ENOUGH_BYTES_PER_S
-
-    def _start_window(self, now: float, received_bytes: int, throttle_count: int, is_throttled: bool) -> None:
-        self._window_started_at, self._received_bytes = now, received_bytes
-        self._throttle_count, self._was_throttled = throttle_count, is_throttled
 
     def _undo_try(self, now: float) -> None:
         """Return to the number of connections before the present try, if there is one."""

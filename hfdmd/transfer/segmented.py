@@ -19,8 +19,7 @@ from hfdmd.transfer.resources import EngineResources
 from hfdmd.transfer.scaling import ConnectionScaling
 from hfdmd.transfer.sinks import LeaseSink
 from hfdmd.transfer.spans import Spans
-from hfdmd.transfer.transfer_errors import StartOver, TransferError
-from hfdmd.transfer.transport import ENDLESS, Transport
+from hfdmd.transfer.transport import ENDLESS, StartOver, TransferError, Transport
 from hfdmd.transfer.workers import Worker, Workers
 from hfdmd.wire.types import Phase, Reason
 
@@ -38,9 +37,7 @@ class SegmentedDownload:
         self._job = job
         self._resources = resources
         self._transport = transport
-        self._plan: Plan | None = None
-        if job.size_bytes is not None:
-            self._plan = Plan(job.size_bytes, have)
+        self._plan = None if job.size_bytes is None else Plan(job.size_bytes, have)
         self._single_request = job.size_bytes is None or not transport.ranged
         self._single_request_answered = False
         self._unknown_size_done = False
@@ -57,9 +54,8 @@ class SegmentedDownload:
         if job.digest is not None and job.size_bytes is not None:
             self._hasher = StreamingHasher(part, job.digest, job.size_bytes, resources.io_threads)
             self._hasher.advance(have.frontier())
-        self._part = part
         self._writer = Writer(part, resources.io_threads, have, self._hasher)
-        self._checkpointer = Checkpointer(job, self._writer, resources.pace, have, self._workers.flush)
+        self._checkpointer = Checkpointer(list(have), job, self._writer, resources, self._workers.flush)
         job.meter.downloaded_bytes = have.total_bytes
         job.meter.phase = Phase.TRANSFERRING
 
@@ -98,9 +94,9 @@ class SegmentedDownload:
                 finally:
                     wakeup.cancel()
                 self._wakeup.clear()
-                for worker in [worker for worker in self._workers if worker.task and worker.task.done()]:
+                for worker in [worker for worker in self._workers if worker.task.done()]:
                     self._workers.discard(worker)
-                    if worker.task is not None and not worker.task.cancelled():
+                    if not worker.task.cancelled():
                         worker.task.result()
                 if checkpoints.done():
                     checkpoints.result()
@@ -115,7 +111,7 @@ class SegmentedDownload:
             await shielded(cancel_and_wait(self._workers.tasks))
             self._workers.clear()
             self._job.meter.connections = 0
-        await self._writer.drain()
+        await self._writer.wait_written()
         if self._writer.failure is not None:
             raise self._writer.failure
 
@@ -195,7 +191,6 @@ class SegmentedDownload:
 
     async def _fetch(self, worker: Worker, lease: Lease) -> TransferError | Failure | None:
         """Fetch one lease; returns the error if it can be retried. Raises a Failure that is final."""
-        resources = self._resources
 
         def on_bytes(count: int, new: int) -> None:
             worker.last_byte_at = self._progress_at = time.monotonic()
@@ -210,16 +205,8 @@ class SegmentedDownload:
                 self._wakeup.set()
 
         whole = self._single_request and (lease.at == 0 or not self._transport.has_ranged)
-        sink = LeaseSink(
-            lease,
-            self._writer,
-            resources.buffers,
-            resources.limiter,
-            self._job.flow,
-            on_bytes,
-            self._accept_whole,
-            past_bytes=lease.at if whole else 0,
-        )
+        past_bytes = lease.at if whole else 0
+        sink = LeaseSink(lease, self._writer, self._resources, self._job.flow, on_bytes, self._accept_whole, past_bytes)
         worker.start(sink)
         try:
             await self._transport.fetch(0 if whole else lease.at, None if whole else lease.end, sink)
@@ -313,15 +300,14 @@ class SegmentedDownload:
             retry_after_s = error.retry_after_s if isinstance(error, Failure) else None
             raise Failure(error.reason, error.detail, retry_after_s=retry_after_s)
         for worker in self._workers.silent(self._resources.stall_timeout_s, self._transport.first_byte_s):
-            if worker.task is not None:
-                worker.task.cancel()
+            worker.task.cancel()
 
     async def _verify(self) -> Digest | None:
         digest = self._job.digest
         if self.size_bytes is None:
             raise RuntimeError("a complete file without a size")
         if digest is not None and self._hasher is None:
-            self._hasher = StreamingHasher(self._part, digest, self.size_bytes, self._resources.io_threads)
+            self._hasher = StreamingHasher(self._writer.part, digest, self.size_bytes, self._resources.io_threads)
             self._hasher.advance(self.size_bytes)
         if self._hasher is None:
             return None
@@ -329,13 +315,13 @@ class SegmentedDownload:
         try:
             return await self._hasher.result()
         except OSError as error:
-            raise disk_failure(error, f"reading {self._part.path.name}") from None
+            raise disk_failure(error, f"reading {self._writer.part.path.name}") from None
         finally:
             await checkpoint
 
     async def _finish(self, failed: bool) -> None:
         """End all reads and writes. After a failure, the bytes that did arrive are synced and checkpointed."""
-        await self._writer.drain()
+        await self._writer.wait_written()
         if self._hasher is not None:
             await self._hasher.stop()
         try:

@@ -1,71 +1,64 @@
-"""Where received bytes go: into the part file, into memory, or nowhere. See `transport.Sink`."""
+"""Where received bytes go: into the part file or into memory. See `transport.Sink`."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from hfdmd.transfer.disk.buffers import BufferPool
-from hfdmd.transfer.disk.direct_io import UNIT_BYTES
+from hfdmd.transfer.disk.part_file import UNIT_BYTES
 from hfdmd.transfer.disk.writer import Writer
 from hfdmd.transfer.job import SMALL_FILE_BYTES
 from hfdmd.transfer.limiter import Allowance, Limiter
 from hfdmd.transfer.plan import Lease
+from hfdmd.transfer.resources import EngineResources
 from hfdmd.transfer.transport import Sink
 
 
-async def copy_to(sink: Sink, data: bytes) -> None:
-    """Copy `data` into the sink, as far as it is wanted; waits while the sink has no room."""
-    while data and sink.wanted_bytes:
-        while not sink.ready():
-            has_room = asyncio.Event()
-            sink.wake = has_room.set
-            await has_room.wait()
-            sink.wake = None
+def copy_ready(sink: Sink, data: bytes) -> bytes:
+    """Copy `data` into the sink, as long as it is wanted and the sink has room; returns the rest."""
+    while data and sink.wanted_bytes and sink.ready():
         view = sink.buffer()
         count = min(len(view), len(data))
         view[:count] = data[:count]
         sink.advance(count)
         data = data[count:]
+    return data
 
 
-class DiscardSink:
-    """Discards a body of `length` bytes."""
+async def copy_to(sink: Sink, data: bytes) -> None:
+    """Copy `data` into the sink, as far as it is wanted; waits while the sink has no room."""
+    while (data := copy_ready(sink, data)) and sink.wanted_bytes:
+        has_room = asyncio.Event()
+        sink.wake = has_room.set
+        await has_room.wait()
+        sink.wake = None
 
-    def __init__(self, length: int) -> None:
+
+class LimitedSink:
+    """What both sinks have in common: how many bytes the bandwidth limit allows, and the reader that waits for it."""
+
+    def __init__(self, limiter: Limiter, flow: str) -> None:
         self.wake: Callable[[], None] | None = None
-        self.wanted_bytes = length
-        self._view = memoryview(bytearray(min(length, 16 * 1024)))
+        self._allowance = Allowance(limiter, flow, self._wake_reader)
 
-    def ready(self) -> bool:
-        return True
-
-    def buffer(self) -> memoryview:
-        return self._view[: self.wanted_bytes]
-
-    def advance(self, count: int) -> None:
-        self.wanted_bytes -= count
-
-    def exempt(self, count: int) -> bool:
-        return False
-
-    def accept_whole(self, size_bytes: int | None) -> bool:
-        return False
+    def _wake_reader(self) -> None:
+        if self.wake is not None:
+            self.wake()
 
 
-class MemorySink:
+class MemorySink(LimitedSink):
     """Keeps a small file in memory: of `size_bytes`, or of at most `SMALL_FILE_BYTES` when that is None."""
 
     def __init__(self, size_bytes: int | None, limiter: Limiter, flow: str) -> None:
-        self.wake: Callable[[], None] | None = None
-        self.data = bytearray(SMALL_FILE_BYTES if size_bytes is None else size_bytes)
-        self._view = memoryview(self.data)
-        self._allowance = Allowance(limiter, flow, self._wake_reader)
+        super().__init__(limiter, flow)
         self.received_bytes = 0
+        self._data = bytearray(SMALL_FILE_BYTES if size_bytes is None else size_bytes)
+        self._view = memoryview(self._data)
 
     @property
     def wanted_bytes(self) -> int:
-        return len(self.data) - self.received_bytes
+        return len(self._data) - self.received_bytes
 
     def ready(self) -> bool:
         return self._allowance.request(self.wanted_bytes)
@@ -83,7 +76,7 @@ class MemorySink:
 
     def content(self) -> bytearray:
         """The received bytes, without a copy when the buffer is full. Nothing may be received afterwards."""
-        return self.data if not self.wanted_bytes else self.data[: self.received_bytes]
+        return self._data if not self.wanted_bytes else self._data[: self.received_bytes]
 
     def exempt(self, count: int) -> bool:
         return False  # an incomplete small file is not kept
@@ -91,28 +84,23 @@ class MemorySink:
     def close(self) -> None:
         self._allowance.close()
 
-    def _wake_reader(self) -> None:
-        if self.wake is not None:
-            self.wake()
 
-
+@dataclass(slots=True, eq=False)
 class _Buffer:
-    """A buffer that is filled from the file offset `start` on and written piece by piece.
+    """A buffer that is written piece by piece: its first byte belongs at the file offset `start`.
 
     `start` is a multiple of the page size, so that a page of the buffer holds what a page of the file will hold.
     """
 
-    __slots__ = ("closed", "filled", "pending", "start", "submitted", "view")
-
-    def __init__(self, view: memoryview, offset: int) -> None:
-        self.view = view
-        self.filled = self.submitted = offset % UNIT_BYTES
-        self.start = offset - self.filled
-        self.pending = 0
-        self.closed = False
+    view: memoryview
+    start: int
+    filled: int
+    submitted: int
+    pending: int = 0
+    closed: bool = False
 
 
-class LeaseSink:
+class LeaseSink(LimitedSink):
     """Receives the bytes of one lease: fills a buffer, passes it to the writer, continues in the next one.
 
     When the server sends the whole file though the lease starts later, the first `past_bytes` are discarded.
@@ -122,19 +110,17 @@ class LeaseSink:
         self,
         lease: Lease,
         writer: Writer,
-        buffers: BufferPool,
-        limiter: Limiter,
+        resources: EngineResources,
         flow: str,
         on_bytes: Callable[[int, int], None],
         on_whole: Callable[[Lease, int | None], bool],
         past_bytes: int = 0,
     ) -> None:
         """`on_bytes` is called with the number of bytes received, and how many of them are new."""
+        super().__init__(resources.limiter, flow)
         self.lease = lease
-        self.wake: Callable[[], None] | None = None
         self._writer = writer
-        self._buffers = buffers
-        self._allowance = Allowance(limiter, flow, self._wake_reader)
+        self._buffers = resources.buffers
         self._on_bytes = on_bytes
         self._on_whole = on_whole
         self._past_bytes = past_bytes
@@ -142,7 +128,7 @@ class LeaseSink:
         self._buffer_count = 0
         self._waits_for_buffer = False
         self._closed = False
-        buffers.users += 1
+        self._buffers.users += 1
 
     @property
     def wanted_bytes(self) -> int:
@@ -154,10 +140,11 @@ class LeaseSink:
         return self._allowance.is_waiting or self._waits_for_buffer
 
     def ready(self) -> bool:
-        if self._buffer is None and not self._open_buffer():
+        buffer = self._buffer or self._open_buffer()
+        if buffer is None:
             return False
         was_waiting = self._allowance.is_waiting
-        may_read = self._allowance.request(self._room())
+        may_read = self._allowance.request(self._room(buffer))
         self._writer.throttle_count += not may_read and not was_waiting
         return may_read
 
@@ -165,7 +152,7 @@ class LeaseSink:
         buffer = self._buffer
         if buffer is None:
             raise RuntimeError("not ready")
-        return buffer.view[buffer.filled : buffer.filled + min(self._room(), self._allowance.bytes)]
+        return buffer.view[buffer.filled : buffer.filled + min(self._room(buffer), self._allowance.bytes)]
 
     def advance(self, count: int) -> None:
         buffer = self._buffer
@@ -180,9 +167,7 @@ class LeaseSink:
         self.lease.at += count
         self._on_bytes(count, count)
         if buffer.filled == len(buffer.view) or self.lease.at >= self.lease.end:
-            self._submit(buffer)
-            buffer.closed = True
-            self._buffer = None
+            self._end_buffer(buffer)
 
     def accept_whole(self, size_bytes: int | None) -> bool:
         return self._on_whole(self.lease, size_bytes)
@@ -207,18 +192,19 @@ class LeaseSink:
         self._buffers.users -= 1
         self._allowance.close()
         if self._buffer is not None:
-            buffer, self._buffer = self._buffer, None
-            buffer.closed = True
-            self._submit(buffer)
-            if not buffer.pending:
-                self._buffers.release(buffer.view)
+            self._end_buffer(self._buffer)
 
-    def _room(self) -> int:
-        buffer = self._buffer
-        room = 0 if buffer is None else len(buffer.view) - buffer.filled
-        return min(room, self._past_bytes or self.lease.end - self.lease.at)
+    def _room(self, buffer: _Buffer) -> int:
+        return min(len(buffer.view) - buffer.filled, self._past_bytes or self.lease.end - self.lease.at)
 
-    def _open_buffer(self) -> bool:
+    def _end_buffer(self, buffer: _Buffer) -> None:
+        self._buffer = None
+        buffer.closed = True
+        self._submit(buffer)
+        if not buffer.pending:
+            self._buffers.release(buffer.view)
+
+    def _open_buffer(self) -> _Buffer | None:
         view = None
         if self._buffer_count < self._buffers.share:
             view = self._buffers.acquire(first=self._buffer_count == 0)
@@ -227,11 +213,12 @@ class LeaseSink:
         if view is None:
             self._writer.throttle_count += not self._waits_for_buffer
             self._waits_for_buffer = True
-            return False
+            return None
         self._waits_for_buffer = False
         self._buffer_count += 1
-        self._buffer = _Buffer(view, self.lease.at)
-        return True
+        skipped = self.lease.at % UNIT_BYTES
+        self._buffer = _Buffer(view, self.lease.at - skipped, skipped, skipped)
+        return self._buffer
 
     def _submit(self, buffer: _Buffer) -> None:
         start, end = buffer.submitted, buffer.filled
@@ -253,7 +240,3 @@ class LeaseSink:
         if self._waits_for_buffer and not self._closed:
             self._waits_for_buffer = False
             self._wake_reader()
-
-    def _wake_reader(self) -> None:
-        if self.wake is not None:
-            self.wake()

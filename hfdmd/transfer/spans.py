@@ -29,8 +29,6 @@ class Spans:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Spans) and list(self) == list(other)
 
-    __hash__ = None  # type: ignore[assignment]  # mutable
-
     def __repr__(self) -> str:
         return f"Spans({list(self)})"
 
@@ -50,19 +48,15 @@ class Spans:
 
     def remove(self, start: int, end: int) -> None:
         """Remove [start, end)."""
-        if start >= end:
-            return
         first = bisect_right(self._ends, start)
         last = bisect_left(self._starts, end)
-        if first >= last:
+        if start >= end or first >= last:
             return
-        kept = [
-            (left, right) for left, right in ((self._starts[first], start), (end, self._ends[last - 1])) if left < right
-        ]
+        left, right = self._starts[first], self._ends[last - 1]
         self.total_bytes -= sum(self._ends[first:last]) - sum(self._starts[first:last])
-        self._starts[first:last] = [left for left, _ in kept]
-        self._ends[first:last] = [right for _, right in kept]
-        self.total_bytes += sum(right - left for left, right in kept)
+        del self._starts[first:last], self._ends[first:last]
+        self.add(left, start)
+        self.add(end, right)
 
     def frontier(self) -> int:
         """The end of the span that starts at 0; 0 if there is none."""

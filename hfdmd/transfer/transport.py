@@ -5,10 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from hfdmd.transfer.transfer_errors import TransferError
+from hfdmd.wire.types import Reason
 
 ENDLESS = 1 << 50
 """A sink that wants at least this many bytes accepts any number: the size of the file is unknown."""
+
+
+class TransferError(Exception):
+    """One request failed, which may pass; `Failure`, in contrast, ends the attempt of the download.
+
+    `reason` and `detail` become the download's when no connection makes progress any more.
+    """
+
+    reason = Reason.NETWORK
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class StartOver(Exception):
+    """The rest of the file cannot be requested: fetch all of it in one request. The text is the cause."""
 
 
 class Sink(Protocol):
@@ -48,14 +65,14 @@ class Transport(Protocol):
 
     on_located: Callable[[], None] | None
     """Called when the transport has learned a new location, after which `is_proven` and `is_far` may change."""
-
-    @property
-    def ranged(self) -> bool:
-        """Whether to request ranges. False: request the whole file at once, as far as possible."""
-
-    @property
-    def has_ranged(self) -> bool:
-        """Whether a range of this file was ever served, so that the rest can be requested after an error."""
+    ranged: bool
+    """Whether to request ranges. False: request the whole file at once, as far as possible."""
+    has_ranged: bool
+    """Whether a range of this file was ever served, so that the rest can be requested after an error."""
+    first_byte_s: float
+    """How long the last response took to start."""
+    generation: int
+    """Rises whenever the location of the file is given up, to recognize errors of the old one."""
 
     @property
     def is_proven(self) -> bool:
@@ -64,14 +81,6 @@ class Transport(Protocol):
     @property
     def is_far(self) -> bool:
         """Whether responses start so late that one connection is never enough."""
-
-    @property
-    def first_byte_s(self) -> float:
-        """How long the last response took to start."""
-
-    @property
-    def generation(self) -> int:
-        """Rises whenever the location of the file is given up, to recognize errors of the old one."""
 
     async def fetch(self, start: int, end: int | None, sink: Sink) -> None:
         """Fetch [start, end) into `sink`; `end` None: the whole file in one response.

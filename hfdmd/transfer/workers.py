@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hfdmd.transfer.sinks import LeaseSink
 
@@ -23,7 +23,7 @@ SLOW_FIRST_BYTE = 4
 class Worker:
     """One connection's task: the lease it fetches, since when and from which offset, and its last byte's time."""
 
-    task: asyncio.Task[None] | None = None
+    task: asyncio.Task[None] = field(init=False)
     sink: LeaseSink | None = None
     started_at: float = 0.0
     start_offset: int = 0
@@ -58,7 +58,7 @@ class Workers(set[Worker]):
 
     @property
     def tasks(self) -> set[asyncio.Task[None]]:
-        return {worker.task for worker in self if worker.task is not None}
+        return {worker.task for worker in self}
 
     @property
     def idle(self) -> int:

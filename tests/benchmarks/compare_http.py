@@ -26,15 +26,13 @@ from pathlib import Path
 import aiohttp
 
 from hfdmd.config import Limits
-from hfdmd.net.origin import RedirectPolicy
+from hfdmd.net.origin import RedirectPolicy, Target
 from hfdmd.net.retry_after import RetryAfter
-from hfdmd.net.target import Target
 from hfdmd.record import Span
 from hfdmd.transfer.engine import Engine
 from hfdmd.transfer.job import Job
 from hfdmd.transfer.sinks import copy_to
-from hfdmd.transfer.transfer_errors import TransferError
-from hfdmd.transfer.transport import Sink, Transport
+from hfdmd.transfer.transport import Sink, TransferError, Transport
 
 READ_BYTES = 1 << 20
 

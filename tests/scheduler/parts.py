@@ -18,7 +18,7 @@ from hfdmd.events import Event, Events, Listener
 from hfdmd.failure import Failure
 from hfdmd.hub.client import Hub
 from hfdmd.lifecycle import Stimulus
-from hfdmd.net.target import Target
+from hfdmd.net.origin import Target
 from hfdmd.record import (
     Entry,
     FileRecord,

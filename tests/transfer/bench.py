@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from hfdmd.config import Limits
-from hfdmd.net.origin import RedirectPolicy
+from hfdmd.net.origin import RedirectPolicy, Target
 from hfdmd.net.retry_after import RetryAfter
-from hfdmd.net.target import Target
 from hfdmd.record import Digest, Span
 from hfdmd.transfer.engine import Engine
 from hfdmd.transfer.job import Job

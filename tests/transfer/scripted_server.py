@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hfdmd.config import Limits
-from hfdmd.net.origin import RedirectPolicy
+from hfdmd.net.origin import RedirectPolicy, Target
 from hfdmd.net.retry_after import RetryAfter
-from hfdmd.net.target import Target
 from hfdmd.record import Span
 from hfdmd.transfer.engine import Engine
 from hfdmd.transfer.job import Job

@@ -126,7 +126,7 @@ from hfdmd.config import Limits
 from hfdmd.net.retry_after import RetryAfter
 from hfdmd.net.origin import RedirectPolicy
 from hfdmd.transfer.engine import Engine
-from hfdmd.net.target import Target
+from hfdmd.net.origin import Target
 from hfdmd.transfer.job import Job
 
 url, folder, size, digest = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]

@@ -36,7 +36,7 @@ class Histories(RuleBasedStateMachine):
     def take(self, least: int) -> None:
         lease = self.plan.lease(self.connections, least)
         if lease is None:
-            assert self.plan.todo == []
+            assert not self.plan.todo
         else:
             assert lease.left_bytes > 0
             self.leases.append(lease)

@@ -9,18 +9,15 @@ from pathlib import Path
 import pytest
 
 from hfdmd.failure import Failure
-from hfdmd.transfer.checkpoint import CheckpointPace
 from hfdmd.transfer.disk.buffers import BufferPool
 from hfdmd.transfer.disk.part_file import IoThreads, PartFile
-from hfdmd.transfer.fetch import fetch_file
+from hfdmd.transfer.fetch import fetch_file, fetch_small
 from hfdmd.transfer.job import Job
 from hfdmd.transfer.limiter import Limiter
 from hfdmd.transfer.resources import EngineResources
 from hfdmd.transfer.sinks import copy_to
 from hfdmd.transfer.slots import ConnectionSlots
-from hfdmd.transfer.small import fetch_small
-from hfdmd.transfer.transfer_errors import StartOver, TransferError
-from hfdmd.transfer.transport import Sink, Transport
+from hfdmd.transfer.transport import Sink, StartOver, TransferError, Transport
 from hfdmd.wire.types import Reason
 from tests.transfer.bench import MiB
 from tests.transfer.scripted_server import a_job
@@ -84,7 +81,7 @@ class MemoryTransport:
 
 @pytest.fixture
 async def resources() -> AsyncIterator[EngineResources]:
-    shared = EngineResources(IoThreads(), BufferPool(), Limiter(), ConnectionSlots(128), CheckpointPace())
+    shared = EngineResources(IoThreads(), BufferPool(), Limiter(), ConnectionSlots(128))
     yield shared
     shared.io_threads.shutdown()
 

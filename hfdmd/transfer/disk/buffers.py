@@ -54,7 +54,9 @@ class BufferPool:
 
     def acquire(self, *, first: bool) -> memoryview | None:
         """A buffer of the current size. None: too much is in use; see `wake_on_release`. `first`: the user has none."""
-        size = self._size()
+        size = LARGEST_BUFFER_BYTES
+        while size > SMALLEST_BUFFER_BYTES and _BUFFERS_PER_USER * size * self.users > self._total_bytes:
+            size //= 2
         if size != self._spare_size:
             self._spare_size = size
             self._spare.clear()
@@ -94,9 +96,3 @@ class BufferPool:
         """Free most of the unused buffers. Call it periodically."""
         keep = _SPARE_BYTES if self.users else 0
         del self._spare[keep // self._spare_size :]
-
-    def _size(self) -> int:
-        size = LARGEST_BUFFER_BYTES
-        while size > SMALLEST_BUFFER_BYTES and _BUFFERS_PER_USER * size * self.users > self._total_bytes:
-            size //= 2
-        return size

@@ -15,8 +15,6 @@ from hfdmd.transfer.disk.part_file import IoThreads, PartFile
 SPAN_BYTES = 32 << 20
 READ_BYTES = 1 << 20
 
-_Fed = tuple[memoryview, Callable[[], None]]
-
 
 class StreamingHasher:
     """Hashes a part file from its start: from buffers that are fed in order, else by reading the file back.
@@ -34,7 +32,7 @@ class StreamingHasher:
         self._size_bytes = size_bytes
         self.hashed_bytes = 0
         self._next_offset = 0  # the end of what is being hashed and of what is fed
-        self._fed: deque[_Fed] = deque()
+        self._fed: deque[tuple[memoryview, Callable[[], None]]] = deque()
         self._task = asyncio.create_task(self._run())
 
     def advance(self, frontier: int) -> None:
@@ -73,9 +71,7 @@ class StreamingHasher:
                     await self._io_threads.hash(self._hash_fed, asyncio.get_running_loop())
                 elif self._frontier > self.hashed_bytes:
                     self._next_offset = min(self._frontier, self.hashed_bytes + SPAN_BYTES)
-                    self.hashed_bytes = await self._io_threads.hash(
-                        self._hash_file, self.hashed_bytes, self._next_offset
-                    )
+                    await self._io_threads.hash(self._hash_file, self._next_offset)
                 else:
                     self._changed.clear()
                     await self._changed.wait()
@@ -102,17 +98,15 @@ class StreamingHasher:
             self.hashed_bytes += len(data)
             loop.call_soon_threadsafe(done)
 
-    def _hash_file(self, start: int, end: int) -> int:
-        """In a thread: hash [start, end) of the file; returns where it stopped."""
+    def _hash_file(self, end: int) -> None:
+        """In a thread: hash the file up to `end`."""
         buffer = _buffer()
-        at = start
-        while at < end and not self._stop.is_set():
-            count = self._part.read_into(buffer[: min(READ_BYTES, end - at)], at)
+        while self.hashed_bytes < end and not self._stop.is_set():
+            count = self._part.read_into(buffer[: min(READ_BYTES, end - self.hashed_bytes)], self.hashed_bytes)
             if count == 0:
-                raise OSError(f"the part file ends at {at}, before {end}")
+                raise OSError(f"the part file ends at {self.hashed_bytes}, before {end}")
             self._hasher.update(buffer[:count])
-            at += count
-        return at
+            self.hashed_bytes += count
 
 
 _of_thread = threading.local()

@@ -8,12 +8,12 @@ import os
 import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple, Unpack
 
 from hfdmd.durable import disk_reason, sync_file
 from hfdmd.failure import Failure
-from hfdmd.transfer.disk.direct_io import DirectWrites
 from hfdmd.wire.types import Reason
 
 T = TypeVar("T")
@@ -23,9 +23,20 @@ WRITERS = 4
 SYNCERS = 4
 HASHERS = 2
 
+UNIT_BYTES = 4096
+"""Offset, length and address of a direct write are multiples of this: the supported file systems ask for no more."""
+MIN_DIRECT_BYTES = 1 << 20
+"""Smaller pieces go to the page cache, which merges them."""
+_DIRECT_FILE_SYSTEMS = frozenset({"ext4", "xfs"})
+"""File systems that write any range directly and keep it coherent with the page cache."""
+_MOUNTS = Path("/proc/self/mountinfo")
+
 
 class PartFile:
-    """The file that collects the bytes of one download. Methods block (call them in threads) and raise OSError."""
+    """The file that collects the bytes of one download. Methods block (call them in threads) and raise OSError.
+
+    Data that is not read back is written past the page cache (docs/decisions/0012), over a second descriptor.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open `path`, create it if missing. OSError for a symlink or anything else that is not a plain file."""
@@ -35,7 +46,8 @@ class PartFile:
         if not stat.S_ISREG(os.fstat(self._fd).st_mode):
             os.close(self._fd)
             raise OSError(errno.EINVAL, "not a plain file", str(path))
-        self._direct = DirectWrites(self._fd)
+        self._direct_fd: int | None = None
+        self._tried_direct = False
         self.direct_bytes = 0
         """How many bytes were written past the page cache."""
 
@@ -47,21 +59,46 @@ class PartFile:
         os.ftruncate(self._fd, size_bytes)
 
     def write(self, data: memoryview, offset: int, *, is_read_back: bool = True) -> None:
-        """Write all of `data` at `offset`; past the page cache if possible, unless it `is_read_back`."""
-        if not is_read_back:
-            at, end = self._direct.span(data, offset)
-            if at < end and self._direct.write(data[at - offset : end - offset], at):
-                self.direct_bytes += end - at
-                self._write(data[: at - offset], offset)
-                self._write(data[end - offset :], end)
-                return
-        self._write(data, offset)
+        """Write all of `data` at `offset`; past the page cache if possible, unless it `is_read_back`.
 
-    def _write(self, data: memoryview, offset: int) -> None:
-        while data:
-            count = os.pwrite(self._fd, data, offset)
-            data = data[count:]
-            offset += count
+        For that, address and offset of `data` must be equal modulo `UNIT_BYTES`.
+        """
+        start = offset + -offset % UNIT_BYTES
+        end = offset + len(data)
+        end -= end % UNIT_BYTES
+        is_direct = not is_read_back and end - start >= MIN_DIRECT_BYTES
+        if is_direct and self._write_directly(data[start - offset : end - offset], start):
+            self.direct_bytes += end - start
+            _write(self._fd, data[: start - offset], offset)
+            data, offset = data[end - offset :], end
+        _write(self._fd, data, offset)
+
+    def _write_directly(self, data: memoryview, offset: int) -> bool:
+        """False: this file cannot be written directly."""
+        if not self._tried_direct:
+            self._tried_direct = True
+            self._open_directly()
+        if self._direct_fd is None:
+            return False
+        try:
+            _write(self._direct_fd, data, offset)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            self._close_direct()  # the device needs a larger unit
+            return False
+        return True
+
+    def _open_directly(self) -> None:
+        flag = getattr(os, "O_DIRECT", None)
+        if flag is not None and file_system_of(os.fstat(self._fd).st_dev) in _DIRECT_FILE_SYSTEMS:
+            with suppress(OSError):
+                self._direct_fd = os.open(f"/proc/self/fd/{self._fd}", os.O_WRONLY | os.O_CLOEXEC | flag)
+
+    def _close_direct(self) -> None:
+        if self._direct_fd is not None:
+            os.close(self._direct_fd)
+            self._direct_fd = None
 
     def read_into(self, buffer: memoryview, offset: int) -> int:
         """Read at `offset`; returns the number of bytes, 0 at the end of the file."""
@@ -72,12 +109,33 @@ class PartFile:
         sync_file(self._fd)
 
     def close(self) -> None:
-        self._direct.close()
+        self._close_direct()
         os.close(self._fd)
 
     def delete(self) -> None:
         """Remove the file's name."""
         self.path.unlink(missing_ok=True)
+
+
+def _write(fd: int, data: memoryview, offset: int) -> None:
+    while data:
+        count = os.pwrite(fd, data, offset)
+        data = data[count:]
+        offset += count
+
+
+def file_system_of(device: int) -> str | None:
+    """The file system type of a device (`st_dev`), as Linux names it; None when it is unknown."""
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        lines = _MOUNTS.read_text(errors="replace").splitlines()
+    except OSError:
+        return None
+    for line in lines:  # proc_pid_mountinfo(5)
+        fields, separator, about = line.partition(" - ")
+        if separator and fields.split()[2] == wanted:
+            return about.split()[0]
+    return None
 
 
 class IoThreads:
@@ -91,8 +149,8 @@ class IoThreads:
     def write(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self.writers, function, *args)
 
-    def sync(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> asyncio.Future[T]:
-        return asyncio.get_running_loop().run_in_executor(self.syncers, function, *args)
+    async def sync(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self.syncers, function, *args)
 
     def hash(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self.hashers, function, *args)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -19,12 +19,6 @@ CACHED_S = 0.1
 """How long a disk's free space is cached: thousands of small files query it at the same time."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Reservation:
-    device: int
-    bytes: int
-
-
 class DiskReservations:
     """How much each download still needs on which file system. One per daemon; thread-safe.
 
@@ -34,8 +28,8 @@ class DiskReservations:
     def __init__(self, min_free_bytes: Callable[[], int]) -> None:
         self._min_free_bytes = min_free_bytes
         self._lock = threading.Lock()
-        self._reservations: dict[str, _Reservation] = {}
-        self._reserved_bytes: dict[int, int] = {}  # by device
+        self._reservations: dict[str, tuple[int, int]] = {}  # device and bytes
+        self._reserved_bytes: Counter[int] = Counter()  # by device
         self._cached: tuple[Path, float, tuple[int, int]] | None = None
 
     @contextmanager
@@ -60,14 +54,14 @@ class DiskReservations:
             raise disk_failure(error, f"reading the free space at {path}") from None
         with self._lock:
             self._set(key, None)
-            others = self._reserved_bytes.get(device, 0)
+            others = self._reserved_bytes[device]
             if need_bytes > 0 and need_bytes + others + min_free_bytes > free_bytes:
                 raise Failure(
                     Reason.DISK_FULL,
                     f"{need_bytes} bytes are still needed, {others} more for other downloads, and {min_free_bytes} "
                     f"must stay free, but the disk has only {free_bytes} bytes free",
                 )
-            self._set(key, _Reservation(device, need_bytes))
+            self._set(key, (device, need_bytes))
 
     def _free(self, path: Path) -> tuple[int, int]:
         now = time.monotonic()
@@ -79,25 +73,23 @@ class DiskReservations:
     def update(self, key: str, need_bytes: int) -> None:
         """Change how much `key` still needs; no effect without a reservation."""
         with self._lock:
-            reservation = self._reservations.get(key)
-            if reservation is not None:
-                self._set(key, _Reservation(reservation.device, max(0, need_bytes)))
+            if key in self._reservations:
+                self._set(key, (self._reservations[key][0], max(0, need_bytes)))
 
     def release(self, key: str) -> None:
         """Remove the reservation of `key`, if there is one."""
         with self._lock:
             self._set(key, None)
 
-    def _set(self, key: str, reservation: _Reservation | None) -> None:
-        old = self._reservations.pop(key, None)
-        if old is not None:
-            left = self._reserved_bytes.pop(old.device, 0) - old.bytes
-            if left:
-                self._reserved_bytes[old.device] = left
+    def _set(self, key: str, reservation: tuple[int, int] | None) -> None:
+        if key in self._reservations:
+            device, old_bytes = self._reservations.pop(key)
+            self._reserved_bytes[device] -= old_bytes
+            if not self._reserved_bytes[device]:
+                del self._reserved_bytes[device]
         if reservation is not None:
-            self._reservations[key] = reservation
-            others = self._reserved_bytes.get(reservation.device, 0)
-            self._reserved_bytes[reservation.device] = others + reservation.bytes
+            device, new_bytes = self._reservations[key] = reservation
+            self._reserved_bytes[device] += new_bytes
 
 
 def _free(path: Path) -> tuple[int, int]:

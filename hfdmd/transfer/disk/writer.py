@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from hfdmd.failure import Failure
 from hfdmd.record import Span
@@ -20,29 +21,27 @@ A disk may accept nothing while it empties its own cache. This amount is emptied
 """
 
 
+@dataclass(slots=True, eq=False)
 class _Piece:
     """Bytes that are being written, and hashed from memory if the hasher accepted them."""
 
-    __slots__ = ("_done", "_users", "data", "is_fed", "offset")
-
-    def __init__(self, data: memoryview, offset: int, done: Callable[[], None]) -> None:
-        self.data = data
-        self.offset = offset
-        self.is_fed = False
-        self._users = 1
-        self._done = done
+    data: memoryview
+    offset: int
+    done: Callable[[], None]
+    is_fed: bool = False
+    users: int = 1
 
     def feed_to(self, hasher: StreamingHasher) -> None:
         """Have the bytes hashed from memory, if they are the next ones."""
         if not self.is_fed and hasher.feed(self.data, self.offset, self.release):
             self.is_fed = True
-            self._users += 1
+            self.users += 1
 
     def release(self) -> None:
         """The disk or the hasher does not need the bytes any more."""
-        self._users -= 1
-        if not self._users:
-            self._done()
+        self.users -= 1
+        if not self.users:
+            self.done()
 
 
 class Writer:
@@ -77,18 +76,12 @@ class Writer:
         if self._batch is None:
             self._start()
 
-    async def drain(self) -> None:
-        """Return when nothing is being written."""
-        while self._batch is not None:
-            await asyncio.wait((self._batch,))
-            await asyncio.sleep(0)  # so that the batch's callback has run
-
     async def wait_written(self) -> None:
         """Return when everything passed to `write` before this call is written."""
         goal = self._started + len(self._queue)
         while self._finished < goal and self._batch is not None:
             await asyncio.wait((self._batch,))
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # so that the batch's callback has run
 
     def _start(self) -> None:
         """Write the whole queue as one batch."""
@@ -108,14 +101,13 @@ class Writer:
             for piece in batch:
                 self.written.add(piece.offset, piece.offset + len(piece.data))
         if self._hasher is not None:
+            self._hasher.advance(self.written.frontier())
             for piece in (*batch, *self._queue):
                 piece.feed_to(self._hasher)
         if self._queue:
             self._start()
         for piece in batch:
             piece.release()
-        if self._hasher is not None:
-            self._hasher.advance(self.written.frontier())
         if self.part.direct_bytes - self._direct_bytes_at_sync >= SYNC_BYTES:
             self._sync_is_due.set()
 
@@ -125,10 +117,9 @@ class Writer:
             return False
         try:
             async with asyncio.timeout(timeout_s):
-                await self._sync_is_due.wait()
+                return await self._sync_is_due.wait()
         except TimeoutError:
             return False
-        return True
 
     async def sync(self) -> list[Span]:
         """Sync what is written so far and return its spans. Failure when the disk fails."""

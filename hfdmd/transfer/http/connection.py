@@ -14,9 +14,8 @@ from collections.abc import AsyncIterator
 from hfdmd.failure import Failure
 from hfdmd.transfer.http.http_errors import BadResponse, ConnectionFailed, Stalled
 from hfdmd.transfer.http.response import HttpHead, ResponseParser
-from hfdmd.transfer.sinks import DiscardSink
-from hfdmd.transfer.transfer_errors import TransferError
-from hfdmd.transfer.transport import Sink
+from hfdmd.transfer.sinks import copy_ready
+from hfdmd.transfer.transport import Sink, TransferError
 from hfdmd.wire.types import Reason
 
 HEAD_BUFFER_BYTES = 64 * 1024
@@ -43,14 +42,17 @@ def request_head(method: str, target: str, headers: list[tuple[str, str]]) -> by
 class Connection(asyncio.BufferedProtocol):
     """One connection, for one request at a time.
 
-    Call `request`, then `receive`, `chunks` or `skip`; then, if `reusable`, the next `request`. Reading is paused
+    Call `request`, then `receive` or `chunks`; then, if `reusable`, the next `request`. Reading is paused
     between head and body, and while a sink has no room.
     """
 
-    def __init__(self, head_buffer: memoryview) -> None:
-        """`head_buffer`, of `HEAD_BUFFER_BYTES`, may be shared by all connections: it is emptied after every read."""
+    def __init__(self, head_buffer: memoryview, receive_buffer_bytes: int | None) -> None:
+        """`head_buffer`, of `HEAD_BUFFER_BYTES`, may be shared by all connections: it is emptied after every read.
+
+        `receive_buffer_bytes` is the limit of the kernel's buffer, None if there is none.
+        """
         self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
+        self._transport: asyncio.Transport  # set when asyncio has opened the connection, before it is used
         self._head_buffer = head_buffer
         self._response: ResponseParser | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -65,8 +67,7 @@ class Connection(asyncio.BufferedProtocol):
         self._progress_at = time.monotonic()
         self.reusable = False
         self.key: Key = ("", None)
-        self.receive_buffer_bytes: int | None = None
-        """The limit of its kernel buffer, None if there is none."""
+        self.receive_buffer_bytes = receive_buffer_bytes
         self.has_response = False
         """Whether any byte of a response to the current request has arrived."""
         self.closed = self._loop.create_future()
@@ -78,10 +79,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = transport
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        if self._sink is not None:
-            view = self._sink.buffer()
-            return view if len(view) <= self._left else view[: self._left]
-        return self._head_buffer
+        return self._head_buffer if self._sink is None else self._sink.buffer()[: self._left]
 
     def buffer_updated(self, nbytes: int) -> None:
         self._progress_at = time.monotonic()
@@ -103,18 +101,15 @@ class Connection(asyncio.BufferedProtocol):
             self._pause()
         self._wake()
 
-    def eof_received(self) -> bool | None:
+    def eof_received(self) -> None:
         self._eof = True
-        return None
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._lost is None:
             self._lost = ConnectionFailed(f"connection lost: {exc}" if exc else "the server closed the connection")
         self._sink = None
         self.reusable = False
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._cancel_timer()
         self._wake()
         if not self.closed.done():
             self.closed.set_result(None)
@@ -123,12 +118,12 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def is_open(self) -> bool:
-        return self._lost is None and self._transport is not None and not self._transport.is_closing()
+        return self._lost is None and not self._transport.is_closing()
 
     @property
     def unread_bytes(self) -> int:
         """How many received bytes are in the kernel's buffer; encrypted ones under TLS."""
-        sock = None if self._transport is None else self._transport.get_extra_info("socket")
+        sock = self._transport.get_extra_info("socket")
         if sock is None or sock.fileno() < 0:
             return 0
         count = array.array("i", [0])
@@ -141,8 +136,7 @@ class Connection(asyncio.BufferedProtocol):
             self._lost = error or ConnectionFailed("the connection was closed by this machine")
         self._sink = None
         self.reusable = False
-        if self._transport is not None:
-            self._transport.abort()
+        self._transport.abort()
         self._wake()
 
     async def request(self, method: str, target: str, headers: list[tuple[str, str]], window_s: float) -> HttpHead:
@@ -150,7 +144,7 @@ class Connection(asyncio.BufferedProtocol):
 
         TransferError when the connection fails, or when the head is not complete after `window_s` seconds.
         """
-        if not self.is_open or self._transport is None:
+        if not self.is_open:
             raise self._lost or ConnectionFailed("the connection is closed")
         head = request_head(method, target, headers)
         self._response = response = ResponseParser()
@@ -158,10 +152,8 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.write(head)
         self._progress_at = requested_at = time.monotonic()
         try:
-            await self._wait_for_bytes(window_s)
             while response.head is None:
-                _check_timeout(requested_at, window_s)
-                await self._wait_for_bytes(window_s)
+                await self._wait_for_bytes(window_s, since=requested_at)
         except BaseException:
             self.abort()
             raise
@@ -172,18 +164,23 @@ class Connection(asyncio.BufferedProtocol):
 
         After a cancellation, bytes that this machine has received already still reach the sink, if it can use them.
         """
-        response = self._detach_response()
+        response = self._current_response
+        self._response = None  # bytes that arrive from now on do not belong to it
         data = response.take_body()
         self._left = length
         try:
+            sink.wake = self._wake
             while (data := self._copy(data, sink)) and sink.wanted_bytes:
                 self._pause()
-                await self._wait_until_ready(sink)
+                await self._new_waiter()
+                if self._lost is not None:
+                    raise self._lost
             if self._left and sink.wanted_bytes:
                 self._sink = sink
                 sink.wake = self._continue
                 self._continue()
-                await self._wait_for_end(window_s)
+                if self._sink is not None and self._lost is None:
+                    await self._wait(window_s)
             if self._left and sink.wanted_bytes:
                 raise self._lost or ConnectionFailed("the server closed the connection")
             if self._left:
@@ -202,10 +199,8 @@ class Connection(asyncio.BufferedProtocol):
             sink.wake = None
 
     async def chunks(self, window_s: float) -> AsyncIterator[bytes]:
-        """A body of unknown length, piece by piece; TransferError when it ends before its proper end."""
-        response = self._response
-        if response is None:
-            raise self._lost or ConnectionFailed("the connection is closed")
+        """The body, piece by piece; TransferError when it ends before its proper end."""
+        response = self._current_response
         received_at = time.monotonic()
         try:
             while not response.is_complete or response.buffered_bytes:
@@ -217,36 +212,27 @@ class Connection(asyncio.BufferedProtocol):
                 elif self._eof or self._lost:
                     raise self._lost or ConnectionFailed("the server closed the connection within the body")
                 else:
-                    _check_timeout(received_at, window_s)
                     self._progress_at = time.monotonic()
-                    await self._wait_for_bytes(window_s)
+                    await self._wait_for_bytes(window_s, since=received_at)
             self._response = None
             self._end_response(response)
         except BaseException:
             self.abort()
             raise
 
-    async def skip(self, head: HttpHead, max_bytes: int, window_s: float) -> None:
-        """Discard the body so that the connection can be reused; closes it when the body is longer than `max_bytes`."""
-        if head.length is None or head.length > max_bytes or not head.keep_alive:
-            self.abort()
-            return
-        await self.receive(DiscardSink(head.length), head.length, window_s)
-
     def limit_receive_buffer(self, size_bytes: int) -> None:
-        """Shrink the kernel's buffer; bytes that are in it are not lost."""
-        is_larger = self.receive_buffer_bytes is None or self.receive_buffer_bytes > size_bytes
-        if is_larger and self._set_receive_buffer(size_bytes):
+        """Shrink the kernel's buffer if it is larger; bytes that are in it are not lost."""
+        if self.is_open and (self.receive_buffer_bytes is None or self.receive_buffer_bytes > size_bytes):
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size_bytes)
             self.receive_buffer_bytes = size_bytes
 
     # internal
 
-    def _detach_response(self) -> ResponseParser:
-        """The current response; bytes that arrive from now on do not belong to it."""
-        response, self._response = self._response, None
-        if response is None:
+    @property
+    def _current_response(self) -> ResponseParser:
+        if self._response is None:
             raise self._lost or ConnectionFailed("the connection is closed")
-        return response
+        return self._response
 
     def _end_response(self, response: ResponseParser) -> None:
         """The body is complete. Bytes that arrive before the next request close the connection."""
@@ -255,13 +241,14 @@ class Connection(asyncio.BufferedProtocol):
         if self.reusable:
             self._resume()
 
-    async def _wait_for_bytes(self, window_s: float) -> None:
-        """Read until bytes arrive."""
+    async def _wait_for_bytes(self, window_s: float, since: float) -> None:
+        """Read until bytes arrive. Stalled `window_s` seconds after `since`, even if other bytes arrived meanwhile."""
+        if time.monotonic() - since > window_s:
+            raise Stalled(f"no usable data received for {window_s:.0f} s")
         if self._lost or self._eof:
             raise self._lost or ConnectionFailed("the server closed the connection")
-        waiter = self._new_waiter()
         self._resume()
-        await self._wait(waiter, window_s)
+        await self._wait(window_s)
 
     def _new_waiter(self) -> asyncio.Future[None]:
         self._waiter = self._loop.create_future()
@@ -288,14 +275,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def _copy(self, data: bytes, sink: Sink) -> bytes:
         """Copy what arrived with the head into the sink, as long as it is ready; returns the rest."""
-        while data and sink.wanted_bytes and sink.ready():
-            view = sink.buffer()
-            count = min(len(view), len(data))
-            view[:count] = data[:count]
-            sink.advance(count)
-            self._left -= count
-            data = data[count:]
-        return data
+        rest = copy_ready(sink, data)
+        self._left -= len(data) - len(rest)
+        return rest
 
     async def _drain(self, sink: Sink, data: bytes) -> None:
         """After a cancellation: receive what arrived with the head, and what the kernel holds if reading was paused.
@@ -304,49 +286,34 @@ class Connection(asyncio.BufferedProtocol):
         little, and a nearby server would send that much again meanwhile.
         """
         unread_bytes = self.unread_bytes if self._paused else 0
-        if not (data or unread_bytes) or not sink.exempt(len(data) + unread_bytes) or self._copy(data, sink):
+        if not (data or unread_bytes) or not sink.exempt(len(data) + unread_bytes):
             return
-        if not unread_bytes:
+        if self._copy(data, sink) or not unread_bytes:
             return
         self._sink = sink
-        self._set_receive_buffer(1)  # the system's minimum, so that the kernel accepts no more bytes
+        self.limit_receive_buffer(1)  # the system's minimum, so that the kernel accepts no more bytes
         self._continue()
         goal = self._left - unread_bytes
         until = time.monotonic() + DRAIN_S
         while self._sink is sink and self._left > goal and time.monotonic() < until:  # noqa: ASYNC110 - rare and short
             await asyncio.sleep(DRAIN_STEP_S)
 
-    def _set_receive_buffer(self, size_bytes: int) -> bool:
-        if not self.is_open or self._transport is None:
-            return False
-        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size_bytes)
-        return True
-
-    async def _wait_until_ready(self, sink: Sink) -> None:
-        while not sink.ready():
-            waiter = self._new_waiter()
-            sink.wake = self._wake
-            await waiter
-            if self._lost is not None:
-                raise self._lost
-
-    async def _wait_for_end(self, window_s: float) -> None:
-        """Wait until the body is complete or not wanted any more, or the connection is lost."""
-        if self._sink is not None and self._lost is None:
-            await self._wait(self._new_waiter(), window_s)
-
-    async def _wait(self, waiter: asyncio.Future[None], window_s: float) -> None:
-        """Wait for `waiter`. Stalled when no byte arrives for `window_s` seconds while reading is not paused."""
-        if self._timer is not None and window_s < self._window_s:
-            self._timer.cancel()
-            self._timer = None
-        self._timed_waiter, self._window_s = waiter, window_s
+    async def _wait(self, window_s: float) -> None:
+        """Wait for `_wake`. Stalled when no byte arrives for `window_s` seconds while reading is not paused."""
+        if window_s < self._window_s:
+            self._cancel_timer()
+        self._timed_waiter, self._window_s = self._new_waiter(), window_s
         if self._timer is None:
             self._check_stalled()
         try:
-            await waiter
+            await self._timed_waiter
         finally:
             self._timed_waiter = None
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _check_stalled(self) -> None:
         """Fail the waiter if no byte arrived for too long, else check again later.
@@ -365,18 +332,12 @@ class Connection(asyncio.BufferedProtocol):
             self._timer = self._loop.call_later(left_s, self._check_stalled)
 
     def _pause(self) -> None:
-        if not self._paused and self._transport is not None and not self._transport.is_closing():
+        if not self._paused and not self._transport.is_closing():
             self._paused = True
             self._transport.pause_reading()
 
     def _resume(self) -> None:
-        if self._paused and self._transport is not None and not self._transport.is_closing():
+        if self._paused and not self._transport.is_closing():
             self._paused = False
             self._progress_at = time.monotonic()
             self._transport.resume_reading()
-
-
-def _check_timeout(since: float, window_s: float) -> None:
-    """Stalled after `window_s` seconds, even if other bytes arrived meanwhile."""
-    if time.monotonic() - since > window_s:
-        raise Stalled(f"no usable data received for {window_s:.0f} s")

@@ -1,8 +1,8 @@
-"""Errors of one HTTP request that `Recovery` judges."""
+"""Errors of one HTTP request that `Location.recover` judges."""
 
 from __future__ import annotations
 
-from hfdmd.transfer.transfer_errors import TransferError
+from hfdmd.transfer.transport import TransferError
 from hfdmd.wire.types import Reason
 
 
@@ -16,6 +16,12 @@ class Stalled(TransferError):
     reason = Reason.STALLED
 
 
+class UnusableResponse(TransferError):
+    """The server answered, but not with what was requested."""
+
+    reason = Reason.HUB_UNAVAILABLE
+
+
 class ServerBusy(TransferError):
     """408, 429 or 5xx. `wait_s` is the wait that the server asks for, None when it asks for none."""
 
@@ -26,35 +32,25 @@ class ServerBusy(TransferError):
         self.reason = Reason.RATE_LIMITED if status == 429 else Reason.HUB_UNAVAILABLE
 
 
-class UrlRefused(TransferError):
+class UrlRefused(UnusableResponse):
     """401, 403, 404 or 410: most likely an expired signed URL."""
 
-    reason = Reason.HUB_UNAVAILABLE
 
-
-class RangeIgnored(TransferError):
+class RangeIgnored(UnusableResponse):
     """200 with the whole file where a range was requested."""
 
-    reason = Reason.HUB_UNAVAILABLE
 
-
-class RangeRefused(TransferError):
+class RangeRefused(UnusableResponse):
     """416: the server has a shorter file."""
 
-    reason = Reason.HUB_UNAVAILABLE
 
-
-class BadResponse(TransferError):
+class BadResponse(UnusableResponse):
     """A response that does not match the request: another size, encoded, malformed."""
-
-    reason = Reason.HUB_UNAVAILABLE
 
 
 class BadRange(BadResponse):
     """A range other than the requested one: the server's ranges cannot be trusted."""
 
 
-class BadRedirect(TransferError):
+class BadRedirect(UnusableResponse):
     """A redirect that must not be followed, or one too many."""
-
-    reason = Reason.HUB_UNAVAILABLE

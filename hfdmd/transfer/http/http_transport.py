@@ -6,12 +6,12 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 from hfdmd.failure import Failure
-from hfdmd.net.origin import MAX_REDIRECTS, RedirectPolicy, host_field, origin, request_target, split_origin
+from hfdmd.net.origin import MAX_REDIRECTS, RedirectPolicy, Target, host_field, origin, request_target, split_origin
 from hfdmd.net.proxy import Proxy, proxy_for
 from hfdmd.net.retry_after import RetryAfter
-from hfdmd.net.target import Target
 from hfdmd.transfer.http.connection import Connection
 from hfdmd.transfer.http.http_errors import (
     BadRange,
@@ -25,12 +25,10 @@ from hfdmd.transfer.http.http_errors import (
 )
 from hfdmd.transfer.http.location import Location
 from hfdmd.transfer.http.pool import Pool
-from hfdmd.transfer.http.recovery import Recovery
 from hfdmd.transfer.http.response import HttpHead
 from hfdmd.transfer.sinks import copy_to
 from hfdmd.transfer.slots import ConnectionSlots
-from hfdmd.transfer.transfer_errors import TransferError
-from hfdmd.transfer.transport import ENDLESS, Sink, Transport
+from hfdmd.transfer.transport import ENDLESS, Sink, TransferError
 
 FAR_S = 0.02
 """A server whose responses start later than this is far away."""
@@ -45,26 +43,23 @@ MAX_SKIPPED_BYTES = 64 * 1024
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.IGNORECASE)
 
 
+@dataclass(slots=True, eq=False)
 class HttpShared:
     """What all HTTP transports of the daemon share."""
 
-    def __init__(
-        self, retry_after: RetryAfter, policy: RedirectPolicy, user_agent: str, slots: ConnectionSlots
-    ) -> None:
-        self.retry_after = retry_after
-        self.policy = policy
-        self.user_agent = user_agent
-        self.slots = slots
-        self.pool = Pool(policy)
-        self.ranging: dict[str, float] = {}
-        """Origins that answered 206, and how many seconds the response took to start. Several connections may be
-        opened to them at once."""
-        self.stall_timeout_s = 30.0
-        self._proxies: dict[str, tuple[float, Proxy | None]] = {}
+    retry_after: RetryAfter
+    policy: RedirectPolicy
+    user_agent: str
+    slots: ConnectionSlots
+    pool: Pool = field(init=False)
+    ranging: dict[str, float] = field(default_factory=dict)
+    """Origins that answered 206, and how many seconds the response took to start. Several connections may be opened
+    to them at once."""
+    stall_timeout_s: float = 30.0
+    _proxies: dict[str, tuple[float, Proxy | None]] = field(default_factory=dict)
 
-    def transport(self, locate: Callable[[], Awaitable[Target]], size_bytes: int | None) -> Transport:
-        """The transport of one file; `locate` asks the Hub for a fresh URL of it."""
-        return HttpTransport(self, locate, size_bytes)
+    def __post_init__(self) -> None:
+        self.pool = Pool(self.policy)
 
     def note_ranging(self, url: str, first_byte_s: float) -> None:
         """Remember that the origin of `url` sends ranges; the origin noted longest ago is forgotten when it is full."""
@@ -90,31 +85,14 @@ class HttpShared:
         return self.stall_timeout_s / 2
 
 
-class HttpTransport:
-    """One file over HTTP; see `Transport`. `locate` asks for fresh URLs; redirects are remembered until refused."""
+class HttpTransport(Location):
+    """One file over HTTP; see `Transport`. Redirects are remembered until they are refused."""
 
     def __init__(self, shared: HttpShared, locate: Callable[[], Awaitable[Target]], size_bytes: int | None) -> None:
+        super().__init__(locate, shared.slots)
+        self.first_byte_s = 0.05
         self._shared = shared
         self._size_bytes = size_bytes
-        self._location = Location(locate)
-        self._recovery = Recovery(self._location, shared.slots)
-        self.first_byte_s = 0.05
-
-    @property
-    def on_located(self) -> Callable[[], None] | None:
-        return self._location.on_located
-
-    @on_located.setter
-    def on_located(self, callback: Callable[[], None] | None) -> None:
-        self._location.on_located = callback
-
-    @property
-    def ranged(self) -> bool:
-        return self._location.ranged
-
-    @property
-    def has_ranged(self) -> bool:
-        return self._location.has_ranged
 
     @property
     def is_proven(self) -> bool:
@@ -125,38 +103,18 @@ class HttpTransport:
         return (self._known_first_byte_s or 0.0) >= FAR_S
 
     @property
-    def generation(self) -> int:
-        return self._location.generation
-
-    @property
     def _known_first_byte_s(self) -> float | None:
-        url = self._location.url
-        return None if url is None else self._shared.ranging.get(origin(url))
-
-    def stop_ranging(self) -> None:
-        self._location.ranged = self._location.has_ranged = False
-
-    def content_mismatched(self) -> None:
-        self._location.ranged = self._location.ranged and not self._location.has_ranged
-        self._location.forget()
-
-    def progressed(self) -> None:
-        self._recovery.progressed()
-
-    async def recover(
-        self, error: TransferError, generation: int, attempt: int, *, others_progress: bool, has_bytes: bool = False
-    ) -> None:
-        await self._recovery.after(error, generation, attempt, others_progress=others_progress, has_bytes=has_bytes)
+        return None if self.url is None else self._shared.ranging.get(origin(self.url))
 
     async def fetch(self, start: int, end: int | None, sink: Sink) -> None:
-        url, secret_headers = await self._location.get()
-        generation = self._location.generation
+        url, secret_headers = await self.get()
+        generation = self.generation
         headers = [] if end is None else [("Range", f"bytes={start}-{end - 1}")]
         for _ in range(MAX_REDIRECTS + 1):
             connection, head = await self._request(url, headers, secret_headers)
             try:
                 if head.status not in _REDIRECTS or "location" not in head.headers:
-                    self._location.remember_direct(url, secret_headers, generation)
+                    self.remember_direct(url, secret_headers, generation)
                     await self._receive(url, connection, head, start, end, sink)
                     return
                 try:
@@ -179,7 +137,12 @@ class HttpTransport:
         shared = self._shared
         await shared.retry_after.wait(url, shared.stall_timeout_s)
         proxy = shared.proxy_for(url)
-        full, path = self._request_head(url, proxy)
+        name, path = host_field(url), request_target(url)
+        full = [("Host", name), ("User-Agent", shared.user_agent), ("Accept", "*/*"), ("Accept-Encoding", "identity")]
+        if proxy is not None and split_origin(url)[0] == "http":
+            path = f"http://{name}{path}"
+            if proxy.authorization:
+                full.append(("Proxy-Authorization", proxy.authorization))
         full += [*headers, *secret_headers.items()]
         fresh = False
         while True:
@@ -193,20 +156,6 @@ class HttpTransport:
                 if not reused or connection.has_response:
                     raise
                 fresh = True
-
-    def _request_head(self, url: str, proxy: Proxy | None) -> tuple[list[tuple[str, str]], str]:
-        name, path = host_field(url), request_target(url)
-        headers = [
-            ("Host", name),
-            ("User-Agent", self._shared.user_agent),
-            ("Accept", "*/*"),
-            ("Accept-Encoding", "identity"),
-        ]
-        if proxy is not None and split_origin(url)[0] == "http":
-            path = f"http://{name}{path}"
-            if proxy.authorization:
-                headers.append(("Proxy-Authorization", proxy.authorization))
-        return headers, path
 
     async def _receive(
         self, url: str, connection: Connection, head: HttpHead, start: int, end: int | None, sink: Sink
@@ -223,7 +172,7 @@ class HttpTransport:
             if length is not None and length != end - start:
                 raise BadRange(f"a response of {length} bytes for a range of {end - start}")
             self._shared.note_ranging(url, self.first_byte_s)
-            self._location.has_ranged = True
+            self.has_ranged = True
         else:
             if None not in (length, self._size_bytes) and length != self._size_bytes:
                 raise BadResponse(f"the server's file has {length} bytes, expected {self._size_bytes}")
@@ -237,9 +186,11 @@ class HttpTransport:
             await self._receive_chunks(connection, sink)
 
     async def _skip_body(self, connection: Connection, head: HttpHead) -> None:
-        """Discard the body so that the connection can be reused. Errors are ignored: the head is all that is needed."""
-        with suppress(TransferError):
-            await connection.skip(head, MAX_SKIPPED_BYTES, self._shared.window_s)
+        """Discard a short body so that the connection can be reused. Errors are ignored: only the head is needed."""
+        if head.keep_alive and head.length is not None and head.length <= MAX_SKIPPED_BYTES:
+            with suppress(TransferError):
+                async for _ in connection.chunks(self._shared.window_s):
+                    pass
 
     def _check_status(self, url: str, head: HttpHead) -> None:
         """Raise a TransferError unless the response carries usable content."""

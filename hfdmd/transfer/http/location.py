@@ -1,28 +1,50 @@
-"""Where one file is, and whether its server sends ranges."""
+"""Where one file is, whether its server sends ranges, and what follows from errors of either."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 
-from hfdmd.net.target import Target
+from hfdmd.failure import Failure
+from hfdmd.net.origin import Target
+from hfdmd.net.retry_after import backoff_s
+from hfdmd.transfer.http.http_errors import (
+    BadRange,
+    BadRedirect,
+    BadResponse,
+    RangeIgnored,
+    RangeRefused,
+    ServerBusy,
+    UrlRefused,
+)
+from hfdmd.transfer.slots import ConnectionSlots
+from hfdmd.transfer.transport import StartOver, TransferError
+from hfdmd.wire.types import Reason
+
+BACKOFF_BASE_S = 0.2
+BACKOFF_CAP_S = 8.0
+MAX_IGNORED_RANGES = 3
+"""A server that sent ranges before, and sends the whole file more often than this in a row, stopped sending ranges."""
 
 
 class Location:
-    """The URL of one file, where its redirects led, and what is known of ranges. `locate` asks for a fresh URL."""
+    """The URL of one file, where its redirects led, and what is known of ranges. `locate` asks for a fresh URL.
 
-    def __init__(self, locate: Callable[[], Awaitable[Target]]) -> None:
+    Errors are counted by type until bytes arrive. See `Transport` for the public attributes.
+    """
+
+    def __init__(self, locate: Callable[[], Awaitable[Target]], slots: ConnectionSlots) -> None:
+        self.on_located: Callable[[], None] | None = None
+        self.generation = 0
+        self.ranged = True
+        self.has_ranged = False
         self._locate = locate
         self._locating = asyncio.Lock()
         self._target: Target | None = None
         self._direct: tuple[str, Mapping[str, str]] | None = None
-        self.on_located: Callable[[], None] | None = None
-        self.generation = 0
-        """Rises with every `forget`."""
-        self.ranged = True
-        """Whether to request ranges."""
-        self.has_ranged = False
-        """Whether a range of this file was ever served."""
+        self._slots = slots
+        self._strikes: Counter[type[TransferError]] = Counter()
 
     @property
     def url(self) -> str | None:
@@ -30,10 +52,6 @@ class Location:
         if self._direct is not None:
             return self._direct[0]
         return None if self._target is None else self._target.url
-
-    @property
-    def was_redirected(self) -> bool:
-        return self._direct is not None and self._target is not None and self._direct[0] != self._target.url
 
     async def get(self) -> tuple[str, Mapping[str, str]]:
         """URL and headers for the next request. The Hub is asked once for all callers that wait. Raises Failure."""
@@ -49,7 +67,58 @@ class Location:
         if generation == self.generation:
             self._direct = (url, headers)
 
-    def forget(self, *, redirect_only: bool = False) -> None:
+    def stop_ranging(self) -> None:
+        self.ranged = self.has_ranged = False
+
+    def content_mismatched(self) -> None:
+        self.ranged = self.ranged and not self.has_ranged
+        self._forget()
+
+    def progressed(self) -> None:
+        if self._strikes:
+            self._strikes.clear()
+
+    async def recover(
+        self, error: TransferError, generation: int, attempt: int, *, others_progress: bool, has_bytes: bool = False
+    ) -> None:
+        """See `Transport.recover`."""
+        if isinstance(error, ServerBusy) and error.status in (429, 503):
+            self._slots.server_refused()
+        strike = 0
+        if generation == self.generation:
+            self._strikes[type(error)] += 1
+            strike = self._strikes[type(error)]
+            self._judge(error, strike, others_progress, has_bytes)
+        if isinstance(error, ServerBusy) and (error.wait_s or 0.0) >= BACKOFF_CAP_S:
+            return  # the next request waits as long as the server asked for
+        if isinstance(error, UrlRefused | RangeIgnored | RangeRefused | BadResponse) and strike <= 1 and not attempt:
+            return  # a new URL is worth an immediate try; bytes of other workers say nothing about this one's next ones
+        await asyncio.sleep(backoff_s(attempt, base_s=BACKOFF_BASE_S, cap_s=BACKOFF_CAP_S))
+
+    def _judge(self, error: TransferError, strike: int, others_progress: bool, has_bytes: bool) -> None:
+        match error:
+            case UrlRefused():
+                if strike > 3 and not others_progress:
+                    raise Failure(Reason.HUB_UNAVAILABLE, f"{error.detail}, even with a new URL")
+                was_redirected = self._target is not None and self.url != self._target.url
+                self._forget(redirect_only=strike == 1 and was_redirected)
+            case BadRedirect():
+                if strike > 1 and not others_progress:
+                    raise Failure(Reason.HUB_UNAVAILABLE, error.detail)
+                self._forget()
+            case RangeIgnored():
+                if strike > (MAX_IGNORED_RANGES if has_bytes else 1) or not (self.has_ranged or has_bytes):
+                    raise StartOver(error.detail)
+                self._forget()
+            case RangeRefused() | BadResponse():
+                if strike > 2 and not others_progress:
+                    ranges_are_the_cause = isinstance(error, BadRange) or not has_bytes
+                    if not self.ranged or not ranges_are_the_cause:
+                        raise Failure(Reason.HUB_UNAVAILABLE, error.detail)
+                    raise StartOver(error.detail)
+                self._forget()
+
+    def _forget(self, *, redirect_only: bool = False) -> None:
         """Ask for a new URL before the next request, or only follow the redirects again."""
         self.generation += 1
         self._direct = None

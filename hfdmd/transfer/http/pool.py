@@ -7,14 +7,15 @@ import socket
 import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import aiohappyeyeballs
 
 from hfdmd.failure import Failure
-from hfdmd.net.origin import RedirectPolicy, literal_address, origin, split_origin
+from hfdmd.net.origin import RedirectPolicy, bracketed, literal_address, origin, split_origin
 from hfdmd.net.proxy import Proxy
 from hfdmd.net.trust import ssl_context
-from hfdmd.transfer.http.connection import HEAD_BUFFER_BYTES, Connection, Key, request_head
+from hfdmd.transfer.http.connection import HEAD_BUFFER_BYTES, Connection, request_head
 from hfdmd.transfer.http.http_errors import BadResponse, ConnectionFailed
 from hfdmd.transfer.http.response import ResponseParser
 from hfdmd.wire.types import Reason
@@ -31,11 +32,11 @@ AddrInfo = aiohappyeyeballs.AddrInfoType
 
 
 class Pool:
-    """Open connections by (origin, proxy)."""
+    """Open connections, and those that are unused for a while, by (origin, proxy)."""
 
     def __init__(self, policy: RedirectPolicy) -> None:
         self._policy = policy
-        self._idle: dict[Key, list[tuple[Connection, float]]] = {}
+        self._idle: dict[Connection, float] = {}  # since when each is unused, the longest first
         self._open: set[Connection] = set()
         self._names: dict[tuple[str, int], tuple[float, asyncio.Task[list[AddrInfo]]]] = {}
         self._resolvers = ThreadPoolExecutor(4, thread_name_prefix="hfdmd-dns")
@@ -51,14 +52,12 @@ class Pool:
         ConnectionFailed when none can be opened, Failure(TLS) for a certificate that is not trusted.
         """
         key = (origin(url), proxy.url if proxy else None)
-        while not fresh and (idle := self._idle.get(key)):
-            connection, since = idle.pop()
-            if not idle:
-                del self._idle[key]
+        while not fresh and (idle := next((known for known in reversed(self._idle) if known.key == key), None)):
+            since = self._idle.pop(idle)
             # unread bytes were sent before the request: they must not be parsed as its response
-            if connection.is_open and time.monotonic() - since < IDLE_S and not connection.unread_bytes:
-                return connection, True
-            connection.abort()
+            if idle.is_open and time.monotonic() - since < IDLE_S and not idle.unread_bytes:
+                return idle, True
+            idle.abort()
         try:
             async with asyncio.timeout(timeout_s):
                 connection = await self._connect(url, proxy)
@@ -73,38 +72,21 @@ class Pool:
         if not connection.reusable or not connection.is_open or self._closed or outdated:
             connection.abort()
             return
-        if self._idle_count >= MAX_IDLE:
-            self._close_oldest_idle()
-        self._idle.setdefault(connection.key, []).append((connection, time.monotonic()))
+        if len(self._idle) >= MAX_IDLE:
+            self._close_idle(next(iter(self._idle)))
+        self._idle[connection] = time.monotonic()
 
     @property
     def has_idle(self) -> bool:
         """Whether unused connections are kept."""
         return bool(self._idle)
 
-    @property
-    def _idle_count(self) -> int:
-        return sum(len(idle) for idle in self._idle.values())
-
-    def _close_oldest_idle(self) -> None:
-        key = min(self._idle, key=lambda key: self._idle[key][0][1])
-        connection, _ = self._idle[key].pop(0)
-        if not self._idle[key]:
-            del self._idle[key]
-        connection.abort()
-
     def reap(self) -> None:
         """Close connections that are unused for too long. Call it periodically."""
         now = time.monotonic()
-        for key, idle in list(self._idle.items()):
-            kept = [(connection, since) for connection, since in idle if connection.is_open and now - since < IDLE_S]
-            for connection, since in idle:
-                if (connection, since) not in kept:
-                    connection.abort()
-            if kept:
-                self._idle[key] = kept
-            else:
-                del self._idle[key]
+        for connection, since in list(self._idle.items()):
+            if not connection.is_open or now - since >= IDLE_S:
+                self._close_idle(connection)
 
     def set_receive_buffer(self, size_bytes: int | None) -> None:
         """Set SO_RCVBUF of new connections and of open ones with a larger buffer. None: the kernel decides.
@@ -117,10 +99,12 @@ class Pool:
         if size_bytes is not None:
             for connection in self._open:
                 connection.limit_receive_buffer(size_bytes)
-        for idle in self._idle.values():
-            for connection, _ in idle:
-                connection.abort()
-        self._idle.clear()
+        for connection in list(self._idle):
+            self._close_idle(connection)
+
+    def _close_idle(self, connection: Connection) -> None:
+        del self._idle[connection]
+        connection.abort()
 
     async def close(self) -> None:
         """Close all connections and wait until they are closed."""
@@ -138,17 +122,14 @@ class Pool:
         scheme, host, port = split_origin(url)
         dial_host, dial_port = split_origin(proxy.url)[1:] if proxy else (host, port)
         sock = await self._dial(dial_host, dial_port, checked=proxy is None)
-        loop = asyncio.get_running_loop()
+        tls: dict[str, Any] = {}
         try:
-            if proxy and scheme == "https":
-                await _tunnel(sock, host, port, proxy)
             if scheme == "https":
-                context = _context()
-                _, connection = await loop.create_connection(
-                    self._made, sock=sock, ssl=context, server_hostname=host, ssl_shutdown_timeout=1.0
-                )
-            else:
-                _, connection = await loop.create_connection(self._made, sock=sock)
+                if proxy:
+                    await _tunnel(sock, host, port, proxy)
+                tls = {"ssl": _context(), "server_hostname": host, "ssl_shutdown_timeout": 1.0}
+            connection = Connection(self._head_buffer, self._receive_buffer_bytes)
+            await asyncio.get_running_loop().create_connection(lambda: connection, sock=sock, **tls)
         except ssl.SSLCertVerificationError as error:
             sock.close()
             raise Failure(Reason.TLS, f"the certificate of {host} is not trusted: {error.verify_message}") from None
@@ -160,11 +141,6 @@ class Pool:
             raise
         self._open.add(connection)
         connection.closed.add_done_callback(lambda _: self._open.discard(connection))
-        return connection
-
-    def _made(self) -> Connection:
-        connection = Connection(self._head_buffer)
-        connection.receive_buffer_bytes = self._receive_buffer_bytes
         return connection
 
     async def _dial(self, host: str, port: int, *, checked: bool) -> socket.socket:
@@ -201,8 +177,7 @@ class Pool:
             self._names.pop((host, port), None)
             if len(self._names) >= MAX_NAMES:
                 self._forget_name()
-            known = (now, asyncio.create_task(self._resolve(host, port)))
-            self._names[(host, port)] = known
+            known = self._names[host, port] = (now, asyncio.create_task(self._resolve(host, port)))
         return await asyncio.shield(known[1])
 
     def _forget_name(self) -> None:
@@ -235,7 +210,7 @@ def _context() -> ssl.SSLContext:
 async def _tunnel(sock: socket.socket, host: str, port: int, proxy: Proxy) -> None:
     """CONNECT through an HTTP proxy (RFC 9110, 9.3.6)."""
     loop = asyncio.get_running_loop()
-    name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    name = f"{bracketed(host)}:{port}"
     headers = [("Host", name)]
     if proxy.authorization:
         headers.append(("Proxy-Authorization", proxy.authorization))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hfdmd.failure import Failure
-from hfdmd.net.target import Target
+from hfdmd.net.origin import Target
 from hfdmd.wire.types import Reason
 from tests.fakehub import Fault, HubServer
 from tests.fakehub.tls import make_authority

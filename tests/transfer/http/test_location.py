@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hfdmd.failure import Failure
-from hfdmd.net.target import Target
+from hfdmd.net.origin import Target
 from tests.transfer.bench import MiB
 from tests.transfer.scripted_server import Request, a_job, an_engine, scripted
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hfdmd.failure import Failure
-from hfdmd.net.target import Target
+from hfdmd.net.origin import Target
 from hfdmd.wire.types import Reason
 from tests.fakehub import HubServer
 from tests.transfer.bench import FILE, MiB, engine_for, file_download, signed_url

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hfdmd.failure import Failure
-from hfdmd.net.target import Target
+from hfdmd.net.origin import Target
 from hfdmd.transfer.http.http_errors import BadResponse
 from hfdmd.transfer.http.response import MAX_HEAD_BYTES, ResponseParser
 from hfdmd.wire.types import Reason

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from hfdmd.transfer.disk.buffers import HUGE_PAGE_BYTES, aligned_buffer
-from hfdmd.transfer.disk.direct_io import MIN_BYTES, UNIT_BYTES, file_system_of
-from hfdmd.transfer.disk.part_file import PartFile
+from hfdmd.transfer.disk.part_file import MIN_DIRECT_BYTES, UNIT_BYTES, PartFile, file_system_of
 from tests.fakehub import HubServer
 from tests.transfer.bench import MiB, engine_for, file_download
 
@@ -53,7 +52,7 @@ def placed(content: bytes, offset: int) -> memoryview:
         (UNIT_BYTES, 3 * MiB),
         (1, 3 * MiB + 1),
         (MiB - 1, SIZE_BYTES),
-        (5000, MIN_BYTES + 5000),
+        (5000, MIN_DIRECT_BYTES + 5000),
         (5, 6),
     ],
 )
@@ -65,7 +64,7 @@ def test_all_bytes_arrive_whatever_their_edges(part: PartFile, start: int, end: 
     assert not any(whole[:start])
     assert not any(whole[end:])
     units = max(0, end // UNIT_BYTES - -(-start // UNIT_BYTES)) * UNIT_BYTES
-    assert part.direct_bytes == (units if can_write_directly(part) and units >= MIN_BYTES else 0)
+    assert part.direct_bytes == (units if can_write_directly(part) and units >= MIN_DIRECT_BYTES else 0)
 
 
 def test_both_ways_into_the_file_agree(part: PartFile) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hfdmd.failure import Failure
-from hfdmd.net.target import Target
-from hfdmd.transfer.http import recovery as recovery_module
+from hfdmd.net.origin import Target
+from hfdmd.transfer.http import location as location_module
 from hfdmd.transfer.http.http_errors import (
     BadRange,
     BadRedirect,
@@ -16,28 +16,26 @@ from hfdmd.transfer.http.http_errors import (
     ServerBusy,
     UrlRefused,
 )
-from hfdmd.transfer.http.location import Location
-from hfdmd.transfer.http.recovery import MAX_IGNORED_RANGES, Recovery
+from hfdmd.transfer.http.location import MAX_IGNORED_RANGES, Location
 from hfdmd.transfer.slots import FIRST_CONNECTIONS, ConnectionSlots
-from hfdmd.transfer.transfer_errors import StartOver, TransferError
+from hfdmd.transfer.transport import StartOver, TransferError
 from hfdmd.wire.types import Reason
 
 
 class Harness:
-    """A recovery, the location that it changes, and the waits that it made."""
+    """A location that judges errors, and the waits that it made."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.located = 0
-        self.location = Location(self._locate)
         self.slots = ConnectionSlots(128)
-        self.recovery = Recovery(self.location, self.slots)
+        self.location = Location(self._locate, self.slots)
         self.waits: list[int] = []
 
         def backoff_s(attempt: int, **_: float) -> float:
             self.waits.append(attempt)
             return 0.0
 
-        monkeypatch.setattr(recovery_module, "backoff_s", backoff_s)
+        monkeypatch.setattr(location_module, "backoff_s", backoff_s)
 
     async def _locate(self) -> Target:
         self.located += 1
@@ -49,7 +47,7 @@ class Harness:
 
     async def after(self, error: TransferError, attempt: int = 0, *, others: bool = False, kept: bool = False) -> None:
         generation = self.location.generation
-        await self.recovery.after(error, generation, attempt, others_progress=others, has_bytes=kept)
+        await self.location.recover(error, generation, attempt, others_progress=others, has_bytes=kept)
 
 
 @pytest.fixture
@@ -80,14 +78,14 @@ async def test_a_refused_url_is_renewed_the_redirect_first(harness: Harness) -> 
 
 async def test_errors_of_an_old_url_count_once(harness: Harness) -> None:
     for _ in range(10):
-        await harness.recovery.after(UrlRefused("403"), 0, 0, others_progress=False)
+        await harness.location.recover(UrlRefused("403"), 0, 0, others_progress=False)
     assert harness.location.generation == 1
 
 
 async def test_arriving_bytes_forget_earlier_errors(harness: Harness) -> None:
     for _ in range(10):
         await harness.after(UrlRefused("403"))
-        harness.recovery.progressed()
+        harness.location.progressed()
     assert harness.location.generation == 10
 
 
