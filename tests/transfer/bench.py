@@ -138,6 +138,11 @@ async def until(condition: Callable[[], bool], deadline_s: float = 20.0) -> None
         await asyncio.sleep(0.005)
 
 
+def unread_bytes(engine: Engine) -> int:
+    """Bytes of all connections that the kernel has received and the engine has not read."""
+    return sum(connection.unread_bytes for connection in engine._http.pool._open)
+
+
 async def cancelled(task: asyncio.Task[Any]) -> None:
     """Cancel a task and wait until it has ended."""
     task.cancel()

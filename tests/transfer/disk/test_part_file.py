@@ -7,6 +7,8 @@ import errno
 import os
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from hfdmd.transfer.disk.part_file import PartFile
 from hfdmd.wire.types import Reason
 from tests.fakehub import HubServer
 from tests.scarcity import no_descriptors
-from tests.transfer.bench import FILE, MiB, cancelled, engine_for, file_download, until
+from tests.transfer.bench import FILE, MiB, cancelled, engine_for, file_download, limits, until
 
 
 class FullDisk(PartFile):
@@ -48,6 +50,16 @@ class SlowDisk(PartFile):
     def write(self, data: memoryview, offset: int, *, is_read_back: bool = True) -> None:
         self.gate.wait()
         super().write(data, offset, is_read_back=is_read_back)
+
+
+@contextmanager
+def hanging_disk() -> Iterator[None]:
+    """Writes of every SlowDisk wait; they go on at the end, also when the test fails: its engine waits for them."""
+    SlowDisk.gate.clear()
+    try:
+        yield
+    finally:
+        SlowDisk.gate.set()
 
 
 @pytest.mark.parametrize(
@@ -83,48 +95,48 @@ async def test_a_full_disk_goes_on_where_it_stopped(hub: HubServer, tmp_path: Pa
 
 async def test_a_slow_disk_holds_the_readers_and_not_the_loop(hub: HubServer, tmp_path: Path) -> None:
     download = file_download(hub, tmp_path, 100 * MiB)
-    SlowDisk.gate.clear()
-    async with engine_for(hub, open_part=SlowDisk, stall_timeout_s=0.5) as engine:
+    async with engine_for(hub, open_part=SlowDisk, stall_timeout_s=20.0) as engine:
         job = download.job()
-        task = asyncio.create_task(engine.fetch(job))
-        await until(lambda: job.meter.downloaded_bytes >= 16 * MiB)
-        before = -1
-        while job.meter.downloaded_bytes != before:  # until all buffers are full
-            before = job.meter.downloaded_bytes
-            await asyncio.sleep(0.1)
-        assert before <= 50 * MiB, "more is in memory than the buffers hold"
-        assert engine.unresponsive_s() >= 0.0
-        await asyncio.sleep(0.7)  # longer than the stall timeout: it is not the network that stalls
-        assert not task.done()
-        SlowDisk.gate.set()
+        with hanging_disk():
+            task = asyncio.create_task(engine.fetch(job))
+            await until(lambda: job.meter.downloaded_bytes > 4 * MiB)  # sixteen connections have 8 MiB of buffers
+            before = -1
+            while job.meter.downloaded_bytes != before:  # until all buffers are full
+                before = job.meter.downloaded_bytes
+                await asyncio.sleep(0.3)
+            assert before <= 50 * MiB, "more is in memory than the buffers hold"
+            assert engine.unresponsive_s() >= 0.0
+            engine.apply(limits(stall_timeout_s=0.5))
+            await asyncio.sleep(0.7)  # longer than the stall timeout: it is not the network that stalls
+            assert not task.done()
+            engine.apply(limits(stall_timeout_s=20.0))
         await task
     assert download.is_right()
 
 
 async def test_a_cancel_waits_for_the_threads(hub: HubServer, tmp_path: Path) -> None:
     download = file_download(hub, tmp_path, 20 * MiB)
-    SlowDisk.gate.clear()
     async with engine_for(hub, open_part=SlowDisk) as engine:
         job = download.job()
-        task = asyncio.create_task(engine.fetch(job))
-        await until(lambda: job.meter.downloaded_bytes > MiB)
-        task.cancel()
-        await asyncio.sleep(0.1)
-        task.cancel()  # an impatient caller changes nothing
-        await asyncio.sleep(0.1)
-        assert not task.done()
-        SlowDisk.gate.set()
+        with hanging_disk():
+            task = asyncio.create_task(engine.fetch(job))
+            await until(lambda: job.meter.downloaded_bytes > MiB)
+            task.cancel()
+            await asyncio.sleep(0.1)
+            task.cancel()  # an impatient caller changes nothing
+            await asyncio.sleep(0.1)
+            assert not task.done()
         await cancelled(task)
         assert sum(end - start for start, end in download.synced) == job.meter.downloaded_bytes
 
 
 async def test_a_hanging_disk_shows_in_the_beat(hub: HubServer, tmp_path: Path) -> None:
     download = file_download(hub, tmp_path, 20 * MiB)
-    SlowDisk.gate.clear()
     async with engine_for(hub, open_part=SlowDisk) as engine:
-        tasks = [asyncio.create_task(engine.fetch(download.job(id=str(n), part=tmp_path / str(n)))) for n in range(4)]
-        await until(lambda: engine.unresponsive_s() > 0.2)
-        SlowDisk.gate.set()
+        with hanging_disk():
+            jobs = [download.job(id=str(n), part=tmp_path / str(n)) for n in range(4)]
+            tasks = [asyncio.create_task(engine.fetch(job)) for job in jobs]
+            await until(lambda: engine.unresponsive_s() > 0.2)
         await asyncio.gather(*tasks)
         await until(lambda: engine.unresponsive_s() < 0.1)
 

@@ -10,10 +10,20 @@ from pathlib import Path
 import pytest
 
 from hfdmd.failure import Failure
-from hfdmd.transfer.engine import Engine
 from hfdmd.wire.types import Reason
 from tests.fakehub import Fault, HubServer
-from tests.transfer.bench import FILE, REPO, FileDownload, MiB, cancelled, engine_for, file_download, limits, until
+from tests.transfer.bench import (
+    FILE,
+    REPO,
+    FileDownload,
+    MiB,
+    cancelled,
+    engine_for,
+    file_download,
+    limits,
+    unread_bytes,
+    until,
+)
 
 SIZE = 24 * MiB
 
@@ -36,25 +46,19 @@ def claimed(download: FileDownload) -> int:
     return sum(end - start for start, end in download.synced)
 
 
-def unread_bytes(engine: Engine) -> int:
-    """Bytes of all connections that the kernel has received and the engine has not read."""
-    return sum(connection.unread_bytes for connection in engine._http.pool._open)
-
-
 @pytest.mark.parametrize("bandwidth", [2 * MiB, 16 * MiB, 40 * MiB])
 async def test_a_pause_under_a_limit_keeps_what_has_come_to_this_machine(
     hub: HubServer, tmp_path: Path, bandwidth: int
 ) -> None:
+    """How much of it one connection keeps is exact in test_connection.py."""
     download = file_download(hub, tmp_path, 192 * MiB)
     hub.latency_s = 0.06  # a distant server gets all connections, each with its own buffer in the kernel
     async with engine_for(hub, bandwidth_bytes_per_s=bandwidth) as engine:
         job = download.job()
         fetching = asyncio.create_task(engine.fetch(job))
         await until(lambda: job.meter.downloaded_bytes > bandwidth)
-        unread, had = unread_bytes(engine), job.meter.received_bytes
-        assert 0 < unread < bandwidth * 1.5, "the kernel runs far ahead of the limit"
+        assert 0 < unread_bytes(engine) < bandwidth * 1.5, "the kernel runs far ahead of the limit"
         await cancelled(fetching)
-        assert job.meter.received_bytes - had > unread * 0.75  # who is just reading goes on with what is to come
     assert claimed(download) == job.meter.received_bytes
 
 
@@ -82,11 +86,8 @@ async def test_a_limit_that_comes_late_and_a_pause_keep_what_has_come(hub: HubSe
         fetching = asyncio.create_task(engine.fetch(job))
         await until(lambda: job.meter.downloaded_bytes > 24 * MiB)
         engine.apply(limits(bandwidth_bytes_per_s=MiB))
-        await asyncio.sleep(0.5)
-        unread, had = unread_bytes(engine), job.meter.received_bytes
-        assert unread > MiB
+        await until(lambda: unread_bytes(engine) > MiB)
         await cancelled(fetching)
-        assert job.meter.received_bytes - had > unread * 0.75
     assert claimed(download) == job.meter.received_bytes
 
 
