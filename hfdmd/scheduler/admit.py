@@ -75,6 +75,8 @@ def next_decision(
 ) -> Decision | None:
     """The next step; None when nothing can start. The caller carries it out before it asks again."""
     for slot, files in slots.files.items():
+        if files and slot not in index.repos:
+            continue  # a single file that is running, as in nearly all slots where there are hundreds
         if (decision := _for_slot(slot, files, index, queue, running)) is not None:
             return decision
     if len(slots.files) < limits.slots and (record := queue.next_unit(slots.files)) is not None:

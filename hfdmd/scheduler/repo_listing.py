@@ -93,6 +93,7 @@ class RepoListing:
         unlisted = await self._merger.take_in(repo, enumerate(wanted), now, list(known_files))
         await in_thread(self._keep, listing.commit, listing.told_at, now, wanted)
         await self._merger.drop(repo, unlisted)
+        ids = await in_thread(lambda: [repo.spec.file(entry.path).id for entry in wanted])  # of 100,000 it takes 0.5 s
         if reconcile.chooses_commit(repo):
             await self._updates.move_siblings(repo)
         if not known_files:
@@ -100,7 +101,7 @@ class RepoListing:
             if not self._index.holds(repo):
                 return
         # Deleted meanwhile; wanted again when the repo was asked for again meanwhile.
-        missing = [entry for entry in wanted if repo.spec.file(entry.path).id not in known_files]
+        missing = [entry for file_id, entry in zip(ids, wanted, strict=True) if file_id not in known_files]
         await self._merger.take_in(repo, ((len(wanted), entry) for entry in missing), now)
         self._listed(listing)
 
