@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -284,35 +282,6 @@ def test_the_same_request_from_many_at_once_is_one_download(daemon: Daemon) -> N
     assert sorted(answers) == [200] * 19 + [202]
     assert len(daemon.trackers()) == 1
     assert len(daemon.get("/api/progress").json["downloads"]) == 1
-
-
-@pytest.mark.parametrize("file", ["b.txt", None])
-def test_the_second_answer_too_waits_for_the_tracker(daemon: Daemon, hub: HubServer, file: str | None) -> None:
-    hub.fault(None, None, Fault.delay(100).at("any"))
-    daemon.ask("own/small", "first")
-    fifo = next((daemon.state / "trackers").iterdir()) / f"held.{_id_of('held')}.json.tmp"
-    os.mkfifo(fifo)  # blocks the writer of trackers until the fifo is read
-    body = {"modelRepo": "own/small", **({} if file is None else {"filePath": file})}
-    on_disk: list[bool] = []
-
-    def ask() -> None:
-        key = daemon.post("/api/download", body).json["id"]
-        on_disk.append(any(tracker["id"] == key for tracker in daemon.trackers()))
-
-    with ThreadPoolExecutor(3) as clients:
-        jobs = [clients.submit(daemon.post, "/api/download", {"modelRepo": "own/small", "filePath": "held"})]
-        until(lambda: _count(daemon) == 2, "it is being written")
-        jobs.append(clients.submit(ask))
-        until(lambda: _count(daemon) == 3, "the first request is known")
-        jobs.append(clients.submit(ask))
-        for _ in range(20):  # an answer that did not wait would have arrived by now
-            daemon.get("/api/health")
-        reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-        fifo.unlink()
-        for job in jobs:
-            job.result()
-        os.close(reader)
-    assert on_disk == [True, True]
 
 
 def _id_of(file: str) -> str:

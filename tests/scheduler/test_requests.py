@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
+from hfdmd.durable import write_new
 from hfdmd.lifecycle import Stimulus
-from hfdmd.record import FileRecord, RepoSpec
+from hfdmd.record import FileRecord, FileSpec, RepoSpec
 from hfdmd.scheduler.requests import Ask
 from hfdmd.wire.errors import QueueFull
 from hfdmd.wire.types import Reason, RepoType, Selector, Status
@@ -37,6 +39,36 @@ async def test_two_requests_at_once_make_one_download(wired: Wired) -> None:
     assert [queued for _, queued in results] == [True, False, False]
     assert len(wired.made.index.files) == 1
     assert wired.made.store.has_written(SPEC.id)
+
+
+@pytest.mark.parametrize("spec", [SPEC, REPO])
+async def test_the_second_answer_too_waits_for_the_tracker(
+    wired: Wired, monkeypatch: pytest.MonkeyPatch, spec: FileSpec | RepoSpec
+) -> None:
+    writing, go_on = threading.Event(), threading.Event()
+
+    def held_up(path: str, data: bytes, *, mode: int) -> None:
+        writing.set()
+        assert go_on.wait(30)
+        write_new(path, data, mode=mode)
+
+    monkeypatch.setattr("hfdmd.store.write_new", held_up)
+    on_disk: list[bool] = []
+
+    async def ask() -> None:
+        ask_for = wired.requests.file if isinstance(spec, FileSpec) else wired.requests.repo
+        record, _ = await ask_for(spec, Ask())  # type: ignore[operator]
+        on_disk.append(record.id in wired.made.on_disk())
+
+    first = asyncio.create_task(ask())
+    await until(writing.is_set)
+    second = asyncio.create_task(ask())
+    for _ in range(20):  # an answer that did not wait would have arrived by now
+        await asyncio.sleep(0)
+    assert on_disk == []
+    go_on.set()
+    await asyncio.gather(first, second)
+    assert on_disk == [True, True]
 
 
 async def test_requests_while_trackers_load_find_what_is_on_disk(wired: Wired) -> None:
