@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from hfdmd.record import FileSpec
-from hfdmd.wire.types import RepoType
 from tests.daemon_process import Daemon, new_folder, until
 from tests.fakehub import Fault, HubServer, seeded
 
@@ -282,15 +280,6 @@ def test_the_same_request_from_many_at_once_is_one_download(daemon: Daemon) -> N
     assert sorted(answers) == [200] * 19 + [202]
     assert len(daemon.trackers()) == 1
     assert len(daemon.get("/api/progress").json["downloads"]) == 1
-
-
-def _id_of(file: str) -> str:
-    return FileSpec(repo_type=RepoType.MODEL, model_repo="own/small", revision="main", file_path=file).id
-
-
-def _count(daemon: Daemon) -> int:
-    page = daemon.get("/api/progress").json
-    return len(page["downloads"]) + len(page["repos"])
 
 
 def test_a_new_request_is_on_disk_when_answered(daemon: Daemon, hub: HubServer) -> None:
