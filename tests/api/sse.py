@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import queue
 import socket
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -18,6 +21,32 @@ class Event:
     name: str
     id: str
     data: Any
+
+
+class _Ahead(io.RawIOBase):
+    """Reads a stream as fast as it arrives, in a thread, however slowly its user takes it."""
+
+    def __init__(self, stream: io.BufferedReader) -> None:
+        self._pieces: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._rest = b""
+        threading.Thread(target=self._read_all, args=[stream], daemon=True).start()
+
+    def _read_all(self, stream: io.BufferedReader) -> None:
+        try:
+            while piece := stream.read1(1 << 20):
+                self._pieces.put(piece)
+        except (OSError, ValueError):
+            pass  # closed by the test
+        self._pieces.put(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._rest = self._rest or self._pieces.get(timeout=DEADLINE_S)
+        count = min(len(buffer), len(self._rest))
+        buffer[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count
 
 
 class Stream:
@@ -40,7 +69,7 @@ class Stream:
         target = "/api/progress" + (f"?{urlencode(query)}" if query else "")
         last = f"Last-Event-ID: {last_event_id}\r\n" if last_event_id is not None else ""
         self._socket.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n{last}\r\n".encode())
-        self._reader = self._socket.makefile("rb")
+        self._reader: io.BufferedReader = self._socket.makefile("rb")
         self.status = int(self._reader.readline().split()[1])
         self.headers: dict[str, str] = {}
         while line := self._reader.readline().strip():
@@ -58,6 +87,11 @@ class Stream:
     def close(self) -> None:
         self._reader.close()
         self._socket.close()
+
+    def read_ahead(self) -> Self:
+        """From now on keep up with any daemon, whatever the test does meanwhile."""
+        self._reader = io.BufferedReader(_Ahead(self._reader))
+        return self
 
     def body(self) -> bytes:
         """The body of an answer that is no stream."""

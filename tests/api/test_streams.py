@@ -343,13 +343,14 @@ def test_shutdown_is_told_at_once_to_all(make_daemon: Callable[..., Daemon], hub
     assert "Traceback" not in daemon.log
 
 
+@pytest.mark.slow  # its reader must not be starved by other tests
 def test_a_listener_that_does_not_read_delays_nobody_and_is_let_go(
     make_daemon: Callable[..., Daemon], hub: HubServer
 ) -> None:
     hub.add_repo("own/many", {f"{number:04}.txt": b"%d" % number for number in range(1500)})
     daemon = make_daemon().start()
     with Stream(daemon, receive_buffer_bytes=4096) as lagging, Stream(daemon) as quick:
-        events = iter(quick)
+        events = iter(quick.read_ahead())
         until_ready(events)
         repo = daemon.ask("own/many")["id"]
         statuses: dict[str, list[str]] = {}
