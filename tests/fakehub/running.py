@@ -109,6 +109,9 @@ class Running:
 
     async def _close(self) -> None:
         await self.unlisten()
+        for _ in range(10):  # connections that were accepted at this moment get their transport, and are closed too
+            await asyncio.sleep(0)
+        await self.abort()
         for server in self._servers.values():
             await server.shutdown(0)
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
