@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +12,20 @@ from tests.daemon_process import Daemon
 from tests.fakehub import HubServer
 
 REPO = "own/many"
+
+
+@pytest.fixture
+def daemon(shared: Daemon) -> Daemon:
+    return shared
+
+
+@pytest.fixture
+def hub(shared_hub: HubServer) -> Iterator[HubServer]:
+    """The Hub of the shared daemon, with an empty log; each test replaces `REPO`."""
+    page_size = shared_hub.world.page_size
+    shared_hub.clear_log()
+    yield shared_hub
+    shared_hub.world.page_size = page_size
 
 
 def pages(daemon: Daemon, limit: int) -> list[list[str]]:

@@ -13,6 +13,7 @@ from hfdmd.api import stream
 from tests.api.sse import Event, Stream, until_ready
 from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer, seeded
+from tests.marks import slow
 
 BIG = {"modelRepo": "own/big", "filePath": "model.safetensors"}
 
@@ -117,7 +118,7 @@ def test_an_update_that_finds_something_newer_is_heard_of_to_its_end(
 
 @pytest.mark.parametrize("file", ["b.txt", None])
 @pytest.mark.parametrize("newer", [False, True])
-@pytest.mark.parametrize("status", [{}, {"status": "failed"}])
+@pytest.mark.parametrize("status", [{}, slow({"status": "failed"})])
 def test_a_repos_stream_waits_for_an_update_of_it(
     daemon: Daemon, hub: HubServer, file: str | None, newer: bool, status: dict[str, str]
 ) -> None:

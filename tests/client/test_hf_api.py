@@ -18,6 +18,7 @@ import hfdmd_client
 from tests.client.conftest import BIG, BIG_BYTES, REPO, Hfdm
 from tests.daemon_process import Daemon
 from tests.fakehub import HubServer, seeded
+from tests.marks import slow
 
 OURS = {"fallback", "client"}
 
@@ -111,11 +112,11 @@ def test_the_signatures_are_the_originals(name: str) -> None:
     [
         ("hf_hub_download", {"repo_id": REPO, "filename": "config.json"}),
         ("hf_hub_download", {"repo_id": REPO, "filename": "model.onnx", "subfolder": "onnx"}),
-        ("hf_hub_download", {"repo_id": REPO, "filename": "config.json", "revision": "main", "library_name": "x"}),
+        slow("hf_hub_download", {"repo_id": REPO, "filename": "config.json", "revision": "main", "library_name": "x"}),
         ("snapshot_download", {"repo_id": REPO}),
-        ("snapshot_download", {"repo_id": REPO, "allow_patterns": "*.json"}),
+        slow("snapshot_download", {"repo_id": REPO, "allow_patterns": "*.json"}),
         ("snapshot_download", {"repo_id": REPO, "allow_patterns": ["*.none"]}),
-        ("snapshot_download", {"repo_id": REPO, "ignore_patterns": ["*.safetensors", "onnx/"], "max_workers": 2}),
+        slow("snapshot_download", {"repo_id": REPO, "ignore_patterns": ["*.safetensors", "onnx/"], "max_workers": 2}),
     ],
 )
 def test_the_same_path_comes_back(
@@ -150,21 +151,21 @@ def test_the_same_path_in_a_folder(
     [
         ("hf_hub_download", {"repo_id": REPO, "filename": "nothing.bin"}),
         ("hf_hub_download", {"repo_id": REPO, "filename": "config.json", "revision": "nowhere"}),
-        ("hf_hub_download", {"repo_id": "owner/none", "filename": "x"}),
+        slow("hf_hub_download", {"repo_id": "owner/none", "filename": "x"}),
         ("hf_hub_download", {"repo_id": "owner/gated", "filename": "x"}),
-        ("hf_hub_download", {"repo_id": "not/a/repo", "filename": "x"}),
+        slow("hf_hub_download", {"repo_id": "not/a/repo", "filename": "x"}),
         ("hf_hub_download", {"repo_id": REPO, "filename": "config.json", "repo_type": "movie"}),
         ("hf_hub_download", {"repo_id": REPO, "filename": "config.json", "local_files_only": True}),
         ("hf_hub_download", {"repo_id": REPO, "filename": "../config.json"}),
-        ("hf_hub_download", {"repo_id": REPO, "filename": "onnx\\model.onnx"}),
-        ("hf_hub_download", {"repo_id": REPO, "filename": "n" * 256}),
-        ("hf_hub_download", {"repo_id": REPO, "filename": "model.onnx", "subfolder": "onnx/"}),
-        ("hf_hub_download", {"repo_id": REPO, "filename": "config.json", "revision": ""}),
-        ("hf_hub_download", {"repo_id": REPO, "filename": "config.json", "revision": "a..b"}),
-        ("hf_hub_download", {"repo_id": "owner/none", "filename": ""}),
+        slow("hf_hub_download", {"repo_id": REPO, "filename": "onnx\\model.onnx"}),
+        slow("hf_hub_download", {"repo_id": REPO, "filename": "n" * 256}),
+        slow("hf_hub_download", {"repo_id": REPO, "filename": "model.onnx", "subfolder": "onnx/"}),
+        slow("hf_hub_download", {"repo_id": REPO, "filename": "config.json", "revision": ""}),
+        slow("hf_hub_download", {"repo_id": REPO, "filename": "config.json", "revision": "a..b"}),
+        slow("hf_hub_download", {"repo_id": "owner/none", "filename": ""}),
         ("snapshot_download", {"repo_id": "owner/none"}),
-        ("snapshot_download", {"repo_id": REPO, "revision": "a..b"}),
-        ("snapshot_download", {"repo_id": REPO, "revision": "nowhere"}),
+        slow("snapshot_download", {"repo_id": REPO, "revision": "a..b"}),
+        slow("snapshot_download", {"repo_id": REPO, "revision": "nowhere"}),
         ("snapshot_download", {"repo_id": REPO, "local_files_only": True}),
     ],
 )
@@ -201,12 +202,12 @@ def test_a_name_that_is_none_finds_nothing_in_the_cache(
     ("argument", "value"),
     [
         ("token", "hf_secretsecret"),
-        ("token", False),
+        slow("token", False),
         ("cache_dir", "/elsewhere"),
-        ("endpoint", "http://127.0.0.1:1"),
-        ("headers", {"X-A": "b"}),
+        slow("endpoint", "http://127.0.0.1:1"),
+        slow("headers", {"X-A": "b"}),
         ("force_download", True),
-        ("dry_run", True),
+        slow("dry_run", True),
         ("repo_type", "kernel"),
     ],
 )

@@ -15,8 +15,9 @@ from tests.client.conftest import BIG, BIG_BYTES, REPO, Hfdm
 from tests.client.terminal import Terminal
 from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer
+from tests.marks import slow
 
-WIDTHS = [60, 80, 200]
+WIDTHS = [60, slow(80), slow(200)]
 
 
 @pytest.mark.parametrize("columns", WIDTHS)

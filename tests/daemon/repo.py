@@ -6,8 +6,6 @@ import subprocess
 import sys
 from typing import Any
 
-import pytest
-
 from tests.daemon_process import Daemon
 from tests.fakehub import seeded
 
@@ -34,8 +32,3 @@ def children(daemon: Daemon, repo_id: str) -> dict[str, dict[str, Any]]:
     """The views of a repo download's files, by path."""
     page = daemon.get("/api/progress", modelRepo=REPO).json
     return {view["filePath"]: view for view in page["downloads"] if repo_id in view["repoIds"]}
-
-
-def slow(*values: Any) -> Any:
-    """A parameter set of a test that the README's command leaves out."""
-    return pytest.param(*values, marks=pytest.mark.slow)

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.daemon.repo import BIG, REPO
-from tests.daemon_process import Daemon, UnixConnection, until
+from tests.daemon_process import Daemon, UnixConnection, new_folder, until
 from tests.fakehub import Fault, HubServer, seeded
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Daemon]:
+    """A daemon for tests whose requests are all refused."""
+    with HubServer() as hub, new_folder() as folder, Daemon(Path(folder), hub.endpoint) as daemon:
+        yield daemon
 
 
 @pytest.mark.parametrize(
@@ -75,19 +83,19 @@ def test_what_the_hub_refuses(
         ({"modelRepo": REPO, "filePath": "a", "include": ["*"]}, "include"),
     ],
 )
-def test_what_the_daemon_refuses(daemon: Daemon, body: dict[str, object], field: str) -> None:
-    answer = daemon.post("/api/download", **body)
+def test_what_the_daemon_refuses(shared: Daemon, body: dict[str, object], field: str) -> None:
+    answer = shared.post("/api/download", **body)
     assert answer.status == 422, answer.body
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json
     assert (problem["code"], problem["field"], problem["status"]) == ("invalid_field", field, 422)
     assert field in problem["detail"]
-    assert daemon.trackers() == []
+    assert shared.trackers() == []
 
 
-def test_a_body_that_is_not_json(daemon: Daemon) -> None:
+def test_a_body_that_is_not_json(shared: Daemon) -> None:
     for raw in (b"{", b"nonsense", b'{"a": NaN}', b"\xff"):
-        connection_answer = daemon_raw(daemon, raw)
+        connection_answer = daemon_raw(shared, raw)
         assert connection_answer[0] == 400
         assert json.loads(connection_answer[1])["code"] == "malformed"
 

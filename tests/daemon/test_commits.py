@@ -10,6 +10,7 @@ from tests.daemon.repo import BIG, FILES, REPO, children, official
 from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer, seeded
 from tests.fakehub.content import Source
+from tests.marks import slow
 
 
 def offline_snapshot(daemon: Daemon) -> str:
@@ -131,7 +132,7 @@ def test_what_ends_late_does_not_move_the_branch_back(
 
 
 @pytest.mark.parametrize("becomes", [None, b"tiny", seeded(2_000_000, seed=5)], ids=["removed", "tiny", "other"])
-@pytest.mark.parametrize("into_folder", [False, True])
+@pytest.mark.parametrize("into_folder", [False, slow(True)])
 def test_an_update_leaves_no_part_file_of_the_old_commit(
     hub: HubServer, daemon: Daemon, tmp_path: Path, becomes: Source | None, into_folder: bool
 ) -> None:

@@ -11,10 +11,11 @@ import pytest
 
 from hfdmd.lifecycle import Stimulus
 from hfdmd.wire.types import Selector, Status
-from tests.daemon.repo import REPO, children, slow
+from tests.daemon.repo import REPO, children
 from tests.daemon.test_loading import at_work, opened
 from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer, seeded
+from tests.marks import slow
 
 FIRST = "00-first.safetensors"
 SMALL = {f"{number:03}.json": b"{%d}" % number for number in range(300)}

@@ -11,6 +11,7 @@ import pytest
 from tests.daemon.repo import BIG, REPO
 from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer, seeded
+from tests.marks import slow
 
 KILLS = 4
 PAUSES = 12
@@ -52,7 +53,7 @@ def test_pauses_of_a_large_file(hub: HubServer, daemon: Daemon) -> None:
     assert hub.sent_bytes(BIG) <= size * SENT_AT_MOST, f"{hub.sent_bytes(BIG) / size:.3f} of the size was sent"
 
 
-@pytest.mark.parametrize("trouble", ["of a newer daemon", "cannot be read"])
+@pytest.mark.parametrize("trouble", ["of a newer daemon", slow("cannot be read")])
 def test_a_tracker_that_is_left_alone_keeps_what_has_come(hub: HubServer, daemon: Daemon, trouble: str) -> None:
     size = 12_000_000
     hub.add_repo(REPO, {BIG: seeded(size, seed=21)})

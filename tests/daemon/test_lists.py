@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.daemon.repo import REPO, children, slow
+from tests.daemon.repo import REPO, children
 from tests.daemon.test_held import FILES, FIRST, begun
 from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer
+from tests.marks import slow
 
 
 @pytest.fixture

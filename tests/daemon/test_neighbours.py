@@ -18,6 +18,7 @@ from tests.daemon.repo import BIG, REPO, official
 from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer, seeded
 from tests.fakehub.content import content_of
+from tests.marks import slow
 
 FILES: dict[str, Any] = {BIG: seeded(6_000_000, seed=1), **{f"deep/{n}.json": b"{%d}" % n for n in range(20)}}
 NO_WARNINGS = "from huggingface_hub import scan_cache_dir\nassert not scan_cache_dir().warnings"
@@ -41,8 +42,8 @@ def judge(daemon: Daemon, path: str, revision: str = "main", repo_type: str = "m
     assert f"{repo_type}/{REPO}" in listed.stdout, listed
 
 
-@pytest.mark.parametrize("how", ["rm", "prune", "by hand"])
-@pytest.mark.parametrize("by_commit", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("how", ["prune", slow("rm"), slow("by hand")])
+@pytest.mark.parametrize("by_commit", [False, slow(True)])
 def test_the_cache_is_cleaned_up_while_files_come_in(hub: HubServer, daemon: Daemon, how: str, by_commit: bool) -> None:
     commit = hub.add_repo(REPO, FILES)
     hub.rate_bytes_per_s = 1_500_000
@@ -64,7 +65,7 @@ def test_the_cache_is_cleaned_up_while_files_come_in(hub: HubServer, daemon: Dae
     judge(daemon, daemon.view(key)["path"], revision)
 
 
-@pytest.mark.parametrize("repo_type", ["model", "dataset", "space"])
+@pytest.mark.parametrize("repo_type", ["dataset", slow("model"), slow("space")])
 def test_a_pull_request_of_every_kind_of_repo(hub: HubServer, daemon: Daemon, repo_type: str) -> None:
     hub.add_repo(REPO, FILES, repo_type=repo_type)
     commit = hub.commit(REPO, {"pr.txt": b"pr"}, "refs/pr/3", repo_type=repo_type)

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.daemon.repo import BIG, REPO, slow
+from tests.daemon.repo import BIG, REPO
 from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer, seeded
+from tests.marks import slow
 
 FILES: dict[str, Any] = {"README.md": b"# hello", "config.json": b"{}", BIG: seeded(4_000_000, seed=1)}
 SLOW_BYTES_PER_S = 400_000

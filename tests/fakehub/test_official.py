@@ -9,6 +9,7 @@ import pytest
 from tests.fakehub import Fault, HubServer, seeded
 from tests.fakehub.content import MIB, Source, content_of
 from tests.fakehub.official import hf, official
+from tests.marks import slow
 
 BIG = seeded(3_000_000, 1)
 FILES: dict[str, Source] = {
@@ -28,7 +29,7 @@ result = {
 """
 
 
-@pytest.mark.parametrize("git_route", ["direct", "resolve-cache"])
+@pytest.mark.parametrize("git_route", ["direct", slow("resolve-cache")])
 @pytest.mark.parametrize("gzip_text", [False, True])
 def test_one_file_of_either_sort(hub: HubServer, tmp_path: Path, git_route: str, gzip_text: bool) -> None:
     commit = hub.add_repo("o/n", FILES)
@@ -48,7 +49,7 @@ def test_one_file_of_either_sort(hub: HubServer, tmp_path: Path, git_route: str,
     assert official(SCAN, hub.endpoint, tmp_path) == {"warnings": [], "repos": [["model", "o/n", 3, ["main"]]]}
 
 
-@pytest.mark.parametrize("repo_type", ["model", "dataset", "space"])
+@pytest.mark.parametrize("repo_type", ["model", slow("dataset"), slow("space")])
 def test_a_whole_repo_verified_by_the_client_and_then_again(hub: HubServer, tmp_path: Path, repo_type: str) -> None:
     hub.add_repo("o/n", FILES, repo_type=repo_type)
     hub.world.page_size = 4
