@@ -41,6 +41,7 @@ def pages(daemon: Daemon, limit: int) -> list[list[str]]:
         cursor = {"cursor": answer.json["nextCursor"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page_size", [1, 7, 100, 1000])
 @pytest.mark.parametrize("limit", [1, 50, 90])
 def test_pages_of_any_size_make_the_whole_list(daemon: Daemon, hub: HubServer, page_size: int, limit: int) -> None:
@@ -71,6 +72,7 @@ def test_the_pages_are_of_one_commit(daemon: Daemon, hub: HubServer) -> None:
     assert [file["filePath"] for file in first["files"] + rest["files"]] == [f"{number}.json" for number in range(9)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text", ["a=1 HTTP/1.1\r\nHost: x", "a b", "a=1\n", "ä", "a\0", "@evil/x", "/../../x", "#x", "?x", "cursor=MTAw"]
 )

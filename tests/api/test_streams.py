@@ -116,6 +116,7 @@ def test_an_update_that_finds_something_newer_is_heard_of_to_its_end(
     assert (last["status"], last["commit"]) == ("done", commit)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["b.txt", None])
 @pytest.mark.parametrize("newer", [False, True])
 @pytest.mark.parametrize("status", [{}, slow({"status": "failed"})])

@@ -326,6 +326,7 @@ def test_help_teaches_by_example() -> None:
     assert hfdm("service", "--help").returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(hfdm: Hfdm, shell: str) -> None:
     script = hfdm("completion", shell)

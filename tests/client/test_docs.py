@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.client import walk
 from tests.client.conftest import Hfdm
 from tests.fakehub import HubServer
@@ -13,6 +15,7 @@ from tests.fakehub import HubServer
 PAGE = Path(__file__).parents[2] / "docs" / "client.md"
 
 
+@pytest.mark.slow
 def test_the_examples_run_as_they_stand(hub: HubServer, lone_hfdm: Hfdm) -> None:
     page = PAGE.read_text()
     walk.serve_what_is_named(hub, page)

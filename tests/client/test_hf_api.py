@@ -107,6 +107,7 @@ def test_the_signatures_are_the_originals(name: str) -> None:
         assert ours[parameter.name].kind == parameter.kind
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
@@ -146,6 +147,7 @@ def test_the_same_path_in_a_folder(
     assert (home / "out" / "config.json").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
@@ -198,6 +200,7 @@ def test_a_name_that_is_none_finds_nothing_in_the_cache(
         assert ours("hf_hub_download", repo_id=REPO, filename=filename)["error"] == "InvalidField"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("argument", "value"),
     [

@@ -122,6 +122,7 @@ def test_a_signal_that_is_ignored_stays_so(hfdm: Hfdm, hub: HubServer, daemon: D
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_the_daemon_is_killed_and_restarted_under_two_terminals(hfdm: Hfdm, hub: HubServer, daemon: Daemon) -> None:
     hub.rate_bytes_per_s = 2_000_000
     download = [hfdm.program, "download", REPO, BIG]
@@ -165,6 +166,7 @@ def test_doctor_colours_the_mark_only(hfdm: Hfdm) -> None:
         assert re.search(r"\x1b\[32m✓\x1b\[0m daemon", terminal.raw)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", WIDTHS)
 def test_tables_fit(hfdm: Hfdm, hub: HubServer, columns: int) -> None:
     hub.add_repo("owner/long", {"a/" + "very-long-folder/" * 6 + "model-00001-of-00012.safetensors": b"x" * 3000})

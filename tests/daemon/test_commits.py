@@ -108,6 +108,7 @@ def test_a_commit_that_goes_away_half_way_moves_the_whole_repo(hub: HubServer, d
     assert old in daemon.log
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whole_repo", [False, True])
 @pytest.mark.parametrize("restarted", [False, True])
 def test_what_ends_late_does_not_move_the_branch_back(
@@ -131,6 +132,7 @@ def test_what_ends_late_does_not_move_the_branch_back(
     assert ref.read_text() == newest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("becomes", [None, b"tiny", seeded(2_000_000, seed=5)], ids=["removed", "tiny", "other"])
 @pytest.mark.parametrize("into_folder", [False, slow(True)])
 def test_an_update_leaves_no_part_file_of_the_old_commit(

@@ -32,6 +32,7 @@ def delete(daemon: Daemon, **selector: Any) -> None:
     assert daemon.call("DELETE", "/api/download", selector).status == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["id", "filePath"])
 def test_it_stays_deleted_over_a_restart_and_comes_when_the_repo_is_asked_for(
     hub: HubServer, daemon: Daemon, by: str
@@ -129,6 +130,7 @@ def test_an_update_brings_it_at_the_newer_commit(hub: HubServer, daemon: Daemon)
     assert Path(done["path"], LAST).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["done", "paused", "downloading"])
 def test_a_repo_download_goes_with_its_last_file(hub: HubServer, daemon: Daemon, when: str) -> None:
     if when == "done":

@@ -42,6 +42,7 @@ def statuses(daemon: Daemon, key: str) -> Counter[str]:
     return Counter(view["status"] for view in children(daemon, key).values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("selector", ["id", slow("modelRepo"), slow("all")])
 @pytest.mark.parametrize(("action", "status"), [("pause", "paused"), ("cancel", "cancelled")])
 def test_holding_many_files_writes_few_trackers(
@@ -64,6 +65,7 @@ def test_holding_many_files_writes_few_trackers(
     assert daemon.wait(key, "done")["filesDone"] == len(FILES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("restart", [False, True])
 def test_resuming_and_asking_again_write_few_trackers(hub: HubServer, daemon: Daemon, restart: bool) -> None:
     key = begun(hub, daemon)
@@ -159,6 +161,7 @@ def test_a_cancelled_request_whose_files_live_on_wants_them_when_it_is_asked_for
     assert daemon.view(whole)["status"] == "paused"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("listed", ["listed", "unlisted"])
 def test_a_paused_request_that_an_update_moves_stays_paused(hub: HubServer, daemon: Daemon, listed: str) -> None:
     key = begun(hub, daemon)
@@ -211,6 +214,7 @@ async def test_a_file_cancelled_while_its_repo_is_being_listed_stays_cancelled(
     assert daemon.view(one)["status"] == "cancelled"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("again", ["download", "retry"])
 def test_a_repo_that_is_not_listed_brings_what_was_cancelled_when_it_is_asked_for_again(
     hub: HubServer, daemon: Daemon, again: str

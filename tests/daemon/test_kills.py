@@ -20,6 +20,7 @@ SENT_AT_MOST = 2.0
 """Times the size of the file. A download that began anew after each kill or pause would need 3 to 10 times."""
 
 
+@pytest.mark.slow
 def test_kills_of_a_large_file(hub: HubServer, daemon: Daemon) -> None:
     size = 32 * MIB
     content = seeded(size, seed=20)
@@ -53,6 +54,7 @@ def test_pauses_of_a_large_file(hub: HubServer, daemon: Daemon) -> None:
     assert hub.sent_bytes(BIG) <= size * SENT_AT_MOST, f"{hub.sent_bytes(BIG) / size:.3f} of the size was sent"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["of a newer daemon", slow("cannot be read")])
 def test_a_tracker_that_is_left_alone_keeps_what_has_come(hub: HubServer, daemon: Daemon, trouble: str) -> None:
     size = 12_000_000

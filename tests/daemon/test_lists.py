@@ -87,6 +87,7 @@ def test_two_requests_share_what_neither_has_begun(hub: HubServer, daemon: Daemo
     hub.thaw()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["gone", "hostile", slow("cut off"), slow("of another commit"), slow("not text")])
 def test_a_list_that_cannot_be_used_costs_one_request(hub: HubServer, daemon: Daemon, damage: str) -> None:
     key = begun(hub, daemon)

@@ -42,6 +42,7 @@ def judge(daemon: Daemon, path: str, revision: str = "main", repo_type: str = "m
     assert f"{repo_type}/{REPO}" in listed.stdout, listed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["prune", slow("rm"), slow("by hand")])
 @pytest.mark.parametrize("by_commit", [False, slow(True)])
 def test_the_cache_is_cleaned_up_while_files_come_in(hub: HubServer, daemon: Daemon, how: str, by_commit: bool) -> None:
@@ -65,6 +66,7 @@ def test_the_cache_is_cleaned_up_while_files_come_in(hub: HubServer, daemon: Dae
     judge(daemon, daemon.view(key)["path"], revision)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("repo_type", ["dataset", slow("model"), slow("space")])
 def test_a_pull_request_of_every_kind_of_repo(hub: HubServer, daemon: Daemon, repo_type: str) -> None:
     hub.add_repo(REPO, FILES, repo_type=repo_type)

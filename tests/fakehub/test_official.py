@@ -29,6 +29,7 @@ result = {
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("git_route", ["direct", slow("resolve-cache")])
 @pytest.mark.parametrize("gzip_text", [False, True])
 def test_one_file_of_either_sort(hub: HubServer, tmp_path: Path, git_route: str, gzip_text: bool) -> None:
@@ -49,6 +50,7 @@ def test_one_file_of_either_sort(hub: HubServer, tmp_path: Path, git_route: str,
     assert official(SCAN, hub.endpoint, tmp_path) == {"warnings": [], "repos": [["model", "o/n", 3, ["main"]]]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("repo_type", ["model", slow("dataset"), slow("space")])
 def test_a_whole_repo_verified_by_the_client_and_then_again(hub: HubServer, tmp_path: Path, repo_type: str) -> None:
     hub.add_repo("o/n", FILES, repo_type=repo_type)
@@ -68,6 +70,7 @@ def test_a_whole_repo_verified_by_the_client_and_then_again(hub: HubServer, tmp_
     assert "6" in verified.stdout
 
 
+@pytest.mark.slow
 def test_verify_sees_what_the_download_does_not(hub: HubServer, tmp_path: Path) -> None:
     hub.add_repo("o/n", FILES)
     hub.fault("o/n", "model.safetensors", Fault.corrupt(offset=1000))
@@ -78,6 +81,7 @@ def test_verify_sees_what_the_download_does_not(hub: HubServer, tmp_path: Path) 
     assert "model.safetensors" in verified.stdout + verified.stderr
 
 
+@pytest.mark.slow
 def test_branches_pull_requests_and_commits(hub: HubServer, tmp_path: Path) -> None:
     first = hub.add_repo("o/n", {"a.txt": "1"})
     hub.commit("o/n", {"a.txt": "2"}, "refs/pr/7")
@@ -89,6 +93,7 @@ result += [info.path for info in HfApi().get_paths_info("o/n", ["a.txt", "nope"]
     assert official(script, hub.endpoint, tmp_path) == ["1", "2", "1", "refs/pr/7", "a.txt"]
 
 
+@pytest.mark.slow
 def test_gated_private_and_missing_raise_the_right_classes(hub: HubServer, tmp_path: Path) -> None:
     hub.add_repo("o/gated", FILES, gated=True)
     hub.add_repo("o/private", FILES, private=True)
@@ -115,6 +120,7 @@ result = [
     assert (tmp_path / "hf/hub/models--o--n/.no_exist").is_dir()
 
 
+@pytest.mark.slow
 def test_the_token_never_reaches_the_cdn(hub: HubServer, tmp_path: Path) -> None:
     hub.add_repo("o/gated", FILES, gated=True)
     hub.add_token("hf_good")
@@ -125,6 +131,7 @@ def test_the_token_never_reaches_the_cdn(hub: HubServer, tmp_path: Path) -> None
     assert len(hub.requests("cdn")) == 2
 
 
+@pytest.mark.slow
 def test_a_moved_repo_is_followed(hub: HubServer, tmp_path: Path) -> None:
     hub.add_repo("o/old", FILES)
     hub.move("o/old", "o/new")
@@ -132,6 +139,7 @@ def test_a_moved_repo_is_followed(hub: HubServer, tmp_path: Path) -> None:
     assert (Path(folder) / "model.safetensors").read_bytes() == BIG.read()
 
 
+@pytest.mark.slow
 def test_busy_and_early_ends_are_survived_a_reset_is_not(hub: HubServer, tmp_path: Path) -> None:
     content = seeded(13_000_000, 4)
     hub.add_repo("o/n", {"model.safetensors": content})
@@ -148,6 +156,7 @@ def test_busy_and_early_ends_are_survived_a_reset_is_not(hub: HubServer, tmp_pat
     assert official(script, hub.endpoint, tmp_path / "other")["error"] == "ReadError"
 
 
+@pytest.mark.slow
 def test_tls_is_trusted_by_ssl_cert_file(tmp_path: Path) -> None:
     script = 'result = open(hf_hub_download("o/n", "config.json")).read()'
     with HubServer(tls=True) as hub:

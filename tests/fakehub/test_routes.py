@@ -199,6 +199,7 @@ def test_files_on_disk_sparse_ones_too(hub: HubServer, tmp_path: Path) -> None:
     assert got.headers["content-range"] == f"bytes {(64 << 30) - 8}-{(64 << 30) - 1}/{64 << 30}"
 
 
+@pytest.mark.slow
 def test_a_listing_of_a_hundred_thousand(hub: HubServer) -> None:
     hub.add_repo("o/many", {f"d{i % 100}/f{i}.txt": b"%d" % i for i in range(100_000)}, lfs=False)
     url, count = f"{hub.endpoint}/api/models/o/many/tree/main?recursive=true", 0

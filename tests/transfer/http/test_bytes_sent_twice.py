@@ -62,6 +62,7 @@ async def test_a_pause_under_a_limit_keeps_what_has_come_to_this_machine(
     assert claimed(download) == job.meter.received_bytes
 
 
+@pytest.mark.slow
 async def test_many_pauses_under_a_limit_keep_what_has_come_to_this_machine(hub: HubServer, tmp_path: Path) -> None:
     """Some connections have just started, and wait for the limit with bytes that arrived with the head."""
     download = file_download(hub, tmp_path, 256 * MiB)
