@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon_process import until
 from tests.fakehub import Content, Fault, HubServer, PathContent, seeded
 from tests.fakehub.raw import ask, begin, fetch, until
 
@@ -38,7 +37,7 @@ def test_reset_after_so_many_bytes_then_good_again(hub: HubServer, file: str) ->
         assert got.body == DATA.read(0, 1_000_000)
     assert fetch(file).body == DATA.read()
     assert [entry.sent_bytes for entry in hub.requests("cdn")] == [1_000_000, 1_000_000, SIZE]
-    until(lambda: [entry.done for entry in hub.requests("cdn")] == [False, False, True], "the server has noted the end")
+    until(lambda: [entry.done for entry in hub.requests("cdn")] == [False, False, True])
 
 
 def test_reset_counts_from_the_start_of_the_range(hub: HubServer, file: str) -> None:
