@@ -13,6 +13,7 @@ from hfdmd.failure import Failure
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, Source
 from hfdmd.scheduler import selection
+from hfdmd.scheduler.completion import Completion
 from hfdmd.scheduler.index import Index, in_order, matches
 from hfdmd.scheduler.ledger import Ledger
 from hfdmd.scheduler.ordering import Ordering
@@ -41,6 +42,7 @@ class Actions:
     _storage: Storage
     _batches: StorageBatches
     _supervisor: Supervisor
+    _completion: Completion
 
     async def act(self, stimulus: Stimulus, selector: Selector, check: Check | None = None) -> Affected:
         """Apply the action to everything that matches and that it fits; return every match as it is afterwards.
@@ -178,7 +180,7 @@ class Actions:
             async with self._stopper.stopped(files):
                 async for record in yielding(files):
                     self._apply(record, Stimulus.PAUSE, reason=Reason.REQUESTED)
-            self._restate(repos, Status.PAUSED, Reason.REQUESTED)
+            await self._restate(repos, Status.PAUSED, Reason.REQUESTED)
 
     async def _cancel(self, single: list[FileRecord], repos: list[RepoRecord]) -> None:
         async with self._stopper.stopped(repos):
@@ -189,7 +191,7 @@ class Actions:
                 async for record in yielding(files):
                     await self._discard(record)
                     self._apply(record, Stimulus.CANCEL)
-            self._restate(repos, Status.CANCELLED, None)
+            await self._restate(repos, Status.CANCELLED, None)
 
     async def _discard(self, record: FileRecord) -> None:
         """Delete the part file of a download that is not done."""
@@ -203,12 +205,12 @@ class Actions:
         if self._index.holds(record) and lifecycle.allows(record.state, stimulus):
             self._ledger.change(record, stimulus, reason=reason)
 
-    def _restate(self, repos: Sequence[RepoRecord], status: Status, reason: Reason | None) -> None:
+    async def _restate(self, repos: Sequence[RepoRecord], status: Status, reason: Reason | None) -> None:
         """The part of repo downloads themselves: what is not listed yet is held too."""
         for repo in repos:
             if repo.listed:
                 self._ledger.save(repo)
-                self._ledger.refresh(repo)
+                await self._completion.settle(repo)
             else:
                 self._ledger.derive(repo, status, reason=reason)
 
@@ -217,7 +219,7 @@ class Actions:
             self._ledger.note(repo, held=False)
         async for record in yielding(files):
             self._apply(record, Stimulus.RESUME)
-        self._restate(repos, Status.QUEUED, None)
+        await self._restate(repos, Status.QUEUED, None)
 
     async def _retry(self, files: list[FileRecord], repos: list[RepoRecord]) -> None:
         cancelled = {repo.id for repo in repos if repo.state is Status.CANCELLED}

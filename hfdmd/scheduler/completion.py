@@ -58,10 +58,16 @@ class Completion(Observer):
             self._ledger.derive(repo, Status.QUEUED, detail=detail, revive=True, listed=False, path=None)
         return not repo.held
 
+    async def settle(self, repo: RepoRecord) -> None:
+        """Give a listed repo download the status that its files add up to, at once: for an action and its answer."""
+        if views.standing(self._index, repo).status is not Status.DONE:
+            self._ledger.refresh(repo)
+        elif repo.state is not Status.DONE:
+            await self._conclude(repo, await in_thread(self._missing, list(self._index.children(repo))))
+
     async def _check(self, repo: RepoRecord) -> None:
         try:
-            files = list(self._index.children(repo))
-            missing = await in_thread(self._missing, files)
+            missing = await in_thread(self._missing, list(self._index.children(repo)))
             await self._supervisor.exclusive(self._conclude(repo, missing))
         finally:
             self._checking.discard(repo.id)

@@ -116,7 +116,7 @@ class Scheduler:
         )
         self._sampler = Sampler(index, ledger, running, reservations, engine, lambda: config.values)
         self.startup = Startup(index, ledger, store, storage, listings, merger, written_files)
-        self.actions = Actions(index, ledger, self.views, ordering, stopper, storage, batches, supervisor)
+        self.actions = Actions(index, ledger, self.views, ordering, stopper, storage, batches, supervisor, completion)
         self.requests = Requests(
             index,
             ledger,

@@ -348,7 +348,15 @@ class Wired:
         self.sampler = Sampler(index, ledger, running, self.reservations, engine, lambda: self.values)
         self.startup = Startup(index, ledger, made.store, self.storage, self.listings, self.merger, self.written_files)
         self.actions = Actions(
-            index, ledger, self.views, self.ordering, self.stopper, self.storage, self.batches, self.supervisor
+            index,
+            ledger,
+            self.views,
+            self.ordering,
+            self.stopper,
+            self.storage,
+            self.batches,
+            self.supervisor,
+            self.completion,
         )
         self.requests = Requests(
             index, ledger, made.store, self.ordering, self.updates, self.completion, self.batches, self.supervisor,

@@ -10,7 +10,7 @@ from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, Record, RepoRecord, RepoSpec
 from hfdmd.wire.errors import NotAllowedNow, UnknownDownload
 from hfdmd.wire.types import Reason, RepoType, Selector, Status
-from tests.scheduler.parts import REPO, Wired, file_of, repo_of, source_for, until
+from tests.scheduler.parts import REPO, Wired, file_of, repo_of, source_for, source_of, until
 
 DATA = b"the content"
 PART = RepoSpec(repo_type=RepoType.MODEL, model_repo="o/n", revision="main", include=("a*",))
@@ -261,3 +261,18 @@ async def test_what_ended_while_it_was_being_stopped_stays_as_it_ended(
     await wired.start(record)
     answer = await wired.actions.act(Stimulus.CANCEL, by(record))
     assert answer.downloads[0].status is Status.DONE
+
+
+@pytest.mark.parametrize("stimulus", [Stimulus.PAUSE, Stimulus.CANCEL])
+async def test_an_action_on_a_repo_whose_files_are_all_done_answers_that_it_is_done(
+    wired: Wired, stimulus: Stimulus
+) -> None:
+    place = wired.cache_dir / "a"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(b"a")
+    repo = repo_of(Status.DOWNLOADING, listed=True)
+    wired.made.ledger.enter(repo)
+    done = {"path": str(place), "placed_bytes": 1, "placed_mtime_ns": 1, "repo_ids": [repo.id]}
+    wired.made.ledger.enter(file_of("a", Status.DONE, source=source_of(size_bytes=1), downloaded_bytes=1, **done))
+    answer = await wired.actions.act(stimulus, Selector(id=repo.id))
+    assert [view.status for view in answer.repos] == [Status.DONE], "it does not wait for a look at the disk"
