@@ -107,12 +107,15 @@ class Store:
 
     def path(self, spec: FileSpec | RepoSpec) -> str:
         """Path of the tracker file of `spec`. The readable part is for people; the id alone makes it unique."""
-        folder = f"{self.folder}/{_REPO_FOLDERS[spec.repo_type]}--{spec.model_repo.replace('/', '--')}"
+        return self._path(spec, spec.id)
+
+    def _path(self, spec: FileSpec | RepoSpec, key: str) -> str:
         readable = "@repo" if isinstance(spec, RepoSpec) else spec.file_path.replace("/", "--")
-        suffix = f".{spec.id}.json"
-        room = _MAX_NAME_BYTES - len(suffix) - len(".corrupt")
-        readable = readable.encode()[:room].decode(errors="ignore")
-        return f"{folder}/{readable}{suffix}"
+        room = _MAX_NAME_BYTES - len(f".{key}.json.corrupt")
+        if len(readable) > room or not readable.isascii():
+            readable = readable.encode()[:room].decode(errors="ignore")
+        repo = f"{_REPO_FOLDERS[spec.repo_type]}--{spec.model_repo.replace('/', '--')}"
+        return f"{self.folder}/{repo}/{readable}.{key}.json"
 
     def load_one(self, spec: FileSpec | RepoSpec) -> Record | None:
         """The record of `spec`, or None without a readable tracker file of its name."""
@@ -170,7 +173,7 @@ class Store:
         except (InvalidField, ValueError, *MALFORMED) as error:
             self._set_aside(Path(path), error)
             return None
-        expected = self.path(record.spec)
+        expected = self._path(record.spec, record.id)
         return record if path == expected else self._moved(path, expected, record)
 
     def _moved(self, path: str, expected: str, record: Record) -> Record | None:
