@@ -100,7 +100,7 @@ async def affected_response(request: web.Request, affected: Affected) -> web.Str
     if len(affected.downloads) + len(affected.repos) <= _AT_ONCE:
         return json_response(affected)
     downloads, repos = await _pieces(affected.downloads), await _pieces(affected.repos)
-    pieces = [b'{"downloads":[', *downloads, b'],"repos":[', *repos, b"]}"]
+    pieces = [b'{"downloads":[', *downloads, b'],"repos":[', *repos, b'],"unchanged":%d}' % affected.unchanged]
     response = web.StreamResponse(headers=HEADERS)
     response.content_type = "application/json"
     response.content_length = sum(len(piece) for piece in pieces)

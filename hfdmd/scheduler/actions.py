@@ -45,8 +45,9 @@ class Actions:
     _completion: Completion
 
     async def act(self, stimulus: Stimulus, selector: Selector, check: Check | None = None) -> Affected:
-        """Apply the action to everything that matches and that it fits; return every match as it is afterwards.
+        """Apply the action to everything that matches and that it fits; return that as it is afterwards.
 
+        A selector that names one download is answered with every match.
         `check` gets all matches before anything is done, and raises what forbids the action.
         Raises `UnknownDownload` when nothing matches, `NotAllowedNow` when one was named that it does not fit.
         """
@@ -82,7 +83,7 @@ class Actions:
         else:
             await self._retry(await self._with_children(single, repos, stimulus), repos)
         await self._ledger.flush()
-        return await self._affected(matched)
+        return await self._affected(selector, matched, fitting)
 
     async def _reorder(self, selector: Selector, priority: int | None, position: int | None) -> Affected:
         matched = await self._matched(selector)
@@ -95,13 +96,13 @@ class Actions:
             await self._ordering.move([one for one in queued if isinstance(one, FileRecord)], position)
             await self._ordering.move([one for one in queued if isinstance(one, RepoRecord)], position)
         await self._ledger.flush()
-        return await self._affected(matched)
+        return await self._affected(selector, matched, queued)
 
     async def _delete(self, selector: Selector, check: Check | None, *, delete_file: bool) -> Affected:
         matched = await self._matched(selector)
         if check is not None:
             check(matched)
-        answer = await self._affected(matched)
+        answer = await self._affected(selector, matched, matched)
         repos = [record for record in matched if isinstance(record, RepoRecord)]
         files = {record.id: record for record in matched if isinstance(record, FileRecord)}
         gone = {repo.id for repo in repos}
@@ -224,8 +225,7 @@ class Actions:
     async def _retry(self, files: list[FileRecord], repos: list[RepoRecord]) -> None:
         cancelled = {repo.id for repo in repos if repo.state is Status.CANCELLED}
         async for record in yielding(files):
-            if record.state is not Status.QUEUED or record.retry_at is not None:
-                self._apply(record, Stimulus.RETRY)
+            self._apply(record, Stimulus.RETRY)
         for repo in repos:
             anew = repo.id in cancelled
             if anew:
@@ -266,12 +266,12 @@ class Actions:
                     needed.add(selection.place_of(other))
         return needed
 
-    async def _affected(self, matched: list[Record]) -> Affected:
+    async def _affected(self, selector: Selector, matched: list[Record], changed: list[Record]) -> Affected:
         downloads: list[Download] = []
         repos: list[RepoDownload] = []
-        async for record in yielding(matched):
+        async for record in yielding(matched if selection.is_narrow(selector) else changed):
             if isinstance(record, RepoRecord):
                 repos.append(self._views.repo(record))
             else:
                 downloads.append(self._views.file(record))
-        return Affected(downloads=downloads, repos=repos)
+        return Affected(downloads=downloads, repos=repos, unchanged=len(matched) - len(changed))

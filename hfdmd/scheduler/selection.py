@@ -30,7 +30,7 @@ _ALREADY_SO: dict[Stimulus, frozenset[Status]] = {
     Stimulus.PAUSE: frozenset({P}),
     Stimulus.RESUME: frozenset({Q, D}),
     Stimulus.CANCEL: frozenset({C}),
-    Stimulus.RETRY: frozenset({D}),
+    Stimulus.RETRY: frozenset({D, Q}),
 }
 
 FilePlace = tuple[RepoType, str, str | None, str, str | None]
@@ -42,13 +42,20 @@ def fits(record: Record, stimulus: Stimulus, sums: Sums | None) -> bool:
 
     `sums` are those of a repo download.
     """
-    if record.state in ACTS_ON[stimulus]:
+    if _acts_on(record, stimulus):
         return True
     if not isinstance(record, RepoRecord) or not record.listed or sums is None:
         return False
     if stimulus is Stimulus.RESUME:
         return record.held and sums.by_status[P] > 0
-    return stimulus is Stimulus.RETRY and bool(sums.failed)
+    return stimulus is Stimulus.RETRY and bool(sums.failed or sums.waiting)
+
+
+def _acts_on(record: Record, stimulus: Stimulus) -> bool:
+    """Whether the status allows the action. What is queued is retried only if it waits for a time."""
+    if record.state not in ACTS_ON[stimulus]:
+        return False
+    return not (stimulus is Stimulus.RETRY and record.state is Q) or record.retry_at is not None
 
 
 def is_narrow(selector: Selector) -> bool:
@@ -72,7 +79,7 @@ def covers(child: FileRecord, stimulus: Stimulus, acting: Collection[str], repos
     A file that another request which is not paused wants is left alone when it would be paused or cancelled only by
     way of a repo download (docs/api.md, section 2).
     """
-    if child.state not in ACTS_ON[stimulus]:
+    if not _acts_on(child, stimulus):
         return False
     if stimulus in (Stimulus.PAUSE, Stimulus.CANCEL):
         return not _is_wanted_elsewhere(child, acting, repos)

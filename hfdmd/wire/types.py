@@ -60,7 +60,7 @@ class Reason(StrEnum):
     """Why a download failed, waits or is paused: a closed set."""
 
     status: Status
-    """The one status that the reason explains."""
+    """The status that the reason belongs to."""
 
     def __new__(cls, value: str, status: Status) -> Reason:
         member = str.__new__(cls, value)
@@ -92,6 +92,8 @@ class Reason(StrEnum):
 
 FAILED_REASONS = frozenset(reason for reason in Reason if reason.status is Status.FAILED)
 QUEUED_REASONS = frozenset(reason for reason in Reason if reason.status is Status.QUEUED)
+OUTAGE_REASONS = frozenset({Reason.NETWORK, Reason.HUB_UNAVAILABLE, Reason.RATE_LIMITED, Reason.STALLED})
+"""Why no byte comes: those of `queued` that are also shown while `downloading`."""
 PAUSED_REASONS = frozenset(reason for reason in Reason if reason.status is Status.PAUSED)
 
 
@@ -217,10 +219,15 @@ class Downloads(_ResponseBody):
 
 
 class Affected(_ResponseBody):
-    """The downloads that the selector of an action matched, in their present state."""
+    """The downloads that an action is for, in their present state.
+
+    By `id` or `filePath` all that match, otherwise those that the action changed. `unchanged`: how many of those that
+    match it left as they were.
+    """
 
     downloads: list[Download]
     repos: list[RepoDownload]
+    unchanged: int
 
 
 class RepoFile(_ResponseBody):

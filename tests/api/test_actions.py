@@ -47,6 +47,15 @@ TABLE: dict[tuple[str, str], str | int] = {
     ("retry", "failed"): "queued",
     ("retry", "cancelled"): "queued",
 }
+ALREADY_SO = {
+    ("pause", "paused"),
+    ("resume", "queued"),
+    ("resume", "waiting"),
+    ("resume", "downloading"),
+    ("cancel", "cancelled"),
+    ("retry", "queued"),
+    ("retry", "downloading"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -97,10 +106,11 @@ def test_each_action_on_each_status(scene: tuple[Daemon, HubServer], action: str
         assert daemon.view(key) == view
         wide = daemon.post(f"/api/{action}", {"modelRepo": view["modelRepo"]})
         assert wide.status == 200, "a wider selector skips it"
-        assert wide.json == {"downloads": [view], "repos": []}
+        assert wide.json == {"downloads": [], "repos": [], "unchanged": 1}
         return
     assert answer.status == 200
     (told,) = answer.json["downloads"]
+    assert answer.json["unchanged"] == ((action, before) in ALREADY_SO)
     goes_at_once = {"failed": ("downloading", "failed"), "waiting": ("downloading",)} if after == "queued" else {}
     assert told["status"] in (after, *goes_at_once.get(before, ()))
     if after == "paused":
@@ -157,7 +167,7 @@ def test_after_a_cancel_no_partial_data_is_left(daemon: Daemon, hub: HubServer) 
 def test_delete_forgets_and_the_next_version_is_higher(daemon: Daemon) -> None:
     done = daemon.wait(daemon.ask("own/small", "b.txt")["id"], "done")
     answer = daemon.call("DELETE", "/api/download", {"id": done["id"]})
-    assert answer.json == {"downloads": [done], "repos": []}, "as it was"
+    assert answer.json == {"downloads": [done], "repos": [], "unchanged": 0}, "as it was"
     assert daemon.get("/api/progress", id=done["id"]).status == 404
     assert daemon.trackers() == []
     assert Path(done["path"]).exists()
@@ -261,9 +271,11 @@ def test_the_answer_of_an_action_tells_of_all_however_many(daemon: Daemon, hub: 
     answer = daemon.post("/api/pause", {"all": True})
     page = daemon.get("/api/progress")
     assert answer.headers["content-type"] == page.headers["content-type"]
-    assert answer.json == {"downloads": page.json["downloads"], "repos": page.json["repos"]}
+    assert answer.json == {"downloads": page.json["downloads"], "repos": page.json["repos"], "unchanged": 0}
     assert {view["status"] for view in answer.json["downloads"]} == {"paused"}
     assert len(answer.json["downloads"]) == number
+    again = daemon.post("/api/pause", {"all": True})
+    assert again.json == {"downloads": [], "repos": [], "unchanged": number + 1}, "all of it is paused already"
 
 
 def test_the_same_request_from_many_at_once_is_one_download(daemon: Daemon) -> None:

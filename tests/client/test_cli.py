@@ -149,6 +149,7 @@ def test_pause_resume_cancel_retry_rm(hfdm: Hfdm, hub: HubServer) -> None:
     assert hfdm("cancel", REPO).stdout.startswith("cancelled")
     assert hfdm("status", REPO, BIG).returncode == 1
     hub.rate_bytes_per_s = 0
+    assert hfdm("pause", "--all").stdout == "1 left as they were\n"
     assert hfdm("retry", "--all").returncode == 0
     done = hfdm("download", REPO, BIG)
     assert done.returncode == 0, done.stderr

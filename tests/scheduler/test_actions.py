@@ -78,7 +78,8 @@ async def test_an_action_that_does_not_fit_what_was_named_is_refused(wired: Wire
     wired.enter(record)
     with pytest.raises(NotAllowedNow, match="cannot pause: it is done"):
         await wired.actions.act(Stimulus.PAUSE, by(record))
-    assert (await wired.actions.act(Stimulus.PAUSE, Selector(all=True))).downloads[0].status is Status.DONE
+    wide = await wired.actions.act(Stimulus.PAUSE, Selector(all=True))
+    assert (wide.downloads, wide.unchanged) == ([], 1)
     with pytest.raises(UnknownDownload):
         await wired.actions.act(Stimulus.PAUSE, Selector(model_repo="o/unknown"))
     with pytest.raises(NotAllowedNow, match="only what is queued"):
@@ -146,7 +147,8 @@ async def test_retry_ends_a_wait_and_leaves_what_waits_for_nothing(wired: Wired)
     wired.enter(waits, fresh)
     wired.made.ledger.change(waits, Stimulus.WAIT, reason=Reason.NETWORK, retry_at="2999-01-01T00:00:00.000000Z")
     version = fresh.version
-    await wired.actions.act(Stimulus.RETRY, Selector(all=True))
+    answer = await wired.actions.act(Stimulus.RETRY, Selector(all=True))
+    assert ([one.id for one in answer.downloads], answer.unchanged) == ([waits.id], 1)
     assert (waits.retry_at, waits.attempt, waits.reason) == (None, 0, None)
     assert fresh.version == version
     assert wired.made.running.is_free(waits)

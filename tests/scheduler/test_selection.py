@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfdmd.lifecycle import Stimulus, allows
-from hfdmd.record import RepoSpec
+from hfdmd.record import RepoSpec, rfc3339
 from hfdmd.scheduler import selection
 from hfdmd.scheduler.index import Index
 from hfdmd.wire.errors import NotAllowedNow
-from hfdmd.wire.types import RepoType, Selector, Status
+from hfdmd.wire.types import Reason, RepoType, Selector, Status
 from tests.scheduler.parts import file_of, repo_of
 
 ACTIONS = [Stimulus.PAUSE, Stimulus.RESUME, Stimulus.CANCEL, Stimulus.RETRY]
@@ -37,6 +37,24 @@ def test_a_running_repo_is_resumed_and_retried_for_single_files_of_it() -> None:
     assert not selection.fits(repo, Stimulus.RESUME, index.sums[repo.id]), "the file was paused itself"
 
 
+def test_what_is_queued_is_retried_only_if_it_waits() -> None:
+    index = Index()
+    repo = repo_of(listed=True)
+    index.add(repo)
+    queued = file_of("a", repo_ids=[repo.id])
+    index.add(queued)
+    sums = index.sums[repo.id]
+    assert not selection.fits(queued, Stimulus.RETRY, None)
+    assert not selection.fits(repo, Stimulus.RETRY, sums)
+    selection.check_already(Stimulus.RETRY, [queued])
+    waiting = file_of("b", repo_ids=[repo.id], reason=Reason.NETWORK, retry_at=rfc3339(0))
+    index.add(waiting)
+    assert selection.fits(waiting, Stimulus.RETRY, None)
+    assert selection.fits(repo, Stimulus.RETRY, sums)
+    covered = [selection.covers(one, Stimulus.RETRY, {repo.id}, index.repos) for one in (queued, waiting)]
+    assert covered == [False, True]
+
+
 @given(st.sampled_from(ACTIONS), st.sampled_from(list(Status)), st.booleans(), st.booleans(), st.booleans())
 def test_a_file_that_another_request_wants_is_left_alone(
     stimulus: Stimulus, status: Status, singly: bool, held: bool, cancelled: bool
@@ -47,7 +65,7 @@ def test_a_file_that_another_request_wants_is_left_alone(
     child = file_of("a", status, repo_ids=[acting.id, other.id], asked_singly=singly)
     known = {acting.id: acting, other.id: other}
     covered = selection.covers(child, stimulus, {acting.id}, known)
-    if status not in selection.ACTS_ON[stimulus]:
+    if status not in selection.ACTS_ON[stimulus] or (stimulus, status) == (Stimulus.RETRY, Status.QUEUED):
         assert not covered
     elif stimulus in (Stimulus.PAUSE, Stimulus.CANCEL):
         is_wanted = (singly and status is not Status.PAUSED) or not (held or cancelled)

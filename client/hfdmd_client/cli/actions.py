@@ -53,7 +53,7 @@ def selectors(
 
 def _act(session: Session, act: Callable[..., Affected], chosen: list[dict[str, Any]], done: str) -> int:
     """Applies `act` to each selector. A file that is refused does not keep the others from being processed."""
-    found = Affected(downloads=[], repos=[])
+    found = Affected(downloads=[], repos=[], unchanged=0)
     refused: dict[str, ApiError] = {}
     for one in chosen:
         try:
@@ -67,11 +67,14 @@ def _act(session: Session, act: Callable[..., Affected], chosen: list[dict[str, 
             continue
         found.downloads += affected.downloads
         found.repos += affected.repos
+        found.unchanged += affected.unchanged
     if session.json:
         session.out_json(found)
     else:
         for item in items_of(found):
             session.out(f"{done or render.state(item)}  {render.title(item)}")
+        if found.unchanged and not chosen[0].keys() & {"id", "file_path"}:  # these are listed
+            session.out(f"{found.unchanged} left as they were")
     for file_path, refusal in refused.items():
         session.say(f"hfdm: {file_path}: {refusal.detail}")
     return worst(exit_code(refusal) for refusal in refused.values())

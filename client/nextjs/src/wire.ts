@@ -2,11 +2,15 @@
 
 /**
  * Affected
- * @description The downloads that the selector of an action matched, in their present state.
+ * @description The downloads that an action is for, in their present state.
+ *
+ *         By `id` or `filePath` all that match, otherwise those that the action changed. `unchanged`: how many of those that
+ *         match it left as they were.
  */
 export type Affected = {
     downloads: Download[];
     repos: RepoDownload[];
+    unchanged: number;
 };
 /**
  * DeleteRequest
