@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import UNSET, Meta
 
+from hfdmd import setting_kinds as kinds
 from hfdmd.durable import replace_file
 from hfdmd.migrations import SETTINGS_MIGRATIONS, NewerSchema, migrate, schema_version
-from hfdmd.wire import endpoint, validate
+from hfdmd.setting_kinds import Kind
+from hfdmd.wire import endpoint, environment, validate
 from hfdmd.wire.errors import InvalidField
 from hfdmd.wire.types import MALFORMED, Day, ScheduleRule, Settings, SettingsPatch
-
-DEFAULT_ENDPOINT = "https://huggingface.co"
 
 PositiveInt = Annotated[int, Meta(ge=1)]
 
@@ -72,7 +72,36 @@ DEFAULTS = Values(
 )
 """Here, because the API's schema has no defaults. Those of the other settings are in their classes."""
 _DAYS: tuple[Day, ...] = get_args(Day)
-_LISTS = ("allowed_dirs", "allowed_hosts", "allowed_origins")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a setting means, for people, and how its values are written."""
+
+    kind: Kind
+    meaning: str
+
+
+SETTINGS = {
+    "max_active_downloads": Setting(kinds.COUNT, "requests in progress at once; a repo counts as one"),
+    "max_connections": Setting(kinds.COUNT, "upper bound of connections for the whole daemon; the number adapts"),
+    "max_connections_per_file": Setting(kinds.COUNT, "upper bound of connections for one file"),
+    "bandwidth_limit": Setting(kinds.RATE, "limit for all downloads together, like 20MB/s; none: no limit"),
+    "schedule": Setting(kinds.SCHEDULE, "limits by hour of the week; the first rule that matches applies"),
+    "stall_timeout": Setting(kinds.TIME, "time without a byte before a connection is replaced, like 30s"),
+    "min_free_bytes": Setting(kinds.SIZE, "space that stays free on the disk, like 1.5 GB"),
+    "allow_unverified": Setting(kinds.FLAG, "accept files for which the Hub has no digest"),
+    "allowed_dirs": Setting(kinds.NAMES, "folders into which other users and TCP clients may download"),
+    "max_queue": Setting(kinds.COUNT, "requests that may wait; a repo counts as one"),
+    "max_listeners": Setting(kinds.COUNT, "event streams that may be open at once"),
+    "log_level": Setting(kinds.TEXT, "debug, info, warning or error"),
+    "listen": Setting(kinds.TEXT, "TCP address in addition to the socket, like 127.0.0.1:7878"),
+    "allow_insecure_listen": Setting(kinds.FLAG, "allow plain HTTP on addresses beyond this machine"),
+    "allowed_hosts": Setting(kinds.NAMES, "more Host names that TCP requests may use"),
+    "allowed_origins": Setting(kinds.NAMES, "web origins whose pages may use the API, like https://app.example"),
+    "log": Setting(kinds.TEXT, "text, or json for one JSON object per line"),
+}
+"""Every setting, for `hfdmd --help` and for reading values. A test compares the names with `Values`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,27 +116,17 @@ class Paths:
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Paths:
         """The folders and addresses that the environment names. Raises `ConfigError`."""
-        home = Path(env["HOME"]) if env.get("HOME") else Path.home()
-        hf_home = Path(env.get("HF_HOME") or Path(env.get("XDG_CACHE_HOME") or home / ".cache") / "huggingface")
-        cache = env.get("HF_HUB_CACHE") or env.get("HUGGINGFACE_HUB_CACHE")
-        hub_endpoint = (env.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
-        parts = urlsplit(hub_endpoint)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ConfigError(f"HF_ENDPOINT must be a URL like {DEFAULT_ENDPOINT}, not {hub_endpoint!r}")
-        if parts.username or parts.password:
-            raise ConfigError("HF_ENDPOINT must not carry a user name or password; use HF_TOKEN")
-        socket = endpoint.default_socket(env)
+        try:
+            state_dir, cache_dir = environment.state_dir(env), environment.cache_dir(env)
+            hub_endpoint, socket = environment.hub_endpoint(env), endpoint.default_socket(env)
+        except environment.EnvironmentProblem as problem:
+            raise ConfigError(str(problem)) from problem
         if len(os.fsencode(socket)) > endpoint.MAX_SOCKET_PATH_BYTES:
             raise ConfigError(
                 f"the socket path {socket} is {len(os.fsencode(socket))} bytes long, the system takes"
                 f" {endpoint.MAX_SOCKET_PATH_BYTES}; set HFDMD_SOCKET to a shorter one"
             )
-        return cls(
-            state_dir=endpoint.state_dir(env),
-            cache_dir=_folder(Path(cache) if cache else hf_home / "hub", home),
-            hub_endpoint=hub_endpoint,
-            socket=socket,
-        )
+        return cls(state_dir=state_dir, cache_dir=cache_dir, hub_endpoint=hub_endpoint, socket=socket)
 
 
 class Config:
@@ -159,13 +178,14 @@ class Config:
             (f"{self._patched_file}: {{name}}", patched),
         ):
             for name, value in layer.items():
-                given[name] = value, source.replace("{name}", name).replace("{NAME}", name.upper())
+                shown = name.replace("_", "-") if source.startswith("--") else name
+                given[name] = value, source.replace("{name}", shown).replace("{NAME}", name.upper())
         merged: dict[str, Any] = {}
         for name, (value, where) in given.items():
             try:
-                merged[name] = msgspec.convert(value, FIELDS[name].type, strict=isinstance(value, bool))
-            except msgspec.ValidationError as error:
-                raise ConfigError(f"{where}: {error}, not {value!r}") from error
+                merged[name] = kinds.convert(SETTINGS[name].kind, FIELDS[name].type, value)
+            except ValueError as error:
+                raise ConfigError(f"{where}: {error}") from error
         values = msgspec.structs.replace(DEFAULTS, **merged)
         _check(values)
         return values
@@ -187,11 +207,11 @@ class Config:
                 raise ConfigError(
                     f"{file} sets {name!r}, which is not a setting; the settings are: {', '.join(FIELDS)}"
                 )
-        return {**layer, "schedule": _in_camel_case(layer["schedule"])} if "schedule" in layer else layer
+        return layer
 
-    def _read_env(self) -> dict[str, Any]:
-        texts = {name: self._env.get(f"HFDMD_{name.upper()}") for name in FIELDS}
-        return {name: parse_text(name, text, f"HFDMD_{name.upper()}") for name, text in texts.items() if text}
+    def _read_env(self) -> dict[str, str]:
+        texts = {name: self._env.get(f"HFDMD_{name.upper()}", "").strip() for name in FIELDS}
+        return {name: text for name, text in texts.items() if text}
 
     def _read_patched(self) -> dict[str, Any]:
         try:
@@ -215,34 +235,16 @@ class Config:
 
 def config_file(env: Mapping[str, str] = os.environ) -> Path | None:
     """`$HFDMD_CONFIG`, else `~/.config/hfdmd/config.toml`, else `/etc/hfdmd/config.toml`; None if there is none."""
-    if configured := env.get("HFDMD_CONFIG"):
-        return Path(configured)
-    home = Path(env["HOME"]) if env.get("HOME") else Path.home()
-    own = Path(env.get("XDG_CONFIG_HOME") or home / ".config") / "hfdmd" / "config.toml"
-    for candidate in (own, Path("/etc/hfdmd/config.toml")):
-        if candidate.exists():
-            return candidate
-    return None
-
-
-def parse_text(name: str, text: str, source: str) -> Any:
-    """A setting given as text, by an environment variable or a flag. Raises `ConfigError` naming `source`."""
-    if name == "schedule":
-        try:
-            return msgspec.json.decode(text.encode(), type=list[ScheduleRule])
-        except MALFORMED as error:
-            raise ConfigError(f'{source} must be JSON like [{{"days": ["mon"], …}}]: {error}') from error
-    if name in _LISTS:
-        return [item.strip() for item in text.split(",") if item.strip()]
-    return text
-
-
-def _in_camel_case(rules: Any) -> Any:
-    """The rules of a schedule as the API spells them; files may say `bandwidth_limit` or `bandwidthLimit`."""
-    if not isinstance(rules, list):
-        return rules  # the conversion to `Schedule` reports the error
-    spelled = {"bandwidth_limit": "bandwidthLimit"}
-    return [{spelled.get(k, k): v for k, v in rule.items()} if isinstance(rule, dict) else rule for rule in rules]
+    candidates = [Path("/etc/hfdmd/config.toml")]
+    try:
+        if configured := env.get("HFDMD_CONFIG"):
+            return environment.path(env, configured, "HFDMD_CONFIG")
+        own = environment.path(env, env.get("XDG_CONFIG_HOME") or "~/.config", "HFDMD_CONFIG")
+        candidates.insert(0, own / "hfdmd" / "config.toml")
+    except environment.EnvironmentProblem as problem:
+        if configured:
+            raise ConfigError(str(problem)) from problem
+    return next((candidate for candidate in candidates if candidate.exists()), None)
 
 
 def _check(values: Values) -> None:
@@ -269,13 +271,6 @@ def split_listen(listen: str) -> tuple[str, int]:
     if not colon or not host or not port.isdecimal() or int(port) > 65535 or (":" in host) != host.startswith("["):
         raise ConfigError(f"listen must look like 127.0.0.1:7878 or [::1]:7878, not {listen!r}")
     return host.strip("[]"), int(port)
-
-
-def _folder(path: Path, home: Path) -> Path:
-    text = os.path.expandvars(str(path))
-    if text == "~" or text.startswith("~/"):
-        text = str(home) + text[1:]
-    return Path(text).absolute()
 
 
 def limits_of(values: Values) -> Limits:

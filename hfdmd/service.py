@@ -18,7 +18,8 @@ import msgspec
 from hfdmd import __version__, descriptors, logs
 from hfdmd.api.access import Access, load_token, own_hosts
 from hfdmd.cache.storage import Storage
-from hfdmd.config import FIELDS, Config, ConfigError, Paths, limits_of, parse_text, split_listen
+from hfdmd.checks import checks
+from hfdmd.config import DEFAULTS, SETTINGS, Config, ConfigError, Paths, limits_of, split_listen
 from hfdmd.durable import replace_file
 from hfdmd.events import Events
 from hfdmd.hub.client import Hub
@@ -32,8 +33,9 @@ from hfdmd.store import Store
 from hfdmd.transfer.disk.reservations import DiskReservations
 from hfdmd.transfer.engine import Engine
 from hfdmd.versions import Versions
+from hfdmd.wire import utf8
 from hfdmd.wire.endpoint import ENDPOINT_FILE
-from hfdmd.wire.types import Endpoint, Status
+from hfdmd.wire.types import Check, Checks, CheckState, Endpoint, Status
 
 log = logging.getLogger("hfdmd")
 
@@ -47,6 +49,8 @@ _GARBAGE_AFTER = 20_000
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the command `hfdmd`: run in the foreground until SIGTERM or SIGINT."""
+    if arguments is None:
+        utf8.ensure()
     sys.exit(run(arguments))
 
 
@@ -55,15 +59,17 @@ def run(arguments: Sequence[str] | None = None) -> int:
     faulthandler.enable()
     descriptors.raise_limit()
     options = {name: text for name, text in vars(_parser().parse_args(arguments)).items() if text is not None}
+    check = options.pop("check", None)
     try:
         env = dict(os.environ)
         for name in ("state_dir", "socket", "config"):
             if name in options:
                 env[f"HFDMD_{name.upper()}"] = os.path.abspath(options.pop(name))
         paths = Paths.from_env(env)
-        flags = {name: parse_text(name, text, f"--{name.replace('_', '-')}") for name, text in options.items()}
+        if check is not None:
+            return _check(paths, Config(env=env, flags=options, patched=paths.state_dir / "settings.json"), check)
         with _locked(paths):
-            config = Config(env=env, flags=flags, patched=paths.state_dir / "settings.json")
+            config = Config(env=env, flags=options, patched=paths.state_dir / "settings.json")
             logs.set_up(config.values.log, config.values.log_level)
             return asyncio.run(_Daemon(paths, config).run())
     except (ConfigError, AlreadyRunning) as error:
@@ -75,15 +81,42 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hfdmd",
         description="Download daemon for the Hugging Face Hub. Runs in the foreground; `hfdm` talks to it.",
-        epilog="Every setting can also be set in config.toml, or as HFDMD_… in the environment.",
+        epilog="Every setting can also be set in config.toml (max_queue = 1000), or in the environment"
+        " (HFDMD_MAX_QUEUE=1000). Flags win over the environment, which wins over config.toml.",
     )
     parser.add_argument("--version", action="version", version=f"hfdmd {__version__}")
     parser.add_argument("--config", metavar="FILE", help="config.toml to read")
     parser.add_argument("--state-dir", metavar="DIR", help="folder of tracker files, token and lock")
     parser.add_argument("--socket", metavar="PATH", help="Unix socket to listen on")
-    for name in FIELDS:
-        parser.add_argument(f"--{name.replace('_', '-')}", metavar="VALUE", help=f"setting {name}")
+    parser.add_argument(
+        "--check",
+        nargs="?",
+        const="online",
+        choices=("online", "offline"),
+        help="print as JSON whether this machine can download, and end; hfdm doctor shows the same",
+    )
+    for name, setting in SETTINGS.items():
+        default = setting.kind.show(getattr(DEFAULTS, name))
+        flag, meaning = f"--{name.replace('_', '-')}", f"{setting.meaning}  [default: {default}]"
+        parser.add_argument(flag, metavar=setting.kind.metavar, help=meaning)
     return parser
+
+
+def _check(paths: Paths, config: Config, how: str) -> int:
+    """Print what `GET /api/checks` would answer; 1 when there is a problem."""
+
+    async def run_checks() -> list[Check]:
+        policy = RedirectPolicy(paths.hub_endpoint)
+        hub = None if how == "offline" else Hub(paths.hub_endpoint, RetryAfter(), policy, USER_AGENT)
+        try:
+            return await checks(paths, config.values, hub, None)
+        finally:
+            if hub is not None:
+                await hub.close()
+
+    found = asyncio.run(run_checks())
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(Checks(checks=found))).decode() + "\n")
+    return EXIT_FAULT if any(one.state is CheckState.PROBLEM for one in found) else 0
 
 
 @contextlib.contextmanager

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +15,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfdmd import config as config_module
-from hfdmd.config import DEFAULTS, PATCHABLE, Config, ConfigError, Limits, Paths, limit_at, limits_of
+from hfdmd.config import (
+    DEFAULTS,
+    FIELDS,
+    PATCHABLE,
+    SETTINGS,
+    Config,
+    ConfigError,
+    Limits,
+    Paths,
+    config_file,
+    limit_at,
+    limits_of,
+)
 from hfdmd.migrations import Document
 from hfdmd.wire import openapi
 from hfdmd.wire.errors import InvalidField
@@ -70,6 +85,97 @@ def test_a_reload_takes_the_file_anew_and_a_bad_one_changes_nothing(tmp_path: Pa
 def test_a_bad_file_is_named(tmp_path: Path, text: str, named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         config(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "value"),
+    [
+        ("bandwidth_limit", "20MB/s", 20_000_000),
+        ("bandwidth_limit", "none", 0),
+        ("bandwidth_limit", "1.5 MiB/s", 1_572_864),
+        ("min_free_bytes", "1.5 GB", 1_500_000_000),
+        ("stall_timeout", "2m", 120.0),
+        ("stall_timeout", "90", 90.0),
+        ("max_active_downloads", " 7 ", 7),
+        ("allow_unverified", "yes", True),
+        ("allow_unverified", "false", False),
+    ],
+)
+def test_sizes_rates_and_times_as_people_write_them(tmp_path: Path, name: str, written: str, value: object) -> None:
+    assert getattr(config(tmp_path, f"{name} = {written!r}").values, name) == value
+    assert getattr(config(tmp_path, env={f"HFDMD_{name.upper()}": written}).values, name) == value
+    assert getattr(config(tmp_path, **{name: written}).values, name) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "said"),
+    [
+        ("bandwidth_limit", "fast", "'fast' is not a speed; write it like 20MB/s"),
+        ("bandwidth_limit", "20Mbit/s", "in bits"),
+        ("bandwidth_limit", "-1", "not a speed"),
+        ("min_free_bytes", "much", "'much' is not a size"),
+        ("min_free_bytes", "9999 PB", "too large"),
+        ("stall_timeout", "soon", "'soon' is not a time; write it like 90s"),
+        ("stall_timeout", "2h", "'2h' is not a time like 2m or 90s from 1s to 1h 00m"),
+        ("max_connections", "many", "'many' is not a whole number"),
+        ("max_connections", "0", "'0' is not a whole number from 1 to 1024"),
+        ("allow_unverified", "perhaps", "'perhaps' is not true or false"),
+    ],
+)
+def test_a_wrong_value_is_named_in_a_persons_words(tmp_path: Path, name: str, written: str, said: str) -> None:
+    for where, arguments in (
+        (rf"config\.toml: {name}", {"text": f"{name} = {written!r}"}),
+        (f"HFDMD_{name.upper()}", {"env": {f"HFDMD_{name.upper()}": written}}),
+        (f"--{name.replace('_', '-')}", {name: written}),
+    ):
+        with pytest.raises(ConfigError, match=f"{where}: .*{re.escape(said)}") as raised:
+            config(tmp_path, **arguments)  # type: ignore[arg-type]  # a layer by its name
+        assert "Expected" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (
+            '{days = ["mon"], from = "22:00", to = "07:00", bandwidth_limit = "fast"}',
+            "rule 1, bandwidth_limit: 'fast' is",
+        ),
+        ('{days = ["mon"], from = "25:00", to = "07:00", bandwidth_limit = 0}', "rule 1, from: it must be like"),
+        ('{days = ["monday"], from = "22:00", to = "07:00", bandwidth_limit = 0}', "rule 1, days: it must be like"),
+        ('"mon"', "rule 1: it must be like"),
+    ],
+)
+def test_a_wrong_rule_is_named_in_a_persons_words(tmp_path: Path, rule: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"schedule: {said}") as raised:
+        config(tmp_path, f"schedule = [{rule}]")
+    assert "Expected" not in str(raised.value)
+
+
+def test_limits_of_a_schedule_as_people_write_them(tmp_path: Path) -> None:
+    rule = '{days = ["mon"], from = "22:00", to = "07:00", bandwidth_limit = "2MB/s"}'
+    assert config(tmp_path, f"schedule = [{rule}]").values.schedule[0].bandwidth_limit == 2_000_000
+    rules = '[{"days": ["mon"], "from": "22:00", "to": "07:00", "bandwidthLimit": "2MB/s"}]'
+    assert config(tmp_path, schedule=rules).values.schedule[0].bandwidth_limit == 2_000_000
+
+
+def test_the_help_has_meaning_unit_and_default_of_each_setting() -> None:
+    assert set(SETTINGS) == set(FIELDS)
+    program = Path(sys.executable).with_name("hfdmd")
+    env = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "POSIX", "COLUMNS": "200"}
+    shown = " ".join(
+        subprocess.run([program, "--help"], env=env, capture_output=True, check=True, text=True).stdout.split()
+    )
+    for name, setting in SETTINGS.items():
+        default = setting.kind.show(getattr(DEFAULTS, name))
+        flag = f"--{name.replace('_', '-')} {setting.kind.metavar}"
+        assert f"{flag} {setting.meaning} [default: {default}]" in shown
+
+
+def test_without_a_home_the_system_file_still_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hfdmd.config.Path.home", lambda: (_ for _ in ()).throw(RuntimeError))
+    assert config_file({}) in (None, Path("/etc/hfdmd/config.toml"))
+    with pytest.raises(ConfigError, match="HFDMD_STATE_DIR"):
+        Paths.from_env({})
 
 
 def test_a_patch_is_all_or_nothing(tmp_path: Path) -> None:

@@ -94,6 +94,10 @@ class AsyncClient:
         """Whether the scheduler responds. Raises `Loading` until the daemon has read its tracker files."""
         return await async_transport.send(self._addresses(), calls.HEALTH, self._timeout_s)
 
+    async def checks(self, *, offline: bool = False) -> t.Checks:
+        """Whether the daemon's machine can download, with a cure for each fault; `offline`: without asking the Hub."""
+        return await self._call(calls.checks(offline))
+
     async def settings(self) -> t.Settings:
         """The settings that can change while the daemon runs."""
         return await self._call(calls.SETTINGS)

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from hfdmd.wire import types as t
-from hfdmd.wire.errors import ApiError, from_problem
+from hfdmd.wire.errors import ApiError, InvalidField, from_problem
 from hfdmd.wire.types import MALFORMED
 from hfdmd_client.errors import ProtocolError
 from hfdmd_client.options import normalised
@@ -56,9 +56,24 @@ def _get(path: str, kind: type[T], **query: Any) -> Call[T]:
 
 
 def query_string(query: Mapping[str, Any]) -> str:
-    """`query` as a query string: unset and None values left out, keys in camel case."""
+    """`query` as a query string: unset and None values left out, keys in camel case. Raises `InvalidField`."""
     pairs = [(_camel(key), _plain(value)) for key, value in query.items() if value is not None and value is not UNSET]
-    return "?" + urlencode(pairs) if pairs else ""
+    try:
+        return "?" + urlencode(pairs) if pairs else ""
+    except UnicodeEncodeError as error:
+        raise _not_unicode(error) from None
+
+
+def _encoded(body: Any) -> bytes:
+    try:
+        return msgspec.json.encode(body)
+    except UnicodeEncodeError as error:
+        raise _not_unicode(error) from None
+
+
+def _not_unicode(error: UnicodeEncodeError) -> InvalidField:
+    """A name with bytes that are not UTF-8, which no name on the Hub has."""
+    return InvalidField(f"{error.object!a} is not UTF-8")
 
 
 def _camel(name: str) -> str:
@@ -104,7 +119,7 @@ def download(
     body = msgspec.to_builtins(request)
     if file_path is not None and include is None and exclude is None:
         del body["include"], body["exclude"]
-    return Call("POST", "/api/download", decode_item, msgspec.json.encode(body))
+    return Call("POST", "/api/download", decode_item, _encoded(body))
 
 
 def selector(
@@ -139,17 +154,17 @@ def selected(model_repo: str | None, file_path: str | None, selection: Mapping[s
 
 
 def action(name: str, chosen: Mapping[str, Any]) -> Call[t.Affected]:
-    return Call("POST", f"/api/{name}", _as(t.Affected), msgspec.json.encode(t.Selector(**chosen)))
+    return Call("POST", f"/api/{name}", _as(t.Affected), _encoded(t.Selector(**chosen)))
 
 
 def reorder(chosen: Mapping[str, Any], priority: int | None, position: int | None) -> Call[t.Affected]:
     request = t.ReorderRequest(**chosen, priority=_unset(priority), position=_unset(position))
-    return Call("PATCH", "/api/download", _as(t.Affected), msgspec.json.encode(request))
+    return Call("PATCH", "/api/download", _as(t.Affected), _encoded(request))
 
 
 def delete(chosen: Mapping[str, Any], delete_file: bool) -> Call[t.Affected]:
     request = t.DeleteRequest(**chosen, delete_file=delete_file)
-    return Call("DELETE", "/api/download", _as(t.Affected), msgspec.json.encode(request))
+    return Call("DELETE", "/api/download", _as(t.Affected), _encoded(request))
 
 
 def one(chosen: Mapping[str, Any]) -> Call[t.Download | t.RepoDownload]:
@@ -185,6 +200,10 @@ def files(model_repo: str, revision: str, repo_type: str, cursor: str | None) ->
 
 def change_settings(patch: t.SettingsPatch) -> Call[t.Settings]:
     return Call("PATCH", "/api/settings", _as(t.Settings), msgspec.json.encode(patch))
+
+
+def checks(offline: bool) -> Call[t.Checks]:
+    return _get("/api/checks", t.Checks, offline=True if offline else None)
 
 
 INFO = _get("/api/info", t.Info)

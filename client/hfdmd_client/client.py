@@ -93,6 +93,10 @@ class Client:
         """Whether the scheduler responds. Raises `Loading` until the daemon has read its tracker files."""
         return transport.send(self._addresses(), calls.HEALTH, self._timeout_s)
 
+    def checks(self, *, offline: bool = False) -> t.Checks:
+        """Whether the daemon's machine can download, with a cure for each fault; `offline`: without asking the Hub."""
+        return self._call(calls.checks(offline))
+
     def settings(self) -> t.Settings:
         """The settings that can change while the daemon runs."""
         return self._call(calls.SETTINGS)

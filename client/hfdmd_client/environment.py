@@ -1,18 +1,15 @@
-"""The cache and the Hub that this environment names, compared with those of a daemon.
-
-Reads the variables as `huggingface_hub` does, without loading it. Source: `huggingface_hub.constants`.
-"""
+"""The cache and the Hub that this environment names, compared with those of a daemon."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from hfdmd import __version__
+from hfdmd.wire import environment
 from hfdmd.wire.types import Info
 
-DEFAULT_ENDPOINT = "https://huggingface.co"
 _PATHS = (
     "HF_HOME",
     "HF_HUB_CACHE",
@@ -38,9 +35,8 @@ class Environment:
 
     @classmethod
     def current(cls, env: Mapping[str, str] = os.environ) -> Environment:
-        """From the environment variables."""
-        cache = env.get("HF_HUB_CACHE") or env.get("HUGGINGFACE_HUB_CACHE") or os.path.join(hf_home(env), "hub")
-        return cls(_path(env, cache), (env.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/"))
+        """From the environment variables. Raises `EnvironmentProblem`."""
+        return cls(str(environment.cache_dir(env)), environment.hub_endpoint(env))
 
     def differences(self, info: Info) -> list[str]:
         """A sentence for each difference between the daemon and this environment."""
@@ -50,11 +46,6 @@ class Environment:
         if info.hub_endpoint.rstrip("/") != self.hub_endpoint:
             found.append(f"the daemon's Hub is {info.hub_endpoint}, your environment says {self.hub_endpoint}")
         return found
-
-
-def hf_home(env: Mapping[str, str] = os.environ) -> str:
-    """The folder of the Hub's cache and token: `HF_HOME`, or its default."""
-    return _path(env, env.get("HF_HOME") or os.path.join(env.get("XDG_CACHE_HOME") or "~/.cache", "huggingface"))
 
 
 def absolute_paths(env: Mapping[str, str]) -> dict[str, str]:
@@ -75,14 +66,16 @@ def version_difference(info: Info) -> str | None:
     return f"the daemon is hfdmd {info.version}, this client {__version__}; `hfdm restart` updates the daemon"
 
 
+def warnings(info: Info) -> Iterator[str]:
+    """What a user of this daemon would not expect in this environment."""
+    try:
+        yield from Environment.current().differences(info)
+    except environment.EnvironmentProblem as problem:
+        yield problem.detail
+    if (difference := version_difference(info)) is not None:
+        yield difference
+
+
 def same_folder(one: str, other: str) -> bool:
     """Whether both paths lead to the same folder, symlinks followed."""
     return os.path.realpath(os.path.expanduser(one)) == os.path.realpath(os.path.expanduser(other))
-
-
-def _path(env: Mapping[str, str], value: str) -> str:
-    """`value` with `~` and variables of `env` expanded, absolute."""
-    home = env.get("HOME") or os.path.expanduser("~")
-    if value == "~" or value.startswith("~/"):
-        value = home + value[1:]
-    return os.path.abspath(os.path.expandvars(os.path.expanduser(value)))

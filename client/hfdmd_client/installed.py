@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hfdmd.wire import environment
 from hfdmd_client.errors import DaemonNotStarted
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def _systemd() -> bool:
         if _has_unit(_SYSTEM_UNITS):
             _refuse_failed(system)
         user = Systemd(Scope.USER)
-        if not _has_unit([_own_units(), *_USER_UNITS]):
+        if not _has_unit([*_own_units(), *_USER_UNITS]):
             return False
         user.check()
         _refuse_failed(user)
@@ -85,9 +86,13 @@ def _has_unit(folders: list[Path] | tuple[Path, ...]) -> bool:
     return any((folder / "hfdmd.socket").exists() for folder in folders)
 
 
-def _own_units() -> Path:
-    config = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(config) if config else Path.home() / ".config") / "systemd/user"
+def _own_units() -> list[Path]:
+    """The user's own folder of units; none for a user without a home folder."""
+    try:
+        config = environment.path(os.environ, os.environ.get("XDG_CONFIG_HOME") or "~/.config", "XDG_CONFIG_HOME")
+    except environment.EnvironmentProblem:
+        return []
+    return [config / "systemd/user"]
 
 
 def _launchd() -> bool:

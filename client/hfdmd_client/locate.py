@@ -34,10 +34,12 @@ def candidates(
 
 
 def checked_url(url: str) -> str:
-    """`url`, if it can be the URL of a daemon. Raises `DaemonUnreachable`."""
+    """`url` without blanks around it, if it can be the URL of a daemon. Raises `DaemonUnreachable`."""
+    url = url.strip()
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+        usable = usable and url.isprintable() and " " not in url
     except ValueError:
         usable = False
     if not usable:

@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hfdmd.wire.endpoint import DaemonAddress, read_endpoint, state_dir
+from hfdmd.wire.endpoint import DaemonAddress, read_endpoint
+from hfdmd.wire.environment import state_dir
 from hfdmd.wire.errors import ApiError, Loading
 from hfdmd.wire.types import Info
 from hfdmd_client import calls, installed, logfile, transport

@@ -20,6 +20,7 @@ from hfdmd.api.files import repo_files
 from hfdmd.api.metrics import Metrics
 from hfdmd.api.responses import HEADERS, affected_response, json_response
 from hfdmd.api.scope import OneFile, OneRepoDownload, RepoScope, Scope
+from hfdmd.checks import checks as run_checks
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, Record, RepoRecord, RepoSpec
 from hfdmd.scheduler.actions import Check
@@ -27,12 +28,14 @@ from hfdmd.scheduler.core import Scheduler
 from hfdmd.scheduler.index import matches
 from hfdmd.scheduler.requests import Ask
 from hfdmd.wire import openapi, validate
+from hfdmd.wire.environment import hub_token
 from hfdmd.wire.errors import InvalidField, Loading, QueueFull, UnknownDownload
 from hfdmd.wire.routes import BY_NAME, SELECTOR, SSE
 from hfdmd.wire.types import (
     API_VERSION,
     DEFAULT_LIMIT,
     DEFAULT_REVISION,
+    Checks,
     DeleteRequest,
     Download,
     DownloadRequest,
@@ -201,12 +204,21 @@ class Handlers:
                 state_dir=str(paths.state_dir),
                 socket=self._socket,
                 url=self._url,
+                has_hub_token=_has_hub_token(),
                 free_bytes=free,
                 counts={status: self._scheduler.index.counts[status] for status in Status},
                 bytes_per_second=self._scheduler.running.total_bytes_per_second,
                 loading=self._scheduler.loading,
             )
         )
+
+    async def checks(self, request: web.Request) -> web.Response:
+        asked = decode.query(request, BY_NAME["checks"].query)
+        await self._loaded()
+        scheduler = self._scheduler
+        records: list[Record] = [*scheduler.index.repos.values(), *scheduler.index.files.values()]
+        hub = None if asked.get("offline", False) else scheduler.hub
+        return json_response(Checks(checks=await run_checks(scheduler.paths, scheduler.config.values, hub, records)))
 
     async def health(self, request: web.Request) -> web.Response:
         decode.query(request, ())
@@ -297,6 +309,14 @@ class Handlers:
                 repos.append(self._scheduler.views.repo(record))
             last = position
         return Downloads(downloads=downloads, repos=repos)
+
+
+def _has_hub_token() -> bool:
+    """Whether the daemon has a Hub token of its own that can be read."""
+    try:
+        return hub_token() is not None
+    except OSError:
+        return False
 
 
 def _wants_stream(request: web.Request) -> bool:

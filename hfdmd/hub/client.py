@@ -15,11 +15,11 @@ from hfdmd.hub.listing import Listing, find_entry
 from hfdmd.hub.metadata import Metadata, contradiction, read_metadata
 from hfdmd.hub.refusals import RequestContext
 from hfdmd.hub.session import HubSession, ResponseHead
-from hfdmd.hub.token import current_token
 from hfdmd.net.origin import RedirectPolicy, Target
 from hfdmd.net.retry_after import RetryAfter
 from hfdmd.record import Entry, FileSpec, RepoSpec, Source, is_commit
-from hfdmd.wire.types import MALFORMED, Reason
+from hfdmd.wire.environment import hub_token
+from hfdmd.wire.types import MALFORMED, Reason, RepoType
 
 _AUTH_MAX_AGE_S = 1.0
 
@@ -41,7 +41,7 @@ class Hub:
         policy: RedirectPolicy,
         user_agent: str,
         *,
-        token: Callable[[], str | None] = current_token,
+        token: Callable[[], str | None] = hub_token,
         allow_unverified: Callable[[], bool] = lambda: False,
     ) -> None:
         self.endpoint = endpoint.rstrip("/")
@@ -101,6 +101,11 @@ class Hub:
         if not is_commit(commit):
             raise Failure(Reason.HUB_UNAVAILABLE, f"The Hub at {context.host} returned no commit for {context.at}.")
         return commit
+
+    async def probe(self) -> str:
+        """The `Date` of any answer of the Hub; empty when it has none. Raises `Failure` when no answer comes."""
+        spec = RepoSpec(repo_type=RepoType.MODEL, model_repo="", revision="")
+        return await self._session.probe(f"{self.endpoint}/api/models?limit=1", RequestContext(self.endpoint, spec, ""))
 
     async def close(self) -> None:
         await self._session.close()

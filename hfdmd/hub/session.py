@@ -97,6 +97,11 @@ class HubSession:
                     raise
             await asyncio.sleep(backoff_s(attempt, base_s=0.25, cap_s=4.0))
 
+    async def probe(self, url: str, context: RequestContext) -> str:
+        """The `Date` of any answer of the Hub, whatever its status; empty without one. Raises `Failure`: no answer."""
+        async with self._request("HEAD", url, context, None, any_status=True) as response:
+            return response.headers.get("Date", "")
+
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
@@ -143,9 +148,18 @@ class HubSession:
 
     @asynccontextmanager
     async def _request(
-        self, method: str, url: str, context: RequestContext, form: Mapping[str, str] | None
+        self,
+        method: str,
+        url: str,
+        context: RequestContext,
+        form: Mapping[str, str] | None,
+        *,
+        any_status: bool = False,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """One request. Gives a response with a status below 400; raises `Failure` for all else."""
+        """One request. Gives a response with a status below 400; raises `Failure` for all else.
+
+        `any_status`: gives every response of the Hub itself, and raises for those of a proxy only.
+        """
         auth = self.auth(url)
         headers = {"Accept-Encoding": "identity"} if method == "HEAD" else {}
         await self.retry_after.wait(url, MAX_WAIT_S)
@@ -164,7 +178,7 @@ class HubSession:
                 proxy=None if proxy is None else proxy.url,
                 proxy_headers=proxy_auth if tunnelled else None,
             ) as response:
-                if response.status >= 400:
+                if response.status >= 400 and not (any_status and response.status != 407):
                     wait_s = self.retry_after.note(url, response.status, response.headers)
                     raise response_failure(
                         context, response.status, response.headers, token_sent=bool(auth), wait_s=wait_s

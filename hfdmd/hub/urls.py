@@ -8,9 +8,9 @@ from urllib.parse import quote, urljoin, urlsplit
 from hfdmd.failure import Failure
 from hfdmd.net.origin import origin
 from hfdmd.record import FileSpec, RepoSpec
+from hfdmd.wire.environment import DEFAULT_ENDPOINT
 from hfdmd.wire.types import Reason, RepoType
 
-DEFAULT_ENDPOINT = "https://huggingface.co"
 _PREFIX = {RepoType.MODEL: "", RepoType.DATASET: "datasets/", RepoType.SPACE: "spaces/"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from hfdmd.wire import environment
 from hfdmd.wire.types import MALFORMED, Endpoint
 
 MAX_SOCKET_PATH_BYTES = 103 if sys.platform == "darwin" else 107  # sun_path without the final NUL
@@ -27,21 +29,13 @@ class DaemonAddress:
     token: str | None = None
 
 
-def state_dir(env: Mapping[str, str] = os.environ) -> Path:
-    """`$HFDMD_STATE_DIR`, else `~/.local/state/hfdmd`."""
-    if configured := env.get("HFDMD_STATE_DIR"):
-        return Path(configured).expanduser().absolute()
-    home = env.get("HOME")
-    return (Path(home) if home else Path.home()) / ".local" / "state" / "hfdmd"
-
-
 def default_socket(env: Mapping[str, str] = os.environ) -> Path:
-    """The socket of a daemon that is started in this environment."""
+    """The socket of a daemon that is started in this environment. Raises `EnvironmentProblem`."""
     if configured := env.get("HFDMD_SOCKET"):
-        return Path(configured).expanduser().absolute()
+        return environment.path(env, configured, "HFDMD_SOCKET")
     if runtime := env.get("XDG_RUNTIME_DIR"):
         return Path(runtime) / "hfdmd.sock"
-    return state_dir(env) / "hfdmd.sock"
+    return environment.state_dir(env) / "hfdmd.sock"
 
 
 def read_endpoint(folder: Path) -> Endpoint | None:
@@ -53,18 +47,22 @@ def read_endpoint(folder: Path) -> Endpoint | None:
 
 
 def daemon_addresses(env: Mapping[str, str] = os.environ) -> Iterator[DaemonAddress]:
-    """The addresses that a client tries, in order. With `HFDMD_URL` set it is the only one."""
-    if url := env.get("HFDMD_URL"):
+    """The addresses that a client tries, in order. With `HFDMD_URL` set it is the only one.
+
+    A user without a home folder has no state folder to look in.
+    """
+    if url := env.get("HFDMD_URL", "").strip():
         yield DaemonAddress("HFDMD_URL", url=url, token=env.get("HFDMD_TOKEN"))
         return
     if configured := env.get("HFDMD_SOCKET"):
-        yield DaemonAddress("HFDMD_SOCKET", socket=Path(configured).expanduser().absolute())
+        yield DaemonAddress("HFDMD_SOCKET", socket=environment.path(env, configured, "HFDMD_SOCKET"))
         return
     if runtime := env.get("XDG_RUNTIME_DIR"):
         yield DaemonAddress("$XDG_RUNTIME_DIR", socket=Path(runtime) / "hfdmd.sock")
-    folder = state_dir(env)
-    known = read_endpoint(folder)
-    if known is not None and known.socket:
-        yield DaemonAddress(str(folder / ENDPOINT_FILE), socket=Path(known.socket))
-    yield DaemonAddress("the state folder", socket=folder / "hfdmd.sock")
+    with contextlib.suppress(environment.EnvironmentProblem):
+        folder = environment.state_dir(env)
+        known = read_endpoint(folder)
+        if known is not None and known.socket:
+            yield DaemonAddress(str(folder / ENDPOINT_FILE), socket=Path(known.socket))
+        yield DaemonAddress("the state folder", socket=folder / "hfdmd.sock")
     yield DaemonAddress("the system service", socket=SYSTEM_SOCKET)

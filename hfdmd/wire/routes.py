@@ -63,6 +63,7 @@ _CURSOR = Param("cursor", str, "The `nextCursor` of the previous page. Not on a 
 _HISTORY = Param(
     "history", bool, "Stream of everything: begin with all ended downloads, not only those of the last 24 hours."
 )
+_OFFLINE = Param("offline", bool, "Do not ask the Hub.")
 _ALL = Param("all", bool, "Everything.")
 _DELETE_FILE = Param("deleteFile", bool, "Delete the file as well.")
 
@@ -144,6 +145,16 @@ ROUTES: tuple[Route, ...] = (
         body=t.SettingsPatch,
     ),
     Route("info", "GET", "/api/info", "Version, folders, addresses, free space, counts, speed.", {200: t.Info}),
+    Route(
+        "checks",
+        "GET",
+        "/api/checks",
+        "Whether this machine can download: folders, disks, proxy, token, downloads that wait or failed, the Hub, the"
+        " clock. For `hfdm doctor`.",
+        {200: t.Checks},
+        ("loading",),
+        query=(_OFFLINE,),
+    ),
     Route("health", "GET", "/api/health", "Whether the daemon is running.", {200: t.Health}, ("loading",)),
     Route("metrics", "GET", "/metrics", "Prometheus metrics.", {200: None}, media="text/plain; version=0.0.4"),
     Route("openapi", "GET", "/api/openapi.json", "This document.", {200: dict[str, Any]}),

@@ -299,10 +299,32 @@ class Info(_ResponseBody):
     state_dir: str
     socket: str | None
     url: str | None
+    has_hub_token: bool
     free_bytes: int | None
     counts: dict[Status, int]
     bytes_per_second: int
     loading: bool
+
+
+class CheckState(StrEnum):
+    """How a check ended. `warning`: it works, but not as one would wish; `problem`: downloads cannot work."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+class Check(_ResponseBody):
+    """One thing that downloads need. `found`: how it is; `cure`: what to do, empty when there is nothing to do."""
+
+    what: str
+    state: CheckState
+    found: str
+    cure: str = ""
+
+
+class Checks(_ResponseBody):
+    checks: list[Check]
 
 
 class Health(_ResponseBody):

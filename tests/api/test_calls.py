@@ -22,8 +22,8 @@ REPO_FIELDS = [
     *("commit", "path", "createdAt", "updatedAt", "version"),
 ]
 INFO_FIELDS = [
-    *("version", "apiVersion", "pid", "hubEndpoint", "cacheDir", "stateDir", "socket", "url", "freeBytes"),
-    *("counts", "bytesPerSecond", "loading"),
+    *("version", "apiVersion", "pid", "hubEndpoint", "cacheDir", "stateDir", "socket", "url"),
+    *("hasHubToken", "freeBytes", "counts", "bytesPerSecond", "loading"),
 ]
 
 GOOD = {"modelRepo": "own/small", "filePath": "config.json"}

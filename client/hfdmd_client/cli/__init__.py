@@ -9,13 +9,18 @@ import os
 import sys
 from collections.abc import Sequence
 
+from hfdmd.wire import utf8
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script. Exit codes: docs/api.md, section 7; 128 and the signal's number when a signal ends it."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:
+        utf8.ensure()
+        arguments = sys.argv[1:]
+    arguments = list(arguments)
     _open_closed_streams()
-    _write_utf8()
     try:
+        _write_utf8()
         code = _run(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:  # while modules load; later ones are handled where they occur

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
+from hfdmd.wire.types import Check, CheckState
 from hfdmd_client.cli.session import FAILED, Session, clean_lines, fitted, standard
 
-if TYPE_CHECKING:
-    from hfdmd_client.cli.checks import Finding
-
-_MARKS = {"ok": "✓", "warning": "!", "problem": "✗"}
-_STYLES = {"ok": "green", "warning": "yellow", "problem": "red"}
+_MARKS = {CheckState.OK: "✓", CheckState.WARNING: "!", CheckState.PROBLEM: "✗"}
+_STYLES = {CheckState.OK: "green", CheckState.WARNING: "yellow", CheckState.PROBLEM: "red"}
 
 
 @click.command()
 @click.option("--offline", is_flag=True, help="Do not contact the Hub.")
 @standard
 def doctor(session: Session, offline: bool) -> int:
-    """Check daemon, socket, versions, Hub, token, disk, cache, proxy, clock and service; suggest fixes.
+    """Check daemon, socket, versions, folders, disks, tokens, proxy, Hub, clock, downloads and service; suggest fixes.
 
-    Changes nothing and starts nothing. The exit code is 1 when there is a problem, 0 otherwise.
+    The daemon judges, by its own rules; when none runs, its program does. Changes nothing and starts nothing. The
+    exit code is 1 when there is a problem, 0 otherwise.
     """
     from hfdmd_client.cli import checks
 
@@ -31,16 +29,16 @@ def doctor(session: Session, offline: bool) -> int:
         session.out_json(findings)
     else:
         _print(findings)
-    return FAILED if any(finding.state == "problem" for finding in findings) else 0
+    return FAILED if any(finding.state is CheckState.PROBLEM for finding in findings) else 0
 
 
-def _print(findings: list[Finding]) -> None:
+def _print(findings: list[Check]) -> None:
     width = max(len(finding.what) for finding in findings)
     for finding in findings:
         _print_one(finding, f"{finding.what.ljust(width)}  ")
 
 
-def _print_one(finding: Finding, name: str) -> None:
+def _print_one(finding: Check, name: str) -> None:
     indent = " " * (len(name) + 2)
     text = fitted(clean_lines(f"{_MARKS[finding.state]} {name}{finding.found}"), sys.stdout, indent)
     if sys.stdout.isatty():

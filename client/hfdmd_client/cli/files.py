@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from hfdmd.wire.types import RepoFile, RepoFiles
+from hfdmd.wire.units import format_size
 from hfdmd_client.cli import gguf, tables
 from hfdmd_client.cli.params import repo_argument, source_options
 from hfdmd_client.cli.render import clean
 from hfdmd_client.cli.session import Session, standard
 from hfdmd_client.reference import Reference
-from hfdmd_client.units import format_size
 
 EPILOG = """\b
 Examples:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from hfdmd.wire.types import Info
+from hfdmd.wire.units import format_rate, format_size
 from hfdmd_client.cli import limit as limits
 from hfdmd_client.cli import tables
 from hfdmd_client.cli.session import Session, standard
-from hfdmd_client.units import format_rate, format_size
 
 
 @click.command()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from hfdmd.wire.types import Settings, SettingsPatch
+from hfdmd.wire.units import UnitError, format_rate, parse_rate
 from hfdmd_client.cli.session import Session, standard
-from hfdmd_client.units import UnitError, format_rate, parse_rate
 
 EPILOG = """\b
 Examples:

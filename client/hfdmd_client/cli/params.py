@@ -10,7 +10,7 @@ import click
 
 from hfdmd.wire.errors import InvalidField
 from hfdmd.wire.types import Status
-from hfdmd_client import units
+from hfdmd.wire.units import UnitError, parse_duration
 from hfdmd_client.cli import completion
 from hfdmd_client.reference import Reference, parse
 
@@ -54,8 +54,8 @@ class _Duration(click.ParamType[float]):
         if isinstance(value, float):
             return value
         try:
-            return units.parse_duration(value)
-        except units.UnitError as error:
+            return parse_duration(value)
+        except UnitError as error:
             self.fail(str(error), param, ctx)
 
 

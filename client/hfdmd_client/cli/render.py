@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hfdmd.wire.types import Download, RepoDownload, Status
+from hfdmd.wire.units import format_duration, format_rate, format_size
 from hfdmd_client.errors import describe_repo
-from hfdmd_client.units import format_duration, format_rate, format_size
 
 _STYLES = {
     Status.DOWNLOADING: "cyan",
@@ -19,15 +19,21 @@ STATUS_ORDER = tuple(_STYLES)
 
 
 def clean(text: str) -> str:
-    """`text` without control characters and changes of writing direction, which a terminal would execute."""
+    """`text` without control characters and changes of writing direction, which a terminal would execute.
+
+    Joiners and soft hyphens stay: names in Persian, Indic scripts and emoji need them.
+    """
     if text.isprintable():  # nearly always; saves loading the Unicode tables
         return text
     import unicodedata
 
-    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in _UNSAFE else c for c in text)
+    return "".join(
+        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in _UNSAFE and c not in _JOINERS else c for c in text
+    )
 
 
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}\N{SOFT HYPHEN}"
 
 
 def squeeze(text: str, width: int) -> str:

@@ -13,13 +13,13 @@ from rich.text import Text
 
 from hfdmd.wire.errors import ApiError
 from hfdmd.wire.types import Affected, Download, End, Info, Removed, RepoDownload, Settings, Status
+from hfdmd.wire.units import format_duration, format_rate, format_size
 from hfdmd_client.cli import render
 from hfdmd_client.cli.bars import Bars, in_order
 from hfdmd_client.cli.keys import Keys
 from hfdmd_client.cli.session import DONE, INTERRUPTED, outcome
 from hfdmd_client.client import Client
 from hfdmd_client.event_state import FINAL, Event, Item, items_of
-from hfdmd_client.units import format_duration, format_rate, format_size
 
 _FRAME_S = 0.2
 _ASK_EVERY_S = 3.0

@@ -13,10 +13,11 @@ from typing import Any, TextIO
 import click
 
 from hfdmd.wire import errors as e
+from hfdmd.wire.environment import EnvironmentProblem
 from hfdmd.wire.types import Download, Info, Reason, RepoDownload, Status
 from hfdmd_client.cli.render import clean
 from hfdmd_client.client import Client
-from hfdmd_client.environment import Environment, version_difference
+from hfdmd_client.environment import warnings
 from hfdmd_client.errors import DaemonSilent, DaemonUnreachable, DownloadFailed, VersionMismatch
 
 DONE, FAILED, USAGE, NO_DAEMON, NOT_FOUND, NO_ACCESS, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
@@ -40,9 +41,8 @@ class Session:
         """A client after its first request; warns on stderr when daemon and environment differ."""
         client = self.quiet_client(spawn=spawn)
         self.info = client.hello()
-        for difference in [*Environment.current().differences(self.info), version_difference(self.info)]:
-            if difference is not None:
-                self.say(f"Warning: {difference}")
+        for warning in warnings(self.info):
+            self.say(f"Warning: {warning}")
         return client
 
     def quiet_client(self, *, spawn: bool = True) -> Client:
@@ -56,8 +56,8 @@ class Session:
             print(fitted(clean_lines(text), sys.stderr), file=sys.stderr, flush=True)
 
     def out(self, text: str) -> None:
-        """Prints a line of the result."""
-        print(clean_lines(text))
+        """Prints a line of the result: exactly, for a program that reads it; made safe for a terminal."""
+        print(clean_lines(text) if sys.stdout.isatty() else text)
 
     def out_json(self, value: Any) -> None:
         """Prints the result as JSON, with the field names of the API."""
@@ -127,7 +127,7 @@ def exit_code(error: e.ApiError) -> int:
         return NOT_FOUND
     if isinstance(error, (e.Gated, e.HubUnauthorized, e.Unauthorized, e.ForbiddenPath, e.ForbiddenHost)):
         return NO_ACCESS
-    if isinstance(error, (e.InvalidField, e.Malformed)):
+    if isinstance(error, (e.InvalidField, e.Malformed, EnvironmentProblem)):
         return USAGE
     return outcome([error.download]) if isinstance(error, DownloadFailed) else FAILED
 

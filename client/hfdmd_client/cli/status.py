@@ -8,12 +8,12 @@ from typing import Any
 import click
 
 from hfdmd.wire.types import Download, Downloads, RepoDownload, Status
+from hfdmd.wire.units import format_size
 from hfdmd_client.cli import render, tables
 from hfdmd_client.cli.params import filter_options, narrowed, optional_file, optional_repo, status_option
 from hfdmd_client.cli.session import NOT_FOUND, Session, outcome, standard
 from hfdmd_client.event_state import items_of
 from hfdmd_client.reference import Reference
-from hfdmd_client.units import format_size
 
 _DONE_SHOWN = 10
 

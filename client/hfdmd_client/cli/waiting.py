@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 from hfdmd.wire.errors import UnknownDownload
 from hfdmd.wire.types import Download, Removed, RepoDownload, Status
+from hfdmd.wire.units import format_duration, format_size
 from hfdmd_client.cli import render
 from hfdmd_client.client import IDLE_POLL_S, Client
 from hfdmd_client.event_state import FINAL, Item, Ready
 from hfdmd_client.reconnect import left_s
-from hfdmd_client.units import format_duration, format_size
 
 if TYPE_CHECKING:
     from hfdmd_client.cli.bars import Bars

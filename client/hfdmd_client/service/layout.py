@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from hfdmd.wire import endpoint
+from hfdmd.wire import environment
 
 GROUP = "hfdmd"
 """The group whose members may use the system service."""
@@ -115,7 +115,7 @@ def _systemd_user(root: Path | None, env: Mapping[str, str]) -> Layout:
             "systemd/user/hfdmd.service": units / "hfdmd.service",
             "systemd/user/hfdmd.socket": units / "hfdmd.socket",
         },
-        Folders(endpoint.state_dir(env), None, Path(runtime) / "hfdmd.sock"),
+        Folders(environment.state_dir(env), None, Path(runtime) / "hfdmd.sock"),
         drop_in=None if root else units / "hfdmd.service.d/10-hfdm-service-install.conf",
     )
 
@@ -129,9 +129,9 @@ def _launchd(scope: Scope, root: Path, env: Mapping[str, str]) -> Layout:
             {"launchd/daemon.plist": root / f"Library/LaunchDaemons/{LABEL}.plist"},
             Folders(own / "state", own / "cache", Path("/var/run/hfdmd.sock"), log=own / "hfdmd.log"),
         )
-    home = _home(env)
+    home = environment.home(env, "HFDMD_STATE_DIR")
     agents = (root / home.relative_to("/")) / "Library/LaunchAgents"
-    state = endpoint.state_dir(env)
+    state = environment.state_dir(env)
     # macOS has no $XDG_RUNTIME_DIR, so the default of daemon and clients is in the state folder.
     return Layout(
         Manager.LAUNCHD,
@@ -141,9 +141,5 @@ def _launchd(scope: Scope, root: Path, env: Mapping[str, str]) -> Layout:
     )
 
 
-def _home(env: Mapping[str, str]) -> Path:
-    return Path(env["HOME"]) if env.get("HOME") else Path.home()
-
-
 def _config_home(env: Mapping[str, str]) -> Path:
-    return Path(env.get("XDG_CONFIG_HOME") or _home(env) / ".config")
+    return environment.path(env, env.get("XDG_CONFIG_HOME") or "~/.config", "XDG_CONFIG_HOME")

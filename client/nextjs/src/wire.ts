@@ -13,6 +13,27 @@ export type Affected = {
     unchanged: number;
 };
 /**
+ * Check
+ * @description One thing that downloads need. `found`: how it is; `cure`: what to do, empty when there is nothing to do.
+ */
+export type Check = {
+    /** @default  */
+    cure?: string;
+    found: string;
+    state: CheckState;
+    what: string;
+};
+/** Checks */
+export type Checks = {
+    checks: Check[];
+};
+/**
+ * CheckState
+ * @description How a check ended. `warning`: it works, but not as one would wish; `problem`: downloads cannot work.
+ * @enum {unknown}
+ */
+export type CheckState = "ok" | "problem" | "warning";
+/**
  * DeleteRequest
  * @description Body or query of `DELETE /api/download`.
  */
@@ -128,6 +149,7 @@ export type Info = {
         [key: string]: number;
     };
     freeBytes: number | null;
+    hasHubToken: boolean;
     hubEndpoint: string;
     loading: boolean;
     pid: number;

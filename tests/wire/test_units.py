@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hfdmd_client import units
+from hfdmd.wire import units
 
 
 @pytest.mark.parametrize(
