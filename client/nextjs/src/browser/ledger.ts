@@ -75,6 +75,12 @@ export class Ledger {
     }
   }
 
+  /** The stream is away: speeds and times left are unknown. The next stream's first event of each item counts again. */
+  silence(): void {
+    for (const item of this.#items.values())
+      this.#items.set(item.id, { ...item, bytesPerSecond: null, etaSeconds: null });
+  }
+
   /** Replaces the state by that of another tab. */
   replace(items: readonly Item[]): void {
     const named = new Set(items.map((item) => item.id));

@@ -144,7 +144,11 @@ export class Link {
     } catch {
       // no answer or not JSON: reported as "network"
     }
-    if (this.connection.state !== "live") this.#setConnection({ state: "reconnecting", problem });
+    if (this.connection.state === "live") return;
+    this.#ledger.silence();
+    this.connection = { state: "reconnecting", problem };
+    this.#postState(null);
+    this.#changed();
   }
 
   #setConnection(connection: Connection): void {

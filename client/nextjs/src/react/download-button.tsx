@@ -146,7 +146,7 @@ export function DownloadButton(props: DownloadButtonProps) {
       )}
       {caption && (
         <span
-          title={item?.error ?? undefined}
+          title={item?.detail ?? undefined}
           role={failed ? "alert" : undefined}
           className={join(
             "mt-1 block min-h-[1.25rem] px-4 text-center text-xs leading-5 tabular-nums",

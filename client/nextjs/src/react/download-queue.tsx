@@ -77,7 +77,9 @@ export function DownloadQueue({ basePath, className, showInTitle = false, pageSi
         <p className="text-2xl font-semibold">{words.rate(totals.bytesPerSecond)}</p>
         <p className={join("flex-1", MUTED)}>
           {[
-            totals.etaSeconds === null ? "" : fill(text.left, { time: words.duration(totals.etaSeconds) }),
+            totals.etaSeconds === null
+              ? ""
+              : fill(totals.exact ? text.left : text.leftAtLeast, { time: words.duration(totals.etaSeconds) }),
             free === null ? "" : fill(text.free, { size: words.bytes(free) }),
           ]
             .filter(Boolean)

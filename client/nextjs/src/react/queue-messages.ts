@@ -11,6 +11,7 @@ export const queueMessages = {
   emptyFilter: "No downloads match.",
   loading: "Loading…",
   reconnecting: "Reconnecting…",
+  leftAtLeast: "more than {time} left",
   free: "{size} free",
   tooFull: "{size} remain to be downloaded, but only {free} are free.",
   pauseAll: "Pause all",

@@ -121,6 +121,7 @@ export const QueueRow = memo(function QueueRow({
       <div className={join("mt-1 flex flex-wrap gap-x-4 text-xs tabular-nums", MUTED)}>
         <span>{sizes()}</span>
         {isLive(item) && <span>{captionOf(item, state, words, now)}</span>}
+        {isLive(item) && item.reason !== null && <span className="[overflow-wrap:anywhere]">{item.detail}</span>}
         {isRepo(item) && item.filesTotal !== null && (
           <span>
             {fill(text.filesDone, { done: item.filesDone, total: item.filesTotal })}

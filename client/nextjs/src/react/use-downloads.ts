@@ -13,9 +13,11 @@ export interface Totals {
   bytesPerSecond: number;
   /** Bytes that remain, as far as sizes are known. */
   remainingBytes: number;
-  /** Null while no bytes arrive. */
+  /** At least as long as the slowest download needs. Null while no bytes arrive. */
   etaSeconds: number | null;
-  /** 0 to 100 over all unfinished downloads; null when there are none. */
+  /** Whether all sizes are known and nothing is held up; otherwise it takes longer than `etaSeconds`. */
+  exact: boolean;
+  /** 0 to 100 over all unfinished downloads; null when there are none, and while a size is unknown. */
   progress: number | null;
 }
 
@@ -44,19 +46,28 @@ function countsOf(items: readonly Item[]): Record<Status, number> {
 }
 
 function totalsOf(items: readonly Item[]): Totals {
+  const live = items.filter(isLive);
+  const moving = live.filter((item) => item.status === "downloading" && item.reason === null);
+  const sizes = live.map((item) => item.totalBytes);
+  const totalBytes = sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
   let bytesPerSecond = 0;
-  let remainingBytes = 0;
-  let totalBytes = 0;
-  for (const item of items.filter(isLive)) {
+  let slowestSeconds = 0;
+  for (const item of moving) {
     bytesPerSecond += item.bytesPerSecond ?? 0;
-    totalBytes += item.totalBytes ?? 0;
-    if (item.totalBytes !== null) remainingBytes += Math.max(0, item.totalBytes - item.downloadedBytes);
+    slowestSeconds = Math.max(slowestSeconds, item.etaSeconds ?? 0);
   }
+  let remainingBytes = 0;
+  for (const { totalBytes: size, downloadedBytes } of live)
+    remainingBytes += Math.max(0, (size ?? 0) - downloadedBytes);
   return {
     bytesPerSecond,
     remainingBytes,
-    etaSeconds: bytesPerSecond > 0 && remainingBytes > 0 ? Math.ceil(remainingBytes / bytesPerSecond) : null,
-    progress: totalBytes > 0 ? ((totalBytes - remainingBytes) / totalBytes) * 100 : null,
+    etaSeconds:
+      bytesPerSecond > 0 && remainingBytes > 0
+        ? Math.max(slowestSeconds, Math.ceil(remainingBytes / bytesPerSecond))
+        : null,
+    exact: !sizes.includes(null) && live.every((item) => item.reason === null || item.reason === "restarted"),
+    progress: totalBytes > 0 && !sizes.includes(null) ? ((totalBytes - remainingBytes) / totalBytes) * 100 : null,
   };
 }
 

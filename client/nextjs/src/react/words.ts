@@ -33,9 +33,11 @@ export function useWords(): Words {
   }, [locale, messages]);
 }
 
-/** Whether it is downloading but no bytes arrive. */
+/** Whether it is downloading but no bytes arrive: then a speed or a time left would be an old one. */
 export const isStalled = (item: Item | undefined, state: ItemState) =>
-  state === "downloading" && item !== undefined && item.bytesPerSecond === null && item.downloadedBytes > 0;
+  state === "downloading" &&
+  item !== undefined &&
+  (item.reason !== null || (item.bytesPerSecond === null && item.downloadedBytes > 0));
 
 /** "43%, 26 MB of 60 MB, 2 sec left": the text of a progress bar for screen readers. */
 export function progressText(item: Item, state: ItemState, words: Words): string {
@@ -44,7 +46,7 @@ export function progressText(item: Item, state: ItemState, words: Words): string
   if (item.totalBytes !== null) {
     parts.push(fill(text.ofTotal, { done: words.bytes(item.downloadedBytes), total: words.bytes(item.totalBytes) }));
   }
-  if (state === "downloading" && item.etaSeconds !== null)
+  if (state === "downloading" && item.etaSeconds !== null && !isStalled(item, state))
     parts.push(fill(text.left, { time: words.duration(item.etaSeconds) }));
   return parts.join(", ");
 }
@@ -53,9 +55,10 @@ export function progressText(item: Item, state: ItemState, words: Words): string
 export function captionOf(item: Item | undefined, state: ItemState, words: Words, nowMs: number): string {
   const { text } = words;
   if (!item) return "";
+  const why = words.reason(item.reason);
   switch (state) {
     case "downloading": {
-      if (isStalled(item, state)) return words.reason(item.reason) ?? text.stalled;
+      if (isStalled(item, state)) return why ?? text.stalled;
       const parts = item.bytesPerSecond === null ? [] : [words.rate(item.bytesPerSecond)];
       if (item.etaSeconds !== null) parts.push(fill(text.left, { time: words.duration(item.etaSeconds) }));
       return parts.join(" · ");
@@ -64,16 +67,17 @@ export function captionOf(item: Item | undefined, state: ItemState, words: Words
       const { attempt, retryAt } = item as { attempt?: number; retryAt?: string | null };
       const seconds = retryAt ? Math.max(0, Math.ceil((Date.parse(retryAt) - nowMs) / 1000)) : 0;
       const again = fill(text.tryIn, { attempt: (attempt ?? 0) + 1, time: words.duration(seconds) });
-      return [words.reason(item.reason), again].filter(Boolean).join(" · ");
+      return [why, again].filter(Boolean).join(" · ");
     }
     case "queued":
-      return words.reason(item.reason) ?? "";
+    case "resolving":
+      return why ?? "";
     case "paused":
       return item.totalBytes === null
         ? text.paused
         : `${text.paused} · ${fill(text.ofTotal, { done: words.bytes(item.downloadedBytes), total: words.bytes(item.totalBytes) })}`;
     case "failed":
-      return words.reason(item.reason) ?? item.error ?? text.failed;
+      return why ?? item.error ?? text.failed;
     case "done":
     case "verifying":
       return item.totalBytes === null ? "" : words.bytes(item.totalBytes);

@@ -220,8 +220,44 @@ test("a stall is told, never an old rate", async () => {
   await show(<Button basePath={newBase()} />);
   await say(["progress", download({ progress: 30, downloadedBytes: 18e6, bytesPerSecond: 5e6 })], ["ready", {}]);
   await say(["progress", download({ progress: 30, downloadedBytes: 18e6, bytesPerSecond: null })]);
-  expect(main().textContent).toContain("30% · stalled");
+  expect(main().textContent).toMatch(/30% · stalled|Stalled · 30%/);
   expect(screen.queryByText(/MB\/s/)).toBeNull();
+});
+
+test("a reason while it downloads takes the place of speed and time left, until the next byte", async () => {
+  await show(<Button basePath={newBase()} />);
+  const moving = { progress: 30, downloadedBytes: 18e6, bytesPerSecond: 5e6, etaSeconds: 9 };
+  await say(["progress", download(moving)], ["ready", {}]);
+  expect(screen.getByText("5 MB/s · 9 sec left")).toBeTruthy();
+  // With an old speed on purpose: the reason alone counts.
+  await say(["progress", download({ ...moving, reason: "network", detail: "no connection to hub.example for 3 s" })]);
+  expect(main().textContent).toMatch(/stalled/i);
+  expect(screen.getByText("No network").title).toBe("no connection to hub.example for 3 s");
+  expect(screen.queryByText(/MB\/s|left/)).toBeNull();
+  expect(screen.getByRole("progressbar").getAttribute("aria-valuetext")).toBe("30%, 18 MB of 60 MB");
+  await say([
+    "progress",
+    download({ phase: "resolving", reason: "rate_limited", progress: 30, downloadedBytes: 18e6 }),
+  ]);
+  expect(screen.getByText("Rate limited by the Hub")).toBeTruthy();
+  await say(["progress", download({ ...moving, bytesPerSecond: 4e6, etaSeconds: 11 })]);
+  expect(screen.getByText("4 MB/s · 11 sec left")).toBeTruthy();
+  expect(screen.queryByText(/stalled|No network|Rate limited/)).toBeNull();
+});
+
+test("when the daemon is away no old speed stays", async () => {
+  await show(<Button basePath={newBase()} />);
+  const moving = { progress: 30, downloadedBytes: 18e6, bytesPerSecond: 5e6, etaSeconds: 9, version: 7 };
+  await say(["progress", download(moving)], ["ready", {}]);
+  answerWith(() => ({ status: 503, body: { code: "daemon_unreachable" } }));
+  for (let round = 0; round < 2; round += 1) {
+    FakeEventSource.open[0]?.onerror?.();
+    while (FakeEventSource.open.length === 0) await settle(50);
+  }
+  await settle();
+  expect(screen.queryByText(/MB\/s|left/)).toBeNull();
+  await say(["progress", download(moving)], ["ready", {}]); // the same version, from the new stream
+  expect(screen.getByText("5 MB/s · 9 sec left")).toBeTruthy();
 });
 
 test("a screen reader hears changes of state and quarters, politely, and nothing of what was so on load", async () => {

@@ -73,6 +73,59 @@ test("a warning before what will not fit, with the numbers", async () => {
   expect(screen.getByText("8 GB remain to be downloaded, but only 50 MB are free.")).toBeTruthy();
 });
 
+const head = () => screen.getByRole("region", { name: "Downloads" }).firstElementChild?.textContent;
+
+test("time left in all: none while it cannot be known, more than that while a size is unknown or one is held up", async () => {
+  document.title = "Shelf";
+  await queue();
+  const moving = { totalBytes: 40e6, downloadedBytes: 20e6, bytesPerSecond: 1e6, etaSeconds: 20 };
+  await say(["progress", download({ id: "a", filePath: "a", ...moving })], ["ready", {}]);
+  expect(head()).toContain("1 MB/s20 sec left");
+  expect(document.title).toMatch(/^\(50%\)/);
+  // A second, slower one: all together cannot be ready before it.
+  const slow = { totalBytes: 36e6, downloadedBytes: 0, bytesPerSecond: 1e4, etaSeconds: 3600 };
+  await say(["progress", download({ id: "b", filePath: "b", ...slow })]);
+  expect(head()).toContain("1 hr left");
+  await say(["progress", download({ id: "c", filePath: "c", status: "queued", totalBytes: null })]);
+  expect(head()).toContain("more than 1 hr left");
+  expect(document.title).toBe("Shelf");
+  await say(["removed", { id: "c" }], ["progress", download({ id: "b", filePath: "b", ...slow, reason: "network" })]);
+  expect(head()).toContain("1 MB/smore than 56 sec left");
+  await say(["progress", download({ id: "a", filePath: "a", ...moving, reason: "network" })]);
+  expect(head()).toMatch(/^0 kB\/s50 MB free/);
+});
+
+test("a row that is held up says why, in full", async () => {
+  await queue();
+  const away = { reason: "network", detail: "no connection to hub.example for 3 s" } as const;
+  await say(
+    ["progress", download({ ...away, downloadedBytes: 1e6, bytesPerSecond: 9e6, etaSeconds: 3 })],
+    ["repo", repo({ ...away, bytesPerSecond: 9e6, etaSeconds: 3 })],
+    ["ready", {}],
+  );
+  for (const row of screen.getAllByRole("listitem")) {
+    expect(row.textContent).toContain("No network");
+    expect(row.textContent).toContain("no connection to hub.example for 3 s");
+    expect(row.textContent).not.toMatch(/MB\/s|left/);
+  }
+});
+
+test("an answer that counts what it left as it was is no fault", async () => {
+  await queue();
+  await say(
+    ["progress", download()],
+    ["progress", download({ id: "x", filePath: "x", status: "done" })],
+    ["ready", {}],
+  );
+  const paused = { downloads: [download({ status: "paused" })], repos: [], unchanged: 1 };
+  answerWith(({ path }) => ({ body: path === "info" ? info : paused }));
+  fireEvent.click(screen.getByRole("button", { name: "Pause all" }));
+  await settle();
+  expect(screen.queryByRole("alert")).toBeNull();
+  expect(screen.getByRole("button", { name: "Resume owner/name/model.gguf" })).toBeTruthy();
+  expect(rows()).toHaveLength(2);
+});
+
 test("rows act by id, the bar on everything", async () => {
   await queue();
   await say(["progress", download({ status: "queued", queuePosition: 2 })], ["ready", {}]);
