@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Literal
 
-On = Literal["body", "head", "resolve", "api", "any"]
+On = Literal["body", "xorb", "head", "resolve", "api", "any"]
 """Requests that a fault applies to: `body` the GET of the file's bytes (on the CDN for LFS files, on the Hub for git
-files), `head` the HEAD on the Hub, `resolve` HEAD and GET on the Hub's resolve route, `api` the JSON routes."""
+files, on the storage of xorbs for Xet), `xorb` the GET of a xorb only, `head` the HEAD on the Hub, `resolve` HEAD and
+GET on the Hub's resolve route, `api` the JSON routes of Hub and CAS."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-ServerName = Literal["hub", "cdn"]
+ServerName = Literal["hub", "cdn", "cas", "xorbs"]
 
 
 @dataclass(slots=True, eq=False)

@@ -28,7 +28,7 @@ class File:
 
     content: Content
     lfs: bool
-    xet: bool = False
+    xet_hash: str | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -45,11 +45,6 @@ class File:
         if not self.lfs:
             return self.content.git_sha1
         return hashlib.sha1(b"blob %d\0%s" % (len(self.pointer), self.pointer), usedforsecurity=False).hexdigest()
-
-    @property
-    def xet_hash(self) -> str | None:
-        """A stand-in for the Merkle hash that Xet would have: 64 hex digits that depend on the content alone."""
-        return hashlib.sha256(b"xet" + self.content.sha256.encode()).hexdigest() if self.xet else None
 
     def entry(self, path: str) -> dict[str, object]:
         """The file as a listing shows it."""
@@ -114,6 +109,11 @@ class Commit:
         return {"type": "directory", "oid": oid, "size": 0, "path": path}
 
 
+def stand_in_xet_hash(content: Content) -> str:
+    """For a Hub without a CAS: 64 hex digits that depend on the content alone."""
+    return hashlib.sha256(b"xet" + content.sha256.encode()).hexdigest()
+
+
 @dataclass
 class Repo:
     """One repo: its commits and refs. `kind` is the plural of the API's routes."""
@@ -126,6 +126,9 @@ class Repo:
     commits: dict[str, Commit] = field(default_factory=dict)
     refs: dict[str, str] = field(default_factory=dict)
     """Full name ("refs/heads/main", "refs/tags/v1", "refs/pr/1") to commit id."""
+    xet_hash_of: Callable[[Content], str] = stand_in_xet_hash
+    xet_paths: dict[str, str] = field(default_factory=dict)
+    """Xet hash of every file that any commit offers by Xet, to its newest path."""
     _numbers: count[int] = field(default_factory=count)
 
     def commit(
@@ -146,7 +149,10 @@ class Repo:
             if content is None:
                 del tree[path]
             else:
-                tree[path] = File(content, is_lfs(rule, path, content), xet if isinstance(xet, bool) else path in xet)
+                by_xet = xet if isinstance(xet, bool) else path in xet
+                tree[path] = File(content, is_lfs(rule, path, content), self.xet_hash_of(content) if by_xet else None)
+                if (xet_hash := tree[path].xet_hash) is not None:
+                    self.xet_paths[xet_hash] = path
         seed = f"{self.kind}/{self.name} {next(self._numbers)} {before} {ref} {len(tree)}"
         made = Commit(hashlib.sha1(seed.encode(), usedforsecurity=False).hexdigest(), tree)
         self.commits[made.oid] = made

@@ -14,8 +14,10 @@ from tests.fakehub.journal import Request
 from tests.fakehub.repo import KINDS, Commit, Repo
 from tests.fakehub.routes_resolve import raw_path, resolve_cache, split_revision
 from tests.fakehub.world import World
+from tests.fakehub.xet_signing import CasToken
 
-ACTIONS = ("tree", "revision", "paths-info", "xet-read-token", "refs")
+ACTIONS = ("tree", "revision", "paths-info", "xet-read-token", "xet-write-token", "refs")
+XET_TOKENS = ("xet-read-token", "xet-write-token")
 DATE = "2026-01-02T03:04:05.000Z"
 
 
@@ -41,7 +43,7 @@ async def _answer(world: World, request: BaseRequest, kind: str, name: str, acti
     if (kind, name) in world.moved:
         new = f"/api/{kind}/{world.moved[kind, name]}"
         return redirect(307, request.raw_path.replace(f"/api/{kind}/{name}", new, 1))
-    found = opened(world, request, kind, name, content=action == "xet-read-token")
+    found = opened(world, request, kind, name, content=action in XET_TOKENS)
     if isinstance(found, Answer):
         return found
     if action == "refs":
@@ -55,8 +57,8 @@ async def _answer(world: World, request: BaseRequest, kind: str, name: str, acti
             return _tree(world, request, commit, path.strip("/"))
         case "paths-info":
             return await _paths_info(request, commit)
-        case "xet-read-token":
-            return _xet_token(world)
+        case "xet-read-token" | "xet-write-token":
+            return _xet_token(world, found, commit, writes=action == "xet-write-token")
         case _:
             return _info(request, found, commit)
 
@@ -123,15 +125,16 @@ async def _paths_info(request: BaseRequest, commit: Commit) -> Answer:
     return json_answer([commit.entry(path) for path in paths if path in commit.files or path in commit.folders])
 
 
-def _xet_token(world: World) -> Answer:
+def _xet_token(world: World, repo: Repo, commit: Commit, *, writes: bool) -> Answer:
     if world.cas_url is None:
         return error(404, "Xet is not enabled here")
-    expires_s = int(time.time()) + 3600
-    said = {"casUrl": world.cas_url, "accessToken": "xet-test-token", "exp": expires_s}
+    expires_s = time.time() + (world.cas.token_ttl_s if world.cas else 3600)
+    token = CasToken(repo.kind, repo.name, commit.oid, writes, expires_s).signed(world.secret)
+    said = {"casUrl": world.cas_url, "accessToken": token, "exp": int(expires_s)}
     headers = {
         "X-Xet-Cas-Url": world.cas_url,
-        "X-Xet-Access-Token": "xet-test-token",
-        "X-Xet-Token-Expiration": str(expires_s),
+        "X-Xet-Access-Token": token,
+        "X-Xet-Token-Expiration": str(int(expires_s)),
     }
     return json_answer(said, headers=headers)
 

@@ -115,7 +115,11 @@ def _to_cdn(world: World, repo: Repo, path: str, file: File, said: dict[str, str
     }
     if file.xet_hash:
         token_url = f"{world.hub_url}/api/{repo.kind}/{repo.name}/xet-read-token/{said['X-Repo-Commit']}"
-        said |= {"X-Xet-Hash": file.xet_hash, "Link": f'<{token_url}>; rel="xet-auth"'}
+        links = [f'<{token_url}>; rel="xet-auth"']
+        if world.cas is not None:
+            info_url = f"{world.cas_url}/v1/reconstructions/{file.xet_hash}"
+            links.append(f'<{info_url}>; rel="xet-reconstruction-info"')
+        said |= {"X-Xet-Hash": file.xet_hash, "Link": ", ".join(links)}
     answer = redirect(302, world.signed_url(repo, path, file), said)
     answer.file = file
     return answer

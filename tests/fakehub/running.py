@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -63,16 +63,16 @@ class Running:
                 self._listening[name] = made
                 self.ports[name] = made.sockets[0].getsockname()[1]
 
-    async def unlisten(self) -> None:
-        """No server listens, and every connection is reset."""
-        for server in self._listening.values():
-            server.close()
-        self._listening.clear()
-        await self.abort()
+    async def unlisten(self, names: Collection[str]) -> None:
+        """These servers no longer listen, and their connections are reset."""
+        for name in names:
+            if (listening := self._listening.pop(name, None)) is not None:
+                listening.close()
+        await self.abort(names)
 
-    async def abort(self, orderly: bool = False) -> None:
-        """Ends every connection, by a reset or (`orderly`) by a FIN."""
-        for server in self._servers.values():
+    async def abort(self, names: Collection[str], orderly: bool = False) -> None:
+        """Ends every connection of these servers, by a reset or (`orderly`) by a FIN."""
+        for server in (self._servers[name] for name in names):
             for protocol in server.connections:
                 transport = protocol.transport
                 if transport is None:
@@ -108,10 +108,10 @@ class Running:
         await self.listen()
 
     async def _close(self) -> None:
-        await self.unlisten()
+        await self.unlisten(self._servers)
         for _ in range(10):  # connections that were accepted at this moment get their transport, and are closed too
             await asyncio.sleep(0)
-        await self.abort()
+        await self.abort(self._servers)
         for server in self._servers.values():
             await server.shutdown(0)
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]

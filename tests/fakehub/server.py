@@ -1,49 +1,60 @@
-"""The test Hub as a whole: two servers in a thread of their own, driven from the test's thread."""
+"""The test Hub as a whole: its servers in a thread of their own, driven from the test's thread."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from aiohttp.web_request import BaseRequest
 
 from tests.fakehub.answer import Answer, error
+from tests.fakehub.cas import Cas
 from tests.fakehub.content import MIB, Source, content_of
 from tests.fakehub.fault import Fault
 from tests.fakehub.front import Front
-from tests.fakehub.journal import Request
+from tests.fakehub.journal import Request, ServerName
 from tests.fakehub.repo import KINDS, LfsRule, Repo, full_ref
 from tests.fakehub.routes_api import api
+from tests.fakehub.routes_cas import cas_api
 from tests.fakehub.routes_cdn import cdn
 from tests.fakehub.routes_resolve import raw_path, resolve
+from tests.fakehub.routes_xorbs import xorbs
 from tests.fakehub.running import HOST, Handler, Running
 from tests.fakehub.tls import make_authority
 from tests.fakehub.world import World
 
 
 class HubServer:
-    """A Hugging Face Hub on loopback: the Hub on one port, its CDN on another.
+    """A Hugging Face Hub on loopback: the Hub on one port, its CDN on another; with `xet` also the CAS and its storage.
 
     Use it as a context manager, plain or async. Every method may be called from any thread, before and while it runs.
     """
 
-    def __init__(self, *, port: int = 0, tls: bool = False) -> None:
+    def __init__(self, *, port: int = 0, tls: bool = False, xet: bool | Path = False) -> None:
+        """`xet`: files that are added with `xet=` are really served by Xet; a path is the empty folder of its xorbs."""
         self.world = World()
         self._authority = make_authority() if tls else None
         self.ports = {"hub": port, "cdn": 0}
+        if xet:
+            self.world.cas = Cas(xet if isinstance(xet, Path) else None)
+            self.ports |= {"cas": 0, "xorbs": 0}
         self._running = Running(self.ports, self._authority.server if self._authority else None)
         self._gate: asyncio.Event | None = None
 
     # ---- running
 
     def start(self) -> Self:
-        """Starts both servers; returns when they listen. Raises OSError when a port is taken."""
+        """Starts all servers; returns when they listen. Raises OSError when a port is taken."""
         self._running.start(self._fronts)
         scheme = "https" if self._authority else "http"
         self.world.hub_url = f"{scheme}://{HOST}:{self.ports['hub']}"
         self.world.cdn_url = f"{scheme}://{HOST}:{self.ports['cdn']}"
+        if self.world.cas is not None:
+            self.world.cas_url = f"{scheme}://{HOST}:{self.ports['cas']}"
+            self.world.xorb_url = f"{scheme}://{HOST}:{self.ports['xorbs']}"
         return self
 
     def stop(self) -> None:
@@ -51,6 +62,8 @@ class HubServer:
         self._running.stop()
         if self._authority is not None:
             self._authority.remove()
+        if self.world.cas is not None:
+            self.world.cas.remove()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -79,6 +92,13 @@ class HubServer:
         return self.world.cdn_url
 
     @property
+    def cas(self) -> Cas:
+        """The CAS; only with `xet`."""
+        if self.world.cas is None:
+            raise ValueError("this test Hub has no Xet")
+        return self.world.cas
+
+    @property
     def ca_path(self) -> str:
         """The CA's certificate, for SSL_CERT_FILE; only with `tls`."""
         if self._authority is None:
@@ -100,6 +120,9 @@ class HubServer:
     ) -> str:
         """A new repo with one commit on main, whose id is returned. `lfs`: see `tests.fakehub.repo.LfsRule`."""
         repo = Repo(name, KINDS[repo_type], gated=gated, private=private, lfs=lfs)
+        if self.world.cas is not None:
+            cas = self.world.cas
+            repo.xet_hash_of = lambda content: cas.add(content).name
         oid = self._commit(repo, files, "main", xet=xet)
         self.world.repos[repo.kind, name] = repo
         return oid
@@ -160,7 +183,8 @@ class HubServer:
         """Scripts faults for a file of a repo (None: for any).
 
         A request gets each kind of fault that applies to it, of each kind the first that is not used up.
-        `file` may be "@tree", "@revision", "@paths-info", "@refs" or "@xet-read-token" for the API's routes.
+        `file` may be "@tree", "@revision", "@paths-info", "@refs" or "@xet-read-token" for the API's routes, and
+        "@reconstructions" and others for the CAS's.
         """
         is_route = file is not None and file.startswith("@")
         self.world.faults.add(name, file, [fault.at("api") if is_route else fault for fault in faults])
@@ -198,12 +222,12 @@ class HubServer:
 
     # ---- the network
 
-    def down(self) -> None:
-        """Takes Hub and CDN off the network: open connections are reset, new ones refused."""
-        self._running.call(self._running.unlisten())
+    def down(self, *servers: ServerName) -> None:
+        """Takes these servers (none named: all) off the network: open connections are reset, new ones refused."""
+        self._running.call(self._running.unlisten(servers or self.ports))
 
     def up(self) -> None:
-        """Brings both back, on the same ports."""
+        """Brings all back, on the same ports."""
         self._running.call(self._running.listen())
 
     def freeze(self) -> None:
@@ -216,7 +240,7 @@ class HubServer:
 
     def break_connections(self, *, orderly: bool = False) -> None:
         """Ends every open connection once, idle ones too: by a reset, or `orderly` by a FIN."""
-        self._running.call(self._running.abort(orderly))
+        self._running.call(self._running.abort(self.ports, orderly))
 
     # ---- the log
 
@@ -250,10 +274,13 @@ class HubServer:
     def _fronts(self) -> dict[str, Handler]:
         self._gate = asyncio.Event()
         self._gate.set()
-        return {
+        fronts = {
             "hub": Front("hub", self.world, self._hub_route, self._gate).handle,
             "cdn": Front("cdn", self.world, self._cdn_route, self._gate).handle,
+            "cas": Front("cas", self.world, self._cas_route, self._gate).handle,
+            "xorbs": Front("xorbs", self.world, self._xorbs_route, self._gate).handle,
         }
+        return {name: front for name, front in fronts.items() if name in self.ports}
 
     async def _set_gate(self, is_open: bool) -> None:
         assert self._gate is not None
@@ -272,3 +299,9 @@ class HubServer:
 
     async def _cdn_route(self, request: BaseRequest, entry: Request) -> Answer:
         return cdn(self.world, request, entry)
+
+    async def _cas_route(self, request: BaseRequest, entry: Request) -> Answer:
+        return await cas_api(self.world, request, entry, raw_path(request).lstrip("/").split("/"))
+
+    async def _xorbs_route(self, request: BaseRequest, entry: Request) -> Answer:
+        return await xorbs(self.world, request, entry)

@@ -9,6 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
+from tests.fakehub.cas import Cas
 from tests.fakehub.fault import Faults
 from tests.fakehub.journal import Request
 from tests.fakehub.pace import Pace
@@ -46,10 +47,12 @@ class World:
     """Requests that the Hub (not the CDN) answers within `quota_window_s`, before 429; 0: no limit."""
     quota_window_s: float = 300.0
     cas_url: str | None = None
-    """The CAS URL in answers of the Xet token route; None: the route is 404."""
+    """The CAS URL in answers of the Xet token routes; None: the routes are 404."""
+    cas: Cas | None = None
 
     hub_url: str = ""
     cdn_url: str = ""
+    xorb_url: str = ""
     secret: bytes = b"test hub"
     _recent: deque[float] = field(default_factory=deque)
 
