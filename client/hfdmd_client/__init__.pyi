@@ -25,6 +25,11 @@ from hfdmd.wire.errors import TooLarge as TooLarge
 from hfdmd.wire.errors import Unauthorized as Unauthorized
 from hfdmd.wire.errors import UnknownDownload as UnknownDownload
 from hfdmd.wire.errors import UnsupportedMediaType as UnsupportedMediaType
+from hfdmd.wire.repo_content import DownloadPlan as DownloadPlan
+from hfdmd.wire.repo_content import PlannedFile as PlannedFile
+from hfdmd.wire.repo_content import Quantisation as Quantisation
+from hfdmd.wire.repo_content import RepoFile as RepoFile
+from hfdmd.wire.repo_content import RepoFiles as RepoFiles
 from hfdmd.wire.types import Affected as Affected
 from hfdmd.wire.types import Download as Download
 from hfdmd.wire.types import Downloads as Downloads
@@ -35,8 +40,6 @@ from hfdmd.wire.types import Phase as Phase
 from hfdmd.wire.types import Reason as Reason
 from hfdmd.wire.types import Removed as Removed
 from hfdmd.wire.types import RepoDownload as RepoDownload
-from hfdmd.wire.types import RepoFile as RepoFile
-from hfdmd.wire.types import RepoFiles as RepoFiles
 from hfdmd.wire.types import RepoType as RepoType
 from hfdmd.wire.types import ScheduleRule as ScheduleRule
 from hfdmd.wire.types import Settings as Settings

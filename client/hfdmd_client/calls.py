@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from hfdmd.wire import types as t
 from hfdmd.wire.errors import ApiError, InvalidField, from_problem
+from hfdmd.wire.repo_content import DownloadPlan, RepoFiles
 from hfdmd.wire.types import MALFORMED
 from hfdmd_client.errors import ProtocolError
 from hfdmd_client.options import normalised
@@ -104,7 +105,35 @@ def download(
     retry: bool = False,
     update: bool = False,
 ) -> Call[t.Download | t.RepoDownload]:
-    request = t.DownloadRequest(
+    wanted = _wanted(model_repo, file_path, revision, repo_type, local_dir, include, exclude)
+    wanted.priority, wanted.retry, wanted.update = _unset(priority), retry, update
+    return Call("POST", "/api/download", decode_item, _body_of(wanted))
+
+
+def plan(
+    model_repo: str,
+    file_path: str | None,
+    *,
+    revision: str = t.DEFAULT_REVISION,
+    repo_type: str = t.DEFAULT_REPO_TYPE,
+    local_dir: str | None = None,
+    include: Sequence[str] | None = None,
+    exclude: Sequence[str] | None = None,
+) -> Call[DownloadPlan]:
+    wanted = _wanted(model_repo, file_path, revision, repo_type, local_dir, include, exclude)
+    return Call("POST", "/api/plan", _as(DownloadPlan), _body_of(wanted))
+
+
+def _wanted(
+    model_repo: str,
+    file_path: str | None,
+    revision: str,
+    repo_type: str,
+    local_dir: str | None,
+    include: Sequence[str] | None,
+    exclude: Sequence[str] | None,
+) -> t.DownloadRequest:
+    return t.DownloadRequest(
         model_repo=model_repo,
         file_path=_unset(file_path),
         revision=revision,
@@ -112,14 +141,14 @@ def download(
         local_dir=local_dir,
         include=list(include) if include is not None else None,
         exclude=list(exclude) if exclude is not None else None,
-        priority=_unset(priority),
-        retry=retry,
-        update=update,
     )
-    body = msgspec.to_builtins(request)
-    if file_path is not None and include is None and exclude is None:
+
+
+def _body_of(wanted: t.DownloadRequest) -> bytes:
+    body = msgspec.to_builtins(wanted)
+    if wanted.file_path is not UNSET and wanted.include is None and wanted.exclude is None:
         del body["include"], body["exclude"]
-    return Call("POST", "/api/download", decode_item, _encoded(body))
+    return _encoded(body)
 
 
 def selector(
@@ -186,10 +215,10 @@ def _for_query(chosen: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in chosen.items() if key != "all"}
 
 
-def files(model_repo: str, revision: str, repo_type: str, cursor: str | None) -> Call[t.RepoFiles]:
+def files(model_repo: str, revision: str, repo_type: str, cursor: str | None) -> Call[RepoFiles]:
     return _get(
         "/api/files",
-        t.RepoFiles,
+        RepoFiles,
         model_repo=model_repo,
         revision=revision,
         repo_type=repo_type,

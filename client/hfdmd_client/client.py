@@ -14,11 +14,12 @@ from typing import Any, Self, TypeVar, Unpack, overload
 from hfdmd.wire import types as t
 from hfdmd.wire.endpoint import DaemonAddress
 from hfdmd.wire.errors import Loading, UnknownDownload
+from hfdmd.wire.repo_content import DownloadPlan, RepoFiles
 from hfdmd_client import calls, handshake, locate, logfile, transport
 from hfdmd_client.errors import DaemonUnreachable, DownloadFailed, describe
 from hfdmd_client.event_state import FINAL, Event, EventState, Item
 from hfdmd_client.exchange import ConnectionLost
-from hfdmd_client.options import FileOptions, RepoOptions, Selection, Selector, StrPath, normalised
+from hfdmd_client.options import FileOptions, PlanOptions, RepoOptions, Selection, Selector, StrPath, normalised
 from hfdmd_client.reconnect import Backoff, deadline, left_s
 
 T = TypeVar("T")
@@ -223,7 +224,7 @@ class Client:
 
     def files(
         self, model_repo: str, *, revision: str = t.DEFAULT_REVISION, repo_type: str = t.DEFAULT_REPO_TYPE
-    ) -> t.RepoFiles:
+    ) -> RepoFiles:
         """The files of the repo on the Hub, and which of them are on disk, all pages in one. Raises `HubRefused`."""
         found = self._call(calls.files(model_repo, revision, repo_type, None))
         while found.next_cursor is not None:
@@ -231,6 +232,13 @@ class Client:
             found.files += page.files
             found.next_cursor = page.next_cursor
         return found
+
+    def plan(self, model_repo: str, file_path: str | None = None, **options: Unpack[PlanOptions]) -> DownloadPlan:
+        """What a download would do, without doing it: files, sizes, what is on disk, whether the rest fits.
+
+        Raises `HubRefused` as `files` does.
+        """
+        return self._call(calls.plan(model_repo, file_path, **normalised(options)))
 
     # actions
 

@@ -9,12 +9,24 @@ from typing import Any, TypedDict
 StrPath = str | os.PathLike[str]
 
 
-class FileOptions(TypedDict, total=False):
-    """Options of a file download. A relative `local_dir` is relative to the working directory."""
+class SourceOptions(TypedDict, total=False):
+    """Where files come from and where they go. A relative `local_dir` is relative to the working directory."""
 
     revision: str
     repo_type: str
     local_dir: StrPath | None
+
+
+class PlanOptions(SourceOptions, total=False):
+    """Options of a plan: of one file, or of the part of a repo that the globs match."""
+
+    include: Sequence[str] | None
+    exclude: Sequence[str] | None
+
+
+class FileOptions(SourceOptions, total=False):
+    """Options of a file download."""
+
     priority: int | None
     retry: bool
     update: bool

@@ -1,8 +1,9 @@
-"""Parses what users write for a repo or a file: `owner/name`, a URL of the Hub, `hf://…`, `datasets/owner/name`."""
+"""Parses what users write for a repo or a file: `owner/name`, `owner/name:Q4_K_M`, a URL of the Hub, `hf://…`."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import unquote, urlsplit
@@ -15,22 +16,36 @@ _TYPES = {"datasets": "dataset", "spaces": "space", "models": "model"}
 _FILE_PAGES = {"blob", "resolve", "raw", "blame", "edit", "delete"}
 _FOLDER_PAGES = {"tree"}
 _OTHER_PAGES = {"commits", "commit", "discussions", "settings", "viewer", "community"}
+_TAGGED = re.compile(r"(?P<repo>.*[^/:]):(?P<tag>[A-Za-z0-9][A-Za-z0-9._-]*)(?P<revision>@[^:]+)?")
+LATEST = "latest"
+"""The quantisation that is recommended, as ollama writes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A repo, perhaps with a revision, and a file or a folder in it."""
+    """A repo, perhaps with a revision, and a file or a folder in it, or a GGUF quantisation."""
 
     model_repo: str
     repo_type: str | None = None
     revision: str | None = None
     file_path: str | None = None
     folder: str | None = None
+    quantisation: str | None = None
 
 
 def parse(text: str, env: Mapping[str, str] = os.environ) -> Reference:
     """`text` as a reference. Raises `InvalidField` with an explanation when it is not one."""
     given = text.strip()
+    tagged = _TAGGED.fullmatch(given)
+    if tagged is None:
+        return _untagged(given, env)
+    found = _untagged(tagged["repo"] + (tagged["revision"] or ""), env)
+    if found.file_path is not None or found.folder is not None:
+        return _untagged(given, env)
+    return replace(found, quantisation=tagged["tag"])
+
+
+def _untagged(given: str, env: Mapping[str, str]) -> Reference:
     if given.startswith("hf://"):
         found = _hf_uri(given[len("hf://") :])
     elif "://" in given:

@@ -18,6 +18,7 @@ from hfdmd.api import decode, stream
 from hfdmd.api.access import PEER, check_local_dir, is_confined
 from hfdmd.api.files import repo_files
 from hfdmd.api.metrics import Metrics
+from hfdmd.api.planning import plan
 from hfdmd.api.responses import HEADERS, affected_response, json_response
 from hfdmd.api.scope import OneFile, OneRepoDownload, RepoScope, Scope
 from hfdmd.checks import checks as run_checks
@@ -65,20 +66,38 @@ class Handlers:
 
     async def download(self, request: web.Request) -> web.Response:
         body = await decode.json_body(request, DownloadRequest)
+        repo = self._requested(body, request)
+        priority = body.priority if isinstance(body.priority, int) else None
+        ask = Ask(priority=priority, retry=body.retry, update=body.update)
+        record: Record
+        if isinstance(body.file_path, str):
+            record, queued = await self._scheduler.requests.file(repo.file(body.file_path), ask)
+        else:
+            await self._loaded()  # the state of its files decides what a repeated request does
+            record, queued = await self._scheduler.requests.repo(repo, ask)
+        return json_response(self._scheduler.views.of(record), 202 if queued else 200)
+
+    async def plan(self, request: web.Request) -> web.Response:
+        body = await decode.json_body(request, DownloadRequest)
+        repo = self._requested(body, request)
+        await self._loaded()
+        return json_response(
+            await plan(self._scheduler, repo, body.file_path if isinstance(body.file_path, str) else None)
+        )
+
+    def _requested(self, body: DownloadRequest, request: web.Request) -> RepoSpec:
+        """The repo that a request is for, with its globs. Raises `InvalidField`, `ForbiddenPath`."""
         validate.repo_id(body.model_repo)
         validate.revision(body.revision)
         if body.local_dir is not None:
             validate.local_dir(body.local_dir)
             check_local_dir(body.local_dir, request[PEER], self._scheduler.config.values.allowed_dirs)
-        priority = body.priority if isinstance(body.priority, int) else None
-        ask = Ask(priority=priority, retry=body.retry, update=body.update)
-        record: Record
         if isinstance(body.file_path, str):
             validate.file_path(body.file_path)
             for name, globs in (("include", body.include), ("exclude", body.exclude)):
                 if globs is not None:
                     raise InvalidField(f"{name} cannot be combined with filePath", field=name)
-        repo = RepoSpec(
+        return RepoSpec(
             repo_type=body.repo_type,
             model_repo=body.model_repo,
             revision=body.revision,
@@ -87,12 +106,6 @@ class Handlers:
             exclude=_globs(body.exclude, "exclude"),
             confined=is_confined(request[PEER]),
         )
-        if isinstance(body.file_path, str):
-            record, queued = await self._scheduler.requests.file(repo.file(body.file_path), ask)
-        else:
-            await self._loaded()  # the state of its files decides what a repeated request does
-            record, queued = await self._scheduler.requests.repo(repo, ask)
-        return json_response(self._scheduler.views.of(record), 202 if queued else 200)
 
     async def reorder(self, request: web.Request) -> web.StreamResponse:
         body = await decode.json_body(request, ReorderRequest)

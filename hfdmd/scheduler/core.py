@@ -67,6 +67,7 @@ class Scheduler:
         self.store = store
         self.hub = hub
         self.storage = storage
+        self.reservations = reservations
         self.engine = engine
         self.events = events
         self._validates = validates

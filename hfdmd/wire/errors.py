@@ -109,7 +109,7 @@ class Loading(ApiError):
 
 
 class HubRefused(ApiError):
-    """An error of the Hub for `GET /api/files`; the code is the reason that a download would fail with."""
+    """An error of the Hub that a caller waits for; the code is the reason that a download would fail with."""
 
 
 class RepoNotFound(HubRefused):

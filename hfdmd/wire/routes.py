@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from hfdmd.wire import types as t
+from hfdmd.wire.repo_content import DownloadPlan, RepoFiles
 
 JSON = "application/json"
 SSE = "text/event-stream"
@@ -70,6 +71,7 @@ _DELETE_FILE = Param("deleteFile", bool, "Delete the file as well.")
 SELECTOR = (_ID, _ALL, _REPO, _FILE, _REVISION, _TYPE, _DIR, _IN_CACHE, _STATUS)
 
 _BODY_ERRORS = ("unsupported_media_type", "too_large")
+_HUB_ERRORS = ("repo_not_found", "revision_not_found", "gated", "unauthorized", "hub_unavailable", "tls", "loading")
 _ACTION_ERRORS = (*_BODY_ERRORS, "unknown_download", "not_allowed_now", "loading")
 
 
@@ -85,6 +87,15 @@ ROUTES: tuple[Route, ...] = (
         "Request a file, or a repo or the part of it that globs match. Idempotent; never waits for the Hub.",
         {202: (t.Download, t.RepoDownload), 200: (t.Download, t.RepoDownload)},
         (*_BODY_ERRORS, "forbidden_path", "queue_full", "loading"),
+        body=t.DownloadRequest,
+    ),
+    Route(
+        "plan",
+        "POST",
+        "/api/plan",
+        "What a download would do, without doing it: files, sizes, what is on disk, whether the rest fits.",
+        {200: DownloadPlan},
+        (*_BODY_ERRORS, *_HUB_ERRORS, "file_not_found", "forbidden_path"),
         body=t.DownloadRequest,
     ),
     Route(
@@ -130,8 +141,8 @@ ROUTES: tuple[Route, ...] = (
         "GET",
         "/api/files",
         "The files of a repo on the Hub, and which of them are on disk.",
-        {200: t.RepoFiles},
-        ("repo_not_found", "revision_not_found", "gated", "unauthorized", "hub_unavailable", "tls", "loading"),
+        {200: RepoFiles},
+        _HUB_ERRORS,
         query=(replace(_REPO, required=True), _REVISION, _TYPE, _LIMIT, _CURSOR),
     ),
     Route("settings", "GET", "/api/settings", "The settings that may change while the daemon runs.", {200: t.Settings}),

@@ -97,7 +97,7 @@ OUTAGE_REASONS = frozenset({Reason.NETWORK, Reason.HUB_UNAVAILABLE, Reason.RATE_
 PAUSED_REASONS = frozenset(reason for reason in Reason if reason.status is Status.PAUSED)
 
 
-class _ResponseBody(msgspec.Struct, rename="camel", kw_only=True):
+class ResponseBody(msgspec.Struct, rename="camel", kw_only=True):
     """Base of response bodies."""
 
 
@@ -105,7 +105,7 @@ class _RequestBody(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_
     """Base of request bodies: an unknown field is an error that names it."""
 
 
-class Download(_ResponseBody, gc=False):  # tens of thousands, none part of a reference cycle
+class Download(ResponseBody, gc=False):  # tens of thousands, none part of a reference cycle
     """One file of one repo at one revision."""
 
     id: str
@@ -138,7 +138,7 @@ class Download(_ResponseBody, gc=False):  # tens of thousands, none part of a re
     version: int
 
 
-class RepoDownload(_ResponseBody):
+class RepoDownload(ResponseBody):
     """One request for many files of a repo, with the sums over them."""
 
     id: str
@@ -210,7 +210,7 @@ class DeleteRequest(Selector):
     delete_file: bool = False
 
 
-class Downloads(_ResponseBody):
+class Downloads(ResponseBody):
     """A page of downloads and repo downloads; `nextCursor` requests the next one."""
 
     downloads: list[Download]
@@ -218,7 +218,7 @@ class Downloads(_ResponseBody):
     next_cursor: str | None = None
 
 
-class Affected(_ResponseBody):
+class Affected(ResponseBody):
     """The downloads that an action is for, in their present state.
 
     By `id` or `filePath` all that match, otherwise those that the action changed. `unchanged`: how many of those that
@@ -228,22 +228,6 @@ class Affected(_ResponseBody):
     downloads: list[Download]
     repos: list[RepoDownload]
     unchanged: int
-
-
-class RepoFile(_ResponseBody):
-    """One file of a repo on the Hub. `status` and `id` are those of its download; `cached`: it is on disk."""
-
-    file_path: str
-    size: int | None
-    status: Status | None
-    id: str | None
-    cached: bool
-
-
-class RepoFiles(_ResponseBody):
-    commit: str
-    files: list[RepoFile]
-    next_cursor: str | None = None
 
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -290,7 +274,7 @@ class SettingsPatch(_RequestBody):
     min_free_bytes: NonNegative | UnsetType | None = UNSET
 
 
-class Info(_ResponseBody):
+class Info(ResponseBody):
     version: str
     api_version: str
     pid: int
@@ -314,7 +298,7 @@ class CheckState(StrEnum):
     PROBLEM = "problem"
 
 
-class Check(_ResponseBody):
+class Check(ResponseBody):
     """One thing that downloads need. `found`: how it is; `cure`: what to do, empty when there is nothing to do."""
 
     what: str
@@ -323,15 +307,15 @@ class Check(_ResponseBody):
     cure: str = ""
 
 
-class Checks(_ResponseBody):
+class Checks(ResponseBody):
     checks: list[Check]
 
 
-class Health(_ResponseBody):
+class Health(ResponseBody):
     status: Literal["ok"] = "ok"
 
 
-class Problem(_ResponseBody):
+class Problem(ResponseBody):
     """An error, as RFC 9457 `application/problem+json` with a stable `code`."""
 
     type: str
@@ -342,7 +326,7 @@ class Problem(_ResponseBody):
     field: str | None = None
 
 
-class Endpoint(_ResponseBody):
+class Endpoint(ResponseBody):
     """`<state dir>/endpoint.json`: where the daemon of this state folder listens."""
 
     pid: int
@@ -375,13 +359,13 @@ RECONNECT_REASONS = frozenset({EndReason.LAGGING, EndReason.SHUTDOWN})
 """After one of these a client reconnects; after any other the stream is complete."""
 
 
-class Removed(_ResponseBody):
+class Removed(ResponseBody):
     """Data of an SSE `removed` event."""
 
     id: str
 
 
-class End(_ResponseBody):
+class End(ResponseBody):
     """Data of an SSE `end` event."""
 
     reason: EndReason

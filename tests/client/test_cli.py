@@ -244,12 +244,26 @@ def test_files_shows_quantisations(hfdm: Hfdm, hub: HubServer) -> None:
     done = hfdm("files", "owner/gguf")
     lines = done.stdout.splitlines()
     assert lines[0].split() == ["QUANTISATION", "SIZE", "FILES"]
-    assert lines[1].split()[:3] == ["Q4_K_M", "5.0", "MB"]
+    assert lines[1].split()[:4] == ["Q4_K_M", "(recommended)", "5.0", "MB"]
     assert lines[2].split()[:3] == ["Q8_0", "9.0", "MB"]
     assert "README.md" in done.stdout
     assert "4 files, 14.0 MB; 0 here" in done.stderr
     assert len(json.loads(hfdm("files", "owner/gguf", "--json").stdout)["files"]) == 4
     assert "README.md" not in hfdm("files", "owner/gguf", "*.gguf").stdout
+    [hint] = [line for line in done.stderr.splitlines() if line.startswith("To download one: hfdm ")]
+    assert hint == "To download one: hfdm download owner/gguf:Q4_K_M"
+    plan = hfdm(*hint.split(" hfdm ")[1].split(), "--dry-run")
+    assert plan.stdout.splitlines()[0].split() == ["SIZE", "FILE"]
+    assert "2 files, 5.0 MB: 0 B here already, 5.0 MB to download" in plan.stderr
+    taken = hfdm(*hint.split(" hfdm ")[1].split())
+    assert sorted(path.name for path in Path(taken.stdout.strip()).iterdir()) == [
+        "m-Q4_K_M-00001-of-00002.gguf",
+        "m-Q4_K_M-00002-of-00002.gguf",
+    ]
+    unknown = hfdm("download", "owner/gguf:Q5_K_M")
+    assert unknown.returncode == 4
+    assert "no quantisation Q5_K_M; it has Q4_K_M, Q8_0" in unknown.stderr
+    assert hfdm("pause", "owner/gguf:Q8_0").returncode == 2
 
 
 def test_limit(hfdm: Hfdm) -> None:

@@ -18,6 +18,7 @@ from hfdmd_client.calls import Call
 SCRIPT = Path(__file__).parents[2] / "client/make_sync.py"
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "download": {"model_repo": "owner/name"},
+    "plan": {"model_repo": "owner/name"},
     "reorder": {"all": True, "priority": 1},
     "delete": {"all": True},
     "progress": {"id": "1"},

@@ -37,6 +37,13 @@ SHA = "0123456789abcdef0123456789abcdef01234567"
         ("hf://datasets/owner/name@dev/a.parquet", Reference("owner/name", "dataset", "dev", "a.parquet")),
         ("hf://owner/name@refs/pr/7/a.json", Reference("owner/name", None, "refs/pr/7", "a.json")),
         ("hf://owner/name", Reference("owner/name")),
+        ("owner/name:Q4_K_M", Reference("owner/name", quantisation="Q4_K_M")),
+        ("hf.co/owner/name:Q4_K_M", Reference("owner/name", quantisation="Q4_K_M")),
+        ("hf://owner/name:UD-IQ2_XXS", Reference("owner/name", quantisation="UD-IQ2_XXS")),
+        (f"{NAME}:latest", Reference("owner/name", quantisation="latest")),
+        ("owner/name:Q8_0@dev", Reference("owner/name", None, "dev", quantisation="Q8_0")),
+        ("owner/name@dev:Q8_0", Reference("owner/name", None, "dev", quantisation="Q8_0")),
+        ("gpt2:F16", Reference("gpt2", quantisation="F16")),
     ],
 )  # fmt: skip
 def test_what_people_paste(text: str, found: Reference) -> None:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from hfdmd.wire.types import Phase, Reason, RepoFile, RepoType, Status
-from hfdmd_client.cli import gguf, render
+from hfdmd.wire.types import Phase, Reason, RepoType, Status
+from hfdmd_client.cli import render
 from tests.client.samples import download, repo_download
 
 
@@ -43,30 +43,3 @@ def test_a_line_says_what_a_person_wants_to_know() -> None:
         render.title(download(repo_type=RepoType.DATASET, revision="dev"))
         == "datasets/owner/name@dev model.safetensors"
     )
-
-
-def _file(path: str, size: int | None = 10, cached: bool = False) -> RepoFile:
-    return RepoFile(file_path=path, size=size, status=None, id=None, cached=cached)
-
-
-def test_quantisations_are_grouped_and_summed() -> None:
-    groups = gguf.groups(
-        [
-            _file("README.md"),
-            _file("m-Q8_0.gguf", 80),
-            _file("m-Q4_K_M-00001-of-00002.gguf", 20, cached=True),
-            _file("m-Q4_K_M-00002-of-00002.gguf", 21),
-            _file("UD-IQ2_XXS/m-UD-IQ2_XXS.gguf", 5, cached=True),
-            _file("BF16/m-00001-of-00001.gguf", 160),
-            _file("mmproj-F16.gguf", 3),
-            _file("odd.gguf", None),
-        ]
-    )
-    assert [(group.name, group.size_bytes, len(group.paths), group.cached) for group in groups] == [
-        ("odd", None, 1, False),
-        ("F16 (mmproj)", 3, 1, False),
-        ("UD-IQ2_XXS", 5, 1, True),
-        ("Q4_K_M", 41, 2, False),
-        ("Q8_0", 80, 1, False),
-        ("BF16", 160, 1, False),
-    ]

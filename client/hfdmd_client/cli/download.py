@@ -11,8 +11,9 @@ import click
 
 from hfdmd.wire.errors import ApiError
 from hfdmd.wire.types import Download, Reason, Status
-from hfdmd_client.cli import render, waiting
-from hfdmd_client.cli.params import DURATION, GIVEN, repo_argument, several_files, source_options
+from hfdmd_client.cli import gguf, render, waiting
+from hfdmd_client.cli.params import DURATION, GIVEN, several_files, source_options, tagged_repo
+from hfdmd_client.cli.plans import show_plans
 from hfdmd_client.cli.session import INTERRUPTED, Session, outcome, standard
 from hfdmd_client.client import Client
 from hfdmd_client.event_state import Item, items_of
@@ -24,11 +25,13 @@ Examples:
   hfdm download Qwen/Qwen3-0.6B                       the whole repo
   hfdm download Qwen/Qwen3-0.6B config.json model.safetensors
   hfdm download Qwen/Qwen3-0.6B --include '*.safetensors' --exclude 'onnx/*'
+  hfdm download unsloth/Qwen3-0.6B-GGUF:Q4_K_M        one quantisation
   hfdm download datasets/squad --revision main
   hfdm download Qwen/Qwen3-0.6B config.json --local-dir ./model
   hfdm download https://huggingface.co/Qwen/Qwen3-0.6B/blob/main/config.json
   cat "$(hfdm download -q Qwen/Qwen3-0.6B config.json)"
   hfdm download Qwen/Qwen3-0.6B --no-wait             do not wait
+  hfdm download Qwen/Qwen3-0.6B --dry-run             only show sizes
 
 \b
 Ctrl-C leaves the download running. The same command again waits for it,
@@ -36,7 +39,7 @@ resumes it if it is paused, and retries it if it failed."""
 
 
 @click.command(epilog=EPILOG)
-@repo_argument
+@tagged_repo
 @several_files
 @click.option("--include", "-i", multiple=True, metavar="GLOB", help="Only files that match; may be repeated.")
 @click.option("--exclude", "-x", multiple=True, metavar="GLOB", help="No files that match; may be repeated.")
@@ -46,6 +49,7 @@ resumes it if it is paused, and retries it if it failed."""
 )
 @click.option("--priority", type=click.IntRange(-100, 100), help="Higher priorities start first.  [default: 0]")
 @click.option("--update", is_flag=True, help="Move to the commit that the revision names now.")
+@click.option("--dry-run", is_flag=True, help="Show what would be downloaded, and download nothing.")
 @click.option("--wait/--no-wait", default=True, help="Wait until it is done.  [default: wait]")
 @click.option("--timeout", type=DURATION, metavar="TIME", help="Wait at most this long, for example 90s or 1h 30m.")
 @standard
@@ -60,6 +64,7 @@ def download(
     local_dir: str | None,
     priority: int | None,
     update: bool,
+    dry_run: bool,
     wait: bool,
     timeout: float | None,
 ) -> int:
@@ -69,15 +74,22 @@ def download(
         raise click.UsageError("Name files, or use --include and --exclude; not both.")
     if revision and repo.revision and revision != repo.revision:
         raise click.UsageError(f"REPO names revision {repo.revision}, --revision {revision}.")
-    options: dict[str, Any] = {
+    source: dict[str, Any] = {
         "revision": revision or repo.revision or "main",
         "repo_type": repo_type or repo.repo_type or "model",
-        "local_dir": local_dir,
-        "priority": priority,
-        "update": update,
-        "retry": True,
     }
     client = session.client()
+    if repo.quantisation is not None:
+        if paths or globs or exclude:
+            raise click.UsageError(f"Name files or globs, or the quantisation :{repo.quantisation}; not both.")
+        globs = gguf.globs(gguf.chosen(client.files(repo.model_repo, **source).quantisations, repo.quantisation))
+    if dry_run:
+        source["local_dir"] = local_dir
+        plans = [client.plan(repo.model_repo, path, **source) for path in dict.fromkeys(paths)]
+        if not paths:
+            plans = [client.plan(repo.model_repo, include=globs or None, exclude=list(exclude) or None, **source)]
+        return show_plans(session, plans)
+    options = {**source, "local_dir": local_dir, "priority": priority, "update": update, "retry": True}
     until = deadline(timeout)
     items = [_ask(client, repo.model_repo, path, options, until) for path in dict.fromkeys(paths)]
     if not paths:

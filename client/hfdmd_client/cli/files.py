@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from hfdmd.wire.types import RepoFile, RepoFiles
+from hfdmd.wire.repo_content import RepoFile, RepoFiles
 from hfdmd.wire.units import format_size
 from hfdmd_client.cli import gguf, tables
-from hfdmd_client.cli.params import repo_argument, source_options
+from hfdmd_client.cli.params import source_options, tagged_repo
 from hfdmd_client.cli.render import clean
 from hfdmd_client.cli.session import Session, standard
 from hfdmd_client.reference import Reference
@@ -20,7 +20,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@repo_argument
+@tagged_repo
 @click.argument("glob", nargs=-1)
 @source_options
 @standard
@@ -32,6 +32,10 @@ def files(session: Session, repo: Reference, glob: tuple[str, ...], revision: st
         repo_type=repo_type or repo.repo_type or "model",
     )
     globs = [*glob, *([f"{repo.folder}/*"] if repo.folder else []), *([repo.file_path] if repo.file_path else [])]
+    if repo.quantisation is not None:
+        wanted = gguf.chosen(found.quantisations, repo.quantisation)
+        found.files = [file for file in found.files if file.file_path in wanted.files]
+        found.quantisations = [wanted]
     if globs:
         from fnmatch import fnmatchcase
 
@@ -55,21 +59,25 @@ def files(session: Session, repo: Reference, glob: tuple[str, ...], revision: st
 
 
 def _quantisations(session: Session, repo: Reference, found: RepoFiles) -> None:
-    groups = gguf.groups(found.files)
-    if not groups:
+    if not found.quantisations:
         return
+    cached = {file.file_path for file in found.files if file.cached}
     tables.print_table(
         ("quantisation", "size", "here", "files"),
-        [(group.name, format_size(group.size_bytes), "yes" if group.cached else "", _names(group)) for group in groups],
+        [
+            (
+                one.name + (" (recommended)" if one.recommended else ""),
+                format_size(one.total_bytes),
+                "yes" if cached.issuperset(one.files) else "",
+                one.files[0] if len(one.files) == 1 else f"{one.files[0]} … ({len(one.files)} files)",
+            )
+            for one in found.quantisations
+        ],
         right=frozenset({1}),
     )
     print()
-    if not session.json:
-        session.say(f"To download one: hfdm download {clean(repo.model_repo)} --include '*{groups[0].name}*'")
-
-
-def _names(group: gguf.Group) -> str:
-    return group.paths[0] if len(group.paths) == 1 else f"{group.paths[0]} … ({len(group.paths)} files)"
+    best = next((one for one in found.quantisations if one.recommended), found.quantisations[0])
+    session.say(f"To download one: hfdm download {clean(repo.model_repo)}:{clean(best.name)}")
 
 
 def _here(file: RepoFile) -> str:

@@ -1,53 +1,28 @@
-"""Groups the GGUF files of a repo by quantisation, split files together. Pure.
-
-Source of the names: llama.cpp's quantisation types, and its `-00001-of-00003` suffix of split files.
-"""
+"""Finds the quantisation that a tag such as `Q4_K_M` names among those that the daemon found in a repo."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
-from hfdmd.wire.types import RepoFile
+from hfdmd.wire.errors import FileNotFound
+from hfdmd.wire.repo_content import Quantisation
+from hfdmd_client.reference import LATEST
 
-_QUANT = re.compile(
-    r"(?<![A-Za-z0-9])((?:UD-)?(?:I?Q\d(?:_[A-Z0-9]+)*|TQ\d_\d|MXFP\d(?:_MOE)?|NVFP4|BF16|F16|F32|FP16|FP32))(?![A-Za-z0-9])",
-    re.IGNORECASE,
-)
-_SPLIT = re.compile(r"-(\d{5})-of-(\d{5})$")
+_SPECIAL = re.compile(r"([*?\[])")
 
 
-@dataclass(slots=True)
-class Group:
-    """One quantisation: its name, its files, and their size in bytes (None if the size of one is unknown)."""
-
-    name: str
-    paths: list[str] = field(default_factory=list)
-    size_bytes: int | None = 0
-    cached: bool = True
-
-
-def groups(files: Iterable[RepoFile]) -> list[Group]:
-    """The quantisations among `files`, smallest first. Projectors (`mmproj`) are groups of their own."""
-    found: dict[str, Group] = {}
-    for file in files:
-        name, dot, ending = file.file_path.rpartition(".")
-        if not dot or ending.lower() != "gguf":
-            continue
-        split = _SPLIT.search(name)
-        stem = name[: split.start()] if split else name
-        group = found.setdefault(stem, Group(_label(stem)))
-        group.paths.append(file.file_path)
-        known = group.size_bytes is not None and file.size is not None
-        group.size_bytes = (group.size_bytes or 0) + (file.size or 0) if known else None
-        group.cached = group.cached and file.cached
-    return sorted(found.values(), key=lambda group: (group.size_bytes or 0, group.name))
+def chosen(quantisations: Sequence[Quantisation], tag: str) -> Quantisation:
+    """The one whose name is `tag`, in upper or lower case; the recommended one for `latest`. Raises `FileNotFound`."""
+    for one in quantisations:
+        if one.name.lower() == tag.lower() or (tag.lower() == LATEST and one.recommended):
+            return one
+    if not quantisations:
+        raise FileNotFound(f"the repo has no GGUF files, so no quantisation {tag}")
+    names = ", ".join(one.name for one in quantisations)
+    raise FileNotFound(f"the repo has no quantisation {tag}; it has {names}")
 
 
-def _label(stem: str) -> str:
-    """`Q4_K_M` of `Qwen3-0.6B-Q4_K_M`, also when only the folder has it; else the file name."""
-    own = stem.rpartition("/")[2]
-    quants = _QUANT.findall(own) or _QUANT.findall(stem)
-    label: str = quants[-1].upper() if quants else own
-    return f"{label} (mmproj)" if "mmproj" in own.lower() else label
+def globs(quantisation: Quantisation) -> list[str]:
+    """Globs that match exactly the files of the quantisation."""
+    return [_SPECIAL.sub(r"[\1]", path) for path in quantisation.files]

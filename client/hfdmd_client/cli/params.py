@@ -27,13 +27,19 @@ _TYPES = {
 class _Repo(click.ParamType[Reference]):
     name = "repo"
 
+    def __init__(self, *, may_be_tagged: bool = False) -> None:
+        self._may_be_tagged = may_be_tagged
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Reference:
         if isinstance(value, Reference):
             return value
         try:
-            return parse(value)
+            found = parse(value)
         except InvalidField as error:
             self.fail(error.detail, param, ctx)
+        if found.quantisation is not None and not self._may_be_tagged:
+            self.fail(f"only download and files take a quantisation (:{found.quantisation}); name the file", param, ctx)
+        return found
 
 
 class _RepoType(click.ParamType[str]):
@@ -72,6 +78,7 @@ class _Given(click.ParamType[str]):
 
 GIVEN = _Given()
 REPO = _Repo()
+TAGGED_REPO = _Repo(may_be_tagged=True)
 REPO_TYPE = _RepoType()
 DURATION = _Duration()
 
@@ -91,6 +98,7 @@ def combined(*decorators: Decorator) -> Decorator:
 
 
 repo_argument = click.argument("repo", type=REPO, shell_complete=completion.repos)
+tagged_repo = click.argument("repo", type=TAGGED_REPO, shell_complete=completion.repos)
 optional_repo = click.argument("repo", type=REPO, required=False, shell_complete=completion.repos)
 optional_file = click.argument("file", required=False, shell_complete=completion.files)
 several_files = click.argument("file", nargs=-1, shell_complete=completion.files)

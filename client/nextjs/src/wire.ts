@@ -87,6 +87,24 @@ export type Download = {
     version: number;
 };
 /**
+ * DownloadPlan
+ * @description What a download would do. Sizes are sums over the files whose size is known.
+ *
+ *         `reusableBytes` are those that could be copied from other files on this machine; `fetchBytes` those that would come
+ *         over the network. `fits`: the disk has room for all of them. `files` are the first 1000.
+ */
+export type DownloadPlan = {
+    cachedBytes: number;
+    commit: string;
+    fetchBytes: number;
+    files: PlannedFile[];
+    filesTotal: number;
+    fits: boolean;
+    freeBytes: number;
+    reusableBytes: number;
+    totalBytes: number;
+};
+/**
  * DownloadRequest
  * @description Body of `POST /api/download`: one file with `filePath`, else a repo or the files that its globs match.
  */
@@ -165,6 +183,15 @@ export type Info = {
  */
 export type Phase = "listing" | "placing" | "resolving" | "transferring" | "verifying";
 /**
+ * PlannedFile
+ * @description One file of a plan. `cached`: it is on disk already.
+ */
+export type PlannedFile = {
+    cached: boolean;
+    filePath: string;
+    size: number | null;
+};
+/**
  * Problem
  * @description An error, as RFC 9457 `application/problem+json` with a stable `code`.
  */
@@ -176,6 +203,17 @@ export type Problem = {
     status: number;
     title: string;
     type: string;
+};
+/**
+ * Quantisation
+ * @description One quantisation of a GGUF repo. `files` are all that belong to it: its parts, and `mmproj`, the projector.
+ */
+export type Quantisation = {
+    files: string[];
+    mmproj: string | null;
+    name: string;
+    recommended: boolean;
+    totalBytes: number | null;
 };
 /**
  * Reason
@@ -251,12 +289,17 @@ export type RepoFile = {
     size: number | null;
     status: Status | null;
 };
-/** RepoFiles */
+/**
+ * RepoFiles
+ * @description A page of a repo's files. `quantisations` are those of the whole repo, on the first page only.
+ */
 export type RepoFiles = {
     commit: string;
     files: RepoFile[];
     /** @default null */
     nextCursor?: string | null;
+    /** @default [] */
+    quantisations?: Quantisation[];
 };
 /**
  * RepoType

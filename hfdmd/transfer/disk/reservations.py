@@ -63,6 +63,15 @@ class DiskReservations:
                 )
             self._set(key, (device, need_bytes))
 
+    def free_bytes(self, path: Path) -> tuple[int, int]:
+        """Free bytes at `path` (which may not exist yet), and how many of them another download may use.
+
+        Raises OSError.
+        """
+        device, free_bytes = _free(path)
+        with self._lock:
+            return free_bytes, max(0, free_bytes - self._reserved_bytes[device] - self._min_free_bytes())
+
     def _free(self, path: Path) -> tuple[int, int]:
         now = time.monotonic()
         cached = self._cached

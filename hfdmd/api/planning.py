@@ -1,0 +1,71 @@
+"""`POST /api/plan`: what a download would do: which files, what is on disk already, whether the rest fits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hfdmd.aio import in_thread
+from hfdmd.api.hub_answers import hub_answers
+from hfdmd.hub.listing import matches
+from hfdmd.record import Entry, FileSpec, RepoSpec
+from hfdmd.scheduler.core import Scheduler
+from hfdmd.wire.errors import FileNotFound
+from hfdmd.wire.repo_content import DownloadPlan, PlannedFile
+
+FILES_SHOWN = 1000
+
+
+async def plan(scheduler: Scheduler, repo: RepoSpec, file_path: str | None) -> DownloadPlan:
+    """The plan for one file of `repo`, or for the files that its globs match. Raises `ApiError`."""
+    async with hub_answers(repo.model_repo):
+        commit, entries = await _wanted(scheduler, repo, file_path)
+    if not entries:
+        globs = f" that match {', '.join(repo.include)}" if repo.include else ""
+        raise FileNotFound(f"{repo.model_repo} at {repo.revision} has no files{globs}.")
+    specs = [repo.file(entry.path) for entry in entries]
+    storage = scheduler.storage
+    cached = await in_thread(
+        lambda: [storage.cached(spec, entry.source) for spec, entry in zip(specs, entries, strict=True)]
+    )
+    total_bytes = cached_bytes = 0
+    files: list[PlannedFile] = []
+    for spec, entry, here in zip(specs, entries, cached, strict=True):
+        size_bytes = entry.source.size_bytes or 0
+        total_bytes += size_bytes
+        cached_bytes += size_bytes if here else _fetched_bytes(scheduler, spec, entry)
+        if len(files) < FILES_SHOWN:
+            files.append(PlannedFile(file_path=entry.path, size=entry.source.size_bytes, cached=here))
+    folder = scheduler.paths.cache_dir if repo.local_dir is None else Path(repo.local_dir)
+    free_bytes, room_bytes = await in_thread(scheduler.reservations.free_bytes, folder)
+    fetch_bytes = total_bytes - cached_bytes
+    return DownloadPlan(
+        commit=commit,
+        files_total=len(entries),
+        total_bytes=total_bytes,
+        cached_bytes=cached_bytes,
+        reusable_bytes=0,
+        fetch_bytes=fetch_bytes,
+        free_bytes=free_bytes,
+        fits=fetch_bytes <= room_bytes,
+        files=files,
+    )
+
+
+async def _wanted(scheduler: Scheduler, repo: RepoSpec, file_path: str | None) -> tuple[str, list[Entry]]:
+    """The commit, and the files to download. Raises `Failure`."""
+    if file_path is not None:
+        source, _ = await scheduler.hub.resolve(repo.file(file_path))
+        return source.commit, [Entry(file_path, source, source.etag)]
+    listing = await scheduler.hub.list_repo(repo)
+    entries = [
+        entry async for page in listing.pages() for entry in page if matches(entry.path, repo.include, repo.exclude)
+    ]
+    return listing.commit, entries
+
+
+def _fetched_bytes(scheduler: Scheduler, spec: FileSpec, entry: Entry) -> int:
+    """Bytes of the file that an unfinished download has already."""
+    record = scheduler.index.files.get(spec.id)
+    if record is None or record.source is None or not record.source.same_content(entry.source):
+        return 0
+    return sum(end - start for start, end in record.synced)
