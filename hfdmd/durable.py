@@ -19,8 +19,12 @@ if sys.platform == "darwin":
 NO_SUCH_CALL = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 """Error numbers of a system call that the kernel or the file system does not support."""
 
+NO_LOCKS = (*NO_SUCH_CALL, errno.ENOLCK)
+"""Error numbers of flock(2) where the file system, or the server of a network file system, keeps no locks."""
+
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+_MAX_NAME_BYTES = 255
 _MAX_SINGLE_SYNCS = 4
 _BUFFER_BYTES = 1 << 20
 
@@ -35,6 +39,15 @@ def disk_reason(error: OSError) -> Reason:
     if error.errno in _NO_SPACE:
         return Reason.DISK_FULL
     return Reason.LOCKED if error.errno in _SCARCE else Reason.DISK_ERROR
+
+
+def max_name_bytes(folder: str | Path | int) -> int:
+    """The longest name, in bytes, that the disk takes in this folder: 255, or less (pathconf(3); 143 on eCryptfs)."""
+    try:
+        limit = os.pathconf(folder, "PC_NAME_MAX")
+    except OSError:
+        return _MAX_NAME_BYTES
+    return limit if 0 < limit < _MAX_NAME_BYTES else _MAX_NAME_BYTES
 
 
 def write_all(fd: int, data: bytes | bytearray) -> None:

@@ -110,7 +110,7 @@ class Listeners:
         if self._runner is not None:
             await self._runner.cleanup()
         if not self._is_activated:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # the next daemon finds that nothing listens there
                 self.socket_path.unlink()
 
     def _bind_unix(self) -> socket.socket:

@@ -1,18 +1,11 @@
-"""Tracker files: load, put, forget. Atomic and crash-proof: temporary name, sync, rename.
-
-One thread writes. Records put during a write are written together in the next batch, only the newest state of each,
-so the number of syncs is bounded by the disk and not by the rate of changes.
-"""
+"""Tracker files: their names, and how they are read, whatever has happened to them. `TrackerWriter` writes them."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
-import threading
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 from itertools import islice
@@ -21,16 +14,16 @@ from typing import Any
 
 import msgspec
 
-from hfdmd.durable import opened, sync_files, sync_folders, write_new
+from hfdmd.durable import max_name_bytes
 from hfdmd.migrations import TRACKER_MIGRATIONS, NewerSchema, migrate, schema_version
 from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, RepoSpec
+from hfdmd.tracker_writer import TrackerWriter
 from hfdmd.wire import validate
 from hfdmd.wire.errors import InvalidField
 from hfdmd.wire.types import MALFORMED, RepoType
 
 log = logging.getLogger("hfdmd.store")
 
-_MAX_NAME_BYTES = 255
 _READ_BYTES = 4096  # most trackers need one read; a larger buffer costs more than the read
 _REPO_FOLDERS = {RepoType.MODEL: "models", RepoType.DATASET: "datasets", RepoType.SPACE: "spaces"}
 
@@ -40,70 +33,66 @@ _encoder = msgspec.json.Encoder()
 
 
 class Store:
-    """The tracker files below one folder, and the thread that writes them."""
+    """The tracker files below one folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._condition = threading.Condition()
-        self._pending: dict[str, tuple[str, bytes | None]] = {}
-        self._writing: dict[str, tuple[str, bytes | None]] = {}
-        self._waiting: list[Future[None]] = []
-        self._closing = False
-        self._thread: threading.Thread | None = None
-        self._rename_lock = threading.Lock()
-        self.left_alone: set[str] = set()
-        """Paths of tracker files that may be good but were not read: of a newer schema, or unreadable."""
+        self._writer = TrackerWriter(folder)
+        self._max_name_bytes = 255
+        self._rename_lock = self._writer.rename_lock
+        self.left_alone: dict[str, str] = {}
+        """Tracker files and folders of them that may be good but were not read, each with the reason."""
         self._moved_count = 0
 
     def open(self) -> None:
         """Make the folder and start the writer. Raises OSError."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._max_name_bytes = max_name_bytes(self.folder)
         for path in self._paths(".json.tmp"):  # writes that a crash cut short; the trackers themselves are intact
-            os.unlink(path)
-        self._thread = threading.Thread(target=self._write_loop, name="hfdmd-trackers", daemon=True)
-        self._thread.start()
+            try:
+                os.unlink(path)
+            except OSError as error:
+                log.warning("cannot remove %s: %s", path, error.strerror)
+        self._writer.open()
 
     def close(self) -> None:
         """Write everything that is pending and stop the writer."""
-        with self._condition:
-            self._closing = True
-            self._condition.notify()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        self._writer.close()
 
     @property
     def is_alive(self) -> bool:
         """Whether the writer thread runs. Without it no download can become done."""
-        return self._thread is not None and self._thread.is_alive()
+        return self._writer.is_alive
 
     @property
     def wrote_all(self) -> bool:
-        """Whether no write is pending."""
-        return not self._pending
+        """Whether no write is pending, or was refused by the disk."""
+        return self._writer.wrote_all
 
     def has_written(self, key: str) -> bool:
         """Whether the newest state of this record is on disk."""
-        with self._condition:
-            return key not in self._pending and key not in self._writing
+        return self._writer.has_written(key)
 
     def put(self, record: Record) -> None:
         """Queue the present state of the record for writing; it replaces an older one that is still queued."""
-        self._enqueue(record.id, self.path(record.spec), _encoder.encode(record))
+        self._writer.put(record.id, self.path(record.spec), _encoder.encode(record))
 
     def forget(self, record: Record) -> None:
         """Queue the deletion of its tracker file."""
-        self._enqueue(record.id, self.path(record.spec), None)
+        self._writer.put(record.id, self.path(record.spec), None)
 
-    async def flush(self) -> None:
-        """Return when all earlier puts and deletions are on disk. Raises OSError if they could not be written."""
-        future: Future[None] = Future()
-        with self._condition:
-            if not self._thread:
-                raise RuntimeError("the store is not open")
-            self._waiting.append(future)
-            self._condition.notify()
-        await asyncio.wrap_future(future)
+    async def flush(self, *ids: str) -> None:
+        """Return when all earlier puts and deletions were tried, and those of `ids` are on disk.
+
+        Raises OSError, with the path, if one of these could not be written.
+        """
+        for error in await self.flush_each(ids):
+            if error is not None:
+                raise error
+
+    async def flush_each(self, ids: Sequence[str]) -> list[Exception | None]:
+        """As `flush`; returns for each of the ids why its tracker could not be written, None if it was."""
+        return await self._writer.flush(ids)
 
     def path(self, spec: FileSpec | RepoSpec) -> str:
         """Path of the tracker file of `spec`. The readable part is for people; the id alone makes it unique."""
@@ -111,15 +100,22 @@ class Store:
 
     def _path(self, spec: FileSpec | RepoSpec, key: str) -> str:
         readable = "@repo" if isinstance(spec, RepoSpec) else spec.file_path.replace("/", "--")
-        room = _MAX_NAME_BYTES - len(f".{key}.json.corrupt")
+        room = max(0, self._max_name_bytes - len(f".{key}.json.corrupt"))
         if len(readable) > room or not readable.isascii():
             readable = readable.encode()[:room].decode(errors="ignore")
         repo = f"{_REPO_FOLDERS[spec.repo_type]}--{spec.model_repo.replace('/', '--')}"
         return f"{self.folder}/{repo}/{readable}.{key}.json"
 
     def load_one(self, spec: FileSpec | RepoSpec) -> Record | None:
-        """The record of `spec`, or None without a readable tracker file of its name."""
-        return self._read(self.path(spec))
+        """The record of `spec`, or None without a readable tracker file that ends with its id.
+
+        The readable part of its name may differ: it was written where names could be longer or shorter.
+        """
+        path = self.path(spec)
+        found = self._read(path)
+        if found is None:
+            found = next(self._records(self._paths(f".{spec.id}.json", [os.path.dirname(path)])), None)
+        return found
 
     def load_repo(self, model_repo: str) -> list[Record]:
         """All records of one repo, of any repo type. Blocking."""
@@ -142,7 +138,7 @@ class Store:
         if self._moved_count:
             log.info("moved %d tracker files to their present names", self._moved_count)
         if self.left_alone:
-            log.error("%d tracker files were not read and are left alone; see above", len(self.left_alone))
+            log.error("%d tracker files or folders were not read and are left alone; see above", len(self.left_alone))
 
     def _records(self, paths: Iterable[str]) -> Iterator[Record]:
         return (record for path in paths if (record := self._read(path)) is not None)
@@ -153,8 +149,14 @@ class Store:
             with os.scandir(self.folder) as repos:
                 folders = [entry.path for entry in repos if entry.is_dir(follow_symlinks=False)]
         for folder in folders:
-            with contextlib.suppress(FileNotFoundError):
-                yield from (f"{folder}/{name}" for name in os.listdir(folder) if name.endswith(suffix))
+            try:
+                names = os.listdir(folder)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self._leave_alone(folder, f"cannot be read: {error.strerror}")
+                continue
+            yield from (f"{folder}/{name}" for name in names if name.endswith(suffix))
 
     def _read(self, path: str) -> Record | None:
         try:
@@ -205,8 +207,9 @@ class Store:
 
     def _leave_alone(self, path: str, why: str) -> None:
         if path not in self.left_alone:
-            self.left_alone.add(path)
-            log.error("the tracker file %s %s; it is left alone", path, why)
+            self.left_alone[path] = why
+            what = "folder" if os.path.isdir(path) else "file"
+            log.error("the tracker %s %s %s; it is left alone", what, path, why)
 
     def _set_aside(self, path: Path, why: Exception) -> None:
         aside = path.with_name(path.name + ".corrupt")
@@ -216,73 +219,6 @@ class Store:
             log.error("the tracker file %s is damaged (%s) and cannot be set aside: %s", path, why, error.strerror)
         else:
             log.error("the tracker file %s is damaged (%s); set aside as %s", path, why, aside.name)
-
-    def _enqueue(self, key: str, path: str, data: bytes | None) -> None:
-        with self._condition:
-            self._pending[key] = (path, data)
-            self._condition.notify()
-
-    def _write_loop(self) -> None:
-        while True:
-            with self._condition:
-                while not self._pending and not self._waiting and not self._closing:
-                    self._condition.wait()
-                pending, self._pending = self._pending, {}
-                self._writing = pending
-                waiting, self._waiting = self._waiting, []
-                closing = self._closing
-            error: OSError | None = None
-            try:
-                self._write(pending.values())
-            except OSError as raised:
-                error = raised
-                log.error("cannot write tracker files: %s", raised)
-            with self._condition:
-                if error is not None:  # keep what was not written, unless a newer state has been put since
-                    self._pending = {**pending, **self._pending}
-                self._writing = {}
-            for future in waiting:
-                if not future.set_running_or_notify_cancel():
-                    continue  # the waiting task was cancelled; the write took place all the same
-                if error is None:
-                    future.set_result(None)
-                else:
-                    future.set_exception(error)
-            if closing and (error is not None or not self._pending):
-                return
-            if error is not None:
-                with self._condition:  # try a full or broken disk again, but not in a tight loop
-                    self._condition.wait_for(lambda: self._closing, timeout=1.0)
-
-    def _write(self, batch: Iterable[tuple[str, bytes | None]]) -> None:
-        """Write, sync, rename; then sync the folders. Raises OSError."""
-        written: list[str] = []
-        changed: set[str] = set()
-        for path, data in batch:
-            folder = os.path.dirname(path)
-            if data is None:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(path)
-                    changed.add(folder)
-            else:
-                self._write_new(f"{path}.tmp", data)
-                written.append(path)
-                changed.add(folder)
-        with opened(self.folder, os.O_DIRECTORY) as root:
-            sync_files(root, [f"{path}.tmp" for path in written])
-        with self._rename_lock:
-            for path in written:
-                os.rename(f"{path}.tmp", path)
-        sync_folders(list(changed))
-
-    def _write_new(self, path: str, data: bytes) -> None:
-        """Write a file without syncing it; create the folder of its repo if it is missing."""
-        try:
-            write_new(path, data, mode=0o600)
-        except (FileNotFoundError, NotADirectoryError):
-            Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            sync_folders([self.folder])
-            write_new(path, data, mode=0o600)
 
 
 def _content(path: str) -> bytes:

@@ -44,8 +44,11 @@ class Versions:
         self.floor = numbers[1] if len(numbers) == 2 and words[2:] == [_CLEAN] else self.bound
 
     def close(self) -> None:
-        """Mark the shutdown as clean: all trackers are on disk. Raises OSError."""
-        self._store(self._last + 1, f" {_CLEAN}")
+        """Mark the shutdown as clean: all trackers are on disk. Without the mark the next versions are higher."""
+        try:
+            self._store(self._last + 1, f" {_CLEAN}")
+        except OSError as error:
+            log.error("cannot write %s: %s", self._file, error.strerror)
 
     def seen(self, version: int) -> None:
         """A record on disk has this version; the next one is above it."""

@@ -32,6 +32,7 @@ FLOORS = {
     "instance": 2,
     "logs": 2,
     "net": 2,
+    "tracker_writer": 2,
     "store": 3,
     "events": 3,
     "hub": 3,

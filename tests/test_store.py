@@ -17,6 +17,7 @@ from hfdmd.migrations import Document
 from hfdmd.record import FileRecord, FileSpec, RepoRecord, RepoSpec
 from hfdmd.store import Store
 from hfdmd.wire.types import RepoType, Status
+from tests.daemon_process import until
 
 
 def file_record(path: str = "a.bin", repo: str = "o/n", version: int = 1) -> FileRecord:
@@ -188,7 +189,7 @@ async def test_a_newer_schema_is_not_replaced_by_a_tracker_under_an_old_name(
     assert len(store.left_alone) == 2
     for found in before:
         assert sum(line.startswith(f"the tracker file {found} ") for line in caplog.messages) == 1
-    assert caplog.messages[-1] == "2 tracker files were not read and are left alone; see above"
+    assert caplog.messages[-1] == "2 tracker files or folders were not read and are left alone; see above"
 
 
 async def test_a_tracker_with_the_id_of_another_is_damaged_whatever_its_name(store: Store) -> None:
@@ -233,11 +234,11 @@ async def test_a_disk_that_takes_only_half_of_a_tracker_leaves_the_old_one(store
     try:
         store.put(record)
         with pytest.raises(OSError, match="File too large"):
-            await store.flush()
+            await store.flush(record.id)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert path_of(store, record.spec).read_bytes() == before
-    await store.flush()
+    await store.flush(record.id)
     assert loaded(store) == {record.id: record}
 
 
@@ -257,11 +258,94 @@ async def test_an_unwritable_folder_is_told_and_mended(store: Store, tmp_path: P
     blocker.write_bytes(b"a file where a folder should be")
     store.put(record)
     with pytest.raises(OSError, match="exists"):
-        await store.flush()
+        await store.flush(record.id)
     blocker.unlink()
     store.put(record)
-    await store.flush()
+    await store.flush(record.id)
     assert loaded(store) == {record.id: record}
+
+
+@pytest.mark.parametrize("blocked", ["folder", "tracker", "temporary file"])
+async def test_what_the_disk_refuses_for_one_record_delays_no_other(
+    store: Store, blocked: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("hfdmd.tracker_writer._RETRY_S", 0.01)
+    caplog.set_level("INFO")
+    bad, others = file_record(repo="o/bad"), [file_record(f"{number}.bin") for number in range(20)]
+    path = path_of(store, bad.spec)
+    if blocked == "folder":
+        path.parent.write_bytes(b"a file where a folder should be")
+    else:
+        (path if blocked == "tracker" else path.with_name(f"{path.name}.tmp")).joinpath("in the way").mkdir(
+            parents=True
+        )
+    for version in range(1, 20):
+        for record in (bad, *others):
+            record.version = version
+            store.put(record)
+        outcomes = await store.flush_each([bad.id, *(record.id for record in others)])
+        assert isinstance(outcomes[0], OSError)
+        assert outcomes[0].filename == str(path)
+        assert outcomes[1:] == [None] * len(others)
+    assert not store.has_written(bad.id)
+    assert not store.wrote_all
+    assert set(loaded(store)) == {record.id for record in others}
+    if blocked == "folder":
+        path.parent.unlink()
+    else:
+        shutil.rmtree(path.parent)
+    await asyncio.to_thread(until, lambda: store.wrote_all, "the writer tries again by itself")
+    assert loaded(store)[bad.id].version == 19
+    store.close()
+    said = [line for line in caplog.messages if "writ" in line]
+    assert said == [
+        f"cannot write the tracker file {path}: {outcomes[0].strerror}; trying again",
+        "all tracker files can be written again",
+    ]
+
+
+async def test_a_refused_tracker_can_be_forgotten(store: Store) -> None:
+    bad = file_record(repo="o/bad")
+    path_of(store, bad.spec).parent.write_bytes(b"a file where a folder should be")
+    store.put(bad)
+    with pytest.raises(OSError, match="exists"):
+        await store.flush(bad.id)
+    store.forget(bad)
+    await store.flush(bad.id)
+    assert store.wrote_all
+
+
+def test_a_leftover_that_cannot_be_removed_does_not_stop_the_start(tmp_path: Path) -> None:
+    leftover = tmp_path / "trackers" / "models--o--n" / "a.json.tmp"
+    leftover.mkdir(parents=True)
+    removable = leftover.with_name("b.json.tmp")
+    removable.write_bytes(b"{")
+    store = Store(tmp_path / "trackers")
+    store.open()
+    store.close()
+    assert leftover.exists()
+    assert not removable.exists()
+
+
+@pytest.mark.parametrize(("old_limit", "new_limit"), [(255, 143), (143, 255)])
+async def test_trackers_are_found_where_names_may_be_longer_or_shorter_than_before(
+    tmp_path: Path, old_limit: int, new_limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = file_record("n" * 132)
+    for limit in (old_limit, new_limit):
+        monkeypatch.setattr("hfdmd.store.max_name_bytes", lambda _, limit=limit: limit)
+        store = Store(tmp_path / "trackers")
+        store.open()
+        try:
+            if limit == new_limit:
+                assert store.load_one(record.spec) == record
+                assert loaded(store) == {record.id: record}
+            record.version += 1
+            path = await written(store, record)
+            assert len(path.name) + len(".corrupt") <= limit
+            assert list(path.parent.iterdir()) == [path]
+        finally:
+            store.close()
 
 
 LEGAL = st.characters(codec="utf-8", exclude_characters="/\\\0", exclude_categories=("Cc", "Cs"))

@@ -67,7 +67,8 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
         return problem_response(errors.Malformed(f"the body cannot be read: {error}"))
     except OSError as error:
         log.error("%s %s: %s", request.method, request.path, error)
-        return problem_response(Internal(f"disk error: {error.strerror or error}"))
+        where = f": {error.filename}" if isinstance(error.filename, str) else ""
+        return problem_response(Internal(f"disk error: {error.strerror or error}{where}"))
     except Exception:
         log.exception("internal error in %s %s", request.method, request.path)
         return problem_response(Internal(INTERNAL_DETAIL))

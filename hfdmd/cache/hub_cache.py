@@ -27,8 +27,6 @@ from hfdmd.failure import Failure
 from hfdmd.record import FileSpec, RepoSpec, Source
 from hfdmd.wire.types import Reason
 
-_NO_SYMLINKS = errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP
-
 Adoptable = tuple[FileSpec, Source, Placed | None]
 """A file that may be on disk already, and what hfdmd placed at its path before."""
 
@@ -234,12 +232,12 @@ class HubCache:
             name = layout.temporary_name()
             try:
                 os.symlink("x", name, dir_fd=blobs)
-                os.unlink(name, dir_fd=blobs)
-                self._symlinks_work = True
-            except OSError as error:
-                if error.errno not in _NO_SYMLINKS:
-                    raise
+            except OSError:
+                fs_ops.default_mode(blobs, name)  # raises where files are refused as well
                 self._symlinks_work = False
+            else:
+                self._symlinks_work = True
+                os.unlink(name, dir_fd=blobs)
         return self._symlinks_work
 
 
@@ -261,7 +259,9 @@ def prepare_part(folder: int, name: str, spec: FileSpec, source: Source) -> None
         ) from None
     if not stat.S_ISREG(found.st_mode) or source.size_bytes not in (None, found.st_size):
         raise Failure(Reason.DISK_ERROR, f"The partial file {name} was changed by another program.")
-    os.chmod(name, fs_ops.default_mode(folder, layout.own_name(spec.id, "new")), dir_fd=folder)
+    mode = fs_ops.default_mode(folder, layout.own_name(spec.id, "new"))
+    with contextlib.suppress(OSError):  # disks without modes (FAT, SMB, mounted buckets) may refuse it
+        os.chmod(name, mode, dir_fd=folder)
 
 
 def write_small(folder: int, spec: FileSpec, source: Source, data: bytes | bytearray) -> str:

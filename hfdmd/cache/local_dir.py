@@ -21,7 +21,7 @@ from hfdmd.cache import fs_ops, layout
 from hfdmd.cache.content import Placed, has_content, never
 from hfdmd.cache.folders import Folders, is_below, make_folders
 from hfdmd.cache.locks import KeyedLocks
-from hfdmd.durable import created, opened, sync_file, write_new
+from hfdmd.durable import created, max_name_bytes, opened, sync_file, write_new
 from hfdmd.failure import Failure
 from hfdmd.record import FileSpec, RepoSpec, Source
 from hfdmd.wire.types import Reason
@@ -187,11 +187,11 @@ class LocalDir:
         """Write metadata for the Hub's client. A file whose name is too long for the suffix has none."""
         *above, last = layout.file_parts(spec.file_path)
         name = f"{last}.metadata"
-        if len(os.fsencode(name)) > 255:
+        folder = self.metadata_folder(above)
+        if len(os.fsencode(name)) > max_name_bytes(folder):
             _log.info("no metadata for a file whose name is too long for it")
             return
         temporary = layout.own_name(spec.id, "book")
-        folder = self.metadata_folder(above)
         write_new(temporary, f"{source.commit}\n{source.etag}\n{time.time()}\n".encode(), folder)
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
         self.folders.mark_changed((*_METADATA, *above))

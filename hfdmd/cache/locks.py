@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 
 from filelock import SoftFileLock, Timeout
 
-from hfdmd.durable import NO_SUCH_CALL
+from hfdmd.durable import NO_LOCKS, max_name_bytes
 
 _FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 _MODE = 0o664  # the umask applies: lock files are as writable for others as the cache itself
@@ -48,7 +48,7 @@ def try_lock(path: str) -> Lock | None:
         os.close(descriptor)
         if error.errno in _HELD_BY_OTHERS:
             return None
-        if error.errno not in NO_SUCH_CALL:
+        if error.errno not in NO_LOCKS:
             raise
         if is_new:
             os.unlink(path)  # a soft lock is held by the process that created its file
@@ -57,8 +57,9 @@ def try_lock(path: str) -> Lock | None:
 
 
 def name_fits(path: str) -> bool:
-    """Whether the lock's name is short enough for file systems. The client cannot lock a file with a longer one."""
-    return len(os.fsencode(os.path.basename(path))) <= 255
+    """Whether the lock's name is short enough for the disk. The client cannot lock a file with a longer one."""
+    folder, name = os.path.split(path)
+    return len(os.fsencode(name)) <= max_name_bytes(folder)
 
 
 def _open(path: str) -> tuple[int, bool]:

@@ -56,7 +56,7 @@ def link_shared(root: Path, payload: Path, blob: Path) -> bool:
     lock = FileLock(payload.with_name(f"{payload.name}.lock"), mode=0o666, thread_local=False)
     try:
         lock.acquire(timeout=_LOCK_TIMEOUT_S)
-    except (Timeout, NotImplementedError):
+    except (Timeout, NotImplementedError, OSError):  # held, or a disk without locks
         return False
     try:
         if not stat.S_ISREG(os.lstat(payload).st_mode):
@@ -78,7 +78,7 @@ def _add_user(manifest: Path, user: str) -> None:
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise FileNotFoundError(str(manifest))
-        with contextlib.suppress(PermissionError):
+        with contextlib.suppress(OSError):  # another user's, or a disk without modes
             os.fchmod(fd, 0o666)  # every user of the cache must be able to add lines
         write_all(fd, f"{user}\n".encode())
         os.fsync(fd)

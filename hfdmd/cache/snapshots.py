@@ -102,13 +102,18 @@ class RepoFolder:
         """
         self.folders.sync()  # a pointer must never be left without its blob
         unused = set(etags) - self._used_blobs()
+        refused: OSError | None = None
         for etag in unused:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(etag, dir_fd=self.blobs())
+            try:
+                fs_ops.unlink_if_exists(etag, self.blobs())
                 self.folders.mark_changed(("blobs",))
+            except OSError as error:
+                refused = error
         for commit in set(commits):
             self._remove_empty_commit(commit)
         self.folders.sync()
+        if refused is not None:
+            raise refused
 
     def remove_if_empty(self) -> None:
         """Remove the repo's folder if it has neither snapshots nor blobs. Raises OSError."""
@@ -227,7 +232,10 @@ class RepoFolder:
         with self._temporary() as temporary:
             with created(temporary, self.blobs()) as fd:
                 write_all(fd, source.commit.encode())
-                os.utime(fd, ns=(reported_ns, reported_ns))
+                with contextlib.suppress(
+                    OSError
+                ):  # some disks refuse times: then it is that of writing, a little later
+                    os.utime(fd, ns=(reported_ns, reported_ns))
                 os.fsync(fd)
             os.rename(temporary, name, src_dir_fd=self.blobs(), dst_dir_fd=self.folders.open(folder))
         self.folders.mark_changed(folder)

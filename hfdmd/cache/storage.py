@@ -116,12 +116,12 @@ class Storage:
     def lock(self, spec: FileSpec, source: Source) -> Lock | None:
         """Take the Hub client's lock for this file without waiting. None when another program holds it."""
         path = self._lock_path(spec, source)
-        if not locks.name_fits(path):
-            return Lock(None)
         with fs_ops.as_failures(path):
             if spec.local_dir is not None:
                 with self._local.open(spec) as folder:
                     folder.metadata_folder(layout.file_parts(spec.file_path)[:-1])
+            if not locks.name_fits(path):
+                return Lock(None)
             try:
                 return locks.try_lock(path)
             except PermissionError:  # of another user; unique part names and renames are safe without it
@@ -156,16 +156,20 @@ class Storage:
                 folder.discard(spec)
 
     def discard_leftovers(self, specs: Iterable[FileSpec]) -> None:
-        """Delete temporary files that a crash left in local folders, of downloads without progress. Raises `Failure`.
+        """Delete temporary files that a crash left in local folders, of downloads without progress.
 
-        Temporary files of other downloads are kept: another daemon may use the folder.
+        Temporary files of other downloads are kept: another daemon may use the folder. What cannot be deleted is
+        logged.
         """
         for spec in specs:
             part = _local_part(spec)
             metadata = part.parent.joinpath(*layout.file_parts(spec.file_path)[:-1], layout.own_name(spec.id, "book"))
             if any(os.path.lexists(path) for path in (part, part.with_name(layout.own_name(spec.id, "new")), metadata)):
-                with fs_ops.as_failures(str(part.parent)), self._local.open(spec, make=False) as folder:
-                    folder.discard(spec)
+                try:
+                    with fs_ops.as_failures(str(part.parent)), self._local.open(spec, make=False) as folder:
+                        folder.discard(spec)
+                except Failure as failure:
+                    _log.warning("cannot remove what a crash left: %s", failure.detail)
 
     def discard_unlisted(self, spec: RepoSpec, commit: str | None, kept: Collection[Path]) -> None:
         """Delete temporary files that a crash left of a repo download in its local folder, except the `kept` ones.
@@ -196,12 +200,17 @@ class Storage:
             with fs_ops.as_failures(spec.local_dir), self._local.open(spec) as folder:
                 write_tree(folder.folders, layout.METADATA_FOLDER, commit, entries, temporary)
 
-    def orphan_parts(self, known: Collection[Path]) -> list[Path]:
-        """Part files of hfdmd in the cache that are not in `known`, and temporary files that a crash left.
+    def discard_orphans(self, known: Collection[Path]) -> None:
+        """Delete part files of hfdmd in the cache that are not in `known`, and temporary files that a crash left.
 
-        Call it before the first file is placed.
+        Call it before the first file is placed. What cannot be deleted is logged.
         """
-        return self._cache.orphan_parts(known)
+        for orphan in self._cache.orphan_parts(known):
+            try:
+                orphan.unlink(missing_ok=True)
+                _log.info("removed %s: no tracker names it", orphan)
+            except OSError as error:
+                _log.warning("cannot remove %s, which no tracker names: %s", orphan, error.strerror)
 
     def cached(self, spec: FileSpec, source: Source) -> bool:
         """Whether a file of the right size exists. Its content is not read."""
@@ -288,7 +297,8 @@ def _move_in(folder: LocalDir, found: Sequence[str | T], items: Sequence[Adoptab
 def _by_folder(items: Sequence[Item], handle: Callable[[list[Item]], Sequence[T]]) -> list[T | Failure]:
     """Call `handle` for each group of items of the same cache folder or local folder.
 
-    Returns the results in the order of the items. A failure of a whole group is the result of each of its items.
+    Returns the results in the order of the items. Where a whole group fails, its items are handled one by one: a bad
+    one does not stop the others.
     """
     groups: dict[tuple[str, bool], list[int]] = {}
     for index, item in enumerate(items):
@@ -298,7 +308,10 @@ def _by_folder(items: Sequence[Item], handle: Callable[[list[Item]], Sequence[T]
     results: dict[int, T | Failure] = {}
     for indices in groups.values():
         group = [items[index] for index in indices]
-        done = attempt(lambda group=group: handle(group), group[0][0])  # type: ignore[misc]
-        outcomes = [done] * len(group) if isinstance(done, Failure) else done
-        results.update(zip(indices, outcomes, strict=True))
+        done = attempt(partial(handle, group), group[0][0])
+        if isinstance(done, Failure):
+            each = [done] if len(group) == 1 else [attempt(partial(handle, [item]), item[0]) for item in group]
+            results.update(zip(indices, (one if isinstance(one, Failure) else one[0] for one in each), strict=True))
+        else:
+            results.update(zip(indices, done, strict=True))
     return [results[index] for index in range(len(items))]

@@ -82,7 +82,7 @@ class Actions:
             await self._resume(await self._with_children(single, repos, stimulus), repos)
         else:
             await self._retry(await self._with_children(single, repos, stimulus), repos)
-        await self._ledger.flush()
+        await self._ledger.flush(*fitting)
         return await self._affected(selector, matched, fitting)
 
     async def _reorder(self, selector: Selector, priority: int | None, position: int | None) -> Affected:
@@ -95,7 +95,7 @@ class Actions:
         elif position is not None:
             await self._ordering.move([one for one in queued if isinstance(one, FileRecord)], position)
             await self._ordering.move([one for one in queued if isinstance(one, RepoRecord)], position)
-        await self._ledger.flush()
+        await self._ledger.flush(*queued)
         return await self._affected(selector, matched, queued)
 
     async def _delete(self, selector: Selector, check: Check | None, *, delete_file: bool) -> Affected:
@@ -129,7 +129,7 @@ class Actions:
                     if self._index.holds(repo):
                         self._ledger.forget(repo, gone=gone)
         await self._hold_back(shared)
-        await self._ledger.flush()
+        await self._ledger.flush(*repos, *files.values())
         return answer
 
     def _remember_dropped(self, files: Iterable[FileRecord], gone: set[str]) -> list[RepoRecord]:

@@ -120,6 +120,7 @@ class Scheduler:
         self.actions = Actions(index, ledger, self.views, ordering, stopper, storage, batches, supervisor, completion)
         self.requests = Requests(
             index,
+            running,
             ledger,
             store,
             ordering,

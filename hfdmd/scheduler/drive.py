@@ -76,7 +76,7 @@ class Drive:
             self._stopped_by(failure)
         except OSError as error:
             where = error.filename or record.spec.file_path
-            self._stopped_by(disk_failure(error, f"at work on {where}"))
+            self._stopped_by(disk_failure(error, f"using {where}"))
         except Exception as error:
             log.exception("internal error: stopped %s of %s", record.spec.file_path, record.spec.model_repo)
             detail = f"internal error ({type(error).__name__}); see the daemon's log"

@@ -69,7 +69,7 @@ class Ledger:
         self._status_log = StatusLog()
         self._untracked: set[str] = set()
         self._finishing: set[str] = set()
-        self._durable = Batcher(self._flush_for_all)
+        self._durable = Batcher(store.flush_each)
         self._history: deque[tuple[str, str, str]] = deque(maxlen=_HISTORY)
 
     # Adding and removing
@@ -241,7 +241,7 @@ class Ledger:
     async def checkpoint(self, record: FileRecord, spans: list[Span]) -> None:
         """`spans` are synced; returns when the tracker on disk says so. Raises OSError."""
         self.save(record, synced=spans)
-        await self._store.flush()
+        await self._store.flush(record.id)
 
     async def finish(
         self, record: FileRecord, *, path: str, size_bytes: int, mtime_ns: int, adopted: bool, detail: str | None
@@ -303,9 +303,9 @@ class Ledger:
         else:
             self.derive(repo, standing.status, phase=standing.phase, reason=standing.reason, detail=standing.detail)
 
-    async def flush(self) -> None:
-        """Return when every tracker written before is on disk. Raises OSError when one could not be written."""
-        await self._store.flush()
+    async def flush(self, *records: Record) -> None:
+        """Return when the trackers of the `records` are on disk. Raises OSError when one could not be written."""
+        await self._store.flush(*(record.id for record in records))
 
     # Trackers
 
@@ -389,10 +389,6 @@ class Ledger:
 
     def _publish(self, record: Record, *, is_status: bool = True) -> None:
         self._events.publish(lambda: state_event(self._views.of(record)), is_status=is_status)
-
-    async def _flush_for_all(self, ids: list[str]) -> list[Exception | None]:
-        await self._store.flush()
-        return [None] * len(ids)
 
 
 def _synced_bytes(record: FileRecord) -> int:

@@ -84,13 +84,16 @@ class ListingCache:
             self._path(key).unlink()
 
     def sweep(self, wanted: Container[str]) -> None:
-        """Remove all listings but these, and temporary files of a crash. Raises OSError."""
+        """Remove all listings but these, and temporary files of a crash. Raises OSError if the folder is unreadable."""
         if not self.folder.is_dir():
             return
         for name in os.listdir(self.folder):
             key, dot, ending = name.partition(".")
             if dot + ending == ".tmp" or (dot + ending == _SUFFIX and key not in wanted):
-                (self.folder / name).unlink(missing_ok=True)
+                try:
+                    (self.folder / name).unlink(missing_ok=True)
+                except OSError as error:
+                    log.warning("cannot remove the list %s: %s", self.folder / name, error.strerror)
 
     def _path(self, key: str) -> Path:
         return self.folder / (key + _SUFFIX)

@@ -13,10 +13,12 @@ from hfdmd.scheduler.completion import Completion
 from hfdmd.scheduler.index import Index
 from hfdmd.scheduler.ledger import Ledger
 from hfdmd.scheduler.ordering import Ordering
+from hfdmd.scheduler.running import Running
 from hfdmd.scheduler.storage_batches import StorageBatches
 from hfdmd.scheduler.supervisor import Supervisor
 from hfdmd.scheduler.updates import Updates
 from hfdmd.store import Store
+from hfdmd.transfer.disk.part_file import disk_failure
 from hfdmd.wire.errors import QueueFull
 from hfdmd.wire.types import Status
 
@@ -36,6 +38,7 @@ class Ask:
 @dataclass(slots=True, eq=False)
 class Requests:
     _index: Index
+    _running: Running
     _ledger: Ledger
     _store: Store
     _ordering: Ordering
@@ -63,8 +66,7 @@ class Requests:
             now, priority = time.time(), ask.priority or 0
             version = self._ledger.next_version()
             record = new_file(spec, version, now, order=now, asked_singly=True, priority=priority)
-            self._ledger.enter(record)
-            await self._ledger.flush()
+            await self._enter(record)
             return record, True
         changed = not record.asked_singly or not self._ledger.is_tracked(record)
         self._ledger.note(record, asked_singly=True)
@@ -79,7 +81,7 @@ class Requests:
             self._ledger.offer(record)
         # A concurrent request may have created the record; its tracker may not be synced yet.
         if changed or queued or not self._store.has_written(record.id):
-            await self._ledger.flush()
+            await self._ledger.flush(record)
         if ask.update:
             self._updates.start(record)
         return record, queued
@@ -90,18 +92,39 @@ class Requests:
             self._check_room()
             version = self._ledger.next_version()
             record = new_repo(spec, version, time.time(), retry=ask.retry, priority=ask.priority or 0)
-            self._ledger.enter(record)
-            await self._ledger.flush()
+            await self._enter(record)
             return record, True
         if ask.priority is not None and ask.priority != record.priority:
             await self._ordering.prioritise([record], ask.priority)
         queued = await self._supervisor.exclusive(self._repo_again(record, ask))
         if not self._index.holds(record):
             return await self._repo(spec, ask)
-        await self._ledger.flush()
+        await self._ledger.flush(record)
         if ask.update:
             self._updates.start(record)
         return record, queued
+
+    async def _enter(self, record: Record) -> None:
+        """Add a new request, which may start when its tracker is on disk. Where that can never be, it fails.
+
+        Raises OSError when there is no room for the tracker at present.
+        """
+        self._running.entering.add(record.id)
+        try:
+            self._ledger.enter(record)
+            await self._ledger.flush(record)
+        except OSError as error:
+            failure = disk_failure(error, f"writing the tracker file {error.filename}")
+            if record.state is not Status.QUEUED or not failure.is_final:
+                raise
+            if isinstance(record, FileRecord):
+                self._ledger.change(record, Stimulus.FAIL, reason=failure.reason, detail=failure.detail)
+            else:
+                self._ledger.derive(record, Status.FAILED, reason=failure.reason, detail=failure.detail)
+        finally:
+            self._running.entering.discard(record.id)
+            if self._index.holds(record):
+                self._ledger.offer(record)
 
     def _known(self, spec: FileSpec | RepoSpec) -> Record | None:
         """The record of `spec`; while trackers load, its own is read first."""

@@ -75,11 +75,15 @@ class Load:
 
 @dataclass(slots=True, eq=False)
 class Running:
-    """Registry of active files and listings. `stopping` holds ids that an action is stopping just now."""
+    """Registry of active files and listings.
+
+    `stopping` holds ids that an action is stopping just now, `entering` those whose first tracker is being written.
+    """
 
     files: dict[str, ActiveFile] = field(default_factory=dict)
     listings: dict[str, ActiveListing] = field(default_factory=dict)
     stopping: set[str] = field(default_factory=set)
+    entering: set[str] = field(default_factory=set)
     load: Load = field(default_factory=Load)
     _ended_received_bytes: int = 0
 
@@ -102,8 +106,8 @@ class Running:
         return [task for task in found if task is not None]
 
     def is_free(self, record: Record) -> bool:
-        """Whether the record may start now: not running, not being stopped, not waiting for its time."""
-        if record.id in self.stopping or record.id in self.files or record.id in self.listings:
+        """Whether the record may start now: not running, being stopped or entering, not waiting for its time."""
+        if any(record.id in ids for ids in (self.stopping, self.entering, self.files, self.listings)):
             return False
         return record.retry_at is None
 

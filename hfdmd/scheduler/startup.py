@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ParamSpec
 
 from hfdmd.aio import in_thread, yielding
 from hfdmd.cache.storage import Storage
@@ -22,6 +23,8 @@ from hfdmd.store import Store
 from hfdmd.wire.types import Status
 
 log = logging.getLogger("hfdmd.scheduler")
+
+P = ParamSpec("P")
 
 
 @dataclass(slots=True, eq=False)
@@ -122,22 +125,20 @@ class Startup:
             return  # one of those trackers may name what looks like an orphan
         known: set[Path] = set()
         loose: list[FileSpec] = []
-        try:
-            for record in self._index.files.values():
-                if record.synced and record.source is not None and record.state is not Status.DONE:
-                    known.add(self._storage.part_location(record.spec))
-                elif record.spec.local_dir is not None:
-                    loose.append(record.spec)
-            orphans = await in_thread(self._storage.orphan_parts, known)
-            for orphan in orphans:
-                log.info("removing %s: no tracker names it", orphan)
-                await in_thread(orphan.unlink, missing_ok=True)
-            await in_thread(self._storage.discard_leftovers, loose)
-        except (Failure, OSError) as error:
-            log.warning("cannot look for leftover part files: %s", error)
+        for record in self._index.files.values():
+            if record.synced and record.source is not None and record.state is not Status.DONE:
+                known.add(self._storage.part_location(record.spec))
+            elif record.spec.local_dir is not None:
+                loose.append(record.spec)
+        await self._tidied("the cache", self._storage.discard_orphans, known)
+        await self._tidied("local folders", self._storage.discard_leftovers, loose)
         for repo in list(self._index.repos.values()):
             if repo.spec.local_dir is not None and repo.state is not Status.DONE:
-                try:
-                    await in_thread(self._storage.discard_unlisted, repo.spec, repo.commit, known)
-                except (Failure, OSError) as error:
-                    log.warning("cannot look for what a crash left in %s: %s", repo.spec.local_dir, error)
+                await self._tidied(repo.spec.local_dir, self._storage.discard_unlisted, repo.spec, repo.commit, known)
+
+    async def _tidied(self, where: str, discard: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Run a clean-up in a thread. Its failure is logged; it neither stops the others nor the start."""
+        try:
+            await in_thread(discard, *args, **kwargs)
+        except (Failure, OSError) as error:
+            log.warning("cannot remove what a crash left in %s: %s", where, error)

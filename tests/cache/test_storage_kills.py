@@ -60,8 +60,7 @@ def test_kills_at_any_moment(tmp_path: Path) -> None:
         writer.stdout.close()
         assert_sound(tmp_path)
     storage = Storage(tmp_path / "hub")
-    for orphan in storage.orphan_parts([]):
-        orphan.unlink()
+    storage.discard_orphans([])
     assert not list((tmp_path / "hub").rglob("hfdmd-*"))
     local = tmp_path / "local"
     for turn in (kill * 1000 + turn for kill in range(KILLS) for turn in range(100)):

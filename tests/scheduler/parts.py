@@ -359,8 +359,8 @@ class Wired:
             self.completion,
         )
         self.requests = Requests(
-            index, ledger, made.store, self.ordering, self.updates, self.completion, self.batches, self.supervisor,
-            lambda: self.values.max_queue,
+            index, running, ledger, made.store, self.ordering, self.updates, self.completion, self.batches,
+            self.supervisor, lambda: self.values.max_queue,
         )  # fmt: skip
 
     def run_file(self, active: ActiveFile) -> Coroutine[Any, Any, None]:

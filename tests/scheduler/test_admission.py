@@ -123,7 +123,7 @@ async def test_only_large_files_get_a_tracker_when_they_start(wired: Wired) -> N
     actives = wired.made.running.files
     assert (actives[small.id].weight, actives[large.id].weight) == (1, 13)
     assert actives[small.id].slot == actives[large.id].slot == repo.id
-    await wired.made.ledger.flush()
+    await wired.made.store.flush()
     assert set(wired.made.on_disk()) == {repo.id, large.id}
 
 

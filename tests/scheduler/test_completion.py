@@ -118,7 +118,7 @@ async def test_a_repo_that_is_deleted_during_the_check_does_not_come_back(
     wired.made.ledger.forget(repo)
     go_on.set()
     await until(lambda: not wired.completion._checking)
-    await wired.made.ledger.flush()
+    await wired.made.store.flush()
     assert wired.made.on_disk() == {}
     await until(lambda: not is_listed_on_disk(wired, repo))
 

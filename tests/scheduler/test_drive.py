@@ -195,7 +195,7 @@ async def test_a_drive_that_is_cancelled_while_placing_is_done_all_the_same(
     await pausing
     assert record.state is Status.DONE
     assert content(record) == wired.hub.contents[COMMIT][path]
-    await wired.made.ledger.flush()
+    await wired.made.store.flush()
     assert wired.made.on_disk()[record.id].state is Status.DONE
 
 

@@ -32,7 +32,7 @@ async def test_a_change_reaches_index_tracker_observers_and_listeners(made: Part
     (event,) = made.heard()
     assert event.state is not None
     assert (event.state.status, event.state.version) == (Status.PAUSED, record.version)
-    await made.ledger.flush()
+    await made.store.flush()
     assert made.on_disk()[record.id].state is Status.PAUSED
 
 
@@ -92,7 +92,7 @@ async def test_an_edit_during_finish_is_kept_and_done_is_written_again(made: Par
     await asyncio.sleep(0)
     made.ledger.edit(record, priority=7)
     await finishing
-    await made.ledger.flush()
+    await made.store.flush()
     kept = made.on_disk()[record.id]
     assert (kept.state, kept.priority, kept.version) == (Status.DONE, 7, record.version)
     made.running.remove_file(made.running.files[record.id])
@@ -104,10 +104,10 @@ async def test_a_child_has_no_tracker_until_it_is_more_than_its_listing_says(mad
     made.ledger.enter(repo)
     made.ledger.add_child(record)
     made.ledger.announce(record)
-    await made.ledger.flush()
+    await made.store.flush()
     assert record.id not in made.on_disk()
     made.ledger.change(record, Stimulus.PAUSE, reason=Reason.REQUESTED)
-    await made.ledger.flush()
+    await made.store.flush()
     assert record.id in made.on_disk()
 
 
@@ -149,7 +149,7 @@ async def test_what_is_forgotten_leaves_index_disk_and_its_repo(made: Parts) -> 
     assert made.heard()[0].name == "removed"
     assert made.seen.gone == [files[0].id]
     assert set(made.index.sums[repo.id].files) == {files[1].id}
-    await made.ledger.flush()
+    await made.store.flush()
     assert files[0].id not in made.on_disk()
 
 

@@ -112,6 +112,7 @@ def test_a_sweep_keeps_what_is_wanted_and_what_is_of_others(cache: ListingCache)
     (cache.folder / ".tmp").touch()
     (cache.folder / "abcdef.tmp").touch()
     (cache.folder / "notes.txt").touch()
+    (cache.folder / "stuck.tmp").mkdir()  # cannot be unlinked; it does not keep the others
     cache.sweep({KEY})
-    assert {path.name for path in cache.folder.iterdir()} == {f"{KEY}.jsonl", "notes.txt"}
+    assert {path.name for path in cache.folder.iterdir()} == {f"{KEY}.jsonl", "notes.txt", "stuck.tmp"}
     ListingCache(cache.folder / "missing").sweep(())

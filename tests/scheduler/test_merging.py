@@ -41,7 +41,7 @@ async def test_new_files_have_the_status_of_their_repo_and_no_tracker(
     by_age = sorted(found, key=lambda record: record.created_at)
     assert by_order == by_age == found, "in the order of the listing, without doubles"
     assert len({record.order for record in found}) == len({record.created_at for record in found}) == 50
-    await wired.made.ledger.flush()
+    await wired.made.store.flush()
     assert set(wired.made.on_disk()) == {repo.id}
 
 
@@ -149,7 +149,7 @@ async def test_what_is_asked_for_again_while_it_is_dropped_is_kept(wired: Wired)
     go_on.set()
     await asyncio.gather(action, dropping)
     assert set(wired.made.index.files) == {known["a"].id}
-    await wired.made.ledger.flush()
+    await wired.made.store.flush()
     assert known["a"].id in wired.made.on_disk()
 
 

@@ -160,7 +160,7 @@ async def test_trackers_are_written_for_what_their_repo_does_not_say(made: Parts
     assert not any(made.ledger.is_tracked(file) for file in files[10:] if file.priority == repo.priority)
     await ordering.move(list(others), 1)
     assert all(made.ledger.is_tracked(file) for file in others), "few were moved, and that was asked for"
-    await made.ledger.flush()
+    await made.store.flush()
     on_disk = made.on_disk()
     assert [on_disk[file.id].order for file in others] == [file.order for file in others]
 
@@ -173,7 +173,7 @@ async def test_what_was_deleted_meanwhile_is_not_moved(made: Parts) -> None:
     await asyncio.sleep(0)
     made.ledger.forget(records[2])
     await moving
-    await made.ledger.flush()
+    await made.store.flush()
     assert order_of(made, records[:2]) == [records[1], records[0]]
     assert records[2].id not in made.on_disk()
     await ordering.move([], 1)

@@ -179,7 +179,7 @@ async def test_a_repo_of_which_all_is_deleted_while_it_is_listed_goes_too(
     go_on.set()
     await until(lambda: repo.id not in wired.made.running.listings)
     assert wired.made.index.repos == {}
-    await wired.made.ledger.flush()
+    await wired.made.store.flush()
     assert wired.made.on_disk() == {}
 
 
@@ -210,7 +210,7 @@ async def test_the_tracker_names_the_commit_before_the_files_are_known(wired: Wi
         pages = listing.pages
 
         async def checked():  # type: ignore[no-untyped-def]
-            await wired.made.ledger.flush()
+            await wired.made.store.flush()
             seen.append(tracker())
             async for page in pages():
                 yield page

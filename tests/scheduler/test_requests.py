@@ -52,7 +52,7 @@ async def test_the_second_answer_too_waits_for_the_tracker(
         assert go_on.wait(30)
         write_new(path, data, mode=mode)
 
-    monkeypatch.setattr("hfdmd.store.write_new", held_up)
+    monkeypatch.setattr("hfdmd.tracker_writer.write_new", held_up)
     on_disk: list[bool] = []
 
     async def ask() -> None:

@@ -144,7 +144,7 @@ async def test_a_repo_is_published_with_its_files_and_written_seldom(wired: Wire
     active = await begun(wired, repo_ids=[repo.id])
 
     async def kept_bytes() -> int:
-        await wired.made.ledger.flush()
+        await wired.made.store.flush()
         kept = wired.made.on_disk()[repo.id]
         assert isinstance(kept, RepoRecord)
         return kept.downloaded_bytes

@@ -140,7 +140,7 @@ async def test_trackers_that_name_a_repo_that_is_gone_let_go_of_it(wired: Wired)
     await started(wired, orphan)
     record = wired.made.index.files[orphan.id]
     assert record.repo_ids == []
-    await wired.made.ledger.flush()
+    await wired.made.store.flush()
     kept = wired.made.on_disk()[orphan.id]
     assert isinstance(kept, FileRecord)
     assert kept.repo_ids == []
@@ -202,7 +202,7 @@ async def test_what_was_written_before_is_known_to_be_hfdmds_own(wired: Wired) -
     await wired.place(record, b"the content")
     source = source_for(b"the content")
     wired.made.ledger.note(record, source=source)
-    await wired.made.ledger.flush()
+    await wired.made.store.flush()
     wired.made.index.remove(record)
     wired.written_files._written.clear()
     await started(wired)
@@ -217,10 +217,10 @@ async def test_a_disk_that_cannot_be_searched_does_not_stop_the_start(
     def fails(*_: object) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(wired.storage, "orphan_parts", fails)
+    monkeypatch.setattr(wired.storage, "discard_orphans", fails)
     monkeypatch.setattr(type(wired.listings), "sweep", fails)
     await started(wired, file_of("a", asked_singly=True))
     assert len(wired.made.index.files) == 1
     assert wired.startup.loaded.is_set()
-    assert "cannot look for leftover part files" in caplog.text
+    assert "cannot remove what a crash left in the cache" in caplog.text
     assert "cannot look for leftover lists" in caplog.text

@@ -110,7 +110,7 @@ async def test_bytes_of_the_same_content_are_kept_and_others_discarded(wired: Wi
     assert part.exists() is is_same
     assert (record.synced, record.downloaded_bytes) == (([(0, 5)], 5) if is_same else ([], 0))
     assert record.mismatches == (1 if is_same else 0)
-    await wired.made.ledger.flush()
+    await wired.made.store.flush()
     kept = wired.made.on_disk()[record.id]
     assert isinstance(kept, FileRecord)
     assert (kept.synced, kept.source) == (record.synced, record.source)
@@ -126,7 +126,7 @@ async def test_a_file_that_was_deleted_meanwhile_is_not_moved(wired: Wired) -> N
     wired.made.ledger.forget(record)
     wired.hub.open.set()
     await until(lambda: not wired.updates.is_pending(record.id))
-    await wired.made.ledger.flush()
+    await wired.made.store.flush()
     assert wired.made.on_disk() == {}
 
 
