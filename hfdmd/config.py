@@ -20,7 +20,7 @@ from hfdmd.migrations import SETTINGS_MIGRATIONS, NewerSchema, migrate, schema_v
 from hfdmd.setting_kinds import Kind
 from hfdmd.wire import endpoint, environment, validate
 from hfdmd.wire.errors import InvalidField
-from hfdmd.wire.types import MALFORMED, Day, ScheduleRule, Settings, SettingsPatch
+from hfdmd.wire.types import MALFORMED, Day, ScheduleRule, Settings, SettingsPatch, TransportSetting
 
 PositiveInt = Annotated[int, Meta(ge=1)]
 
@@ -37,6 +37,7 @@ class Limits:
     max_connections_per_file: int
     bandwidth_bytes_per_s: int
     stall_timeout_s: float
+    transport: TransportSetting = "auto"
 
 
 class ReloadableValues(Settings, kw_only=True, frozen=True):
@@ -69,6 +70,7 @@ DEFAULTS = Values(
     schedule=[],
     stall_timeout=30.0,
     min_free_bytes=1 << 30,
+    transport="auto",
 )
 """Here, because the API's schema has no defaults. Those of the other settings are in their classes."""
 _DAYS: tuple[Day, ...] = get_args(Day)
@@ -90,6 +92,7 @@ SETTINGS = {
     "schedule": Setting(kinds.SCHEDULE, "limits by hour of the week; the first rule that matches applies"),
     "stall_timeout": Setting(kinds.TIME, "time without a byte before a connection is replaced, like 30s"),
     "min_free_bytes": Setting(kinds.SIZE, "space that stays free on the disk, like 1.5 GB"),
+    "transport": Setting(kinds.TEXT, "auto, http, or xet: how content comes"),
     "allow_unverified": Setting(kinds.FLAG, "accept files for which the Hub has no digest"),
     "allowed_dirs": Setting(kinds.NAMES, "folders into which other users and TCP clients may download"),
     "max_queue": Setting(kinds.COUNT, "requests that may wait; a repo counts as one"),
@@ -211,7 +214,10 @@ class Config:
 
     def _read_env(self) -> dict[str, str]:
         texts = {name: self._env.get(f"HFDMD_{name.upper()}", "").strip() for name in FIELDS}
-        return {name: text for name, text in texts.items() if text}
+        layer = {name: text for name, text in texts.items() if text}
+        if environment.xet_disabled(self._env):
+            layer.setdefault("transport", "http")
+        return layer
 
     def _read_patched(self) -> dict[str, Any]:
         try:
@@ -280,6 +286,7 @@ def limits_of(values: Values) -> Limits:
         max_connections_per_file=values.max_connections_per_file,
         bandwidth_bytes_per_s=limit_at(datetime.now().astimezone(), values.schedule, values.bandwidth_limit),
         stall_timeout_s=values.stall_timeout,
+        transport=values.transport,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from hfdmd.migrations import TRACKER_MIGRATIONS, schema_version
-from hfdmd.wire.types import Phase, Reason, RepoType, Status
+from hfdmd.wire.types import Phase, Reason, RepoType, Status, TransportName
 
 SCHEMA_VERSION = schema_version(TRACKER_MIGRATIONS)
 
@@ -197,6 +197,7 @@ class FileRecord(_Tracked, kw_only=True, rename="camel", gc=False):  # tens of t
     """Tracker of one download.
 
     `adopted`: another program wrote the file, so it stays when the download is deleted.
+    `transport`: what brought bytes last. `reused_bytes`: those of its bytes that were copied from other files.
     `mismatches`: how often the content of the present source was wrong, over all attempts since it was asked for.
     """
 
@@ -212,6 +213,8 @@ class FileRecord(_Tracked, kw_only=True, rename="camel", gc=False):  # tens of t
     placed_bytes: int | None = None
     placed_mtime_ns: int | None = None
     adopted: bool = False
+    transport: TransportName | None = None
+    reused_bytes: int = 0
 
     @property
     def size_bytes(self) -> int | None:
@@ -248,6 +251,7 @@ class RepoRecord(_Tracked, kw_only=True, rename="camel"):
     files_failed: int = 0
     total_bytes: int | None = None
     downloaded_bytes: int = 0
+    reused_bytes: int = 0
     path: str | None = None
 
     @property

@@ -15,6 +15,7 @@ from hfdmd.hub.listing import Listing, find_entry
 from hfdmd.hub.metadata import Metadata, contradiction, read_metadata
 from hfdmd.hub.refusals import RequestContext
 from hfdmd.hub.session import HubSession, ResponseHead
+from hfdmd.hub.xet_tokens import XetTokens
 from hfdmd.net.origin import RedirectPolicy, Target
 from hfdmd.net.retry_after import RetryAfter
 from hfdmd.record import Entry, FileSpec, RepoSpec, Source, is_commit
@@ -47,23 +48,33 @@ class Hub:
         self.endpoint = endpoint.rstrip("/")
         self._session = HubSession(self.endpoint, retry_after, policy, user_agent, token)
         self._allow_unverified = allow_unverified
+        self.xet_tokens = XetTokens(self._session)
         self._auth: dict[str, str] = {}
         self._auth_read_at = -math.inf
 
-    async def resolve(self, spec: FileSpec) -> tuple[Source, Target]:
+    async def resolve(self, spec: FileSpec) -> tuple[Source, Target | None]:
         """The file at the commit that its revision points at now, and the URL of its bytes.
 
-        One request; more where the headers have no usable digest or size. Raises `Failure`.
+        No URL when the Hub does not serve the file over HTTP. One request; more where the headers have no usable digest
+        or size. Raises `Failure`.
         """
         head, metadata, context = await self._head(spec, None)
         source = await self._complete(spec, metadata, context, told_at=time.time())
-        return source, self._target(head)
+        return source, None if metadata.needs_xet else self._target(head)
 
     async def locate(self, spec: FileSpec, source: Source) -> Target:
-        """A fresh URL of the bytes of `source`. Raises `Failure`: hash_mismatch when the file has changed."""
+        """A fresh URL of the bytes of `source`.
+
+        Raises `Failure`: hash_mismatch when the file has changed, xet_required when there is no such URL.
+        """
         head, metadata, context = await self._head(spec, source.commit)
         if (difference := contradiction(source, metadata)) is not None:
             raise Failure(Reason.HASH_MISMATCH, f"{context.path} of {context.at} has changed: {difference}.")
+        if metadata.needs_xet:
+            raise Failure(
+                Reason.XET_REQUIRED,
+                f"{spec.model_repo}: the Hub at {context.host} serves {context.path} through Xet only, not over HTTP.",
+            )
         return self._target(head)
 
     def direct(self, spec: FileSpec, source: Source) -> Target:
@@ -108,6 +119,7 @@ class Hub:
         return await self._session.probe(f"{self.endpoint}/api/models?limit=1", RequestContext(self.endpoint, spec, ""))
 
     async def close(self) -> None:
+        await self.xet_tokens.close()
         await self._session.close()
 
     async def _head(self, spec: FileSpec, commit: str | None) -> tuple[ResponseHead, Metadata, RequestContext]:

@@ -24,13 +24,15 @@ class Metadata:
     size_bytes: int | None
     digest: Digest | None
     xet_hash: str | None
+    needs_xet: bool = False
+    """Whether the Hub serves the file through Xet only."""
 
 
 def read_metadata(head: ResponseHead, context: RequestContext) -> Metadata:
     """The metadata in a successful response.
 
-    Raises `Failure`: hub_unavailable when the response is not a Hub's, or is about another commit than the requested
-    one; xet_required when the file is served through Xet only.
+    Raises `Failure` (hub_unavailable) when the response is not a Hub's, or is about another commit than the requested
+    one.
     """
     headers = head.headers
     commit = headers.get("X-Repo-Commit", "")
@@ -56,12 +58,7 @@ def read_metadata(head: ResponseHead, context: RequestContext) -> Metadata:
     if not redirected and headers.get("Content-Encoding", "identity").lower() == "identity":
         length = names.size_of(headers.get("Content-Length"))
     size_bytes = names.size_of(headers.get("X-Linked-Size"))
-    if xet_hash is not None and head.location is None and (length is None or size_bytes not in (None, length)):
-        raise Failure(
-            Reason.XET_REQUIRED,
-            f"{context.spec.model_repo}: the Hub at {context.host} serves {context.path} through Xet only,"
-            " not over HTTP.",
-        )
+    needs_xet = head.location is None and (length is None or size_bytes not in (None, length))
     return Metadata(
         commit=commit,
         etag=etag,
@@ -69,6 +66,7 @@ def read_metadata(head: ResponseHead, context: RequestContext) -> Metadata:
         # the plain ETag of a Xet file is its Xet hash, which only looks like a sha256
         digest=None if etag is None or (linked is None and etag == xet_hash) else digest.from_etag(etag),
         xet_hash=xet_hash,
+        needs_xet=xet_hash is not None and needs_xet,
     )
 
 

@@ -53,6 +53,11 @@ def paths_info_url(endpoint: str, spec: RepoSpec, commit: str) -> str:
     return f"{_api(endpoint, spec)}/paths-info/{commit}"
 
 
+def xet_token_url(endpoint: str, spec: RepoSpec, commit: str) -> str:
+    """A token that reads the files of a commit from the store of Xet."""
+    return f"{_api(endpoint, spec)}/xet-read-token/{commit}"
+
+
 def next_page(endpoint: str, url: str, link: str) -> str:
     """The absolute URL of the next page.
 

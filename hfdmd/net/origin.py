@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 import socket
 from collections.abc import Mapping
@@ -35,6 +36,8 @@ class Target:
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    expires_at: float = math.inf
+    """From when on the headers are refused, in seconds since the epoch."""
 
 
 def origin(url: str) -> str:

@@ -32,7 +32,7 @@ from hfdmd.scheduler.written_files import WrittenFiles
 from hfdmd.transfer.disk.part_file import disk_failure
 from hfdmd.transfer.disk.reservations import DiskReservations
 from hfdmd.transfer.engine import Engine
-from hfdmd.transfer.job import Job
+from hfdmd.transfer.job import Job, XetFile
 from hfdmd.wire.types import Phase, Reason, Status
 
 log = logging.getLogger("hfdmd.drive")
@@ -139,6 +139,7 @@ class Drive:
             checkpoint=self._checkpoint,
             mismatched=self._mismatched,
             meter=self._active.meter,
+            xet=self._xet(source),
         )
         if small:
             local_dir = record.spec.local_dir
@@ -181,7 +182,8 @@ class Drive:
 
     async def _finish(self, placed: Placed) -> None:
         """In place, verified and synced: the download is done."""
-        record = self._record
+        record, meter = self._record, self._active.meter
+        self._ledger.note(record, transport=meter.transport, reused_bytes=meter.reused_bytes)
         is_unverified = record.source is not None and record.source.digest is None
         await self._ledger.finish(
             record,
@@ -221,6 +223,13 @@ class Drive:
             return target or await hub.locate(spec, source)
 
         return locate
+
+    def _xet(self, source: Source) -> XetFile | None:
+        """Where the file is in Xet; None when it is not."""
+        if source.xet_hash is None:
+            return None
+        tokens, spec = self._hub.xet_tokens, self._record.spec
+        return XetFile(source.xet_hash, lambda refused: tokens.get(spec, source.commit, refused))
 
     async def _checkpoint(self, spans: list[Span]) -> None:
         await self._ledger.checkpoint(self._record, spans)

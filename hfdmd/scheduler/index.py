@@ -23,6 +23,7 @@ class Sums:
     total_bytes: int = 0
     unknown_sizes: int = 0
     downloaded_bytes: int = 0
+    reused_bytes: int = 0
     waiting: dict[str, None] = field(default_factory=dict)
 
 
@@ -32,6 +33,7 @@ class _Share(msgspec.Struct, frozen=True, gc=False):
     status: Status
     size_bytes: int | None
     downloaded_bytes: int
+    reused_bytes: int
     waits: bool
     repos: tuple[str, ...]
 
@@ -108,7 +110,14 @@ class Index:
         """The record changed: bring the sums of its repos up to date."""
         old = self._shares.get(record.id)
         waits = record.state is Status.QUEUED and record.reason is not None
-        new = _Share(record.state, record.size_bytes, record.downloaded_bytes, waits, tuple(record.repo_ids))
+        new = _Share(
+            record.state,
+            record.size_bytes,
+            record.downloaded_bytes,
+            min(record.reused_bytes, record.downloaded_bytes),
+            waits,
+            tuple(record.repo_ids),
+        )
         if old == new:
             return
         if old is not None:
@@ -139,6 +148,7 @@ class Index:
                 sums.waiting.pop(file_id, None)
             sums.by_status[share.status] += sign
             sums.downloaded_bytes += sign * share.downloaded_bytes
+            sums.reused_bytes += sign * share.reused_bytes
             if share.size_bytes is None:
                 sums.unknown_sizes += sign
             else:

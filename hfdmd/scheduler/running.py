@@ -27,6 +27,8 @@ class ActiveFile:
 
     def __post_init__(self) -> None:
         self.meter.downloaded_bytes = self.record.downloaded_bytes
+        self.meter.reused_bytes = self.record.reused_bytes if self.record.synced else 0
+        self.meter.transport = self.record.transport
         self.speed = Speed(self.record.downloaded_bytes)
 
     @property

@@ -77,13 +77,14 @@ class Sampler(Observer):
         speed.sample(meter.downloaded_bytes)
         if record.state is not Status.DOWNLOADING:
             return
+        self._ledger.note(record, transport=meter.transport, reused_bytes=meter.reused_bytes)
         if meter.phase is Phase.VERIFYING and record.phase is Phase.TRANSFERRING:
             self._ledger.change(
                 record, Stimulus.PHASE, phase=Phase.VERIFYING, detail=record.detail,
                 downloaded_bytes=meter.downloaded_bytes,
             )  # fmt: skip
             return
-        detail = meter.last_error[1] if meter.last_error is not None else None
+        detail = meter.last_error[1] if meter.last_error is not None else meter.notice
         has_stalled = had_speed and speed.bytes_per_second is None
         if meter.downloaded_bytes == record.downloaded_bytes and detail == record.detail and not has_stalled:
             return

@@ -34,6 +34,7 @@ class Totals(NamedTuple):
     files_failed: int
     total_bytes: int | None
     downloaded_bytes: int
+    reused_bytes: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -78,6 +79,7 @@ def file_view(record: FileRecord, *, bytes_per_second: int | None, queue_positio
         error=record.error,
         total_bytes=total,
         downloaded_bytes=record.downloaded_bytes,
+        reused_bytes=min(record.reused_bytes, record.downloaded_bytes),
         bytes_per_second=bytes_per_second if is_running else None,
         eta_seconds=eta_s(remaining, bytes_per_second) if is_running else None,
         priority=record.priority,
@@ -87,7 +89,7 @@ def file_view(record: FileRecord, *, bytes_per_second: int | None, queue_positio
         commit=source.commit if source else None,
         digest=source.digest if source else None,
         path=record.path if status is Status.DONE else None,
-        transport="http" if source else None,
+        transport=record.transport,
         created_at=record.created_at,
         updated_at=record.updated_at,
         version=record.version,
@@ -117,6 +119,7 @@ def repo_view(record: RepoRecord, totals: Totals, *, bytes_per_second: int | Non
         files_failed=totals.files_failed,
         total_bytes=totals.total_bytes,
         downloaded_bytes=totals.downloaded_bytes,
+        reused_bytes=totals.reused_bytes,
         bytes_per_second=bytes_per_second if is_running else None,
         eta_seconds=eta_s(remaining, bytes_per_second) if is_running else None,
         commit=record.commit,
@@ -134,6 +137,7 @@ def totals_of(sums: Sums) -> Totals:
         files_failed=sums.by_status[Status.FAILED],
         total_bytes=None if sums.unknown_sizes else sums.total_bytes,
         downloaded_bytes=sums.downloaded_bytes,
+        reused_bytes=sums.reused_bytes,
     )
 
 
@@ -147,7 +151,14 @@ def live_totals(index: Index, repo: RepoRecord) -> Totals | None:
 
 def stored_totals(repo: RepoRecord) -> Totals:
     """The numbers that the record itself remembers."""
-    return Totals(repo.files_total, repo.files_done, repo.files_failed, repo.total_bytes, repo.downloaded_bytes)
+    return Totals(
+        repo.files_total,
+        repo.files_done,
+        repo.files_failed,
+        repo.total_bytes,
+        repo.downloaded_bytes,
+        repo.reused_bytes,
+    )
 
 
 def standing(index: Index, repo: RepoRecord) -> Standing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from hfdmd.aio import cancel_and_wait, shielded
 from hfdmd.config import Limits
 from hfdmd.net.origin import RedirectPolicy
 from hfdmd.net.retry_after import RetryAfter
+from hfdmd.transfer.choice import TransportChoice, preferred
 from hfdmd.transfer.disk.buffers import BufferPool
 from hfdmd.transfer.disk.part_file import IoThreads, PartFile
 from hfdmd.transfer.fetch import OpenPart, fetch_file, fetch_small
@@ -21,6 +22,9 @@ from hfdmd.transfer.limiter import Limiter
 from hfdmd.transfer.resources import EngineResources
 from hfdmd.transfer.slots import ConnectionSlots
 from hfdmd.transfer.transport import Transport
+from hfdmd.transfer.xet.cas_client import CasClient
+from hfdmd.transfer.xet.xet_transport import XetTransport
+from hfdmd.wire.types import TransportName
 
 HOUSEKEEPING_S = 5.0
 
@@ -49,6 +53,8 @@ class Engine:
     ) -> None:
         slots = ConnectionSlots(limits.max_connections)
         self._http = HttpShared(retry_after, policy, user_agent, slots)
+        self._cas = CasClient(self._http)
+        self._transport_setting = limits.transport
         self._limiter = Limiter()
         self._open_part = open_part
         self._resources = EngineResources(IoThreads(), BufferPool(), self._limiter, slots)
@@ -62,6 +68,7 @@ class Engine:
         self._http.stall_timeout_s = self._resources.stall_timeout_s = limits.stall_timeout_s
         self._resources.max_per_file = limits.max_connections_per_file
         self._resources.slots.set_limit(limits.max_connections)
+        self._transport_setting = limits.transport
         self._limiter.set_rate(limits.bandwidth_bytes_per_s)
         self._http.pool.set_receive_buffer(_receive_buffer_bytes(limits))
 
@@ -72,16 +79,22 @@ class Engine:
         closed, received bytes are written, synced and checkpointed, and nothing is read or written any more.
         """
         with self._tracked():
-            return await fetch_file(job, self._transport(job), self._resources, self._open_part)
+            return await fetch_file(job, self._choice(job), self._resources, self._open_part)
 
     async def fetch_small(self, job: Job) -> bytearray:
         """Fetch and verify a file of at most `SMALL_FILE_BYTES` in memory; uses no disk. Failure as in `fetch`."""
         with self._tracked():
-            return await fetch_small(job, self._transport(job), self._resources)
+            return await fetch_small(job, self._choice(job), self._resources)
 
-    def _transport(self, job: Job) -> Transport:
-        """The transport for this file."""
-        return HttpTransport(self._http, job.locate, job.size_bytes)
+    def _choice(self, job: Job) -> TransportChoice:
+        """The transports for this file."""
+        makers: dict[TransportName, Callable[[], Transport]] = {
+            "http": lambda: HttpTransport(self._http, job.locate, job.size_bytes)
+        }
+        xet, size_bytes = job.xet, job.size_bytes
+        if xet is not None and size_bytes:
+            makers["xet"] = lambda: XetTransport(self._cas, xet, size_bytes, self._resources)
+        return preferred(job, self._transport_setting, makers)
 
     def unresponsive_s(self) -> float:
         """How many seconds a thread pool has not responded, 0.0 if all do. Call it every few seconds.

@@ -12,6 +12,7 @@ from hfdmd.aio import shielded
 from hfdmd.digest import compute
 from hfdmd.failure import Failure
 from hfdmd.record import Digest
+from hfdmd.transfer.choice import TransportChoice
 from hfdmd.transfer.disk.part_file import PartFile, disk_failure
 from hfdmd.transfer.job import Fetched, Job, is_small
 from hfdmd.transfer.resources import EngineResources
@@ -24,23 +25,31 @@ from hfdmd.wire.types import Phase, Reason
 OpenPart = Callable[[Path], PartFile]
 
 
-async def fetch_file(job: Job, transport: Transport, resources: EngineResources, open_part: OpenPart) -> Fetched:
+async def fetch_file(job: Job, choice: TransportChoice, resources: EngineResources, open_part: OpenPart) -> Fetched:
     """See `Engine.fetch`."""
     part = await shielded(_open(job, resources, open_part))
     try:
-        return await _fetch_into(part, job, transport, resources)
+        return await _fetch_into(part, job, choice, resources)
     except OSError as error:
         raise disk_failure(error, f"writing {part.path.name}") from None
     finally:
         await shielded(resources.io_threads.sync(part.close))
 
 
-async def _fetch_into(part: PartFile, job: Job, transport: Transport, resources: EngineResources) -> Fetched:
+async def _fetch_into(part: PartFile, job: Job, choice: TransportChoice, resources: EngineResources) -> Fetched:
     have = await shielded(_prepare(job, part, resources))
     while True:
-        download = SegmentedDownload(job, part, have, transport, resources)
+        transport = choice.transport
+        had_bytes = have.total_bytes
+        download = SegmentedDownload(job, part, have, transport, resources, choice.errors_in_a_row)
         try:
             digest = await download.run()
+        except Failure as failure:
+            synced = Spans(download.synced)
+            if not choice.change(failure, has_progressed=synced.total_bytes > had_bytes):
+                raise
+            have = synced
+            continue
         except StartOver as again:
             if job.meter.started_over:
                 detail = f"the server does not send ranges, and its response ended early twice: {again}"
@@ -58,7 +67,8 @@ async def _fetch_into(part: PartFile, job: Job, transport: Transport, resources:
                 await job.checkpoint([])
                 await resources.io_threads.sync(part.delete)
                 raise _mismatch(job, digest)
-            transport.content_mismatched()
+            if not choice.change(_mismatch(job, digest), has_progressed=False):
+                transport.content_mismatched()
         await job.checkpoint([])
         await resources.io_threads.sync(_clear, part, job.size_bytes)
         have = Spans()
@@ -91,10 +101,20 @@ def _clear(part: PartFile, size_bytes: int | None) -> None:
     part.resize(size_bytes or 0)
 
 
-async def fetch_small(job: Job, transport: Transport, resources: EngineResources) -> bytearray:
+async def fetch_small(job: Job, choice: TransportChoice, resources: EngineResources) -> bytearray:
     """See `Engine.fetch_small`."""
     if job.size_bytes is not None and not is_small(job.size_bytes):
         raise ValueError(f"{job.size_bytes} bytes are too many for fetch_small")
+    while True:
+        try:
+            return await _fetch_small(job, choice, resources)
+        except Failure as failure:
+            if not choice.change(failure, has_progressed=False):
+                raise
+
+
+async def _fetch_small(job: Job, choice: TransportChoice, resources: EngineResources) -> bytearray:
+    transport = choice.transport
     transport.stop_ranging()
     attempt = 0
     first_error_at: float | None = None
@@ -105,6 +125,8 @@ async def fetch_small(job: Job, transport: Transport, resources: EngineResources
         except TransferError as error:
             job.meter.retries += 1
             job.meter.last_error = (error.reason, error.detail)
+            if attempt + 1 == choice.errors_in_a_row:
+                raise Failure(error.reason, error.detail) from None
             first_error_at = first_error_at or time.monotonic()
             try:
                 async with asyncio.timeout(first_error_at + resources.stall_timeout_s - time.monotonic()):
@@ -114,12 +136,16 @@ async def fetch_small(job: Job, transport: Transport, resources: EngineResources
                 raise Failure(error.reason, error.detail) from None
             attempt += 1
             continue
+        job.meter.transport = transport.name
         job.meter.phase = Phase.VERIFYING
         digest = None if job.digest is None else compute(data, job.digest)
         if digest == job.digest:
             return data
         if job.mismatched() > 1:
             raise _mismatch(job, digest)
+        if choice.change(_mismatch(job, digest), has_progressed=False):
+            transport = choice.transport
+            transport.stop_ranging()
         transport.content_mismatched()
 
 

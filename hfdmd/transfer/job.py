@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hfdmd.net.origin import Target
 from hfdmd.record import Digest, Span
-from hfdmd.wire.types import Phase, Reason
+from hfdmd.wire.types import Phase, Reason, TransportName
 
 SMALL_FILE_BYTES = 256 * 1024
 """Files up to this size are fetched into memory (`Engine.fetch_small`)."""
@@ -27,13 +27,31 @@ class Meter:
     """Bytes of the file received so far, including earlier attempts, synced or not."""
     received_bytes: int = 0
     """All body bytes read from the network, including those fetched again."""
+    reused_bytes: int = 0
+    """Bytes of the file that were copied from other files on this machine instead of being received."""
+    transport: TransportName | None = None
+    """The transport that brought bytes last."""
     phase: Phase = Phase.TRANSFERRING
     connections: int = 0
     retries: int = 0
     started_over: bool = False
     """Whether the file was requested from its start again, because the server does not send ranges."""
+    notice: str | None = None
+    """What a person should know about this attempt, as `detail` while there is no error."""
     last_error: tuple[Reason, str] | None = None
     """Why no connection makes progress; None while one does."""
+
+
+Access = Callable[[Target | None], Awaitable[Target]]
+"""Gives the URL of the store of Xet and a token for it; a new one when the given one was refused. May raise Failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class XetFile:
+    """Where a file is in Xet."""
+
+    hash: str
+    access: Access
 
 
 @dataclass(slots=True)
@@ -59,6 +77,8 @@ class Job:
     """Called when the hash is wrong, before the content is discarded; returns how often it was wrong so far, earlier
     attempts included."""
     meter: Meter = field(default_factory=Meter)
+    xet: XetFile | None = None
+    """None when the file is not in Xet."""
 
 
 @dataclass(frozen=True, slots=True)

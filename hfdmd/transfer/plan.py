@@ -30,13 +30,32 @@ class Lease:
     start: int
     end: int
     at: int = field(init=False)
+    ahead: Spans = field(default_factory=Spans)
+    """Bytes beyond `at` that arrived out of order."""
+    is_aligned: bool = False
+    """Whether its ends are those of a response, so that they do not move any more."""
 
     def __post_init__(self) -> None:
         self.at = self.start
 
     @property
     def left_bytes(self) -> int:
-        return self.end - self.at
+        return self.end - self.at - self.ahead.total_bytes
+
+    @property
+    def gap_bytes(self) -> int:
+        """How many bytes are missing in a row at `at`."""
+        return next(iter(self.ahead), (self.end, self.end))[0] - self.at
+
+    def advance(self, count: int) -> bool:
+        """`count` bytes arrived in order; whether `at` skipped bytes that had arrived before."""
+        self.at += count
+        first = next(iter(self.ahead), None)
+        if first is None or first[0] > self.at:
+            return False
+        self.at = first[1]
+        self.ahead.remove(*first)
+        return True
 
 
 class Plan:
@@ -99,7 +118,7 @@ class Plan:
         None when nothing is worth stealing, or `STEALABLE_SHARE` is used up. The victim stops at its new end.
         """
         kept = max(int(victim.left_bytes * share), victim.left_bytes - self._stealable_bytes, 1)
-        middle = -(-(victim.at + kept) // _GRAIN_BYTES) * _GRAIN_BYTES
+        middle = max(-(-(victim.at + kept) // _GRAIN_BYTES) * _GRAIN_BYTES, *(end for _, end in victim.ahead), 0)
         end = victim.end
         if not victim.at < middle < end:
             return None
@@ -111,6 +130,26 @@ class Plan:
         """End the lease; what it did not receive can be leased again."""
         self.leases.remove(lease)
         self.todo.add(lease.at, lease.end)
+        for span in lease.ahead:
+            self.todo.remove(*span)
+
+    def align(self, lease: Lease, start: int, end: int) -> None:
+        """A response with whole chunks will bring [start, end) for `lease`, which has not received anything yet.
+
+        Chunks cannot be divided. So the lease takes the rest of its first chunk from the one that ends there and is not
+        that far, and the rest of its last chunk from what is not requested.
+        """
+        lease.is_aligned = True
+        before = next((other for other in self.leases if other.end == lease.at and not other.ahead), None)
+        if before is not None and before.at <= start < lease.at:
+            before.end = lease.start = lease.at = start
+        after = next((other for other in self.leases if other.at == lease.end and not other.is_aligned), None)
+        if after is not None and end > lease.end:
+            lease.end = after.start = after.at = min(end, after.end)
+        free = next((span for span in self.todo if span[0] == lease.end), None)
+        if free is not None and end > lease.end:
+            self.todo.remove(lease.end, min(end, free[1]))
+            lease.end = min(end, free[1])
 
     def _add_lease(self, start: int, end: int) -> Lease:
         lease = Lease(start, end)

@@ -8,7 +8,7 @@ import time
 
 from hfdmd.aio import cancel_and_wait, shielded
 from hfdmd.failure import Failure
-from hfdmd.record import Digest
+from hfdmd.record import Digest, Span
 from hfdmd.transfer.checkpoint import Checkpointer
 from hfdmd.transfer.disk.hasher import StreamingHasher
 from hfdmd.transfer.disk.part_file import PartFile, disk_failure
@@ -24,6 +24,8 @@ from hfdmd.transfer.workers import Worker, Workers
 from hfdmd.wire.types import Phase, Reason
 
 TICK_S = 0.25
+USEFUL_BYTES = 64 << 10
+"""A request that failed was of use when it brought as many bytes."""
 
 _log = logging.getLogger(__name__)
 
@@ -31,8 +33,16 @@ _log = logging.getLogger(__name__)
 class SegmentedDownload:
     """Fetches what is missing of one file. Make one and `run` it once."""
 
-    def __init__(self, job: Job, part: PartFile, have: Spans, transport: Transport, resources: EngineResources) -> None:
-        """`have`: the spans that `part` holds already."""
+    def __init__(
+        self,
+        job: Job,
+        part: PartFile,
+        have: Spans,
+        transport: Transport,
+        resources: EngineResources,
+        errors_in_a_row: int | None = None,
+    ) -> None:
+        """`have`: the spans that `part` holds. `errors_in_a_row`: give up after that many requests without use."""
         self.size_bytes = job.size_bytes
         self._job = job
         self._resources = resources
@@ -41,6 +51,8 @@ class SegmentedDownload:
         self._single_request = job.size_bytes is None or not transport.ranged
         self._single_request_answered = False
         self._unknown_size_done = False
+        self._errors_allowed = errors_in_a_row
+        self._useless_requests = 0
         self._workers = Workers()
         self._scaling = ConnectionScaling()
         self._received_before_bytes = job.meter.received_bytes
@@ -75,9 +87,14 @@ class SegmentedDownload:
             await shielded(self._finish(failed))
 
     @property
+    def synced(self) -> list[Span]:
+        """What is checkpointed."""
+        return self._checkpointer.spans
+
+    @property
     def synced_prefix(self) -> Spans:
         """What is checkpointed from the start of the file, up to the first gap."""
-        return Spans([(0, Spans(self._checkpointer.spans).frontier())])
+        return Spans([(0, Spans(self.synced).frontier())])
 
     async def _transfer(self) -> None:
         checkpoints = asyncio.create_task(self._checkpointer.run())
@@ -179,6 +196,8 @@ class SegmentedDownload:
                 error = await self._fetch(worker, lease)
                 if lease.at > start:
                     attempt = 0
+                if error is None or lease.at - start >= USEFUL_BYTES:
+                    self._useless_requests = 0
                 if error is None:
                     self._resources.slots.request_succeeded()
                 else:
@@ -198,6 +217,7 @@ class SegmentedDownload:
             meter = self._job.meter
             meter.downloaded_bytes += new
             meter.received_bytes += count
+            meter.transport = self._transport.name
             meter.last_error = None
             self._transport.progressed()
             if not self._has_received:
@@ -206,7 +226,9 @@ class SegmentedDownload:
 
         whole = self._single_request and (lease.at == 0 or not self._transport.has_ranged)
         past_bytes = lease.at if whole else 0
-        sink = LeaseSink(lease, self._writer, self._resources, self._job.flow, on_bytes, self._accept_whole, past_bytes)
+        sink = LeaseSink(
+            lease, self._writer, self._resources, self._job.flow, on_bytes, self._accept_whole, self._align, past_bytes
+        )
         worker.start(sink)
         try:
             await self._transport.fetch(0 if whole else lease.at, None if whole else lease.end, sink)
@@ -273,6 +295,10 @@ class SegmentedDownload:
         self._single_request = True
         return self._plan.extend_to_all(lease)
 
+    def _align(self, lease: Lease, start: int, end: int) -> None:
+        if self._plan is not None and not self._single_request:
+            self._plan.align(lease, start, end)
+
     async def _recover(self, worker: Worker, error: TransferError | Failure, generation: int, attempt: int) -> None:
         """Return when the worker may try again. Raises Failure or StartOver when it may not."""
         self._job.meter.retries += 1
@@ -280,6 +306,9 @@ class SegmentedDownload:
         others = self._workers.others_progress(worker, self._resources.stall_timeout_s)
         if not others:
             self._job.meter.last_error = (error.reason, error.detail)
+        self._useless_requests += 1
+        if not others and self._errors_allowed is not None and self._useless_requests >= self._errors_allowed:
+            raise Failure(error.reason, error.detail)
         if isinstance(error, Failure):
             if (error.retry_after_s or 0.0) > self._resources.stall_timeout_s and not others:
                 raise error

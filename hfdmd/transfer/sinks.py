@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hfdmd.record import Span
 from hfdmd.transfer.disk.part_file import UNIT_BYTES
 from hfdmd.transfer.disk.writer import Writer
 from hfdmd.transfer.job import SMALL_FILE_BYTES
 from hfdmd.transfer.limiter import Allowance, Limiter
 from hfdmd.transfer.plan import Lease
 from hfdmd.transfer.resources import EngineResources
-from hfdmd.transfer.transport import Sink
+from hfdmd.transfer.spans import Spans
+from hfdmd.transfer.transport import Line, Sink
 
 
 def copy_ready(sink: Sink, data: bytes) -> bytes:
@@ -29,6 +31,12 @@ def copy_ready(sink: Sink, data: bytes) -> bytes:
 async def copy_to(sink: Sink, data: bytes) -> None:
     """Copy `data` into the sink, as far as it is wanted; waits while the sink has no room."""
     while (data := copy_ready(sink, data)) and sink.wanted_bytes:
+        await room(sink)
+
+
+async def room(sink: Sink) -> None:
+    """Return when the sink is ready, or wants no more."""
+    while sink.wanted_bytes and not sink.ready():
         has_room = asyncio.Event()
         sink.wake = has_room.set
         await has_room.wait()
@@ -47,29 +55,83 @@ class LimitedSink:
             self.wake()
 
 
-class MemorySink(LimitedSink):
+class RangeSink(LimitedSink):
+    """What both sinks of unpacked bytes have in common: the lease, and bytes that arrive packed or out of order."""
+
+    def __init__(self, lease: Lease, limiter: Limiter, flow: str) -> None:
+        super().__init__(limiter, flow)
+        self.lease = lease
+        self._limiter = limiter
+        self._flow = flow
+        self._line: Line | None = None
+
+    @property
+    def at(self) -> int:
+        return self.lease.at
+
+    def missing(self, start: int, end: int) -> list[Span]:
+        start, end = max(start, self.lease.at), min(end, self.lease.end)
+        wanted = Spans([(start, end)])
+        for span in self.lease.ahead:
+            wanted.remove(*span)
+        return list(wanted)
+
+    def line(self) -> Line:
+        if self._line is None:
+            self._line = Line(self._limiter, self._flow, self._received)
+        return self._line
+
+    def _received(self, count: int) -> None:
+        """`count` packed bytes arrived."""
+
+    def _may_fill(self, count: int) -> bool:
+        """Whether some of `count` bytes may be put into the buffer now."""
+        return self._line is not None or self._allowance.request(count)
+
+    def _fillable(self, count: int) -> int:
+        """How many of `count` bytes may be put into the buffer now."""
+        return count if self._line is not None else min(count, self._allowance.bytes)
+
+    def _filled(self, count: int) -> None:
+        if self._line is None:
+            self._allowance.bytes -= count
+
+
+class MemorySink(RangeSink):
     """Keeps a small file in memory: of `size_bytes`, or of at most `SMALL_FILE_BYTES` when that is None."""
 
     def __init__(self, size_bytes: int | None, limiter: Limiter, flow: str) -> None:
-        super().__init__(limiter, flow)
-        self.received_bytes = 0
         self._data = bytearray(SMALL_FILE_BYTES if size_bytes is None else size_bytes)
         self._view = memoryview(self._data)
+        super().__init__(Lease(0, len(self._data)), limiter, flow)
+
+    @property
+    def received_bytes(self) -> int:
+        return len(self._data) - self.lease.left_bytes
 
     @property
     def wanted_bytes(self) -> int:
-        return len(self._data) - self.received_bytes
+        return self.lease.left_bytes
 
     def ready(self) -> bool:
-        return self._allowance.request(self.wanted_bytes)
+        return self._may_fill(self.lease.gap_bytes)
 
     def buffer(self) -> memoryview:
-        start = self.received_bytes
-        return self._view[start : start + min(self._allowance.bytes, self.wanted_bytes)]
+        start = self.lease.at
+        return self._view[start : start + self._fillable(self.lease.gap_bytes)]
 
     def advance(self, count: int) -> None:
-        self.received_bytes += count
-        self._allowance.bytes -= count
+        self._filled(count)
+        self.lease.advance(count)
+
+    def align(self, start: int, end: int) -> None:
+        """It is all of the file."""
+
+    async def place(self, pieces: list[tuple[int, bytes]]) -> None:
+        for offset, data in pieces:
+            self._view[offset : offset + len(data)] = data
+            self.lease.ahead.add(offset, offset + len(data))
+        self.lease.advance(0)
 
     def accept_whole(self, size_bytes: int | None) -> bool:
         return True
@@ -100,7 +162,7 @@ class _Buffer:
     closed: bool = False
 
 
-class LeaseSink(LimitedSink):
+class LeaseSink(RangeSink):
     """Receives the bytes of one lease: fills a buffer, passes it to the writer, continues in the next one.
 
     When the server sends the whole file though the lease starts later, the first `past_bytes` are discarded.
@@ -114,11 +176,15 @@ class LeaseSink(LimitedSink):
         flow: str,
         on_bytes: Callable[[int, int], None],
         on_whole: Callable[[Lease, int | None], bool],
+        on_aligned: Callable[[Lease, int, int], None],
         past_bytes: int = 0,
     ) -> None:
-        """`on_bytes` is called with the number of bytes received, and how many of them are new."""
-        super().__init__(resources.limiter, flow)
-        self.lease = lease
+        """`on_bytes` is called with the number of bytes received, and how many of them are new.
+
+        Packed bytes are received first, and new only when they are unpacked.
+        """
+        super().__init__(lease, resources.limiter, flow)
+        self._on_aligned = on_aligned
         self._writer = writer
         self._buffers = resources.buffers
         self._on_bytes = on_bytes
@@ -132,19 +198,20 @@ class LeaseSink(LimitedSink):
 
     @property
     def wanted_bytes(self) -> int:
-        return self._past_bytes + self.lease.end - self.lease.at
+        return self._past_bytes + max(0, self.lease.left_bytes)
 
     @property
     def is_throttled(self) -> bool:
         """Whether receiving waits for this machine: for a buffer or for the bandwidth limit."""
-        return self._allowance.is_waiting or self._waits_for_buffer
+        waits = self._allowance.is_waiting if self._line is None else self._line.is_throttled
+        return waits or self._waits_for_buffer
 
     def ready(self) -> bool:
         buffer = self._buffer or self._open_buffer()
         if buffer is None:
             return False
         was_waiting = self._allowance.is_waiting
-        may_read = self._allowance.request(self._room(buffer))
+        may_read = self._may_fill(self._room(buffer))
         self._writer.throttle_count += not may_read and not was_waiting
         return may_read
 
@@ -152,22 +219,39 @@ class LeaseSink(LimitedSink):
         buffer = self._buffer
         if buffer is None:
             raise RuntimeError("not ready")
-        return buffer.view[buffer.filled : buffer.filled + min(self._room(buffer), self._allowance.bytes)]
+        return buffer.view[buffer.filled : buffer.filled + self._fillable(self._room(buffer))]
 
     def advance(self, count: int) -> None:
         buffer = self._buffer
         if buffer is None:
             raise RuntimeError("not ready")
-        self._allowance.bytes -= count
+        self._filled(count)
         if self._past_bytes:
             self._past_bytes -= count
             self._on_bytes(count, 0)
             return
         buffer.filled += count
-        self.lease.at += count
-        self._on_bytes(count, count)
-        if buffer.filled == len(buffer.view) or self.lease.at >= self.lease.end:
+        has_skipped = self.lease.advance(count)
+        self._on_bytes(count if self._line is None else 0, count)
+        if buffer.filled == len(buffer.view) or has_skipped or self.lease.at >= self.lease.end:
             self._end_buffer(buffer)
+
+    def align(self, start: int, end: int) -> None:
+        self._on_aligned(self.lease, start, end)
+
+    def _received(self, count: int) -> None:
+        self._on_bytes(count, 0)
+
+    async def place(self, pieces: list[tuple[int, bytes]]) -> None:
+        for offset, data in pieces:
+            for start, end in self.missing(offset, offset + len(data)):
+                self._writer.write(memoryview(data)[start - offset : end - offset], start, _nothing)
+                self.lease.ahead.add(start, end)
+                self._on_bytes(0, end - start)
+        if self.lease.advance(0) and self._buffer is not None:
+            self._end_buffer(self._buffer)
+        if pieces:
+            await self._writer.wait_written()
 
     def accept_whole(self, size_bytes: int | None) -> bool:
         return self._on_whole(self.lease, size_bytes)
@@ -195,7 +279,7 @@ class LeaseSink(LimitedSink):
             self._end_buffer(self._buffer)
 
     def _room(self, buffer: _Buffer) -> int:
-        return min(len(buffer.view) - buffer.filled, self._past_bytes or self.lease.end - self.lease.at)
+        return min(len(buffer.view) - buffer.filled, self._past_bytes or self.lease.gap_bytes)
 
     def _end_buffer(self, buffer: _Buffer) -> None:
         self._buffer = None
@@ -240,3 +324,7 @@ class LeaseSink(LimitedSink):
         if self._waits_for_buffer and not self._closed:
             self._waits_for_buffer = False
             self._wake_reader()
+
+
+def _nothing() -> None:
+    """The bytes need not be given back."""

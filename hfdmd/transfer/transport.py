@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
-from hfdmd.wire.types import Reason
+from hfdmd.record import Span
+from hfdmd.transfer.limiter import Limiter
+from hfdmd.wire.types import Reason, TransportName
 
 ENDLESS = 1 << 50
 """A sink that wants at least this many bytes accepts any number: the size of the file is unknown."""
@@ -29,7 +32,7 @@ class StartOver(Exception):
 
 
 class Sink(Protocol):
-    """Receives the bytes of one range, in order. Everything is called in the event loop's thread."""
+    """Receives bytes in order. Everything is called in the event loop's thread."""
 
     wake: Callable[[], None] | None
     """Set by the transport; called when `ready` may have become true."""
@@ -53,16 +56,52 @@ class Sink(Protocol):
         False: they are of no use unless the rest follows.
         """
 
+
+class FileSink(Sink, Protocol):
+    """Receives the bytes of one range of a file."""
+
+    @property
+    def at(self) -> int:
+        """The offset in the file of the next byte that `buffer` takes."""
+
     def accept_whole(self, size_bytes: int | None) -> bool:
         """Whether to accept the whole file (of that size, if known), which the server sends instead of a range.
 
         Called only for a range that starts at 0. If True, `wanted_bytes` then counts the whole file.
         """
 
+    def align(self, start: int, end: int) -> None:
+        """The response covers whole chunks, from `start`, at or before `at`, to `end`: move the range's ends there.
+
+        Only as far as no other request fetches those bytes.
+        """
+
+    def line(self) -> Line:
+        """From now on bytes are unpacked before they are put into `buffer`: count and limit them by the result."""
+
+    def missing(self, start: int, end: int) -> list[Span]:
+        """Which bytes of [start, end) are still wanted."""
+
+    async def place(self, pieces: list[tuple[int, bytes]]) -> None:
+        """Take bytes beyond `at`, which arrived out of order, at their offsets; returns when they are written."""
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    """The network side of a sink whose bytes are unpacked first."""
+
+    limiter: Limiter
+    flow: str
+    on_received: Callable[[int], None]
+    """Called with the number of bytes that arrived."""
+    is_throttled: bool = False
+    """Whether receiving waits for this machine; set by the transport."""
+
 
 class Transport(Protocol):
     """Fetches ranges of one file. One per transfer, in the event loop's thread."""
 
+    name: TransportName
     on_located: Callable[[], None] | None
     """Called when the transport has learned a new location, after which `is_proven` and `is_far` may change."""
     ranged: bool
@@ -82,7 +121,7 @@ class Transport(Protocol):
     def is_far(self) -> bool:
         """Whether responses start so late that one connection is never enough."""
 
-    async def fetch(self, start: int, end: int | None, sink: Sink) -> None:
+    async def fetch(self, start: int, end: int | None, sink: FileSink) -> None:
         """Fetch [start, end) into `sink`; `end` None: the whole file in one response.
 
         Returns when the sink has all bytes or wants no more. Raises TransferError, which `recover` judges, or Failure.

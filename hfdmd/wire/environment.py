@@ -112,5 +112,10 @@ def is_offline(env: Mapping[str, str] = os.environ) -> bool:
     return (env.get("HF_HUB_OFFLINE") or env.get("TRANSFORMERS_OFFLINE") or "").upper() in _TRUE
 
 
+def xet_disabled(env: Mapping[str, str] = os.environ) -> bool:
+    """Whether the Hub's client would not use Xet."""
+    return env.get("HF_HUB_DISABLE_XET", "").upper() in _TRUE
+
+
 def _clean(token: str) -> str | None:
     return token.replace("\r", "").replace("\n", "").strip() or None

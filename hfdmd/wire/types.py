@@ -97,6 +97,10 @@ OUTAGE_REASONS = frozenset({Reason.NETWORK, Reason.HUB_UNAVAILABLE, Reason.RATE_
 PAUSED_REASONS = frozenset(reason for reason in Reason if reason.status is Status.PAUSED)
 
 
+TransportName = Literal["http", "xet"]
+"""How bytes come: over the Hub's HTTP route, or as chunks of Xet."""
+
+
 class ResponseBody(msgspec.Struct, rename="camel", kw_only=True):
     """Base of response bodies."""
 
@@ -123,6 +127,7 @@ class Download(ResponseBody, gc=False):  # tens of thousands, none part of a ref
     error: str | None
     total_bytes: int | None
     downloaded_bytes: int
+    reused_bytes: int
     bytes_per_second: int | None
     eta_seconds: int | None
     priority: int
@@ -132,7 +137,7 @@ class Download(ResponseBody, gc=False):  # tens of thousands, none part of a ref
     commit: str | None
     digest: str | None
     path: str | None
-    transport: Literal["http", "xet"] | None
+    transport: TransportName | None
     created_at: str
     updated_at: str
     version: int
@@ -159,6 +164,7 @@ class RepoDownload(ResponseBody):
     files_failed: int
     total_bytes: int | None
     downloaded_bytes: int
+    reused_bytes: int
     bytes_per_second: int | None
     eta_seconds: int | None
     commit: str | None
@@ -243,6 +249,7 @@ class ScheduleRule(_RequestBody):
     bandwidth_limit: NonNegative
 
 
+TransportSetting = Literal["auto", "http", "xet"]
 MaxActiveDownloads = Annotated[int, Meta(ge=1, le=1000)]
 MaxConnections = Annotated[int, Meta(ge=1, le=1024)]
 MaxConnectionsPerFile = Annotated[int, Meta(ge=1, le=64)]
@@ -260,6 +267,7 @@ class Settings(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
     schedule: Schedule
     stall_timeout: StallTimeout
     min_free_bytes: NonNegative
+    transport: TransportSetting
 
 
 class SettingsPatch(_RequestBody):
@@ -272,6 +280,7 @@ class SettingsPatch(_RequestBody):
     schedule: Schedule | UnsetType | None = UNSET
     stall_timeout: StallTimeout | UnsetType | None = UNSET
     min_free_bytes: NonNegative | UnsetType | None = UNSET
+    transport: TransportSetting | UnsetType | None = UNSET
 
 
 class Info(ResponseBody):

@@ -42,8 +42,11 @@ async def test_the_etag_of_a_xet_file_is_not_taken_for_a_sha256(server: HubServe
 
 async def test_a_xet_file_without_an_http_way(server: HubServer, hub: Hub, commit: str) -> None:
     said = {"X-Xet-Hash": "d" * 64, "X-Linked-Etag": "e" * 64, "X-Linked-Size": "999"}
-    server.fault(REPO, "config.json", Fault.say(said))
-    assert (await failure(hub)).reason is Reason.XET_REQUIRED
+    server.fault(REPO, "config.json", Fault.say(said), Fault.say(said))
+    source, target = await hub.resolve(spec_of("config.json"))
+    assert (source.xet_hash, source.size_bytes, target) == ("d" * 64, 999, None)
+    with pytest.raises(Failure, match=Reason.XET_REQUIRED):
+        await hub.locate(spec_of("config.json"), source)
 
 
 @pytest.mark.parametrize("said", [{"X-Linked-Size": "3000001"}, {"X-Linked-Etag": '"' + "e" * 64 + '"'}])
@@ -52,6 +55,7 @@ async def test_a_file_that_changed_under_its_commit(
 ) -> None:
     spec = spec_of("model.safetensors")
     source, first = await hub.resolve(spec)
+    assert first is not None
     second = await hub.locate(spec, source)
     assert second.url.partition("?")[0] == first.url.partition("?")[0]
     server.fault(REPO, "model.safetensors", Fault.say(said))

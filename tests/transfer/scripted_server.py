@@ -16,6 +16,7 @@ from hfdmd.net.retry_after import RetryAfter
 from hfdmd.record import Span
 from hfdmd.transfer.engine import Engine
 from hfdmd.transfer.job import Job
+from hfdmd.wire.types import TransportSetting
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,11 @@ async def scripted(answer: Callable[[Request], Awaitable[None]]) -> AsyncIterato
 
 @asynccontextmanager
 async def an_engine(
-    *, stall_timeout_s: float = 3.0, bandwidth_bytes_per_s: int = 0, hub: str = "http://127.0.0.1:1"
+    *,
+    stall_timeout_s: float = 3.0,
+    bandwidth_bytes_per_s: int = 0,
+    hub: str = "http://127.0.0.1:1",
+    transport: TransportSetting = "auto",
 ) -> AsyncIterator[Engine]:
     """An engine that may connect to this machine, unless `hub` is elsewhere."""
     limits = Limits(
@@ -102,6 +107,7 @@ async def an_engine(
         max_connections_per_file=16,
         bandwidth_bytes_per_s=bandwidth_bytes_per_s,
         stall_timeout_s=stall_timeout_s,
+        transport=transport,
     )
     engine = Engine(RetryAfter(), RedirectPolicy(hub), limits, "hfdmd-test")
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hfdmd.failure import Failure
+from hfdmd.transfer.choice import TransportChoice
 from hfdmd.transfer.disk.buffers import BufferPool
 from hfdmd.transfer.disk.part_file import IoThreads, PartFile
 from hfdmd.transfer.fetch import fetch_file, fetch_small
@@ -17,8 +18,8 @@ from hfdmd.transfer.limiter import Limiter
 from hfdmd.transfer.resources import EngineResources
 from hfdmd.transfer.sinks import copy_to
 from hfdmd.transfer.slots import ConnectionSlots
-from hfdmd.transfer.transport import Sink, StartOver, TransferError, Transport
-from hfdmd.wire.types import Reason
+from hfdmd.transfer.transport import FileSink, StartOver, TransferError, Transport
+from hfdmd.wire.types import Reason, TransportName
 from tests.transfer.bench import MiB
 from tests.transfer.scripted_server import a_job
 
@@ -28,6 +29,7 @@ CONTENT = bytes(range(256)) * (20 * MiB // 256)
 class MemoryTransport:
     """Sends `content` from memory. The first `errors` ranges break off in the middle; `wrong` contents go first."""
 
+    name: TransportName = "http"
     first_byte_s = 0.001
     is_far = True
 
@@ -45,7 +47,7 @@ class MemoryTransport:
         self._wrong = wrong
         self._serves_ranges = serves_ranges
 
-    async def fetch(self, start: int, end: int | None, sink: Sink) -> None:
+    async def fetch(self, start: int, end: int | None, sink: FileSink) -> None:
         if end is not None and not self._serves_ranges:
             raise TransferError("no ranges here")
         self.has_ranged = self.is_proven = end is not None
@@ -93,10 +95,14 @@ def job_for(folder: Path, content: bytes = CONTENT) -> Job:
     return a_job(folder, content, locate)  # type: ignore[arg-type]  # never called
 
 
+def only(job: Job, transport: Transport) -> TransportChoice:
+    return TransportChoice(job, {"http": lambda: transport})
+
+
 async def test_a_file_over_several_connections(resources: EngineResources, tmp_path: Path) -> None:
     transport: Transport = MemoryTransport(CONTENT)
     job = job_for(tmp_path)
-    fetched = await fetch_file(job, transport, resources, PartFile)
+    fetched = await fetch_file(job, only(job, transport), resources, PartFile)
     assert (fetched.size_bytes, fetched.digest) == (len(CONTENT), job.digest)
     assert job.part.read_bytes() == CONTENT
     assert isinstance(transport, MemoryTransport)
@@ -109,7 +115,7 @@ async def test_errors_are_judged_by_the_transport_and_bytes_are_kept(
 ) -> None:
     transport = MemoryTransport(CONTENT, errors=3)
     job = job_for(tmp_path)
-    await fetch_file(job, transport, resources, PartFile)
+    await fetch_file(job, only(job, transport), resources, PartFile)
     assert job.part.read_bytes() == CONTENT
     assert len(transport.recovered) == job.meter.retries == 3
     assert job.meter.last_error is None
@@ -121,7 +127,7 @@ async def test_a_transport_without_ranges_starts_over_with_one_request(
 ) -> None:
     transport = MemoryTransport(CONTENT, serves_ranges=False)
     job = job_for(tmp_path)
-    await fetch_file(job, transport, resources, PartFile)
+    await fetch_file(job, only(job, transport), resources, PartFile)
     assert job.part.read_bytes() == CONTENT
     assert job.meter.started_over
     assert transport.sent_bytes == len(CONTENT)
@@ -130,7 +136,7 @@ async def test_a_transport_without_ranges_starts_over_with_one_request(
 async def test_a_wrong_hash_is_fetched_once_more(resources: EngineResources, tmp_path: Path) -> None:
     transport = MemoryTransport(CONTENT, wrong=1)
     job = job_for(tmp_path)
-    await fetch_file(job, transport, resources, PartFile)
+    await fetch_file(job, only(job, transport), resources, PartFile)
     assert job.part.read_bytes() == CONTENT
     assert transport.sent_bytes >= 2 * len(CONTENT)
 
@@ -139,7 +145,7 @@ async def test_a_second_wrong_hash_is_a_failure(resources: EngineResources, tmp_
     transport = MemoryTransport(CONTENT, wrong=2)
     job = job_for(tmp_path)
     with pytest.raises(Failure) as failed:
-        await fetch_file(job, transport, resources, PartFile)
+        await fetch_file(job, only(job, transport), resources, PartFile)
     assert failed.value.reason is Reason.HASH_MISMATCH
     assert not job.part.exists()
 
@@ -148,5 +154,5 @@ async def test_a_small_file_with_an_error_and_a_wrong_hash(resources: EngineReso
     content = CONTENT[: 200 * 1024]
     transport = MemoryTransport(content, errors=1, wrong=1)
     job = job_for(tmp_path, content)
-    assert await fetch_small(job, transport, resources) == content
+    assert await fetch_small(job, only(job, transport), resources) == content
     assert [error.detail for error in transport.recovered] == ["it broke off"]

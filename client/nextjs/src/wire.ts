@@ -79,6 +79,7 @@ export type Download = {
     repoIds: string[];
     repoType: RepoType;
     retryAt: string | null;
+    reusedBytes: number;
     revision: string;
     status: Status;
     totalBytes: number | null;
@@ -272,6 +273,7 @@ export type RepoDownload = {
     progress: number;
     reason: Reason | null;
     repoType: RepoType;
+    reusedBytes: number;
     revision: string;
     status: Status;
     totalBytes: number | null;
@@ -345,6 +347,8 @@ export type Settings = {
     minFreeBytes: number;
     schedule: ScheduleRule[];
     stallTimeout: number;
+    /** @enum {unknown} */
+    transport: "auto" | "http" | "xet";
 };
 /**
  * SettingsPatch
@@ -358,6 +362,7 @@ export type SettingsPatch = {
     minFreeBytes?: number | null;
     schedule?: ScheduleRule[] | null;
     stallTimeout?: number | null;
+    transport?: ("auto" | "http" | "xet") | null;
 };
 /**
  * Status

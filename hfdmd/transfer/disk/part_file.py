@@ -22,6 +22,7 @@ Ts = TypeVarTuple("Ts")
 WRITERS = 4
 SYNCERS = 4
 HASHERS = 2
+UNPACKERS = 2
 
 UNIT_BYTES = 4096
 """Offset, length and address of a direct write are multiples of this: the supported file systems ask for no more."""
@@ -139,12 +140,13 @@ def file_system_of(device: int) -> str | None:
 
 
 class IoThreads:
-    """The engine's thread pools, one for each kind of wait: writes, syncs, hashing."""
+    """The engine's thread pools, one for each kind of wait: writes, syncs, hashing, unpacking."""
 
     def __init__(self) -> None:
         self.writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="hfdmd-write")
         self.syncers = ThreadPoolExecutor(SYNCERS, thread_name_prefix="hfdmd-sync")
         self.hashers = ThreadPoolExecutor(HASHERS, thread_name_prefix="hfdmd-hash")
+        self.unpackers = ThreadPoolExecutor(UNPACKERS, thread_name_prefix="hfdmd-unpack")
 
     def write(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self.writers, function, *args)
@@ -155,9 +157,12 @@ class IoThreads:
     def hash(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self.hashers, function, *args)
 
+    def unpack(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self.unpackers, function, *args)
+
     def shutdown(self) -> None:
         """Accept no more work and wait for running work."""
-        for pool in (self.writers, self.syncers, self.hashers):
+        for pool in (self.writers, self.syncers, self.hashers, self.unpackers):
             pool.shutdown(wait=True, cancel_futures=True)
 
 

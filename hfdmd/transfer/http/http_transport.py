@@ -28,7 +28,8 @@ from hfdmd.transfer.http.pool import Pool
 from hfdmd.transfer.http.response import HttpHead
 from hfdmd.transfer.sinks import copy_to
 from hfdmd.transfer.slots import ConnectionSlots
-from hfdmd.transfer.transport import ENDLESS, Sink, TransferError
+from hfdmd.transfer.transport import ENDLESS, FileSink, TransferError
+from hfdmd.wire.types import TransportName
 
 FAR_S = 0.02
 """A server whose responses start later than this is far away."""
@@ -37,10 +38,10 @@ PROXY_CACHED_S = 1.0
 MAX_ORIGINS = 1000
 """Origins that are remembered: a Hub chooses where its redirects lead."""
 
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_REFUSED = frozenset({401, 403, 404, 410})
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+REFUSED = frozenset({401, 403, 404, 410})
 MAX_SKIPPED_BYTES = 64 * 1024
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.IGNORECASE)
+CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.IGNORECASE)
 
 
 @dataclass(slots=True, eq=False)
@@ -84,9 +85,65 @@ class HttpShared:
         """How long one connection may be silent: half the stall timeout, so that the file gets a second attempt."""
         return self.stall_timeout_s / 2
 
+    async def request(
+        self, url: str, headers: list[tuple[str, str]], secret_headers: Mapping[str, str]
+    ) -> tuple[Connection, HttpHead, float]:
+        """Send a GET; the connection, the response's head, and how many seconds it took to start.
+
+        A reused connection that was closed meanwhile is replaced by a new one. Follows no redirects. TransferError
+        when there is no response; Failure when the server asked for a longer wait, or its certificate is not trusted.
+        """
+        await self.retry_after.wait(url, self.stall_timeout_s)
+        proxy = self.proxy_for(url)
+        name, path = host_field(url), request_target(url)
+        full = [("Host", name), ("User-Agent", self.user_agent), ("Accept", "*/*"), ("Accept-Encoding", "identity")]
+        if proxy is not None and split_origin(url)[0] == "http":
+            path = f"http://{name}{path}"
+            if proxy.authorization:
+                full.append(("Proxy-Authorization", proxy.authorization))
+        full += [*headers, *secret_headers.items()]
+        fresh = False
+        while True:
+            connection, reused = await self.pool.acquire(url, proxy, self.window_s, fresh=fresh)
+            requested_at = time.monotonic()
+            try:
+                head = await connection.request("GET", path, full, self.window_s)
+                return connection, head, time.monotonic() - requested_at
+            except ConnectionFailed:
+                if not reused or connection.has_response:
+                    raise
+                fresh = True
+
+    async def skip_body(self, connection: Connection, head: HttpHead) -> None:
+        """Discard a short body so that the connection can be reused. Errors are ignored: only the head is needed."""
+        if head.keep_alive and head.length is not None and head.length <= MAX_SKIPPED_BYTES:
+            with suppress(TransferError):
+                async for _ in connection.chunks(self.window_s):
+                    pass
+
+    def check_status(self, url: str, head: HttpHead) -> None:
+        """Raise a TransferError unless the response carries usable content."""
+        status = head.status
+        coding = head.headers.get("content-encoding", "identity").strip().lower()
+        if status in (200, 206) and coding in ("", "identity"):
+            return
+        host = _host(url)
+        if status == 416:
+            raise RangeRefused(f"{host} has a shorter file (416 Range Not Satisfiable)")
+        if status in REFUSED:
+            raise UrlRefused(f"{host} refused the file with status {status}")
+        if status in (408, 429) or status >= 500:
+            wait_s = self.retry_after.note(url, status, head.headers)
+            raise ServerBusy(f"{host} answered with status {status}", status, wait_s)
+        if status not in (200, 206):
+            raise BadResponse(f"{host} answered with status {status}")
+        raise BadResponse(f"{host} sends the file with Content-Encoding {coding[:20]!r}, which was not requested")
+
 
 class HttpTransport(Location):
     """One file over HTTP; see `Transport`. Redirects are remembered until they are refused."""
+
+    name: TransportName = "http"
 
     def __init__(self, shared: HttpShared, locate: Callable[[], Awaitable[Target]], size_bytes: int | None) -> None:
         super().__init__(locate, shared.slots)
@@ -106,14 +163,14 @@ class HttpTransport(Location):
     def _known_first_byte_s(self) -> float | None:
         return None if self.url is None else self._shared.ranging.get(origin(self.url))
 
-    async def fetch(self, start: int, end: int | None, sink: Sink) -> None:
+    async def fetch(self, start: int, end: int | None, sink: FileSink) -> None:
         url, secret_headers = await self.get()
         generation = self.generation
         headers = [] if end is None else [("Range", f"bytes={start}-{end - 1}")]
         for _ in range(MAX_REDIRECTS + 1):
-            connection, head = await self._request(url, headers, secret_headers)
+            connection, head, self.first_byte_s = await self._shared.request(url, headers, secret_headers)
             try:
-                if head.status not in _REDIRECTS or "location" not in head.headers:
+                if head.status not in REDIRECTS or "location" not in head.headers:
                     self.remember_direct(url, secret_headers, generation)
                     await self._receive(url, connection, head, start, end, sink)
                     return
@@ -122,7 +179,7 @@ class HttpTransport(Location):
                     next_url = self._shared.policy.next_url(url, location)
                 except Failure as failure:
                     raise BadRedirect(failure.detail) from None
-                await self._skip_body(connection, head)
+                await self._shared.skip_body(connection, head)
                 if origin(next_url) != origin(url):
                     secret_headers = {}
             finally:
@@ -130,40 +187,13 @@ class HttpTransport(Location):
             url = next_url
         raise BadRedirect(f"more than {MAX_REDIRECTS} redirects, the last to {_host(url)}")
 
-    async def _request(
-        self, url: str, headers: list[tuple[str, str]], secret_headers: Mapping[str, str]
-    ) -> tuple[Connection, HttpHead]:
-        """Send a GET and wait for the response's head; a reused connection that was closed is replaced by a new one."""
-        shared = self._shared
-        await shared.retry_after.wait(url, shared.stall_timeout_s)
-        proxy = shared.proxy_for(url)
-        name, path = host_field(url), request_target(url)
-        full = [("Host", name), ("User-Agent", shared.user_agent), ("Accept", "*/*"), ("Accept-Encoding", "identity")]
-        if proxy is not None and split_origin(url)[0] == "http":
-            path = f"http://{name}{path}"
-            if proxy.authorization:
-                full.append(("Proxy-Authorization", proxy.authorization))
-        full += [*headers, *secret_headers.items()]
-        fresh = False
-        while True:
-            connection, reused = await shared.pool.acquire(url, proxy, shared.window_s, fresh=fresh)
-            requested_at = time.monotonic()
-            try:
-                head = await connection.request("GET", path, full, shared.window_s)
-                self.first_byte_s = time.monotonic() - requested_at
-                return connection, head
-            except ConnectionFailed:
-                if not reused or connection.has_response:
-                    raise
-                fresh = True
-
     async def _receive(
-        self, url: str, connection: Connection, head: HttpHead, start: int, end: int | None, sink: Sink
+        self, url: str, connection: Connection, head: HttpHead, start: int, end: int | None, sink: FileSink
     ) -> None:
         """Check the response and receive its body into `sink`. `end` None: the whole file was requested."""
         if head.status not in (200, 206):
-            await self._skip_body(connection, head)
-        self._check_status(url, head)
+            await self._shared.skip_body(connection, head)
+        self._shared.check_status(url, head)
         length = head.length
         if head.status == 206:
             if end is None:
@@ -185,34 +215,9 @@ class HttpTransport(Location):
         else:
             await self._receive_chunks(connection, sink)
 
-    async def _skip_body(self, connection: Connection, head: HttpHead) -> None:
-        """Discard a short body so that the connection can be reused. Errors are ignored: only the head is needed."""
-        if head.keep_alive and head.length is not None and head.length <= MAX_SKIPPED_BYTES:
-            with suppress(TransferError):
-                async for _ in connection.chunks(self._shared.window_s):
-                    pass
-
-    def _check_status(self, url: str, head: HttpHead) -> None:
-        """Raise a TransferError unless the response carries usable content."""
-        status = head.status
-        coding = head.headers.get("content-encoding", "identity").strip().lower()
-        if status in (200, 206) and coding in ("", "identity"):
-            return
-        host = _host(url)
-        if status == 416:
-            raise RangeRefused(f"{host} has a shorter file (416 Range Not Satisfiable)")
-        if status in _REFUSED:
-            raise UrlRefused(f"{host} refused the file with status {status}")
-        if status in (408, 429) or status >= 500:
-            wait_s = self._shared.retry_after.note(url, status, head.headers)
-            raise ServerBusy(f"{host} answered with status {status}", status, wait_s)
-        if status not in (200, 206):
-            raise BadResponse(f"{host} answered with status {status}")
-        raise BadResponse(f"{host} sends the file with Content-Encoding {coding[:20]!r}, which was not requested")
-
     def _check_range(self, head: HttpHead, start: int, end: int) -> int:
         """The end of the range that is sent, at most `end`. BadRange unless it starts at `start` and ends by `end`."""
-        match = _CONTENT_RANGE.fullmatch(head.headers.get("content-range", "").strip())
+        match = CONTENT_RANGE.fullmatch(head.headers.get("content-range", "").strip())
         if match is None:
             raise BadRange("a range without a valid Content-Range header")
         first, last, total = match.groups()
@@ -222,7 +227,7 @@ class HttpTransport(Location):
             raise BadRange(f"the server's file has {total} bytes, expected {self._size_bytes}")
         return int(last) + 1
 
-    async def _receive_chunks(self, connection: Connection, sink: Sink) -> None:
+    async def _receive_chunks(self, connection: Connection, sink: FileSink) -> None:
         """Receive a body of unknown length. BadResponse for too many bytes, or too few while all are still wanted."""
         requested_bytes = sink.wanted_bytes
         received_bytes = 0

@@ -109,6 +109,7 @@ export function download(fields: Partial<Download> = {}): Download {
     error: null,
     totalBytes: 60_000_000,
     downloadedBytes: 0,
+    reusedBytes: 0,
     bytesPerSecond: null,
     etaSeconds: null,
     priority: 0,

@@ -1,0 +1,1 @@
+"""The Xet transport: reconstructions, xorbs, and content that is here already."""
