@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate, cycle
@@ -33,6 +33,7 @@ from tests.fakehub.xet_shard import Term, read_shard
 
 CHUNK_BYTES = (65_536, 20_011, 131_072, 8_192, 40_002, 99_999)
 """Default lengths of the chunks of a file that is not uploaded by a client, in turn."""
+Forge = Callable[[int, bytes], bytes]
 FOOTER = FOOTER_NAME + b"\x01" + bytes(52)
 
 
@@ -43,7 +44,7 @@ class XetFile:
     name: str
     """Its Xet hash as text."""
     terms: tuple[Term, ...]
-    sha256: str | None
+    sha256: str
 
     @cached_property
     def starts(self) -> list[int]:
@@ -104,7 +105,7 @@ class Cas:
         self.dedup_key = b"test CAS dedup key".ljust(32, b"\0")
         self._by_sha256: dict[str, str] = {}
         self._chunks: dict[bytes, tuple[str, int]] = {}
-        self._register((), None)  # the empty file is known to every CAS
+        self._register((), self._sha256(()))  # the empty file is known to every CAS
 
     def remove(self) -> None:
         """Deletes the stored xorbs."""
@@ -119,10 +120,14 @@ class Cas:
             raise XetFormatError(f"the xorb is {xorb.name}, not {name}")
         return self._store(xorb, data)
 
-    def make_xorb(self, chunks: Iterable[bytes], schemes: Sequence[int | None] = (None,)) -> Xorb:
+    def make_xorb(
+        self, chunks: Iterable[bytes], schemes: Sequence[int | None] = (None,), forge: Forge | None = None
+    ) -> Xorb:
         """A new xorb of these raw chunks. `schemes`: one of each chunk in turn, None for the smallest."""
         raw = list(chunks)
         stored = [pack(one, scheme) for one, scheme in zip(raw, cycle(schemes), strict=False)]
+        if forge is not None:
+            stored = [forge(index, one) for index, one in enumerate(stored)]
         xorb = xorb_of([chunk_hash(one) for one in raw], map(len, stored), map(len, raw))
         return self._store(xorb, b"".join(stored) + FOOTER)
 
@@ -154,7 +159,7 @@ class Cas:
     def make_file(self, terms: Iterable[tuple[str, int, int]]) -> XetFile:
         """Registers a file of these (xorb, first chunk, end of chunks), in this order, repeats allowed."""
         made = tuple(Term(name, first, last, self.xorbs[name].raw_bytes(first, last)) for name, first, last in terms)
-        return self._register(made, None)
+        return self._register(made, self._sha256(made))
 
     def add(
         self,
@@ -163,10 +168,12 @@ class Cas:
         chunk_bytes: Iterable[int] = CHUNK_BYTES,
         schemes: Sequence[int | None] = (None,),
         xorb_bytes: int = MAX_XORB_BYTES - (2 << 20),
+        forge: Forge | None = None,
     ) -> XetFile:
         """Cuts `content` into chunks of these lengths in turn and stores what is new of them, as an uploader would.
 
         A known chunk is not stored again. The same content is not cut twice: the file that there is is returned.
+        `forge` makes the CAS a liar: what is stored for a chunk of a xorb, by index, instead of the right bytes.
         """
         if (known := self.file_of(content)) is not None:
             return known
@@ -177,7 +184,7 @@ class Cas:
 
         def flush() -> None:
             if fresh:
-                xorb = self.make_xorb(fresh, schemes)
+                xorb = self.make_xorb(fresh, schemes, forge)
                 for index, digest in enumerate(xorb.hashes):
                     for place in wanted[digest]:
                         places[place] = xorb.name, index
@@ -196,7 +203,7 @@ class Cas:
                     size_bytes += len(raw)
                 wanted.setdefault(digest, []).append(len(places) - 1)
         flush()
-        return self._register(tuple(self._terms(places)), content.sha256)
+        return self._register(tuple(self._terms(places)), content.sha256)  # known: nothing is unpacked to compute it
 
     def file_of(self, content: Content) -> XetFile | None:
         """The registered file with this content, uploaded or added."""
@@ -213,15 +220,19 @@ class Cas:
         for file in files:
             for term, proof in zip(file.terms, file.proofs, strict=True):
                 self._check(term, proof)
-            registered = self._register(file.terms, file.sha256)
-            if registered.name != file.name:
-                raise XetFormatError(f"the file is {registered.name}, not {file.name}")
-            made.append(registered)
+            sha256 = self._sha256(file.terms)
+            if file.sha256 not in (None, sha256):
+                raise XetFormatError(f"the file's sha256 is {sha256}, not {file.sha256}")
+            if self._name(file.terms) != file.name:
+                raise XetFormatError(f"the file is {self._name(file.terms)}, not {file.name}")
+            made.append(self._register(file.terms, sha256))
         return made
 
     def content(self, file: XetFile) -> Content:
         """The file's bytes, unpacked."""
-        return BytesContent(b"".join(self.chunk(term.xorb, i) for term in file.terms for i in _span(term)))
+        return BytesContent(
+            b"".join(self.chunk(term.xorb, i) for term in file.terms for i in range(term.first, term.last))
+        )
 
     def recipe(self, file: XetFile, start: int = 0, end: int | None = None) -> Recipe:
         """The terms for the bytes from `start` to `end` (exclusive), cut to whole chunks at both ends."""
@@ -254,19 +265,22 @@ class Cas:
         if term_proof(xorb.hashes[term.first : term.last]) != proof:
             raise XetFormatError(f"the proof of {term}")
 
-    def _register(self, terms: tuple[Term, ...], sha256: str | None) -> XetFile:
+    def _register(self, terms: tuple[Term, ...], sha256: str) -> XetFile:
+        file = XetFile(self._name(terms), terms, sha256)
+        self.files[file.name] = file
+        self._by_sha256[sha256] = file.name
+        return file
+
+    def _name(self, terms: Iterable[Term]) -> str:
         nodes: list[Node] = [node for term in terms for node in self.xorbs[term.xorb].nodes(term.first, term.last)]
-        name = to_hex(file_hash(nodes))
+        return to_hex(file_hash(nodes))
+
+    def _sha256(self, terms: Iterable[Term]) -> str:
         digest = hashlib.sha256()
         for term in terms:
-            for index in _span(term):
+            for index in range(term.first, term.last):
                 digest.update(self.chunk(term.xorb, index))
-        if sha256 not in (None, digest.hexdigest()):
-            raise XetFormatError(f"the file's sha256 is {digest.hexdigest()}, not {sha256}")
-        file = XetFile(name, terms, digest.hexdigest())
-        self.files[name] = file
-        self._by_sha256[digest.hexdigest()] = name
-        return file
+        return digest.hexdigest()
 
     def _terms(self, places: Iterable[tuple[str, int] | None]) -> Iterator[Term]:
         run: tuple[str, int, int] | None = None
@@ -277,10 +291,6 @@ class Cas:
             if run:
                 yield Term(*run, self.xorbs[run[0]].raw_bytes(run[1], run[2]))
             run = (place[0], place[1], place[1] + 1) if place else None
-
-
-def _span(term: Term) -> range:
-    return range(term.first, term.last)
 
 
 def _cut(content: Content, lengths: Iterator[int]) -> Iterator[bytes]:

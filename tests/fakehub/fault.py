@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from threading import Lock
-from typing import Literal
+from typing import Any, Literal
 
 On = Literal["body", "xorb", "head", "resolve", "api", "any"]
 """Requests that a fault applies to: `body` the GET of the file's bytes (on the CDN for LFS files, on the Hub for git
@@ -35,6 +35,7 @@ class Fault:
     body: bytes = b""
     offset: int = 0
     count: int = 0
+    change: Callable[[Any], Any] | None = None
 
     def at(self, on: On) -> Fault:
         """The same fault for other requests."""
@@ -185,6 +186,11 @@ class Fault:
     def instead(cls, body: bytes, times: int | None = None, on: On = "api") -> Fault:
         """200 with this body instead, without Content-Type: a wrong listing, invalid JSON."""
         return cls("instead", on=on, body=body, times=times)
+
+    @classmethod
+    def edit(cls, change: Callable[[Any], Any], times: int | None = None, on: On = "api") -> Fault:
+        """A JSON answer with 200 says what `change` makes of it, in the body (bytes are sent as they are)."""
+        return cls("edit", on=on, change=change, times=times)
 
     @classmethod
     def plain(cls, times: int | None = None) -> Fault:

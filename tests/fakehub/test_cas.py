@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.fakehub.official import official
 from tests.fakehub.official_xet import xet_download, xet_upload
 from tests.fakehub.raw import Got, ask, until
 from tests.fakehub.xet_format import BG4, LZ4, NONE, XetFormatError, from_hex, pack, to_hex, unpack
+from tests.fakehub.xet_hostile import LYING_CHUNKS, LYING_RECONSTRUCTIONS, LYING_TOKENS, only
 
 BIG = seeded(3_000_000, 1)
 
@@ -284,3 +286,43 @@ def test_an_upload_that_is_not_what_it_says_is_refused(hub: HubServer) -> None:
         with pytest.raises(XetFormatError):
             hub.cas.put_xorb(data, asked)
         assert set(hub.cas.xorbs) == {name}, what
+
+
+# ---- lies for the tests of readers
+
+
+@pytest.mark.parametrize("name", LYING_CHUNKS)
+def test_only_the_chosen_chunk_lies(hub: HubServer, name: str) -> None:
+    right = seeded(600_000, 1)
+    hub.cas.add(right, schemes=[NONE], forge=only(2, LYING_CHUNKS[name]))
+    (xorb,) = hub.cas.xorbs.values()
+    for index, (start, end) in enumerate(pairwise(xorb.raw_at)):
+        if index != 2:
+            assert hub.cas.chunk(xorb.name, index) == right.read(start, end)
+        elif name in ("other bytes", "LZ4 frame and more behind it", "LZ4 frames, two"):
+            assert (hub.cas.chunk(xorb.name, 2) == right.read(start, end)) is (name != "other bytes")
+        else:
+            with pytest.raises(XetFormatError):
+                hub.cas.chunk(xorb.name, 2)
+
+
+@pytest.mark.parametrize("name", LYING_RECONSTRUCTIONS)
+def test_a_lying_reconstruction_differs_from_the_right_one(hub: HubServer, name: str) -> None:
+    file = hub.cas.add(seeded(600_000, 1))
+    right = cas(hub, f"/v2/reconstructions/{file.name}").body
+    hub.fault(None, "@reconstructions", Fault.edit(LYING_RECONSTRUCTIONS[name], times=1))
+    got = cas(hub, f"/v2/reconstructions/{file.name}")
+    assert (got.status, got.headers["content-length"]) == (200, str(len(got.body)))
+    try:
+        assert json.loads(got.body) != json.loads(right)
+    except (ValueError, RecursionError):
+        assert got.body != right
+
+
+@pytest.mark.parametrize("name", LYING_TOKENS)
+def test_a_lying_token_answer_differs_from_the_right_one(hub: HubServer, name: str) -> None:
+    url = f"{hub.endpoint}/api/models/o/n/xet-read-token/main"
+    hub.fault("o/n", "@xet-read-token", Fault.edit(LYING_TOKENS[name], times=1))
+    lie, right = ask(url).body, json.loads(ask(url).body)
+    assert lie != json.dumps(right).encode()
+    assert right["casUrl"] == hub.world.cas_url

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -43,6 +44,10 @@ def _twist(answer: Answer, fault: Fault, request: BaseRequest) -> Answer:
             return replace(answer, headers={**headers, "Content-Range": wrong} if wrong else headers)
         case "say":
             return _said(answer, fault)
+        case "edit" if answer.status == 200 and fault.change is not None:
+            changed = fault.change(json.loads(answer.content.read()))
+            body = changed if isinstance(changed, bytes) else json.dumps(changed).encode()
+            return replace(answer, content=BytesContent(body), end=len(body))
         case "instead":
             return Answer(200, _commit(answer), BytesContent(fault.body))
         case "plain" if answer.file is not None:
