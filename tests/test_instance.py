@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from hfdmd.instance import AlreadyRunning, instance_lock
+from tests.daemon_process import Daemon
+from tests.fakehub import HubServer
+from tests.no_flock import KINDS, needs_seccomp, without_flock
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="becomes somebody else, which takes root")
 NOBODY = 65534
@@ -40,6 +43,12 @@ def outcome_as_nobody(work: Callable[[], None]) -> str:
 
 
 @pytest.fixture
+def hub() -> Iterator[HubServer]:
+    with HubServer() as server:
+        yield server
+
+
+@pytest.fixture
 def shared() -> Iterator[Path]:
     """A folder in which every user can create files; not `tmp_path`, whose parents are closed to other users."""
     with tempfile.TemporaryDirectory(prefix="hfd-") as name:
@@ -59,6 +68,22 @@ def test_a_second_one_is_told_of_the_first(tmp_path: Path) -> None:
             hold(tmp_path / "lock", tmp_path)
         assert told.value.pid == os.getpid()
     hold(tmp_path / "lock", tmp_path)
+
+
+@needs_seccomp
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_daemon_where_the_disk_has_no_kernel_locks(hub: HubServer, tmp_path: Path, kind: str) -> None:
+    hub.add_repo("o/n", {"a.json": b"{}"})
+    daemon = Daemon(tmp_path / "h", hub.endpoint, wrapper=without_flock(kind))
+    with daemon:
+        daemon.wait(daemon.ask("o/n", "a.json")["id"], "done")
+        for changed in ({}, {"HFDMD_STATE_DIR": str(tmp_path / "other")}):  # the state, and the cache alone
+            second = Daemon(tmp_path / "h", hub.endpoint, wrapper=without_flock(kind), **changed).run_to_end()
+            assert second.returncode == 75
+            assert f"pid {daemon.pid}" in second.stderr
+        daemon.kill_and_start()
+        assert daemon.ask("o/n", "a.json")["status"] == "done"
+    assert not list((tmp_path / "h").rglob("hfdmd.lock.soft"))
 
 
 @root

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import subprocess
 import sys
 import threading
@@ -16,9 +15,9 @@ from huggingface_hub.utils import WeakFileLock
 
 from hfdmd.cache.locks import KeyedLocks
 from hfdmd.cache.storage import Placed, Storage
-from tests.cache import no_flock
 from tests.cache.files import COMMIT, DATA, REPO, put, source_of, spec_of
 from tests.fakehub import Fault, HubServer
+from tests.no_flock import KINDS, needs_seccomp, without_flock
 
 DEADLINE_S = 30.0
 
@@ -102,11 +101,10 @@ def test_the_lock_of_a_local_folder(storage: Storage, tmp_path: Path, path: str)
     lock.release()
 
 
-@pytest.mark.skipif(
-    sys.platform != "linux" or platform.machine() not in no_flock.FLOCK, reason="needs seccomp of a known machine"
-)
-def test_where_there_is_no_flock_the_clients_soft_lock_is_used(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.cache.no_flock", str(tmp_path / "new" / "x.lock")]
+@needs_seccomp
+@pytest.mark.parametrize("kind", KINDS)
+def test_where_there_is_no_flock_the_clients_soft_lock_is_used(tmp_path: Path, kind: str) -> None:
+    command = [*without_flock(kind), sys.executable, "-m", "tests.cache.soft_locks", tmp_path / "new" / "x.lock", kind]
     done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
     assert done.returncode == 0, done.stderr
 
