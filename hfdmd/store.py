@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -112,10 +112,7 @@ class Store:
         The readable part of its name may differ: it was written where names could be longer or shorter.
         """
         path = self.path(spec)
-        found = self._read(path)
-        if found is None:
-            found = next(self._records(self._paths(f".{spec.id}.json", [os.path.dirname(path)])), None)
-        return found
+        return self._read(path) or self._find(spec.id, [os.path.dirname(path)])
 
     def load_repo(self, model_repo: str) -> list[Record]:
         """All records of one repo, of any repo type. Blocking."""
@@ -125,7 +122,7 @@ class Store:
 
     def load_id(self, key: str) -> Record | None:
         """The record of that id, found by the file's name. Blocking."""
-        return next(self._records(self._paths(f".{key}.json")), None)
+        return self._find(key)
 
     def load(self, batch: int = 500) -> Iterator[list[Record]]:
         """All records, in batches; an id may come twice. Blocking: runs in a thread.
@@ -139,6 +136,11 @@ class Store:
             log.info("moved %d tracker files to their present names", self._moved_count)
         if self.left_alone:
             log.error("%d tracker files or folders were not read and are left alone; see above", len(self.left_alone))
+
+    def _find(self, key: str, folders: Sequence[str] | None = None) -> Record | None:
+        """The record of that id. Looks twice: another thread may be moving the file to its present name."""
+        looks = chain.from_iterable(self._paths(f".{key}.json", folders) for _ in range(2))
+        return next(self._records(looks), None)
 
     def _records(self, paths: Iterable[str]) -> Iterator[Record]:
         return (record for path in paths if (record := self._read(path)) is not None)
