@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
@@ -15,6 +16,7 @@ from hfdmd.wire.endpoint import DaemonAddress
 from hfdmd.wire.errors import Loading, UnknownDownload
 from hfdmd.wire.repo_content import DownloadPlan, RepoFiles
 from hfdmd_client import async_transport, calls, handshake, locate, logfile
+from hfdmd_client.environment import hub_token_for
 from hfdmd_client.errors import DaemonUnreachable, DownloadFailed, describe
 from hfdmd_client.event_state import FINAL, Event, EventState, Item
 from hfdmd_client.exchange import ConnectionLost
@@ -53,7 +55,7 @@ class AsyncClient:
         self._socket, self._url, self._token = socket, url, token
         self._spawn = spawn and socket is None and url is None
         self._timeout_s = timeout_s
-        self._said_hello = False
+        self._said_hello, self._hub_endpoint = False, ""
         self._addresses()  # raises at once when the arguments contradict each other
 
     async def __aenter__(self) -> Self:
@@ -84,7 +86,7 @@ class AsyncClient:
             handshake.check(info)
         if self._spawn:  # a client may have started this daemon
             await asyncio.to_thread(logfile.rotate_in_use, Path(info.state_dir) / logfile.NAME)
-        self._said_hello = True
+        self._said_hello, self._hub_endpoint = True, info.hub_endpoint
         return info
 
     async def info(self) -> t.Info:
@@ -224,12 +226,17 @@ class AsyncClient:
         return found
 
     async def files(
-        self, model_repo: str, *, revision: str = t.DEFAULT_REVISION, repo_type: str = t.DEFAULT_REPO_TYPE
+        self,
+        model_repo: str,
+        *,
+        revision: str = t.DEFAULT_REVISION,
+        repo_type: str = t.DEFAULT_REPO_TYPE,
+        hub_token: str | None = None,
     ) -> RepoFiles:
         """The files of the repo on the Hub, and which of them are on disk, all pages in one. Raises `HubRefused`."""
-        found = await self._call(calls.files(model_repo, revision, repo_type, None))
+        found = await self._call(calls.files(model_repo, revision, repo_type, None, hub_token))
         while found.next_cursor is not None:
-            page = await self._call(calls.files(model_repo, found.commit, repo_type, found.next_cursor))
+            page = await self._call(calls.files(model_repo, found.commit, repo_type, found.next_cursor, hub_token))
             found.files += page.files
             found.next_cursor = page.next_cursor
         return found
@@ -372,6 +379,8 @@ class AsyncClient:
     async def _call(self, call: calls.Call[T]) -> T:
         if not self._said_hello:
             await self.hello()
+        if call.asks_hub and call.hub_token is None:
+            call = replace(call, hub_token=hub_token_for(self._hub_endpoint))
         return await self._send_with_retries(call)
 
     async def _send_with_retries(self, call: calls.Call[T]) -> T:

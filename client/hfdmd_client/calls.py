@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
 
@@ -24,13 +24,18 @@ EVENT_STREAM = "text/event-stream"
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One request. `decode` turns the body of a successful answer into the return value."""
+    """One request. `decode` turns the body of a successful answer into the return value.
+
+    `asks_hub`: the daemon asks the Hub for it, in the name of the caller if a `hub_token` is sent.
+    """
 
     method: str
     target: str
     decode: Callable[[bytes], T]
     body: bytes | None = None
     accept: str = JSON
+    asks_hub: bool = False
+    hub_token: str | None = field(default=None, repr=False)
 
 
 class _Shape(msgspec.Struct, rename="camel"):
@@ -104,10 +109,11 @@ def download(
     priority: int | None = None,
     retry: bool = False,
     update: bool = False,
+    hub_token: str | None = None,
 ) -> Call[t.Download | t.RepoDownload]:
     wanted = _wanted(model_repo, file_path, revision, repo_type, local_dir, include, exclude)
     wanted.priority, wanted.retry, wanted.update = _unset(priority), retry, update
-    return Call("POST", "/api/download", decode_item, _body_of(wanted))
+    return Call("POST", "/api/download", decode_item, _body_of(wanted), asks_hub=True, hub_token=hub_token)
 
 
 def plan(
@@ -119,9 +125,10 @@ def plan(
     local_dir: str | None = None,
     include: Sequence[str] | None = None,
     exclude: Sequence[str] | None = None,
+    hub_token: str | None = None,
 ) -> Call[DownloadPlan]:
     wanted = _wanted(model_repo, file_path, revision, repo_type, local_dir, include, exclude)
-    return Call("POST", "/api/plan", _as(DownloadPlan), _body_of(wanted))
+    return Call("POST", "/api/plan", _as(DownloadPlan), _body_of(wanted), asks_hub=True, hub_token=hub_token)
 
 
 def _wanted(
@@ -215,8 +222,8 @@ def _for_query(chosen: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in chosen.items() if key != "all"}
 
 
-def files(model_repo: str, revision: str, repo_type: str, cursor: str | None) -> Call[RepoFiles]:
-    return _get(
+def files(model_repo: str, revision: str, repo_type: str, cursor: str | None, hub_token: str | None) -> Call[RepoFiles]:
+    call = _get(
         "/api/files",
         RepoFiles,
         model_repo=model_repo,
@@ -225,6 +232,7 @@ def files(model_repo: str, revision: str, repo_type: str, cursor: str | None) ->
         limit=t.MAX_LIMIT,
         cursor=cursor,
     )
+    return replace(call, asks_hub=True, hub_token=hub_token)
 
 
 def change_settings(patch: t.SettingsPatch) -> Call[t.Settings]:

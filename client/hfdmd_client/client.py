@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
@@ -16,6 +17,7 @@ from hfdmd.wire.endpoint import DaemonAddress
 from hfdmd.wire.errors import Loading, UnknownDownload
 from hfdmd.wire.repo_content import DownloadPlan, RepoFiles
 from hfdmd_client import calls, handshake, locate, logfile, transport
+from hfdmd_client.environment import hub_token_for
 from hfdmd_client.errors import DaemonUnreachable, DownloadFailed, describe
 from hfdmd_client.event_state import FINAL, Event, EventState, Item
 from hfdmd_client.exchange import ConnectionLost
@@ -54,7 +56,7 @@ class Client:
         self._socket, self._url, self._token = socket, url, token
         self._spawn = spawn and socket is None and url is None
         self._timeout_s = timeout_s
-        self._said_hello = False
+        self._said_hello, self._hub_endpoint = False, ""
         self._addresses()  # raises at once when the arguments contradict each other
 
     def __enter__(self) -> Self:
@@ -83,7 +85,7 @@ class Client:
             handshake.check(info)
         if self._spawn:  # a client may have started this daemon
             logfile.rotate_in_use(Path(info.state_dir) / logfile.NAME)
-        self._said_hello = True
+        self._said_hello, self._hub_endpoint = True, info.hub_endpoint
         return info
 
     def info(self) -> t.Info:
@@ -223,12 +225,17 @@ class Client:
         return found
 
     def files(
-        self, model_repo: str, *, revision: str = t.DEFAULT_REVISION, repo_type: str = t.DEFAULT_REPO_TYPE
+        self,
+        model_repo: str,
+        *,
+        revision: str = t.DEFAULT_REVISION,
+        repo_type: str = t.DEFAULT_REPO_TYPE,
+        hub_token: str | None = None,
     ) -> RepoFiles:
         """The files of the repo on the Hub, and which of them are on disk, all pages in one. Raises `HubRefused`."""
-        found = self._call(calls.files(model_repo, revision, repo_type, None))
+        found = self._call(calls.files(model_repo, revision, repo_type, None, hub_token))
         while found.next_cursor is not None:
-            page = self._call(calls.files(model_repo, found.commit, repo_type, found.next_cursor))
+            page = self._call(calls.files(model_repo, found.commit, repo_type, found.next_cursor, hub_token))
             found.files += page.files
             found.next_cursor = page.next_cursor
         return found
@@ -367,6 +374,8 @@ class Client:
     def _call(self, call: calls.Call[T]) -> T:
         if not self._said_hello:
             self.hello()
+        if call.asks_hub and call.hub_token is None:
+            call = replace(call, hub_token=hub_token_for(self._hub_endpoint))
         return self._send_with_retries(call)
 
     def _send_with_retries(self, call: calls.Call[T]) -> T:

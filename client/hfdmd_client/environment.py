@@ -48,6 +48,17 @@ class Environment:
         return found
 
 
+def hub_token_for(hub_endpoint: str) -> str | None:
+    """This environment's Hub token, for a daemon of the same Hub: a token is not sent to another one.
+
+    None also when it cannot be read: the daemon then asks with its own.
+    """
+    try:
+        return environment.hub_token() if environment.hub_endpoint() == hub_endpoint else None
+    except (OSError, environment.EnvironmentProblem):
+        return None
+
+
 def absolute_paths(env: Mapping[str, str]) -> dict[str, str]:
     """`env` for a daemon that runs in another folder: relative paths become absolute.
 

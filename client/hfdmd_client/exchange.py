@@ -6,6 +6,7 @@ blocking and the asyncio client share everything but the socket.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,8 +15,13 @@ import h11
 
 from hfdmd import __version__
 from hfdmd.wire.endpoint import DaemonAddress
+from hfdmd.wire.errors import InvalidField
+from hfdmd.wire.types import HUB_TOKEN_HEADER
 from hfdmd_client.calls import Call
 from hfdmd_client.errors import ProtocolError
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_TOKEN = re.compile(r"[!-~]{1,4096}")
 
 
 class ConnectionLost(Exception):
@@ -39,6 +45,8 @@ class Exchange:
         ]
         if address.token:
             headers.append(("Authorization", f"Bearer {address.token}"))
+        if call.hub_token and _is_private(address):
+            headers.append((HUB_TOKEN_HEADER, _checked(call.hub_token)))
         if last_event_id:
             headers.append(("Last-Event-ID", last_event_id))
         if call.body is not None:
@@ -46,8 +54,9 @@ class Exchange:
         target = _base_path(address) + call.target
         try:
             self.to_send = self._h11.send(h11.Request(method=call.method, target=target, headers=headers)) or b""
-        except h11.LocalProtocolError as error:
-            raise ProtocolError(f"this request cannot be sent: {error}") from error
+        except h11.LocalProtocolError:
+            # h11's own text has the value, which may be a token
+            raise ProtocolError("this request cannot be sent: HFDMD_TOKEN or HFDMD_URL is invalid") from None
         if call.body is not None:
             self.to_send += self._h11.send(h11.Data(call.body)) or b""
         self.to_send += self._h11.send(h11.EndOfMessage()) or b""
@@ -77,6 +86,18 @@ class Exchange:
             if not received:
                 raise ConnectionLost("the daemon closed the connection before the answer was complete") from error
             raise ProtocolError(f"the answer is not valid HTTP: {error}") from error
+
+
+def _is_private(address: DaemonAddress) -> bool:
+    """Whether only the daemon reads what is sent: on a socket, on this machine, or with TLS."""
+    parts = urlsplit(address.url or "")
+    return address.socket is not None or parts.scheme == "https" or parts.hostname in _LOOPBACK
+
+
+def _checked(token: str) -> str:
+    if not _TOKEN.fullmatch(token):
+        raise InvalidField("the Hub token has characters that no token has; set HF_TOKEN anew, or `hfdm login`")
+    return token
 
 
 def host_header(address: DaemonAddress) -> str:

@@ -14,7 +14,7 @@ def check(info: Info) -> None:
     daemon = f"The daemon (hfdmd {info.version}, pid {info.pid}) has API version {info.api_version}"
     client = f"this client (hfdmd {__version__}) has version {API_VERSION}"
     if _number(info.api_version) > _number(API_VERSION):
-        raise VersionMismatch(f"{daemon}, {client}. Upgrade the client: pip install --upgrade hfdmd")
+        raise VersionMismatch(f"{daemon}, {client}. Install hfdmd {info.version} for the client too.")
     raise VersionMismatch(f"{daemon}, {client}. Start the newer daemon with `hfdm restart`.")
 
 

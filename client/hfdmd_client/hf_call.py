@@ -88,29 +88,22 @@ class HfCall:
         return "main" if revision is None else str(getattr(revision, "resolved", revision))
 
     def _refuse_unsupported(self) -> None:
+        from huggingface_hub import get_token
+        from huggingface_hub.errors import LocalTokenNotFoundError
+
         given = self._arguments
         if given["repo_type"] == "kernel":
             raise UnsupportedByDaemon("repo_type", "the daemon does not download kernels.")
-        if not self._is_own_token(given["token"]):
-            raise UnsupportedByDaemon(
-                "token", "the daemon uses its own (HF_TOKEN of its environment, or `hf auth login`)."
-            )
+        if given["token"] is True and get_token() is None:
+            raise LocalTokenNotFoundError("token=True needs a token: set HF_TOKEN, or log in with `hfdm login`.")
+        if given["token"] is False:
+            raise UnsupportedByDaemon("token", "the daemon asks with its own token where no other one is given.")
         if given["headers"]:
             raise UnsupportedByDaemon("headers", "the daemon sends its own headers.")
         if given["force_download"]:
             raise UnsupportedByDaemon("force_download", "the daemon verifies files and keeps those that are correct.")
         if given["dry_run"]:
             raise UnsupportedByDaemon("dry_run", "the daemon has no dry run.")
-
-    def _is_own_token(self, token: bool | str | None) -> bool:
-        """Whether the token is the one of this environment, so that it need not be sent to the daemon."""
-        from huggingface_hub import get_token
-        from huggingface_hub.errors import LocalTokenNotFoundError
-
-        own = get_token()
-        if token is True and own is None:
-            raise LocalTokenNotFoundError("token=True needs a token: set HF_TOKEN, or log in with `hf auth login`.")
-        return token in (None, True, own)
 
     def _fetch(self, file_path: str | None, globs: dict[str, list[str] | None]) -> None:
         from huggingface_hub import constants
@@ -130,6 +123,7 @@ class HfCall:
             "local_dir": None if local_dir is None else str(Path(local_dir).expanduser().resolve()),
             "retry": True,
             "update": True,
+            "hub_token": given["token"] if isinstance(given["token"], str) else None,
             **({} if file_path is not None else globs),
         }
         first: Download | RepoDownload = client.ask(given["repo_id"], file_path, **options)
@@ -213,9 +207,9 @@ def _ask_the_hub(given: dict[str, Any], revision: str) -> None:
             repo_type=given["repo_type"],
             revision=revision,
         )
-        get_hf_file_metadata(url)
+        get_hf_file_metadata(url, token=given["token"])
     else:
-        HfApi().repo_info(given["repo_id"], repo_type=given["repo_type"], revision=revision)
+        HfApi(token=given["token"]).repo_info(given["repo_id"], repo_type=given["repo_type"], revision=revision)
 
 
 class _Bar:

@@ -10,11 +10,15 @@ StrPath = str | os.PathLike[str]
 
 
 class SourceOptions(TypedDict, total=False):
-    """Where files come from and where they go. A relative `local_dir` is relative to the working directory."""
+    """Where files come from and where they go. A relative `local_dir` is relative to the working directory.
+
+    `hub_token`: the Hub token to ask with, by default that of this environment. The daemon does not store it.
+    """
 
     revision: str
     repo_type: str
     local_dir: StrPath | None
+    hub_token: str | None
 
 
 class PlanOptions(SourceOptions, total=False):

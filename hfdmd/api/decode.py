@@ -17,12 +17,13 @@ from hfdmd.api.responses import TooSlow
 from hfdmd.wire import validate
 from hfdmd.wire.errors import InvalidField, Malformed, TooLarge, UnsupportedMediaType
 from hfdmd.wire.routes import ALIASES, Param
-from hfdmd.wire.types import Day, RepoType, Selector, Status
+from hfdmd.wire.types import HUB_TOKEN_HEADER, Day, RepoType, Selector, Status
 
 MAX_BODY_BYTES = 1 << 20
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 _UNKNOWN = re.compile(r"unknown field `([^`]+)`")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_TOKEN = re.compile(r"[!-~]{1,4096}")
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
 """msgspec alone would accept `1e3` and `1.0`, too."""
 _MISSING = re.compile(r"missing required field `([^`]+)`")
@@ -37,6 +38,17 @@ _NAMES: dict[str, Callable[[str], str]] = {
 }
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+
+def hub_token(request: web.Request) -> str | None:
+    """The caller's Hub token, from the header of `HUB_TOKEN_HEADER`. Raises `InvalidField`, without the token."""
+    given = request.headers.getall(HUB_TOKEN_HEADER, [])
+    if not given or given == [""]:
+        return None
+    if len(given) > 1 or not _TOKEN.fullmatch(given[0]):
+        what = "must be one Hub token: printable ASCII without blanks"
+        raise InvalidField(f"{HUB_TOKEN_HEADER} {what}", field=HUB_TOKEN_HEADER)
+    return given[0]
 
 
 async def json_body(request: web.Request, kind: type[T]) -> T:

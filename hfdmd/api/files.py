@@ -7,6 +7,7 @@ import re
 
 from hfdmd.aio import in_thread
 from hfdmd.api.hub_answers import hub_answers
+from hfdmd.hub.client import Hub
 from hfdmd.hub.quantisations import is_gguf, quantisations
 from hfdmd.hub.urls import FIRST_PAGE
 from hfdmd.record import Entry, RepoSpec
@@ -18,7 +19,7 @@ _CURSOR = re.compile(r"(?P<commit>[0-9a-f]{40})\.(?P<skip>[0-9]{1,9})\.(?P<page>
 _QUERY = re.compile(r"[!-~]+")  # printable ASCII, as in a request line
 
 
-async def repo_files(scheduler: Scheduler, spec: RepoSpec, limit: int, cursor: str | None) -> RepoFiles:
+async def repo_files(scheduler: Scheduler, hub: Hub, spec: RepoSpec, limit: int, cursor: str | None) -> RepoFiles:
     """One page of a repo's files.
 
     The cursor names the commit, so that all pages are of the same one, and the page of the Hub to continue with, so
@@ -31,7 +32,7 @@ async def repo_files(scheduler: Scheduler, spec: RepoSpec, limit: int, cursor: s
     next_cursor: str | None = None
     number = 0  # files of the Hub's page so far
     async with hub_answers(spec.model_repo):
-        listing = await scheduler.hub.list_repo(spec, commit=commit)
+        listing = await hub.list_repo(spec, commit=commit)
         async for some in listing.pages(page):
             if cursor is None:
                 gguf_files += [(entry.path, entry.source.size_bytes) for entry in some if is_gguf(entry.path)]

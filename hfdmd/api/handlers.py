@@ -22,6 +22,7 @@ from hfdmd.api.planning import plan
 from hfdmd.api.responses import HEADERS, affected_response, json_response
 from hfdmd.api.scope import OneFile, OneRepoDownload, RepoScope, Scope
 from hfdmd.checks import checks as run_checks
+from hfdmd.hub.client import Hub
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, Record, RepoRecord, RepoSpec
 from hfdmd.scheduler.actions import Check
@@ -68,7 +69,7 @@ class Handlers:
         body = await decode.json_body(request, DownloadRequest)
         repo = self._requested(body, request)
         priority = body.priority if isinstance(body.priority, int) else None
-        ask = Ask(priority=priority, retry=body.retry, update=body.update)
+        ask = Ask(priority=priority, retry=body.retry, update=body.update, token=decode.hub_token(request))
         record: Record
         if isinstance(body.file_path, str):
             record, queued = await self._scheduler.requests.file(repo.file(body.file_path), ask)
@@ -80,10 +81,14 @@ class Handlers:
     async def plan(self, request: web.Request) -> web.Response:
         body = await decode.json_body(request, DownloadRequest)
         repo = self._requested(body, request)
+        file_path = body.file_path if isinstance(body.file_path, str) else None
         await self._loaded()
-        return json_response(
-            await plan(self._scheduler, repo, body.file_path if isinstance(body.file_path, str) else None)
-        )
+        return json_response(await plan(self._scheduler, self._hub_for(request), repo, file_path))
+
+    def _hub_for(self, request: web.Request) -> Hub:
+        """The Hub, asked with the caller's token if the request has one. Raises `InvalidField`."""
+        token = decode.hub_token(request)
+        return self._scheduler.hub.as_caller(lambda: token)
 
     def _requested(self, body: DownloadRequest, request: web.Request) -> RepoSpec:
         """The repo that a request is for, with its globs. Raises `InvalidField`, `ForbiddenPath`."""
@@ -187,8 +192,8 @@ class Handlers:
             revision=validate.revision(asked.get("revision", DEFAULT_REVISION)),
         )
         await self._loaded()
-        page = await repo_files(self._scheduler, spec, asked.get("limit", DEFAULT_LIMIT), asked.get("cursor"))
-        return json_response(page)
+        limit, cursor = asked.get("limit", DEFAULT_LIMIT), asked.get("cursor")
+        return json_response(await repo_files(self._scheduler, self._hub_for(request), spec, limit, cursor))
 
     async def settings(self, request: web.Request) -> web.Response:
         decode.query(request, ())

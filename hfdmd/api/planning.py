@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hfdmd.aio import in_thread
 from hfdmd.api.hub_answers import hub_answers
+from hfdmd.hub.client import Hub
 from hfdmd.hub.listing import matches
 from hfdmd.record import Entry, FileSpec, RepoSpec
 from hfdmd.scheduler.core import Scheduler
@@ -15,10 +16,10 @@ from hfdmd.wire.repo_content import DownloadPlan, PlannedFile
 FILES_SHOWN = 1000
 
 
-async def plan(scheduler: Scheduler, repo: RepoSpec, file_path: str | None) -> DownloadPlan:
+async def plan(scheduler: Scheduler, hub: Hub, repo: RepoSpec, file_path: str | None) -> DownloadPlan:
     """The plan for one file of `repo`, or for the files that its globs match. Raises `ApiError`."""
     async with hub_answers(repo.model_repo):
-        commit, entries = await _wanted(scheduler, repo, file_path)
+        commit, entries = await _wanted(hub, repo, file_path)
     if not entries:
         globs = f" that match {', '.join(repo.include)}" if repo.include else ""
         raise FileNotFound(f"{repo.model_repo} at {repo.revision} has no files{globs}.")
@@ -51,12 +52,12 @@ async def plan(scheduler: Scheduler, repo: RepoSpec, file_path: str | None) -> D
     )
 
 
-async def _wanted(scheduler: Scheduler, repo: RepoSpec, file_path: str | None) -> tuple[str, list[Entry]]:
+async def _wanted(hub: Hub, repo: RepoSpec, file_path: str | None) -> tuple[str, list[Entry]]:
     """The commit, and the files to download. Raises `Failure`."""
     if file_path is not None:
-        source, _ = await scheduler.hub.resolve(repo.file(file_path))
+        source, _ = await hub.resolve(repo.file(file_path))
         return source.commit, [Entry(file_path, source, source.etag)]
-    listing = await scheduler.hub.list_repo(repo)
+    listing = await hub.list_repo(repo)
     entries = [
         entry async for page in listing.pages() for entry in page if matches(entry.path, repo.include, repo.exclude)
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 import time
@@ -29,6 +30,22 @@ class _Revision(msgspec.Struct):
     sha: str
 
 
+class _RecentAuth:
+    """The header with the daemon's own token, read anew once a second."""
+
+    def __init__(self, session: HubSession) -> None:
+        self._session = session
+        self._auth: dict[str, str] = {}
+        self._read_at = -math.inf
+
+    def of(self, url: str) -> dict[str, str]:
+        now = time.monotonic()
+        if now - self._read_at > _AUTH_MAX_AGE_S:
+            self._auth = self._session.auth(url)
+            self._read_at = now
+        return self._auth
+
+
 class Hub:
     """One per daemon, used in the event loop. Connections are opened with the first request.
 
@@ -48,9 +65,16 @@ class Hub:
         self.endpoint = endpoint.rstrip("/")
         self._session = HubSession(self.endpoint, retry_after, policy, user_agent, token)
         self._allow_unverified = allow_unverified
-        self.xet_tokens = XetTokens(self._session)
-        self._auth: dict[str, str] = {}
-        self._auth_read_at = -math.inf
+        self._xet_tokens = XetTokens()
+        self._own_auth = _RecentAuth(self._session)
+        self._caller_token: Callable[[], str | None] = lambda: None
+
+    def as_caller(self, token: Callable[[], str | None]) -> Hub:
+        """This Hub, asked with the token of a caller; with the daemon's own while `token` returns None."""
+        hub = copy.copy(self)
+        hub._session = self._session.as_caller(token)
+        hub._caller_token = token
+        return hub
 
     async def resolve(self, spec: FileSpec) -> tuple[Source, Target | None]:
         """The file at the commit that its revision points at now, and the URL of its bytes.
@@ -83,11 +107,14 @@ class Hub:
         The token's header is up to a second old, so that the token file is not read for each small file.
         """
         url = urls.file_url(self.endpoint, spec, source.commit)
-        now = time.monotonic()
-        if now - self._auth_read_at > _AUTH_MAX_AGE_S:
-            self._auth = self._session.auth(url)
-            self._auth_read_at = now
-        return Target(url, self._auth)
+        return Target(url, self._own_auth.of(url) if self._caller_token() is None else self._session.auth(url))
+
+    async def xet_token(self, spec: FileSpec, commit: str, refused: Target | None = None) -> Target:
+        """The URL of the store of Xet and a token for it, for a commit of a repo; not the `refused` one.
+
+        Raises `Failure`.
+        """
+        return await self._xet_tokens.get(self._session, spec, commit, refused)
 
     async def list_repo(self, spec: RepoSpec, *, commit: str | None = None, told_at: float = 0.0) -> Listing:
         """The list of all files of `commit`; by default of the commit that the revision points at now.
@@ -119,7 +146,7 @@ class Hub:
         return await self._session.probe(f"{self.endpoint}/api/models?limit=1", RequestContext(self.endpoint, spec, ""))
 
     async def close(self) -> None:
-        await self.xet_tokens.close()
+        await self._xet_tokens.close()
         await self._session.close()
 
     async def _head(self, spec: FileSpec, commit: str | None) -> tuple[ResponseHead, Metadata, RequestContext]:

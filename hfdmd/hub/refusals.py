@@ -13,7 +13,7 @@ from hfdmd.hub.urls import page_url, without_user
 from hfdmd.record import FileSpec, RepoSpec
 from hfdmd.wire.types import Reason, RepoType
 
-_LOGIN = "`hf auth login` or HF_TOKEN"
+_LOGIN = "`hfdm login` or HF_TOKEN"
 _DISABLED = "Access to this resource is disabled."
 _BAD_TOKEN = "Invalid credentials in Authorization header"  # noqa: S105 - a message of the Hub, not a secret
 

@@ -54,7 +54,12 @@ class HubSession:
     policy: RedirectPolicy
     user_agent: str
     token: Callable[[], str | None]
+    _parent: HubSession | None = None
     _session: aiohttp.ClientSession | None = None
+
+    def as_caller(self, token: Callable[[], str | None]) -> HubSession:
+        """The same connections with another token; with this session's own while `token` returns None."""
+        return HubSession(self.endpoint, self.retry_after, self.policy, self.user_agent, token, self)
 
     def auth(self, url: str) -> dict[str, str]:
         """The header with the token; empty for other origins than the Hub's, and without a token.
@@ -68,7 +73,7 @@ class HubSession:
         except OSError as error:
             raise Failure(Reason.UNAUTHORIZED, f"The Hub token's file cannot be read: {error.strerror}.") from None
         if token is None:
-            return {}
+            return {} if self._parent is None else self._parent.auth(url)
         if not (token.isascii() and token.isprintable()):
             raise Failure(Reason.UNAUTHORIZED, "The Hub token has invalid characters: set it again.")
         return {"Authorization": f"Bearer {token}"}
@@ -194,6 +199,8 @@ class HubSession:
             raise Failure(Reason.NETWORK, f"{_host(url)} cannot be reached: {_cause(error)}.") from None
 
     def _client(self) -> aiohttp.ClientSession:
+        if self._parent is not None:
+            return self._parent._client()
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=32, ttl_dns_cache=60),

@@ -37,24 +37,27 @@ class _Told(msgspec.Struct, rename="camel"):
 class XetTokens:
     """One per daemon, in the event loop."""
 
-    def __init__(self, session: HubSession) -> None:
-        self._session = session
+    def __init__(self) -> None:
         self._known: dict[_Key, Target] = {}
         self._asking: dict[_Key, asyncio.Task[Target]] = {}
 
-    async def get(self, spec: FileSpec | RepoSpec, commit: str, refused: Target | None = None) -> Target:
+    async def get(
+        self, session: HubSession, spec: FileSpec | RepoSpec, commit: str, refused: Target | None = None
+    ) -> Target:
         """The CAS's URL and a token for a commit of a repo; not the `refused` one. Raises `Failure`.
+
+        `session` asks the Hub for one, with the token of the daemon or of a caller.
 
         Callers that wait for the same token share a request.
         """
-        auth = self._session.auth(self._session.endpoint)
+        auth = session.auth(session.endpoint)
         key = (spec.repo_type.value, spec.model_repo, commit, auth.get("Authorization", ""))
         known = self._known.get(key)
         if known is not None and known is not refused and time.time() < known.expires_at - EARLY_S:
             return known
         task = self._asking.get(key)
         if task is None:
-            task = self._asking[key] = asyncio.create_task(self._ask(key, spec, commit))
+            task = self._asking[key] = asyncio.create_task(self._ask(session, spec, commit))
             task.add_done_callback(lambda done: self._asked(key, done))
         return await asyncio.shield(task)
 
@@ -72,8 +75,7 @@ class XetTokens:
                 del self._known[next(iter(self._known))]
             self._known[key] = task.result()
 
-    async def _ask(self, key: _Key, spec: FileSpec | RepoSpec, commit: str) -> Target:
-        session = self._session
+    async def _ask(self, session: HubSession, spec: FileSpec | RepoSpec, commit: str) -> Target:
         repo = spec.repo if isinstance(spec, FileSpec) else spec
         context = RequestContext(session.endpoint, repo, commit, pinned=True)
         body, _ = await session.body("GET", urls.xet_token_url(session.endpoint, repo, commit), context)

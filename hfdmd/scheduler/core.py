@@ -12,6 +12,7 @@ from hfdmd.hub.client import Hub
 from hfdmd.record import RepoRecord
 from hfdmd.scheduler.actions import Actions
 from hfdmd.scheduler.admission import Admission
+from hfdmd.scheduler.caller_tokens import CallerTokens
 from hfdmd.scheduler.completion import Completion
 from hfdmd.scheduler.content_locks import ContentLocks
 from hfdmd.scheduler.drive import Drive
@@ -84,7 +85,8 @@ class Scheduler:
         stopper = Stopper(index, ledger, running)
         small_files = PrioritySemaphore(lambda: config.values.max_connections - running.load.connections)
         self.retries = Retries(index, ledger, supervisor)
-        self.updates = Updates(hub, index, ledger, running, stopper, batches, supervisor)
+        self._caller_tokens = tokens = CallerTokens(hub)
+        self.updates = Updates(tokens.hub_for, index, ledger, running, stopper, batches, supervisor)
         completion = Completion(index, ledger, batches, listings, supervisor)
         merger = Merger(index, ledger, stopper, batches, supervisor, self.updates)
         content_locks = ContentLocks()
@@ -93,7 +95,7 @@ class Scheduler:
             await Drive(
                 active,
                 paths.cache_dir,
-                hub,
+                tokens.hub_for(active.record),
                 storage,
                 batches,
                 engine,
@@ -109,7 +111,16 @@ class Scheduler:
 
         async def run_listing(repo: RepoRecord) -> None:
             await RepoListing(
-                repo, hub, storage, index, ledger, merger, listings, self.retries, self.updates, supervisor
+                repo,
+                tokens.hub_for(repo),
+                storage,
+                index,
+                ledger,
+                merger,
+                listings,
+                self.retries,
+                self.updates,
+                supervisor,
             ).run()
 
         self._admission = Admission(
@@ -128,10 +139,11 @@ class Scheduler:
             completion,
             batches,
             supervisor,
+            tokens,
             lambda: config.values.max_queue,
         )
         # Retries first: a time that has passed is cleared before the queue looks at the record.
-        ledger.observers = (self.retries, self._admission, self._sampler, written_files, completion)
+        ledger.observers = (self.retries, self._admission, self._sampler, written_files, completion, tokens)
 
     async def run(self) -> None:
         """Work until `close` is called; then stop every transfer, synced and checkpointed."""

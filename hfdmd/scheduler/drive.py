@@ -228,8 +228,8 @@ class Drive:
         """Where the file is in Xet; None when it is not."""
         if source.xet_hash is None:
             return None
-        tokens, spec = self._hub.xet_tokens, self._record.spec
-        return XetFile(source.xet_hash, lambda refused: tokens.get(spec, source.commit, refused))
+        hub, spec = self._hub, self._record.spec
+        return XetFile(source.xet_hash, lambda refused: hub.xet_token(spec, source.commit, refused))
 
     async def _checkpoint(self, spans: list[Span]) -> None:
         await self._ledger.checkpoint(self._record, spans)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hfdmd.aio import in_thread, yielding
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, RepoSpec, new_file, new_repo
+from hfdmd.scheduler.caller_tokens import CallerTokens
 from hfdmd.scheduler.completion import Completion
 from hfdmd.scheduler.index import Index
 from hfdmd.scheduler.ledger import Ledger
@@ -33,6 +34,8 @@ class Ask:
     priority: int | None = None
     retry: bool = False
     update: bool = False
+    token: str | None = field(default=None, repr=False)
+    """The caller's Hub token."""
 
 
 @dataclass(slots=True, eq=False)
@@ -46,6 +49,7 @@ class Requests:
     _completion: Completion
     _storage: StorageBatches
     _supervisor: Supervisor
+    _tokens: CallerTokens
     _max_queue: Callable[[], int]
 
     async def file(self, spec: FileSpec, ask: Ask) -> tuple[FileRecord, bool]:
@@ -61,6 +65,7 @@ class Requests:
 
     async def _file(self, spec: FileSpec, ask: Ask) -> tuple[FileRecord, bool]:
         record = self._known(spec)
+        self._tokens.bring(spec.id, ask.token, record)
         if not isinstance(record, FileRecord):
             self._check_room()
             now, priority = time.time(), ask.priority or 0
@@ -84,10 +89,13 @@ class Requests:
             await self._ledger.flush(record)
         if ask.update:
             self._updates.start(record)
+        elif record.state is Status.DONE:  # the Hub is not asked
+            self._tokens.drop(record.id)
         return record, queued
 
     async def _repo(self, spec: RepoSpec, ask: Ask) -> tuple[RepoRecord, bool]:
         record = self._known(spec)
+        self._tokens.bring(spec.id, ask.token, record)
         if not isinstance(record, RepoRecord):
             self._check_room()
             version = self._ledger.next_version()
@@ -102,6 +110,8 @@ class Requests:
         await self._ledger.flush(record)
         if ask.update:
             self._updates.start(record)
+        elif record.state is Status.DONE:  # the Hub is not asked
+            self._tokens.drop(record.id)
         return record, queued
 
     async def _enter(self, record: Record) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,7 +33,7 @@ def _identity(repo: RepoRecord) -> RepoSpec:
 
 @dataclass(slots=True, eq=False)
 class Updates:
-    _hub: Hub
+    _hub_for: Callable[[Record], Hub]
     _index: Index
     _ledger: Ledger
     _running: Running
@@ -75,7 +76,7 @@ class Updates:
         if record.source is None or is_commit(record.spec.revision):
             return
         try:
-            source, _ = await self._hub.resolve(record.spec)
+            source, _ = await self._hub_for(record).resolve(record.spec)
         except Failure as failure:
             log.warning("no update of %s of %s: %s", record.spec.file_path, record.spec.model_repo, failure.detail)
             return
@@ -121,7 +122,7 @@ class Updates:
         if repo.commit is None or is_commit(repo.spec.revision):
             return
         try:
-            commit = await self._hub.head_commit(repo.spec)
+            commit = await self._hub_for(repo).head_commit(repo.spec)
         except Failure as failure:
             log.warning("no update of %s: %s", repo.spec.model_repo, failure.detail)
             return

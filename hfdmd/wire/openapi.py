@@ -49,6 +49,14 @@ _RULES: dict[str, dict[str, Any]] = {
 
 _EVENTS = (t.Download, t.RepoDownload, t.Removed, t.End)
 
+_HUB_TOKEN = {
+    "name": t.HUB_TOKEN_HEADER,
+    "in": "header",
+    "required": False,
+    "description": "The caller's own Hub token, for the questions of this request only. Kept in memory only.",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,4096}$"},
+}
+
 _STREAM_TEXT = (
     f"Server-sent events: `{t.EventName.PROGRESS}` with a Download, `{t.EventName.REPO}` with a RepoDownload,"
     f" `{t.EventName.REMOVED}` with an id, `{t.EventName.READY}` after the present state, `{t.EventName.END}` with the"
@@ -91,6 +99,8 @@ def _operation(route: Route, by_type: dict[str, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {"operationId": route.name, "summary": route.summary, "responses": {}}
     if route.query:
         operation["parameters"] = [_parameter(param, by_type) for param in route.query]
+    if route.asks_hub:
+        operation.setdefault("parameters", []).append(_HUB_TOKEN)
     if route.body is not None:
         operation["requestBody"] = {
             "required": not route.query,

@@ -42,6 +42,8 @@ class Route:
     query: tuple[Param, ...] = ()
     media: str = JSON
     stream: bool = False
+    asks_hub: bool = False
+    """Whether the caller may bring its own Hub token (`HUB_TOKEN_HEADER`)."""
 
 
 ALIASES = {"ModelRepo": "modelRepo", "FilePath": "filePath"}
@@ -88,6 +90,7 @@ ROUTES: tuple[Route, ...] = (
         {202: (t.Download, t.RepoDownload), 200: (t.Download, t.RepoDownload)},
         (*_BODY_ERRORS, "forbidden_path", "queue_full", "loading"),
         body=t.DownloadRequest,
+        asks_hub=True,
     ),
     Route(
         "plan",
@@ -97,6 +100,7 @@ ROUTES: tuple[Route, ...] = (
         {200: DownloadPlan},
         (*_BODY_ERRORS, *_HUB_ERRORS, "file_not_found", "forbidden_path"),
         body=t.DownloadRequest,
+        asks_hub=True,
     ),
     Route(
         "reorder",
@@ -144,6 +148,7 @@ ROUTES: tuple[Route, ...] = (
         {200: RepoFiles},
         _HUB_ERRORS,
         query=(replace(_REPO, required=True), _REVISION, _TYPE, _LIMIT, _CURSOR),
+        asks_hub=True,
     ),
     Route("settings", "GET", "/api/settings", "The settings that may change while the daemon runs.", {200: t.Settings}),
     Route(

@@ -13,6 +13,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 API_VERSION = "1"
+HUB_TOKEN_HEADER = "X-HF-Token"  # noqa: S105 - a name, no secret
+"""Header with the caller's Hub token, of the requests that ask the Hub something."""
 
 DEFAULT_REVISION = "main"
 DEFAULT_REPO_TYPE = "model"

@@ -27,6 +27,8 @@ VERBS = [
     "files",
     "limit",
     "info",
+    "login",
+    "logout",
     "doctor",
     "stop",
     "restart",
@@ -129,7 +131,7 @@ def test_a_failure_says_what_to_do_next(hfdm: Hfdm, hub: HubServer) -> None:
     assert "--include" in hfdm("download", REPO, "--inclde", "x").stderr
     assert "20MB/s" in hfdm("limit", "fast").stderr
     hub.add_repo("owner/gated", {"x": b"secret"}, gated=True)
-    assert "hf auth login" in hfdm("download", "owner/gated", "x").stderr
+    assert "hfdm login" in hfdm("download", "owner/gated", "x").stderr
 
 
 def test_errors_as_json(hfdm: Hfdm) -> None:

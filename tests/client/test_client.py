@@ -343,7 +343,7 @@ def test_over_tcp_with_the_token(hub: HubServer, home: Path) -> None:
 def test_another_version_of_the_api_is_told_with_what_to_do(client: Client) -> None:
     info = client.info()
     info.api_version = "2"
-    with pytest.raises(VersionMismatch, match="pip install --upgrade"):
+    with pytest.raises(VersionMismatch, match="Install hfdmd"):
         check(info)
     info.api_version = "0"
     with pytest.raises(VersionMismatch, match="hfdm restart"):

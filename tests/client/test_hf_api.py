@@ -204,8 +204,7 @@ def test_a_name_that_is_none_finds_nothing_in_the_cache(
 @pytest.mark.parametrize(
     ("argument", "value"),
     [
-        ("token", "hf_secretsecret"),
-        slow("token", False),
+        ("token", False),
         ("cache_dir", "/elsewhere"),
         slow("endpoint", "http://127.0.0.1:1"),
         slow("headers", {"X-A": "b"}),
@@ -222,14 +221,21 @@ def test_what_a_daemon_cannot_serve_is_named(ours: Callable[..., dict[str, Any]]
     assert "hf_secretsecret" not in found["text"]
 
 
-def test_the_token_that_the_environment_has_anyway_may_be_named(daemon: Daemon, home: Path, hub: HubServer) -> None:
+def test_the_callers_token_opens_what_it_may(daemon: Daemon, home: Path, hub: HubServer) -> None:
     caller = Caller(daemon.env, home)
-    for token in (True, "hf_secretsecret"):
-        found = caller(
-            "ours", "hf_hub_download", {"HF_TOKEN": "hf_secretsecret"}, repo_id=REPO, filename=BIG, token=token
-        )
-        assert found["exists"]
-    assert all("authorization" not in request.headers for request in hub.log), "the daemon has no token and gets none"
+    hub.add_token("hf_secretsecret")
+    for name, env, token in (
+        ("owner/env", {"HF_TOKEN": "hf_secretsecret"}, None),
+        ("owner/true", {"HF_TOKEN": "hf_secretsecret"}, True),
+        ("owner/given", {}, "hf_secretsecret"),
+    ):
+        hub.add_repo(name, {"x": b"secret"}, gated=True)
+        assert caller("ours", "hf_hub_download", env, repo_id=name, filename="x", token=token)["exists"], name
+        whole = caller("ours", "snapshot_download", env, repo_id=name, token=token)
+        assert whole["exists"], name
+    hub.add_repo("owner/closed", {"x": b"secret"}, gated=True)
+    for source in ("ours", "theirs"):
+        assert caller(source, "hf_hub_download", repo_id="owner/closed", filename="x")["error"] == "GatedRepoError"
     for source in ("ours", "theirs"):
         found = caller(source, "hf_hub_download", repo_id=REPO, filename=BIG, token=True)
         assert found["error"] == "LocalTokenNotFoundError"

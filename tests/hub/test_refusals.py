@@ -21,7 +21,7 @@ async def test_what_is_not_there(server: HubServer, hub: Hub, commit: str) -> No
     missing = await failure(hub)
     assert missing.reason is Reason.REPO_NOT_FOUND
     assert REPO in missing.detail
-    assert "hf auth login" in missing.detail
+    assert "hfdm login" in missing.detail
 
 
 async def test_gated_and_private(server: HubServer, make_hub: MakeHub) -> None:

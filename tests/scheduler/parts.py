@@ -33,6 +33,7 @@ from hfdmd.record import (
 )
 from hfdmd.scheduler.actions import Actions
 from hfdmd.scheduler.admission import Admission
+from hfdmd.scheduler.caller_tokens import CallerTokens
 from hfdmd.scheduler.completion import Completion
 from hfdmd.scheduler.content_locks import ContentLocks
 from hfdmd.scheduler.drive import Drive
@@ -217,6 +218,9 @@ class ScriptedHub:
     def __post_init__(self) -> None:
         self.open.set()
 
+    def as_caller(self, token: Callable[[], str | None]) -> Hub:
+        return cast(Hub, self)
+
     def add(self, files: dict[str, bytes], commit: str = COMMIT) -> None:
         """A commit with these files, which revisions point at from now on."""
         self.contents[commit] = files
@@ -336,7 +340,8 @@ class Wired:
         self.ordering = Ordering(index, made.queue, ledger)
         self.stopper = Stopper(index, ledger, running)
         self.retries = Retries(index, ledger, self.supervisor)
-        self.updates = Updates(hub, index, ledger, running, self.stopper, self.batches, self.supervisor)
+        self.tokens = CallerTokens(hub)
+        self.updates = Updates(self.tokens.hub_for, index, ledger, running, self.stopper, self.batches, self.supervisor)
         self.completion = Completion(index, ledger, self.batches, self.listings, self.supervisor)
         self.merger = Merger(index, ledger, self.stopper, self.batches, self.supervisor, self.updates)
         self.content_locks = ContentLocks()
@@ -360,7 +365,7 @@ class Wired:
         )
         self.requests = Requests(
             index, running, ledger, made.store, self.ordering, self.updates, self.completion, self.batches,
-            self.supervisor, lambda: self.values.max_queue,
+            self.supervisor, self.tokens, lambda: self.values.max_queue,
         )  # fmt: skip
 
     def run_file(self, active: ActiveFile) -> Coroutine[Any, Any, None]:

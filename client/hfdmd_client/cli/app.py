@@ -26,6 +26,8 @@ _VERBS: dict[str, tuple[str, str]] = {
     "files": ("files:files", "List the files of a repo, with sizes and quantisations."),
     "limit": ("limit:limit", "Show or set the bandwidth limit."),
     "info": ("info:info", "Show the daemon: version, paths, speed, settings."),
+    "login": ("login:login", "Store a Hub token for gated and private repos."),
+    "logout": ("login:logout", "Delete the stored Hub token."),
     "doctor": ("doctor:doctor", "Check everything that downloads need, and suggest fixes."),
     "service": ("service:app", "Run the daemon as a service of systemd or launchd."),
     "stop": ("control:stop", "Stop the daemon; downloads resume at its next start."),

@@ -158,7 +158,7 @@ def _finish(session: Session, client: Client, items: list[Item], waited: bool) -
         if item.reason is Reason.FILE_NOT_FOUND and isinstance(item, Download):
             _suggest(session, client, item)
         elif item.reason in (Reason.GATED, Reason.UNAUTHORIZED):
-            session.say("  `hf auth login` stores a token; a gated repo also asks you to accept its terms on its page.")
+            session.say("  `hfdm login` stores a token; a gated repo also asks you to accept its terms on its page.")
     return outcome(items) if waited else 0
 
 

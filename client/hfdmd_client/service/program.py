@@ -39,7 +39,8 @@ def check_user(program: Path) -> None:
     """Raises `ServiceError` when a user service could not start `program` after the next login."""
     _check_runs(program)
     if "uv" in program.parts and any(part.startswith("archive-v") for part in program.parts):
-        raise ServiceError(f"{program} is in a temporary environment (uvx); use 'uv tool install hfdmd' or pipx first")
+        what = "is in a temporary environment (uvx); install it permanently first, with 'uv tool install' or pipx"
+        raise ServiceError(f"{program} {what}")
     for folder in _SCRATCH:
         if program.is_relative_to(folder):
             raise ServiceError(f"{program} is in {folder}, which is emptied; a service needs a permanent one")

@@ -171,7 +171,7 @@ def copied_variables(
         else:
             kept[name] = value
     if env.get("HF_TOKEN"):
-        say("HF_TOKEN is not copied into the service; store the token with 'hf auth login'")
+        say("HF_TOKEN is not copied into the service; 'hfdm login' stores the token for it")
     return kept
 
 
