@@ -152,9 +152,9 @@ def _set(name: str) -> list[tuple[str, str]]:
 def _certificates() -> Check:
     try:
         ssl_context()
-    except OSError as error:
+    except Failure as failure:
         names = " or ".join(f"{n}={os.environ[n]}" for n in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(n))
-        return _problem("certificates", f"{names or 'the system'} has none that can be used: {error}", "Unset it.")
+        return _problem("certificates", f"{names or 'the system'}: {failure.detail}", "Unset it.")
     return _ok("certificates", os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR") or "the system's")
 
 

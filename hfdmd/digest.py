@@ -9,7 +9,12 @@ from __future__ import annotations
 import hashlib
 import re
 
+from hfdmd.failure import Failure
 from hfdmd.record import Digest
+from hfdmd.wire.types import Reason
+
+POINTER_LIMIT_BYTES = 1024
+"""A Git LFS pointer is shorter than this."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SHA1 = re.compile(r"[0-9a-f]{40}")
@@ -38,6 +43,25 @@ def split(digest: Digest) -> tuple[str, str]:
     """Kind (`sha256` or `git-sha1`) and hex digits."""
     kind, _, digits = digest.partition(":")
     return kind, digits
+
+
+def is_of_empty(digest: Digest) -> bool:
+    """Whether it is the digest of no bytes at all."""
+    return digest == compute(b"", digest)
+
+
+def is_lfs_pointer(data: bytes | bytearray) -> bool:
+    """Whether it is a Git LFS pointer: what git stores instead of a large file. Source: git-lfs, docs/spec.md."""
+    return len(data) < POINTER_LIMIT_BYTES and data.startswith(b"version https://git-lfs.github.com/spec/")
+
+
+def pointer_failure(server: str) -> Failure:
+    """The failure of a download for which `server` sent the pointer instead of the content."""
+    return Failure(
+        Reason.HASH_MISMATCH,
+        f"{server} sends the Git LFS pointer of the file instead of its content: it is a mirror without the large"
+        " files. Set HF_ENDPOINT to another one.",
+    )
 
 
 def is_git_blob(digest: Digest | None) -> bool:

@@ -22,10 +22,12 @@ from hfdmd.checks import checks
 from hfdmd.config import DEFAULTS, SETTINGS, Config, ConfigError, Paths, limits_of, split_listen
 from hfdmd.durable import replace_file
 from hfdmd.events import Events
+from hfdmd.failure import Failure
 from hfdmd.hub.client import Hub
 from hfdmd.instance import AlreadyRunning, instance_lock
 from hfdmd.listeners import Listeners, SocketError
 from hfdmd.net.origin import RedirectPolicy
+from hfdmd.net.proxy import proxy_for
 from hfdmd.net.retry_after import RetryAfter
 from hfdmd.scheduler.core import Scheduler
 from hfdmd.service_manager import Notifier
@@ -68,6 +70,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         paths = Paths.from_env(env)
         if check is not None:
             return _check(paths, Config(env=env, flags=options, patched=paths.state_dir / "settings.json"), check)
+        _check_proxy(paths.hub_endpoint)
         with _locked(paths):
             config = Config(env=env, flags=options, patched=paths.state_dir / "settings.json")
             logs.set_up(config.values.log, config.values.log_level)
@@ -117,6 +120,14 @@ def _check(paths: Paths, config: Config, how: str) -> int:
     found = asyncio.run(run_checks())
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(Checks(checks=found))).decode() + "\n")
     return EXIT_FAULT if any(one.state is CheckState.PROBLEM for one in found) else 0
+
+
+def _check_proxy(hub_endpoint: str) -> None:
+    """Raises `ConfigError` when no request can ever reach the Hub, because its proxy is of an unsupported kind."""
+    try:
+        proxy_for(hub_endpoint)
+    except Failure as failure:
+        raise ConfigError(failure.detail) from None
 
 
 @contextlib.contextmanager

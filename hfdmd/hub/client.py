@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable
 
 import msgspec
+from msgspec.structs import replace
 
+from hfdmd.digest import is_git_blob, pointer_failure
 from hfdmd.failure import Failure
 from hfdmd.hub import urls
 from hfdmd.hub.listing import Listing, find_entry
-from hfdmd.hub.metadata import Metadata, contradiction, read_metadata
+from hfdmd.hub.metadata import Metadata, contradiction, is_pointer_of, not_a_hub, read_metadata
 from hfdmd.hub.refusals import RequestContext
 from hfdmd.hub.session import HubSession, ResponseHead
 from hfdmd.hub.xet_tokens import XetTokens
@@ -79,11 +81,15 @@ class Hub:
     async def resolve(self, spec: FileSpec) -> tuple[Source, Target | None]:
         """The file at the commit that its revision points at now, and the URL of its bytes.
 
-        No URL when the Hub does not serve the file over HTTP. One request; more where the headers have no usable digest
-        or size. Raises `Failure`.
+        No URL when the Hub does not serve the file over HTTP. One request; more where the headers have no usable
+        commit, digest or size. Raises `Failure`.
         """
         head, metadata, context = await self._head(spec, None)
-        source = await self._complete(spec, metadata, context, told_at=time.time())
+        told_at = time.time()
+        if metadata.commit is None:
+            source = await self._from_listing(spec, context, told_at=told_at)
+            return source, self.direct(spec, source)
+        source = await self._complete(spec, metadata, metadata.commit, context, told_at=told_at)
         return source, None if metadata.needs_xet else self._target(head)
 
     async def locate(self, spec: FileSpec, source: Source) -> Target:
@@ -92,7 +98,12 @@ class Hub:
         Raises `Failure`: hash_mismatch when the file has changed, xet_required when there is no such URL.
         """
         head, metadata, context = await self._head(spec, source.commit)
-        if (difference := contradiction(source, metadata)) is not None:
+        difference = contradiction(source, metadata)
+        if metadata.commit is None and (difference is not None or source.digest is None):
+            raise not_a_hub(context)
+        if is_pointer_of(source, metadata):
+            raise pointer_failure(context.host)
+        if difference is not None:
             raise Failure(Reason.HASH_MISMATCH, f"{context.path} of {context.at} has changed: {difference}.")
         if metadata.needs_xet:
             raise Failure(
@@ -100,6 +111,16 @@ class Hub:
                 f"{spec.model_repo}: the Hub at {context.host} serves {context.path} through Xet only, not over HTTP.",
             )
         return self._target(head)
+
+    async def refuse_pointer(self, spec: FileSpec, source: Source) -> None:
+        """Call it when the content of `source` is a Git LFS pointer, which some mirrors serve as a file of git.
+
+        Raises `Failure`: hash_mismatch when the listing says that the file is in LFS; others if it cannot be asked.
+        """
+        context = RequestContext(self.endpoint, spec, source.commit, pinned=True)
+        entry = await self._find_in_listing(spec, source.commit, context)
+        if entry is not None and not is_git_blob(entry.source.digest):
+            raise pointer_failure(context.host)
 
     def direct(self, spec: FileSpec, source: Source) -> Target:
         """The Hub's own URL of the file at the pinned commit, without a request. It may redirect.
@@ -131,7 +152,13 @@ class Hub:
         if is_commit(spec.revision):
             return spec.revision
         context = RequestContext(self.endpoint, spec, spec.revision)
-        body, _ = await self._session.body("GET", urls.revision_url(self.endpoint, spec), context)
+        url = urls.revision_url(self.endpoint, spec)
+        try:
+            body, _ = await self._session.body("GET", f"{url}?{urls.ONLY_SHA}", context)
+        except Failure as failure:
+            if failure.reason not in (Reason.REPO_NOT_FOUND, Reason.INTERNAL):
+                raise
+            body, _ = await self._session.body("GET", url, context)  # some mirrors refuse the query
         try:
             commit = msgspec.json.decode(body, type=_Revision).sha
         except MALFORMED:
@@ -155,16 +182,34 @@ class Hub:
         head = await self._session.head(urls.file_url(self.endpoint, spec, revision), context)
         return head, read_metadata(head, context), context
 
-    async def _complete(self, spec: FileSpec, metadata: Metadata, context: RequestContext, *, told_at: float) -> Source:
-        """The source, with the values that the headers lack from the listing."""
+    async def _from_listing(self, spec: FileSpec, context: RequestContext, *, told_at: float) -> Source:
+        """The source of a file whose headers name no commit, as from mirrors that pass on few headers: from the API."""
+        try:
+            entry = await self._find_in_listing(spec, await self.head_commit(spec.repo), context)
+        except Failure as failure:
+            if failure.is_final or failure.reason is Reason.HUB_UNAVAILABLE:
+                raise not_a_hub(context) from None
+            raise
+        if entry is None:
+            raise not_a_hub(context)
+        return replace(entry.source, told_at=told_at)
+
+    async def _complete(
+        self, spec: FileSpec, metadata: Metadata, commit: str, context: RequestContext, *, told_at: float
+    ) -> Source:
+        """The source, with the values that the headers lack, or that contradict each other, from the listing."""
         etag, size_bytes, digest = metadata.etag, metadata.size_bytes, metadata.digest
-        if digest is None or size_bytes is None:
+        if digest is None or size_bytes is None or metadata.is_doubtful:
             try:
-                entry = await self._find_in_listing(spec, metadata.commit, context)
+                entry = await self._find_in_listing(spec, commit, context)
             except Failure:
                 if digest is None:
                     raise
                 entry = None  # the size is optional
+            if metadata.is_doubtful:
+                size_bytes = None  # of the two the digest is the one that is verified
+                if entry is not None:
+                    etag, digest = entry.source.etag, entry.source.digest
             if entry is not None:
                 digest = digest or entry.source.digest
                 size_bytes = entry.source.size_bytes if size_bytes is None else size_bytes
@@ -176,9 +221,9 @@ class Hub:
                 " nor in its listing; the setting allow_unverified allows such downloads.",
             )
         if etag is None:
-            etag = "unverified-" + hashlib.sha256(f"{metadata.commit}/{spec.file_path}".encode()).hexdigest()
+            etag = "unverified-" + hashlib.sha256(f"{commit}/{spec.file_path}".encode()).hexdigest()
         return Source(
-            commit=metadata.commit,
+            commit=commit,
             etag=etag,
             size_bytes=size_bytes,
             digest=digest,

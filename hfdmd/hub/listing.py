@@ -77,7 +77,7 @@ class Listing:
         while url is not None:
             seen.add(url)
             self.page = urlsplit(url).query
-            body, links = await self._session.body("GET", url, context)
+            body, next_url = await self._session.body("GET", url, context)
             try:
                 nodes = _PAGE.decode(body)
             except MALFORMED:
@@ -86,7 +86,7 @@ class Listing:
             total += max(len(nodes), _MIN_ENTRIES_PER_PAGE)
             if total > MAX_ENTRIES:
                 raise Failure(Reason.INTERNAL, f"{context.at} has more than {MAX_ENTRIES} files and folders.")
-            url = urls.next_page(self._session.endpoint, url, links["next"]) if "next" in links else None
+            url = next_url
             if url in seen:
                 raise Failure(Reason.HUB_UNAVAILABLE, f"The Hub's list of the files of {context.at} repeats its pages.")
             for start in range(0, len(nodes), _SLICE):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from hfdmd.failure import Failure
 from hfdmd.hub.urls import page_url, without_user
+from hfdmd.net.proxy import login_wanted
 from hfdmd.record import FileSpec, RepoSpec
 from hfdmd.wire.types import Reason, RepoType
 
@@ -73,7 +74,7 @@ def response_failure(
     if status in (404, 410):
         return _not_found(context)
     if status == 407:
-        return Failure(Reason.NETWORK, "The proxy requires a user name and a password: set them in HTTPS_PROXY.")
+        return login_wanted()
     if status in (400, 405, 414, 431):
         return Failure(
             Reason.INTERNAL, f"The Hub at {context.host} rejected the request for {context.at} as invalid: {status}."

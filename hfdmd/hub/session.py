@@ -12,12 +12,14 @@ import aiohttp
 from multidict import CIMultiDictProxy
 from yarl import URL
 
+from hfdmd.durable import disk_reason
 from hfdmd.failure import Failure
 from hfdmd.hub.refusals import RequestContext, response_failure
+from hfdmd.hub.urls import next_page
 from hfdmd.net.origin import MAX_REDIRECTS, RedirectPolicy, origin
-from hfdmd.net.proxy import proxy_for
+from hfdmd.net.proxy import login_wanted, proxy_for
 from hfdmd.net.retry_after import RetryAfter, backoff_s
-from hfdmd.net.trust import ssl_context
+from hfdmd.net.trust import certificate_failure, ssl_context
 from hfdmd.wire.types import Reason
 
 MAX_WAIT_S = 10.0
@@ -37,7 +39,7 @@ Headers = CIMultiDictProxy[str]
 
 @dataclass(frozen=True, slots=True)
 class ResponseHead:
-    """The last response after redirects. `location` is the URL of the bytes when it is on another origin."""
+    """The response that describes a file. `location` is the URL of the bytes when the response is a redirect."""
 
     url: str
     status: int
@@ -64,14 +66,16 @@ class HubSession:
     def auth(self, url: str) -> dict[str, str]:
         """The header with the token; empty for other origins than the Hub's, and without a token.
 
-        Raises `Failure` (unauthorized) for a token that is not legal in a header or a token file that is unreadable.
+        Raises `Failure`: unauthorized for a token that is not legal in a header or a token file that is unreadable,
+        locked when no file can be opened now.
         """
         if origin(url) != origin(self.endpoint):
             return {}
         try:
             token = self.token()
         except OSError as error:
-            raise Failure(Reason.UNAUTHORIZED, f"The Hub token's file cannot be read: {error.strerror}.") from None
+            reason = Reason.LOCKED if disk_reason(error) is Reason.LOCKED else Reason.UNAUTHORIZED
+            raise Failure(reason, f"The Hub token's file cannot be read: {error.strerror}.") from None
         if token is None:
             return {} if self._parent is None else self._parent.auth(url)
         if not (token.isascii() and token.isprintable()):
@@ -79,19 +83,19 @@ class HubSession:
         return {"Authorization": f"Bearer {token}"}
 
     async def head(self, url: str, context: RequestContext) -> ResponseHead:
-        """HEAD, following redirects until a response has the file's metadata. Raises `Failure`.
+        """HEAD, following redirects until a response describes the file. Raises `Failure`.
 
-        Redirects on the Hub's own origin are followed with the token. A redirect to another origin that has a commit
-        is the result, with its target as `location`; without a commit (as of some mirrors) it is followed without the
-        token.
+        A redirect that has the file's digest, or that has a commit and leads to another origin, is the result, with its
+        target as `location`: what follows it describes an object in a storage. Other redirects (of moved repos, of
+        mirrors) are followed.
         """
         async with self._followed("HEAD", url, context, None) as (last_url, response, location):
             return ResponseHead(last_url, response.status, response.headers, location)
 
     async def body(
         self, method: str, url: str, context: RequestContext, form: Mapping[str, str] | None = None
-    ) -> tuple[bytes, Mapping[str, str]]:
-        """The body of a response and the URLs of its `Link` header by `rel`. Retries passing failures."""
+    ) -> tuple[bytes, str | None]:
+        """The body of a response and the URL of the next page, if there is one. Retries passing failures."""
         attempt = 0
         while True:
             try:
@@ -114,27 +118,27 @@ class HubSession:
 
     async def _body(
         self, method: str, url: str, context: RequestContext, form: Mapping[str, str] | None
-    ) -> tuple[bytes, Mapping[str, str]]:
-        async with self._followed(method, url, context, form) as (_, response, location):
-            if location is not None:
-                raise Failure(
-                    Reason.HUB_UNAVAILABLE,
-                    f"The Hub at {context.host} redirects to another server for {context.at}.",
-                )
-            return await self._read(response, context), _links(response)
+    ) -> tuple[bytes, str | None]:
+        async with self._followed(method, url, context, form) as (last_url, response, _):
+            link = _next_link(response)
+            next_url = None if link is None else next_page(self.endpoint, last_url, link)
+            return await self._read(response, context), next_url
 
     @asynccontextmanager
     async def _followed(
         self, method: str, url: str, context: RequestContext, form: Mapping[str, str] | None
     ) -> AsyncIterator[tuple[str, aiohttp.ClientResponse, str | None]]:
-        """Follow redirects. Gives the URL, the response, and the target of a redirect that is not followed."""
+        """Follow redirects, off the Hub's own origin without the token.
+
+        Gives the URL, the response, and the target of a redirect that is not followed.
+        """
         for _ in range(MAX_REDIRECTS + 1):
             async with self._request(method, url, context, form) as response:
                 location = None
                 if response.status in _REDIRECTS and "Location" in response.headers:
                     location = self.policy.next_url(url, response.headers["Location"])
-                    leaves = origin(location) != origin(self.endpoint)
-                    if not leaves or (method == "HEAD" and "X-Repo-Commit" not in response.headers):
+                    leaves = origin(location) not in (origin(self.endpoint), origin(url))
+                    if method != "HEAD" or not _describes_a_file(response.headers, leaves):
                         url = location
                         continue
                 yield url, response, location
@@ -179,7 +183,7 @@ class HubSession:
                 data=form,
                 allow_redirects=False,
                 timeout=_HEAD_TIMEOUT if method == "HEAD" else _BODY_TIMEOUT,
-                ssl=_ssl_context(),
+                ssl=ssl_context(),
                 proxy=None if proxy is None else proxy.url,
                 proxy_headers=proxy_auth if tunnelled else None,
             ) as response:
@@ -189,12 +193,22 @@ class HubSession:
                         context, response.status, response.headers, token_sent=bool(auth), wait_s=wait_s
                     )
                 yield response
-        except (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError) as error:
-            raise Failure(Reason.TLS, f"The certificate of {_host(url)} is not trusted: {_cause(error)}.") from None
+        except aiohttp.ClientConnectorCertificateError as error:
+            rejected = error.certificate_error
+            if not isinstance(rejected, ssl.SSLCertVerificationError):
+                raise Failure(Reason.TLS, f"The certificate of {_host(url)} is not trusted.") from None
+            raise certificate_failure(_host(url), rejected) from None
+        except ssl.SSLCertVerificationError as error:
+            raise certificate_failure(_host(url), error) from None
         except TimeoutError:
             raise Failure(Reason.NETWORK, f"{_host(url)} did not answer in time.") from None
         except aiohttp.ClientProxyConnectionError as error:
             raise Failure(Reason.NETWORK, f"The proxy for {_host(url)} cannot be reached: {_cause(error)}.") from None
+        except aiohttp.ClientHttpProxyError as error:
+            if error.status == 407:
+                raise login_wanted() from None
+            detail = f"The proxy refused a connection to {_host(url)} with status {error.status}."
+            raise Failure(Reason.NETWORK, detail) from None
         except (aiohttp.ClientError, ssl.SSLError, OSError) as error:
             raise Failure(Reason.NETWORK, f"{_host(url)} cannot be reached: {_cause(error)}.") from None
 
@@ -212,20 +226,17 @@ class HubSession:
         return self._session
 
 
-def _ssl_context() -> ssl.SSLContext:
-    try:
-        return ssl_context()
-    except (OSError, ssl.SSLError) as error:
-        raise Failure(
-            Reason.TLS, f"SSL_CERT_FILE or SSL_CERT_DIR has no usable certificates: {_cause(error)}."
-        ) from None
+def _describes_a_file(headers: Headers, leaves: bool) -> bool:
+    """Whether a redirect has the metadata of the file that it leads to. `leaves`: it leads to another origin."""
+    return "X-Linked-Etag" in headers or (leaves and "X-Repo-Commit" in headers)
 
 
-def _links(response: aiohttp.ClientResponse) -> dict[str, str]:
+def _next_link(response: aiohttp.ClientResponse) -> str | None:
     try:
-        return {rel: str(link["url"]) for rel, link in response.links.items()}
+        link = response.links.get("next")
     except ValueError:
         raise Failure(Reason.HUB_UNAVAILABLE, "The Hub's Link header is malformed.") from None
+    return None if link is None else str(link["url"])
 
 
 def _host(url: str) -> str:
@@ -236,12 +247,6 @@ def _cause(error: BaseException) -> str:
     """The cause of an error, without the URLs that its message may have."""
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "host name not found"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        error = error.certificate_error if isinstance(error.certificate_error, Exception) else error
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message or "verification failed"
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        return f"the proxy answered {error.status}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return type(error).__name__

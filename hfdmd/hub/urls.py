@@ -36,9 +36,12 @@ def page_url(endpoint: str, spec: FileSpec | RepoSpec) -> str:
 
 
 def revision_url(endpoint: str, spec: RepoSpec) -> str:
-    """The commit of a revision. `expand=sha` leaves out the list of files, which can be long."""
-    return f"{_api(endpoint, spec)}/revision/{quote(spec.revision, safe='')}?expand=sha"
+    """The description of a revision, with its commit."""
+    return f"{_api(endpoint, spec)}/revision/{quote(spec.revision, safe='')}"
 
+
+ONLY_SHA = "expand=sha"
+"""The query that leaves out the list of files, which can be long."""
 
 FIRST_PAGE = "recursive=true&expand=false"
 
@@ -61,14 +64,15 @@ def xet_token_url(endpoint: str, spec: RepoSpec, commit: str) -> str:
 def next_page(endpoint: str, url: str, link: str) -> str:
     """The absolute URL of the next page.
 
-    As in `huggingface_hub`, the default endpoint in a link is replaced by `endpoint`, since mirrors pass on the Hub's
-    own links. Raises `Failure` (hub_unavailable) for any other origin, since the token is sent with the request.
+    `url` is where the page came from, after redirects. As in `huggingface_hub`, the default endpoint in a link is
+    replaced by `endpoint`, since mirrors pass on the Hub's own links. Raises `Failure` (hub_unavailable) for a link to
+    a server that is neither the Hub nor the one that the page came from.
     """
     try:
         target = urljoin(url, link)
-        if not target.startswith(endpoint + "/") and target.startswith(DEFAULT_ENDPOINT + "/"):
-            target = endpoint + target[len(DEFAULT_ENDPOINT) :]
-        stays = origin(target) == origin(endpoint)
+        stays = origin(target) in (origin(endpoint), origin(url))
+        if not stays and target.startswith(DEFAULT_ENDPOINT + "/"):
+            target, stays = endpoint + target[len(DEFAULT_ENDPOINT) :], True
     except ValueError:
         target, stays = "", False
     if not stays:

@@ -1,10 +1,14 @@
-"""The proxy for a URL: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, as huggingface_hub reads them."""
+"""The proxy for a URL: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, as huggingface_hub reads them.
+
+Only HTTP proxies are supported, whatever the scheme of the URL (docs/decisions/0025).
+"""
 
 from __future__ import annotations
 
 import base64
 import ipaddress
 import os
+import re
 import sys
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
@@ -26,29 +30,58 @@ class Proxy:
 def proxy_for(url: str) -> Proxy | None:
     """The proxy for `url`, read from the environment at each call (on macOS also from the system's settings).
 
-    Failure(NETWORK) when the variable names a proxy of a kind that is not supported (SOCKS, TLS to the proxy).
+    Failure(INTERNAL), which is final, when the setting names none that can be used: `parse_proxy` says why.
     """
     proxies = _settings()
     if not proxies:
         return None
     scheme, host, port = split_origin(url)
-    chosen = proxies.get(scheme) or proxies.get("all")
+    kind = scheme if proxies.get(scheme) else "all"
+    chosen = proxies.get(kind)
     exceptions = filter(None, map(str.strip, proxies.get("no", "").split(",")))
     if not chosen or any(_covers(entry, scheme, host, port) for entry in exceptions):
         return None
-    unsupported = f"unsupported proxy for {scheme}: only http://host:port is supported"
     try:
-        parts = urlsplit(chosen if "://" in chosen else f"http://{chosen}")
+        return parse_proxy(chosen)
+    except ValueError as error:
+        detail = f"{kind.upper()}_PROXY, which applies to {host}, cannot be used: {error}"
+        raise Failure(Reason.INTERNAL, detail) from None
+
+
+def parse_proxy(setting: str) -> Proxy:
+    """The proxy that a setting names: `http://[user:password@]host[:port]`; `http://` may be left out.
+
+    Pure. ValueError otherwise; its text says what is wrong and what to do, without the credentials in the setting.
+    """
+    setting = setting.strip()
+    try:
+        parts = urlsplit(setting if "://" in setting else f"http://{setting}")
         port_number = parts.port
+        if parts.hostname is not None and re.search(r"\s", parts.hostname):
+            raise ValueError
     except ValueError:
-        raise Failure(Reason.NETWORK, unsupported) from None
-    if parts.scheme.lower() != "http" or not parts.hostname:
-        raise Failure(Reason.NETWORK, unsupported)
+        raise ValueError("it is not a URL like http://proxy.example:3128. Correct it and restart hfdmd.") from None
+    if parts.scheme.lower() != "http":
+        raise ValueError(
+            f"it names a proxy of the kind {parts.scheme!r}, but only HTTP proxies are supported. Set it to"
+            " http://host:port, or list the Hub's host in NO_PROXY, and restart hfdmd."
+        )
+    if not parts.hostname:
+        raise ValueError("it names no host. Set it to http://host:port and restart hfdmd.")
     authorization = None
     if parts.username is not None:
         user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         authorization = "Basic " + base64.b64encode(user.encode()).decode("ascii")
     return Proxy(f"http://{bracketed(parts.hostname)}:{80 if port_number is None else port_number}", authorization)
+
+
+def login_wanted() -> Failure:
+    """The failure of a request that the proxy answered with 407 (Proxy Authentication Required, RFC 9110, 15.5.8)."""
+    return Failure(
+        Reason.NETWORK,
+        "The proxy requires a user name and a password, or refuses those that were sent (407): set HTTP_PROXY and"
+        " HTTPS_PROXY to http://user:password@host:port and restart hfdmd.",
+    )
 
 
 def _settings() -> dict[str, str]:
@@ -57,7 +90,7 @@ def _settings() -> dict[str, str]:
     for kind in ("http", "https", "all", "no"):
         name = f"{kind}_proxy"
         is_from_request = kind == "http" and "REQUEST_METHOD" in os.environ  # CGI: a header may have set HTTP_PROXY
-        if value := os.environ.get(name, "" if is_from_request else os.environ.get(name.upper(), "")):
+        if value := os.environ.get(name, "" if is_from_request else os.environ.get(name.upper(), "")).strip():
             found[kind] = value
     return found if found or sys.platform == "linux" else getproxies()
 

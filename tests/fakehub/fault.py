@@ -143,6 +143,11 @@ class Fault:
         """A redirect to the very same URL."""
         return cls("redirect", on=on, code=302, times=times)
 
+    @classmethod
+    def onward(cls, to: str, code: int = 308, times: int | None = None, on: On = "any") -> Fault:
+        """A mirror that sends on: a redirect to the same path and query on the origin `to`."""
+        return cls("onward", on=on, code=code, text=to, times=times)
+
     # ---- ranges, lengths, codings
 
     @classmethod
@@ -161,9 +166,9 @@ class Fault:
         return cls("range_refused", times=times)
 
     @classmethod
-    def gzip(cls, times: int | None = None) -> Fault:
-        """Content-Encoding: gzip, chunked; Accept-Encoding is ignored."""
-        return cls("gzip", times=times)
+    def gzip(cls, times: int | None = None, coding: Literal["gzip", "deflate"] = "gzip") -> Fault:
+        """Content-Encoding: gzip (or deflate), chunked; Accept-Encoding is ignored."""
+        return cls("gzip", text=coding, times=times)
 
     @classmethod
     def chunked(cls, times: int | None = None) -> Fault:
@@ -191,6 +196,16 @@ class Fault:
     def edit(cls, change: Callable[[Any], Any], times: int | None = None, on: On = "api") -> Fault:
         """A JSON answer with 200 says what `change` makes of it, in the body (bytes are sent as they are)."""
         return cls("edit", on=on, change=change, times=times)
+
+    @classmethod
+    def pointer(cls, times: int | None = None) -> Fault:
+        """As a mirror without the LFS files: the Hub itself sends the pointer, with its headers, as a git file."""
+        return cls("pointer", on="resolve", times=times)
+
+    @classmethod
+    def no_query(cls, name: str, times: int | None = None) -> Fault:
+        """404 without an error code whenever the query has `name`, as from an Artifactory."""
+        return cls("no_query", on="api", text=name, times=times)
 
     @classmethod
     def plain(cls, times: int | None = None) -> Fault:

@@ -18,7 +18,7 @@ from tests.fakehub.world import World
 
 def cdn(world: World, request: BaseRequest, entry: Request) -> Answer:
     """The content of the URL, if its signature is valid and not expired."""
-    blob, path = unquote(raw_path(request)), request.query.get("file", "")
+    blob, path = unquote(raw_path(request)).removeprefix("/storage"), request.query.get("file", "")
     expires_s, signature = request.query.get("Expires", ""), request.query.get("Signature", "")
     kind, _, rest = blob.strip("/").partition("/")
     name, _, etag = rest.rpartition("/")

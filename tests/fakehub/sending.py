@@ -72,7 +72,8 @@ class Sending:
             await _pause(stall.seconds)
         coded = "gzip" in self.faults or self._may_compress()
         if coded:
-            response.headers["Content-Encoding"] = "gzip"
+            fault = self.faults.get("gzip")
+            response.headers["Content-Encoding"] = (fault and fault.text) or "gzip"
         if coded or "chunked" in self.faults:
             response.headers.pop("Content-Length", None)
         else:
@@ -122,7 +123,8 @@ class Sending:
         by_file = isinstance(answer.content, PathContent) and not (
             coded or self.faults.keys() & {"chunked", "corrupt"} or request.secure
         )
-        coder = zlib.compressobj(wbits=31) if coded else None
+        is_gzip = response.headers.get("Content-Encoding") != "deflate"
+        coder = zlib.compressobj(wbits=31 if is_gzip else 15) if coded else None
         at = answer.start
         while at < end or at == stall_at:
             if at == stall_at and stall is not None:

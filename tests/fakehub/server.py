@@ -165,6 +165,11 @@ class HubServer:
         """The current state of the repo."""
         return self.world.repos[KINDS[repo_type], name]
 
+    def renew_certificate(self, valid_from_days: float, valid_to_days: float) -> None:
+        """Another certificate from now on, valid between these times from now; only with `tls`."""
+        assert self._authority is not None
+        self._authority.renew(valid_from_days, valid_to_days)
+
     def add_token(self, token: str, opens: Collection[str] | None = None) -> None:
         """Accepts `token` for the gated and private repos named (None: all)."""
         self.world.tokens[token] = None if opens is None else frozenset(opens)
@@ -293,6 +298,8 @@ class HubServer:
         segments = raw_path(request).lstrip("/").split("/")
         if segments[0] == "api" and len(segments) > 1:
             return await api(self.world, request, entry, segments[1:])
+        if segments[0] == "storage":
+            return cdn(self.world, request, entry)
         if "resolve" in segments[1:] and request.method in ("GET", "HEAD"):
             return resolve(self.world, request, entry, segments)
         return error(404, "Sorry, we can't find the page you are looking for.")

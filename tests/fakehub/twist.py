@@ -12,6 +12,7 @@ from tests.fakehub.answer import Answer, body_answer, error, redirect
 from tests.fakehub.content import BytesContent
 from tests.fakehub.fault import Fault
 from tests.fakehub.routes_cdn import denied
+from tests.fakehub.routes_resolve import quoted
 
 
 def twist(answer: Answer, faults: Sequence[Fault], request: BaseRequest) -> Answer:
@@ -30,6 +31,10 @@ def _twist(answer: Answer, fault: Fault, request: BaseRequest) -> Answer:
             return denied("Request has expired")
         case "redirect":
             return redirect(fault.code, fault.text if fault.text is not None else request.raw_path, _commit(answer))
+        case "onward":
+            return redirect(fault.code, f"{fault.text}{request.raw_path}")
+        case "no_query" if fault.text in request.query:
+            return Answer(404, {}, BytesContent(b"Not found"))
         case "whole":
             headers = {k: v for k, v in answer.headers.items() if k not in ("Content-Range", "Accept-Ranges")}
             return replace(answer, status=200, start=0, end=answer.content.size_bytes, headers=headers)
@@ -53,6 +58,9 @@ def _twist(answer: Answer, fault: Fault, request: BaseRequest) -> Answer:
         case "plain" if answer.file is not None:
             made = body_answer(answer.file.content, _commit(answer), request.headers.get("Range"))
             return replace(made, file=answer.file, on=("body",) if request.method == "GET" else answer.on)
+        case "pointer" if answer.file is not None:
+            said = {**_commit(answer), "ETag": quoted(answer.file.git_oid)}
+            return replace(body_answer(BytesContent(answer.file.pointer), said, None), on=answer.on)
         case _:
             return answer
 

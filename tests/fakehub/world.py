@@ -37,6 +37,8 @@ class World:
     """Lifetime of a signed CDN URL."""
     git_route: str = "direct"
     """How git files are served: "direct" (200), or "resolve-cache" (307 to another path of the Hub, as in reality)."""
+    storage_on_hub: bool = False
+    """Whether the Hub itself stands in for the CDN, below /storage/, as in a gateway for both."""
     gzip_text: bool = False
     """Whether git files are sent gzip-coded and chunked to clients that accept it."""
     latency_s: float = 0.0
@@ -62,8 +64,9 @@ class World:
         blob = f"/{repo.kind}/{repo.name}/{file.etag}"
         name = quote(path.rpartition("/")[2])
         signature = self.signature(blob, path, expires_s)
+        storage = f"{self.hub_url}/storage" if self.storage_on_hub else self.cdn_url
         return (
-            f"{self.cdn_url}{quote(blob)}?file={quote(path, safe='')}&response-content-disposition="
+            f"{storage}{quote(blob)}?file={quote(path, safe='')}&response-content-disposition="
             f"inline%3B+filename%3D%22{name}%22%3B&Expires={expires_s}&Signature={signature}"
         )
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from aiohttp import web
 
 from hfdmd.failure import Failure
 from hfdmd.hub.client import Hub
+from hfdmd.net.origin import RedirectPolicy
+from hfdmd.net.retry_after import RetryAfter
 from hfdmd.wire.types import Reason
 from tests.cache.files import COMMIT, REPO, git_oid, spec_of
 from tests.fakehub import Fault, HubServer
-from tests.hub.conftest import DATA, TOKEN, MakeHub, failure
+from tests.fakehub.proxy import ForwardProxy
+from tests.hub.conftest import BIG, DATA, TOKEN, MakeHub, failure
 
 HUB = "http://hub.example"
 
@@ -77,6 +81,22 @@ async def test_a_proxy_that_is_not_there(
     assert caught.value.reason is Reason.NETWORK
 
 
+async def test_a_tunnel_through_a_proxy_that_wants_a_name(make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ForwardProxy("user:word") as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url.replace("user:word@", ""))
+        with pytest.raises(Failure, match="user name and a password") as caught:
+            await make_hub("https://hub.example").resolve(spec_of("a"))
+    assert caught.value.reason is Reason.NETWORK
+
+
+async def test_a_proxy_that_can_never_work(make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "socks5h://user:word@127.0.0.1:1080")
+    with pytest.raises(Failure, match=r"HTTP_PROXY.*'socks5h'") as caught:
+        await make_hub(HUB).resolve(spec_of("a"))
+    assert caught.value.is_final
+    assert "word" not in caught.value.detail
+
+
 async def test_a_password_in_the_endpoint_is_not_told(make_hub: MakeHub) -> None:
     with pytest.raises(Failure) as caught:
         await make_hub("http://user:password@127.0.0.1:9").resolve(spec_of("a"))
@@ -104,6 +124,60 @@ async def test_a_redirect_to_a_stranger_gets_no_token(server: HubServer, make_hu
         assert [entry.authorization for entry in stranger.log] == [False]
 
 
+@pytest.fixture
+def mirror(server: HubServer) -> Iterator[HubServer]:
+    """A Hub that sends all requests on to `server`."""
+    with HubServer() as mirror:
+        mirror.fault(None, None, Fault.onward(server.endpoint))
+        yield mirror
+
+
+@pytest.mark.parametrize("git_route", ["direct", "resolve-cache"])
+async def test_a_mirror_that_sends_everything_on(
+    server: HubServer, mirror: HubServer, make_hub: MakeHub, commit: str, git_route: str
+) -> None:
+    server.world.page_size = 1
+    server.world.git_route = git_route
+    hub = make_hub(mirror.endpoint, token=TOKEN)
+    repo = spec_of("x").repo
+    assert await hub.head_commit(repo) == commit
+    listing = await hub.list_repo(repo)
+    listed = {entry.path: entry.source async for page in listing.pages() for entry in page}
+    assert list(listed) == ["config.json", "model.safetensors", "sub/ü #1.json"]
+    for path, listed_source in listed.items():
+        source, target = await hub.resolve(spec_of(path))
+        assert source.same_content(listed_source)
+        assert not target.headers
+        assert (await hub.locate(spec_of(path), source)).url
+    assert all(entry.authorization for entry in mirror.log)
+    assert not any(entry.authorization for entry in server.log)
+
+
+async def test_a_list_that_leads_to_a_third_server_is_not_followed(
+    server: HubServer, mirror: HubServer, make_hub: MakeHub, commit: str
+) -> None:
+    server.fault(REPO, "@tree", Fault.say({"Link": '<http://other.example/api/x>; rel="next"'}))
+    listing = await make_hub(mirror.endpoint).list_repo(spec_of("x").repo)
+    with pytest.raises(Failure, match="another server"):
+        _ = [page async for page in listing.pages()]
+
+
+async def test_one_host_for_hub_and_storage(server: HubServer, make_hub: MakeHub, commit: str) -> None:
+    server.world.storage_on_hub = True
+    hub = make_hub(server.endpoint)
+    source, target = await hub.resolve(spec_of("model.safetensors"))
+    assert (source.commit, source.digest) == (commit, f"sha256:{BIG.sha256}")
+    assert target.url.startswith(f"{server.endpoint}/storage/")
+    assert (await hub.locate(spec_of("model.safetensors"), source)).url
+    assert not [entry for entry in server.log if "/storage/" in entry.path]
+
+
+async def test_a_hub_that_refuses_the_query(server: HubServer, hub: Hub, commit: str) -> None:
+    server.fault(REPO, "@revision", Fault.no_query("expand"))
+    assert await hub.head_commit(spec_of("x").repo) == commit
+    assert len(server.log) == 2
+
+
 async def test_redirects_without_end(server: HubServer, hub: Hub, commit: str) -> None:
     server.fault(REPO, "config.json", Fault.loop())
     assert (await failure(hub)).reason is Reason.HUB_UNAVAILABLE
@@ -115,6 +189,14 @@ async def test_a_moved_repo_is_found(server: HubServer, hub: Hub, commit: str) -
     source, _ = await hub.resolve(spec_of("config.json"))
     assert source.commit == commit
     assert await hub.head_commit(spec_of("x").repo) == commit
+
+
+async def test_no_descriptor_for_the_file_of_the_token_is_waited_for(server: HubServer, commit: str) -> None:
+    def token() -> str:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    hub = Hub(server.endpoint, RetryAfter(), RedirectPolicy(server.endpoint), "hfdmd-test", token=token)
+    assert (await failure(hub)).reason is Reason.LOCKED
 
 
 @pytest.mark.parametrize("token", ["hf_ü", "hf_a\x00b"])
@@ -131,6 +213,24 @@ async def test_a_certificate_that_nobody_signed(make_hub: MakeHub, monkeypatch: 
         refused = await failure(hub)
         assert refused.reason is Reason.TLS
         monkeypatch.setenv("SSL_CERT_FILE", server.ca_path)
+        source, _ = await hub.resolve(spec_of("config.json"))
+        assert source.size_bytes == len(DATA)
+        await hub.close()
+
+
+@pytest.mark.parametrize(("start", "end"), [(-3, -1), (1, 2)], ids=["expired", "not yet valid"])
+async def test_a_certificate_out_of_its_time(
+    make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch, start: int, end: int
+) -> None:
+    with HubServer(tls=True) as server:
+        server.add_repo(REPO, {"config.json": DATA})
+        monkeypatch.setenv("SSL_CERT_FILE", server.ca_path)
+        server.renew_certificate(start, end)
+        hub = make_hub(server.endpoint)
+        refused = await failure(hub)
+        assert refused.reason is Reason.NETWORK
+        assert "clock" in refused.detail
+        server.renew_certificate(-1, 1)
         source, _ = await hub.resolve(spec_of("config.json"))
         assert source.size_bytes == len(DATA)
         await hub.close()

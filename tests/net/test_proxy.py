@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hfdmd.failure import Failure
-from hfdmd.net.proxy import Proxy, proxy_for
+from hfdmd.net.proxy import Proxy, parse_proxy, proxy_for
 
 NAMES = ["http_proxy", "https_proxy", "all_proxy", "no_proxy"]
 
@@ -41,12 +41,34 @@ def test_credentials_become_a_header_and_do_not_show(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    "value", ["socks5://proxy:1080", "https://proxy:443", "http://proxy:99999", "http://", "http://[bad"]
+    ("value", "why"),
+    [
+        ("socks5://proxy:1080", "'socks5'"),
+        ("socks5h://me:secret@proxy:1080", "'socks5h'"),
+        ("https://proxy:443", "'https'"),
+        ("http://me:secret@proxy:99999", "not a URL"),
+        ("http://me:secret@the proxy:1", "not a URL"),
+        ("http://", "names no host"),
+        ("http://[bad", "not a URL"),
+    ],
 )
-def test_other_kinds_are_refused_in_words(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_other_kinds_are_refused_in_words(monkeypatch: pytest.MonkeyPatch, value: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        parse_proxy(value)
     monkeypatch.setenv("HTTPS_PROXY", value)
-    with pytest.raises(Failure):
+    with pytest.raises(Failure, match=f"HTTPS_PROXY, which applies to a, .*{why}") as caught:
         proxy_for("https://a/")
+    assert caught.value.is_final
+    assert "secret" not in caught.value.detail
+    monkeypatch.setenv("NO_PROXY", "a")
+    assert proxy_for("https://a/") is None
+
+
+def test_blanks_around_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", " http://proxy:3128 ")
+    monkeypatch.setenv("HTTP_PROXY", "  ")
+    assert proxy_for("https://a/") == Proxy("http://proxy:3128")
+    assert proxy_for("http://a/") is None
 
 
 @pytest.mark.parametrize(

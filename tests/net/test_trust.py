@@ -6,7 +6,9 @@ import ssl
 
 import pytest
 
+from hfdmd.failure import Failure
 from hfdmd.net.trust import ssl_context
+from hfdmd.wire.types import Reason
 
 
 def test_the_system_store_by_default_and_one_context(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,5 +22,6 @@ def test_the_system_store_by_default_and_one_context(monkeypatch: pytest.MonkeyP
 
 def test_a_file_of_certificates(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path_factory.mktemp("certs") / "none.pem"))
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(Failure, match="No such file") as caught:
         ssl_context()
+    assert caught.value.reason is Reason.TLS

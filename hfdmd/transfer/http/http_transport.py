@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from hfdmd.digest import POINTER_LIMIT_BYTES, is_lfs_pointer, pointer_failure
 from hfdmd.failure import Failure
 from hfdmd.net.origin import MAX_REDIRECTS, RedirectPolicy, Target, host_field, origin, request_target, split_origin
-from hfdmd.net.proxy import Proxy, proxy_for
+from hfdmd.net.proxy import Proxy, login_wanted, proxy_for
 from hfdmd.net.retry_after import RetryAfter
+from hfdmd.transfer.http.coding import coding_of, decoded
 from hfdmd.transfer.http.connection import Connection
 from hfdmd.transfer.http.http_errors import (
     BadRange,
@@ -121,13 +123,14 @@ class HttpShared:
                 async for _ in connection.chunks(self.window_s):
                     pass
 
-    def check_status(self, url: str, head: HttpHead) -> None:
-        """Raise a TransferError unless the response carries usable content."""
+    def check_status(self, url: str, head: HttpHead, *, decodes: bool = False) -> None:
+        """Raise an error unless the response carries usable content. `decodes`: the caller decodes coded content."""
         status = head.status
-        coding = head.headers.get("content-encoding", "identity").strip().lower()
-        if status in (200, 206) and coding in ("", "identity"):
-            return
         host = _host(url)
+        if status in (200, 206):
+            if not decodes and (coding := coding_of(head.headers)) is not None:
+                raise BadResponse(f"{host} sends content with Content-Encoding {coding!r}, which was not requested")
+            return
         if status == 416:
             raise RangeRefused(f"{host} has a shorter file (416 Range Not Satisfiable)")
         if status in REFUSED:
@@ -135,9 +138,9 @@ class HttpShared:
         if status in (408, 429) or status >= 500:
             wait_s = self.retry_after.note(url, status, head.headers)
             raise ServerBusy(f"{host} answered with status {status}", status, wait_s)
-        if status not in (200, 206):
-            raise BadResponse(f"{host} answered with status {status}")
-        raise BadResponse(f"{host} sends the file with Content-Encoding {coding[:20]!r}, which was not requested")
+        if status == 407:
+            raise login_wanted()
+        raise BadResponse(f"{host} answered with status {status}")
 
 
 class HttpTransport(Location):
@@ -193,27 +196,59 @@ class HttpTransport(Location):
         """Check the response and receive its body into `sink`. `end` None: the whole file was requested."""
         if head.status not in (200, 206):
             await self._shared.skip_body(connection, head)
-        self._shared.check_status(url, head)
-        length = head.length
+        self._shared.check_status(url, head, decodes=True)
+        coding = coding_of(head.headers)
+        length = head.length if coding is None else None
+        try:
+            end = self._check_size(head, length, start, end)
+        except BadResponse:
+            await self._refuse_pointer(url, connection, head)
+            raise
         if head.status == 206:
-            if end is None:
-                raise BadRange("a range was sent though the whole file was requested")
-            end = self._check_range(head, start, end)
-            if length is not None and length != end - start:
-                raise BadRange(f"a response of {length} bytes for a range of {end - start}")
             self._shared.note_ranging(url, self.first_byte_s)
             self.has_ranged = True
-        else:
-            if None not in (length, self._size_bytes) and length != self._size_bytes:
-                raise BadResponse(f"the server's file has {length} bytes, expected {self._size_bytes}")
-            if end is not None and (start != 0 or (end != self._size_bytes and not sink.accept_whole(length))):
-                raise RangeIgnored(f"{_host(url)} sends the whole file instead of a range")
-            if end is None and self._size_bytes is None:
-                sink.accept_whole(length)
+        elif end is not None and (start != 0 or (end != self._size_bytes and not sink.accept_whole(length))):
+            raise RangeIgnored(f"{_host(url)} sends the whole file instead of a range")
+        elif end is None and self._size_bytes is None:
+            sink.accept_whole(length)
         if length is not None:
             await connection.receive(sink, length, self._shared.window_s)
-        else:
-            await self._receive_chunks(connection, sink)
+            return
+        chunks = connection.chunks(self._shared.window_s)
+        if coding is not None:
+            chunks = decoded(chunks, coding)
+        # the sink may want less of a range by now, as the rest was left to another connection
+        sent_bytes = end - start if head.status == 206 and end is not None else sink.wanted_bytes
+        try:
+            await self._receive_chunks(url, chunks, sent_bytes, sink)
+        except BadResponse as error:
+            if head.status == 206:  # perhaps a range of the coded file, not the coded range of the file
+                raise BadRange(error.detail) from None
+            raise
+
+    async def _refuse_pointer(self, url: str, connection: Connection, head: HttpHead) -> None:
+        """Raise the final failure if a body of the wrong size is a Git LFS pointer. It is read only if it is short."""
+        if head.length is None or head.length >= POINTER_LIMIT_BYTES:
+            return
+        body = bytearray()
+        with suppress(TransferError):
+            async for chunk in connection.chunks(self._shared.window_s):
+                body += chunk
+        if is_lfs_pointer(body):
+            raise pointer_failure(_host(url))
+
+    def _check_size(self, head: HttpHead, length: int | None, start: int, end: int | None) -> int | None:
+        """The end of the range that is sent, for a 206; else `end`. BadResponse for another size than requested."""
+        if head.status != 206:
+            if None not in (length, self._size_bytes) and length != self._size_bytes:
+                raise BadResponse(f"the server's file has {length} bytes, expected {self._size_bytes}")
+            return end
+        if end is None:
+            raise BadRange("a range was sent though the whole file was requested")
+        end = self._check_range(head, start, end)
+        if length is not None and length != end - start:
+            raise BadRange(f"a response of {length} bytes for a range of {end - start}")
+        return end
 
     def _check_range(self, head: HttpHead, start: int, end: int) -> int:
         """The end of the range that is sent, at most `end`. BadRange unless it starts at `start` and ends by `end`."""
@@ -227,11 +262,15 @@ class HttpTransport(Location):
             raise BadRange(f"the server's file has {total} bytes, expected {self._size_bytes}")
         return int(last) + 1
 
-    async def _receive_chunks(self, connection: Connection, sink: FileSink) -> None:
+    async def _receive_chunks(
+        self, url: str, chunks: AsyncIterator[bytes], requested_bytes: int, sink: FileSink
+    ) -> None:
         """Receive a body of unknown length. BadResponse for too many bytes, or too few while all are still wanted."""
-        requested_bytes = sink.wanted_bytes
         received_bytes = 0
-        async for chunk in connection.chunks(self._shared.window_s):
+        first = bytearray()
+        async for chunk in chunks:
+            if received_bytes < POINTER_LIMIT_BYTES:
+                first += chunk
             received_bytes += len(chunk)
             if received_bytes > requested_bytes:
                 raise BadResponse(f"more than the requested {requested_bytes} bytes were sent")
@@ -239,6 +278,8 @@ class HttpTransport(Location):
             if not sink.wanted_bytes and received_bytes < requested_bytes:
                 return
         if sink.wanted_bytes and sink.wanted_bytes < ENDLESS:
+            if is_lfs_pointer(first):
+                raise pointer_failure(_host(url))
             raise BadResponse(f"only {received_bytes} of the requested {requested_bytes} bytes were sent")
 
 

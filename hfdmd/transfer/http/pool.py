@@ -11,14 +11,12 @@ from typing import Any
 
 import aiohappyeyeballs
 
-from hfdmd.failure import Failure
 from hfdmd.net.origin import RedirectPolicy, bracketed, literal_address, origin, split_origin
-from hfdmd.net.proxy import Proxy
-from hfdmd.net.trust import ssl_context
+from hfdmd.net.proxy import Proxy, login_wanted
+from hfdmd.net.trust import certificate_failure, ssl_context
 from hfdmd.transfer.http.connection import HEAD_BUFFER_BYTES, Connection, request_head
 from hfdmd.transfer.http.http_errors import BadResponse, ConnectionFailed
 from hfdmd.transfer.http.response import ResponseParser
-from hfdmd.wire.types import Reason
 
 IDLE_S = 20.0
 """Close a connection that is unused for this long: servers and firewalls drop them silently, often after 60 s."""
@@ -49,7 +47,7 @@ class Pool:
     ) -> tuple[Connection, bool]:
         """A connection for `url`, and whether it was used before.
 
-        ConnectionFailed when none can be opened, Failure(TLS) for a certificate that is not trusted.
+        ConnectionFailed when none can be opened. Failure for a rejected certificate, and a proxy that wants a login.
         """
         key = (origin(url), proxy.url if proxy else None)
         while not fresh and (idle := next((known for known in reversed(self._idle) if known.key == key), None)):
@@ -127,12 +125,12 @@ class Pool:
             if scheme == "https":
                 if proxy:
                     await _tunnel(sock, host, port, proxy)
-                tls = {"ssl": _context(), "server_hostname": host, "ssl_shutdown_timeout": 1.0}
+                tls = {"ssl": ssl_context(), "server_hostname": host, "ssl_shutdown_timeout": 1.0}
             connection = Connection(self._head_buffer, self._receive_buffer_bytes)
             await asyncio.get_running_loop().create_connection(lambda: connection, sock=sock, **tls)
         except ssl.SSLCertVerificationError as error:
             sock.close()
-            raise Failure(Reason.TLS, f"the certificate of {host} is not trusted: {error.verify_message}") from None
+            raise certificate_failure(host, error) from None
         except OSError as error:
             sock.close()
             raise ConnectionFailed(f"cannot connect to {host} over TLS: {error.strerror or error}") from None
@@ -200,13 +198,6 @@ def _failed(task: asyncio.Task[list[AddrInfo]]) -> bool:
     return task.cancelled() or task.exception() is not None
 
 
-def _context() -> ssl.SSLContext:
-    try:
-        return ssl_context()
-    except (OSError, ValueError) as error:
-        raise Failure(Reason.TLS, f"cannot read the trusted certificates: {error}") from None
-
-
 async def _tunnel(sock: socket.socket, host: str, port: int, proxy: Proxy) -> None:
     """CONNECT through an HTTP proxy (RFC 9110, 9.3.6)."""
     loop = asyncio.get_running_loop()
@@ -226,6 +217,8 @@ async def _tunnel(sock: socket.socket, host: str, port: int, proxy: Proxy) -> No
         raise ConnectionFailed(f"proxy: {error.detail}") from None
     except OSError as error:
         raise ConnectionFailed(f"the connection to the proxy failed: {error.strerror or error}") from None
+    if response.head.status == 407:
+        raise login_wanted()
     if not 200 <= response.head.status < 300:
         raise ConnectionFailed(f"the proxy refused a connection to {name} with status {response.head.status}")
     if response.buffered_bytes or response.has_surplus:

@@ -20,6 +20,7 @@ from tests.transfer.scripted_server import a_job, an_engine
 
 SIZE = 12 * MiB
 KiB = 1 << 10
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 12582912\n"
 IN_FLIGHT = 512 * KiB  # what may be on its way when a connection is dropped, on loopback
 
 
@@ -55,8 +56,11 @@ CASES = [
     Case("the whole file for a range, early end", [Fault.whole(), Fault.fin(after=5 * MiB)], 6 * MiB),
     Case("chunked, early end", [Fault.chunked(), Fault.fin(after=300_000, times=3)]),
     Case("corrupt once, then broken", [Fault.corrupt(offset=5 * MiB), Fault.reset(after=3 * MiB, times=4)], 2 * SIZE),
-    Case("coded once", [Fault.gzip(times=1)], 9 * IN_FLIGHT),
-    Case("always coded", [Fault.gzip()], reason=Reason.HUB_UNAVAILABLE),
+    Case("coded once", [Fault.gzip(times=1)], located=1),
+    Case("always coded", [Fault.gzip()], 2 * IN_FLIGHT, located=1),
+    Case("always coded by deflate", [Fault.gzip(coding="deflate")], 2 * IN_FLIGHT, located=1),
+    Case("coded, early end", [Fault.gzip(), Fault.fin(after=5 * MiB)], 6 * MiB),
+    Case("an unknown coding", [Fault.say({"Content-Encoding": "br"}, on="body")], reason=Reason.HUB_UNAVAILABLE),
     Case("chunked", [Fault.chunked()]),
     Case("429 with RateLimit", [Fault.busy(reset_s=1, times=2, on="body")]),
     Case("429 with Retry-After", [Fault.status(429, retry_after=1, times=2)]),
@@ -104,6 +108,23 @@ async def test_ends_in_the_right_content_or_the_right_failure(hub: HubServer, tm
     if failure is not None:
         assert "X-Amz" not in failure.detail
         assert "?" not in failure.detail
+
+
+@pytest.mark.parametrize("framing", [[], [Fault.chunked()], [Fault.gzip()]], ids=["plain", "chunked", "coded"])
+@pytest.mark.parametrize("size_bytes", [SIZE, 100_000])
+async def test_a_pointer_instead_of_the_file(
+    hub: HubServer, tmp_path: Path, framing: list[Fault], size_bytes: int
+) -> None:
+    download = file_download(hub, tmp_path, size_bytes)
+    hub.fault(REPO, FILE, Fault.instead(POINTER, on="body"), *framing)
+    async with engine_for(hub) as engine:
+        with pytest.raises(Failure, match="LFS pointer") as failed:
+            await (engine.fetch if size_bytes == SIZE else engine.fetch_small)(download.job())
+    assert failed.value.is_final
+    hub.clear_faults()
+    async with engine_for(hub) as engine:
+        await engine.fetch(download.job())
+    assert download.is_right()
 
 
 async def test_tells_how_long_the_server_asked_to_wait(hub: HubServer, tmp_path: Path) -> None:
