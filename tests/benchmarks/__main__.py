@@ -21,6 +21,7 @@ from tests.benchmarks import (
     measure_resume,
     measure_small,
     measure_sparse,
+    measure_xet,
 )
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.machine import load
@@ -40,6 +41,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Section]] = {
     "clients": measure_clients.clients,
     "resume": measure_resume.resume,
     "memory": measure_memory.memory,
+    "xet": measure_xet.xet,
 }
 
 

@@ -41,10 +41,13 @@ class Bench:
     def site_folder(self, name: str) -> Path:
         return self.ram / f"{name}{next(self._numbers)}"
 
-    def daemon(self, endpoint: str, *, bundle: Path | None = None, inside: Sequence[str] = ()) -> Daemon:
+    def daemon(
+        self, endpoint: str, *, bundle: Path | None = None, inside: Sequence[str] = (), transport: str = "auto"
+    ) -> Daemon:
         """A daemon with a new folder that trusts the certificates of `bundle`; `inside` as in `Task`."""
-        trusted = {"SSL_CERT_FILE": str(bundle)} if bundle else {}
-        return Daemon(self.folder("d"), endpoint, wrapper=inside, HFDMD_NO_SPAWN="1", TERM="dumb", **trusted)
+        more = {"SSL_CERT_FILE": str(bundle)} if bundle else {}
+        more |= {"HFDMD_NO_SPAWN": "1", "TERM": "dumb", "HFDMD_TRANSPORT": transport}
+        return Daemon(self.folder("d"), endpoint, wrapper=inside, **more)
 
     def big(self, size_bytes: int, at: Path) -> Made:
         """A file of that size at `at`; the content is made once and then hard-linked."""

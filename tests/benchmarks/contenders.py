@@ -15,6 +15,8 @@ from hfdmd_client import Client
 from tests.benchmarks.content import sha256_of
 from tests.benchmarks.process import BIN, ProgramFailed, clean_env, run
 from tests.daemon_process import Daemon
+from tests.fakehub.official import environment
+from tests.fakehub.official_xet import download_command
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,25 @@ class HfDownload:
 
 
 @dataclass(slots=True)
+class HfXet:
+    """hf_xet's download group by itself: it verifies nothing and syncs nothing. `xet_hash` is the file's."""
+
+    xet_hash: str
+    name: str = "hf_xet group"
+    rounds: int | None = None
+
+    def go(self, task: Task, folder: Path) -> Sample:
+        to = folder / "file"
+        command = download_command(task.endpoint, task.repo, [(self.xet_hash, task.size_bytes, to)])
+        spent = run(command, env=environment(task.endpoint, folder), timeout_s=task.timeout_s)
+        check_file(to, task)
+        return Sample(spent.wall_s, spent.cpu_s, spent.rss_bytes)
+
+    def clean(self, folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(slots=True)
 class Aria2:
     """aria2c with 16 connections a file, or with a ready list and `jobs` files at a time."""
 
@@ -205,6 +226,7 @@ def versions() -> str:
     from tests.benchmarks.nginx import PROGRAM
 
     hf = first_line([sys.executable, "-c", "import huggingface_hub; print(huggingface_hub.__version__)"])
+    hf_xet = first_line([sys.executable, "-c", "from importlib import metadata; print(metadata.version('hf_xet'))"])
     nginx = first_line([PROGRAM, "-v"]).rpartition("/")[2]
     curl = first_line(["curl", "--version"]).split()[1]
-    return f"{first_line(['aria2c', '--version'])}, huggingface_hub {hf}, curl {curl}, nginx {nginx}"
+    return f"{first_line(['aria2c', '--version'])}, huggingface_hub {hf}, hf_xet {hf_xet}, curl {curl}, nginx {nginx}"

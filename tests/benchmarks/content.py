@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 BLOCK_BYTES = 32 << 20
+PIECE_BYTES = 4 << 20
+_EXPONENTS = b"".join(
+    bytes([byte]) * share
+    for byte, share in ((0x3C, 70), (0xBC, 70), (0x3D, 40), (0xBD, 40), (0x3B, 14), (0xBB, 14), (0x3E, 4), (0xBE, 4))
+)
 ZERO_SHA256 = {
     1 << 30: "49bc20df15e412a64472421e13fe86ff1c5165e18b2afccf160d4dc19fe68a14",
     4 << 30: "8479e43911dc45e89f934fe48d01297e16f51d17aa561d4d1c216b1ae0fcddca",
@@ -39,6 +45,31 @@ def big(path: Path, size_bytes: int) -> Made:
             file.write(piece)
             hasher.update(piece)
     return Made(path, size_bytes, hasher.hexdigest())
+
+
+def noise(size_bytes: int, seed: int) -> bytes:
+    """Bytes that do not compress."""
+    return random.Random(seed).randbytes(size_bytes)
+
+
+def bf16(size_bytes: int, seed: int) -> bytes:
+    """Numbers as weights have them: 16 bits, the high byte one of a few."""
+    data = bytearray(noise(size_bytes, seed))
+    data[1::2] = data[1::2].translate(_EXPONENTS)
+    return bytes(data)
+
+
+def text(size_bytes: int, seed: int) -> bytes:
+    """Words of a small vocabulary."""
+    source = random.Random(seed)
+    words = [source.randbytes(source.randint(2, 5)).hex().encode() for _ in range(256)]
+    return b" ".join(map(words.__getitem__, source.randbytes(size_bytes // 4)))[:size_bytes]
+
+
+def pieces(kinds: Sequence[Callable[[int, int], bytes]], size_bytes: int, seed: int) -> Iterator[bytes]:
+    """Pieces of 4 MiB of these kinds in turn."""
+    for number, start in enumerate(range(0, size_bytes, PIECE_BYTES)):
+        yield kinds[number % len(kinds)](min(PIECE_BYTES, size_bytes - start), seed * 100_000 + number)
 
 
 def sparse(path: Path, size_bytes: int) -> Made:

@@ -250,6 +250,13 @@ class Cas:
             found.terms.append(Term(term.xorb, first, last, xorb.raw_bytes(first, last)))
         return found
 
+    def packed_bytes(self, file: XetFile) -> int:
+        """What a whole download of the file receives: each chunk once, packed."""
+        spans = [
+            (self.xorbs[xorb].stored_at, span) for xorb, found in self.recipe(file).ranges.items() for span in found
+        ]
+        return sum(stored_at[last] - stored_at[first] for stored_at, (first, last) in spans)
+
     def stored_span(self, file: XetFile, offset: int) -> tuple[str, int, int]:
         """The xorb with the file's byte at `offset`, and the stored bytes (end exclusive) of that chunk in it."""
         term = self.recipe(file, offset, offset + 1).terms[0]
