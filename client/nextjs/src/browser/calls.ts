@@ -1,13 +1,26 @@
 /** Calls that the button does not need. */
-import type { Affected, Info, RepoFiles, Selector } from "../wire.js";
+import type { Affected, Info, RepoFiles as WireRepoFiles, Selector } from "../wire.js";
 import type { Target } from "./item.js";
 import type { Store } from "./store.js";
 
 /** Information about the daemon; its folders only with `exposePaths`. */
 export type PublicInfo = Omit<Info, "cacheDir" | "stateDir" | "socket" | "url" | "pid"> & Partial<Info>;
 
+/** A GGUF quantisation of a repo, with the paths of all its files. */
+export interface Quantisation {
+  name: string;
+  files: string[];
+  totalBytes: number | null;
+  recommended: boolean;
+}
+
+/** The files of a repo; `quantisations` if the daemon tells them apart. */
+export type RepoFiles = WireRepoFiles & { quantisations?: Quantisation[] };
+
+type Changes = Pick<Store, "change">;
+
 export function reorder(
-  store: Store,
+  store: Changes,
   selector: Selector,
   to: { priority: number } | { position: number },
 ): Promise<Affected> {
@@ -15,7 +28,7 @@ export function reorder(
 }
 
 /** Removes downloads from the list, after cancelling them. `deleteFile` also deletes their files, if the app's routes allow it. */
-export function remove(store: Store, selector: Selector, deleteFile = false): Promise<Affected> {
+export function remove(store: Changes, selector: Selector, deleteFile = false): Promise<Affected> {
   const query = Object.entries({ ...selector, ...(deleteFile ? { deleteFile } : {}) });
   const search = new URLSearchParams(query.map(([key, value]) => [key, String(value)]));
   return store.change("delete", selector, "DELETE", `download?${search.toString()}`);
@@ -23,7 +36,7 @@ export function remove(store: Store, selector: Selector, deleteFile = false): Pr
 
 /** All files of a repo on the Hub, from all pages. */
 export async function repoFiles(
-  store: Store,
+  store: Pick<Store, "send">,
   of: Pick<Target, "modelRepo" | "revision" | "repoType">,
   signal?: AbortSignal,
 ): Promise<RepoFiles> {
@@ -42,6 +55,6 @@ export async function repoFiles(
   return { ...first, files, nextCursor: null };
 }
 
-export function daemonInfo(store: Store, signal?: AbortSignal): Promise<PublicInfo> {
+export function daemonInfo(store: Pick<Store, "send">, signal?: AbortSignal): Promise<PublicInfo> {
   return store.send<PublicInfo>("GET", "info", undefined, signal);
 }

@@ -1,21 +1,11 @@
 import type { Affected, Downloads, Problem, Selector } from "../wire.js";
+import { RequestError } from "../request-error.js";
 import { keyOf, requestFor, type Item, type Target } from "./item.js";
 import { Ledger } from "./ledger.js";
 import { Link, type Connection } from "./link.js";
 
 /** Default path of the app's routes. */
 export const DEFAULT_BASE_PATH = "/api/hfdmd";
-
-/** An error of the routes or the daemon; `code` is stable, the message is for people. */
-export class RequestError extends Error {
-  constructor(
-    readonly code: string,
-    readonly status: number,
-    detail: string,
-  ) {
-    super(detail);
-  }
-}
 
 /** A request of this page that has not been answered yet, or has failed. */
 export interface Pending {
@@ -70,6 +60,13 @@ export class Store {
       queueMicrotask(() => this.#listeners.size === 0 && this.#stop());
     };
   };
+
+  /** Fills an unused store with what the server has rendered, until the stream says more. Does nothing later. */
+  seed(items: readonly Item[]): void {
+    if (this.#snapshot !== EMPTY) return;
+    for (const item of items) this.#ledger.merge(item);
+    this.#snapshot = { ...EMPTY, items: this.#ledger.all() };
+  }
 
   readonly getSnapshot = (): Snapshot => this.#snapshot;
 
@@ -186,8 +183,8 @@ export class Store {
   async #refreshPositions(): Promise<void> {
     this.#ledger.moved = false;
     if (this.#snapshot.items.some(({ status }) => status === "queued")) {
-      const { downloads } = await this.send<Downloads>("GET", "progress?status=queued&limit=100").catch(() => NONE);
-      for (const item of downloads) this.#ledger.setPosition(item);
+      const list = await this.send<Downloads>("GET", "progress?status=queued&limit=100").catch(() => NONE);
+      for (const item of [...list.downloads, ...list.repos]) this.#ledger.setPosition(item);
     }
     this.#positionsTimer = undefined;
     this.#schedule();

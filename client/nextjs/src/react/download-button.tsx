@@ -17,8 +17,12 @@ export interface DownloadButtonProps extends Target, Callbacks {
   children?: ReactNode;
   /** Classes of the outer element, including its width. Default `w-52`. */
   className?: string;
-  /** Effect on completion. A function receives the button's element. Default true. */
+  /** Whether the idle button stands out. Default `solid`. */
+  look?: "solid" | "soft";
+  /** Effect on completion, over the whole page. A function receives the button's element. Default true. */
   burst?: Burst;
+  /** Effect of the click that starts it, around the button. Default false. */
+  clickEffect?: Burst;
   /** Whether to show the line below (rate, reason). Default true; its height is constant, so that the layout does not shift. */
   caption?: boolean;
   /** Whether to show a cancel button. Default true. */
@@ -43,7 +47,8 @@ const SOFT = join(TINTED, "hover:brightness-95");
 
 /** A button that starts a download, shows its live progress, and pauses, resumes and retries it. */
 export function DownloadButton(props: DownloadButtonProps) {
-  const { children, className = "w-52", burst = true, caption = true, cancellable = true, onComplete } = props;
+  const { children, className = "w-52", look = "solid", burst, clickEffect = false, onComplete } = props;
+  const { caption = true, cancellable = true } = props;
   const button = useRef<HTMLButtonElement>(null);
   const words = useWords();
   const handle = useDownload(props, {
@@ -53,17 +58,21 @@ export function DownloadButton(props: DownloadButtonProps) {
       onComplete?.(item);
     },
   });
-  const { item, state, requestError } = handle;
+  const { item, state, requestError, problem } = handle;
   const now = useNow(state === "waiting");
   const { text } = words;
   const progress = item && state !== "idle" ? item.progress : 0;
   const moving = state === "downloading" || state === "paused" || state === "verifying";
   const cancels = cancellable && item !== undefined && (isLive(item) || state === "paused");
   const idle = state === "idle" || state === "loading";
+  const failed = state === "failed" || requestError !== undefined;
+  const away = problem && !failed && state !== "done";
+  const solid = idle && !away && look === "solid";
   const reason = requestError
     ? (words.reason(requestError.code) ?? requestError.message)
-    : captionOf(item, state, words, now);
-  const failed = state === "failed" || requestError !== undefined;
+    : away
+      ? words.reason(problem)
+      : captionOf(item, state, words, now);
 
   // The action of a click and its accessible name.
   const [action, act] = idle
@@ -75,25 +84,35 @@ export function DownloadButton(props: DownloadButtonProps) {
         : state === "done"
           ? [text.done, undefined]
           : [text.pause, handle.pause];
+  const word = label();
 
   return (
     <span
       data-hfdmd
       data-state={state}
       data-target={nameOf(props)}
-      className={join("inline-flex max-w-full flex-col align-top text-sm", HUE[state], className)}
+      className={join(
+        "inline-flex max-w-full flex-col align-top text-sm",
+        away && idle ? HUE.queued : HUE[state],
+        className,
+      )}
     >
-      <span className="flex items-center gap-1">
+      <span className="relative flex">
         <button
           ref={button}
           type="button"
           data-state={state}
           aria-disabled={state === "done" || undefined}
           aria-busy={handle.pending !== undefined || undefined}
-          onClick={() => !handle.pending && act?.()}
+          onClick={({ currentTarget }) => {
+            if (handle.pending || !act) return;
+            if (idle) celebrate(currentTarget, clickEffect, "button");
+            act();
+          }}
           className={join(
-            "relative isolate flex h-10 min-w-0 flex-1 items-center justify-center overflow-hidden rounded-full px-4 font-medium tabular-nums",
-            idle ? SOLID : SOFT,
+            "relative isolate flex h-10 w-full items-center justify-center overflow-hidden rounded-full font-medium tabular-nums",
+            cancels ? "px-9" : "px-4",
+            solid ? SOLID : SOFT,
             state === "done" && "cursor-default",
             FOCUS,
             PRESS,
@@ -109,24 +128,33 @@ export function DownloadButton(props: DownloadButtonProps) {
           {state === "resolving" && (
             <span aria-hidden className={join("absolute inset-0 -z-10 motion-safe:animate-pulse", FILLED)} />
           )}
-          <span className={join("flex min-w-0 items-center gap-2", idle ? "text-white" : TINTED_TEXT)}>
+          <span className={join("flex min-w-0 items-center gap-2", solid ? "text-white" : TINTED_TEXT)}>
             <Icon path={ICONS[state]} />
-            <span aria-hidden className="truncate">
-              {label()}
+            <span aria-hidden className="flex min-w-0 whitespace-pre">
+              <span className="truncate">{word}</span>
+              {(state === "downloading" || state === "paused") && (
+                <span>
+                  {word && " · "}
+                  {words.percent(progress)}
+                </span>
+              )}
             </span>
           </span>
           <span className="sr-only">{named(words, action, props)}</span>
         </button>
-        {cancellable && (
+        {cancels && (
           <button
             type="button"
             aria-label={named(words, text.cancel, props)}
-            onClick={() => item && confirmCancel(item, words) && handle.cancel()}
+            onClick={() => {
+              if (!confirmCancel(item, words)) return;
+              button.current?.focus(); // this button goes
+              handle.cancel();
+            }}
             className={join(
-              "flex h-8 w-8 shrink-0 items-center justify-center rounded-full opacity-70 hover:opacity-100",
+              "absolute end-1 top-1 flex h-8 w-8 items-center justify-center rounded-full opacity-70 hover:opacity-100",
               FOCUS,
               PRESS,
-              !cancels && "invisible",
             )}
           >
             <Icon path={icons.cross} />
@@ -146,11 +174,10 @@ export function DownloadButton(props: DownloadButtonProps) {
       )}
       {caption && (
         <span
-          title={item?.detail ?? undefined}
+          title={item?.path ?? item?.detail ?? undefined}
           role={failed ? "alert" : undefined}
           className={join(
             "mt-1 block min-h-[1.25rem] px-4 text-center text-xs leading-5 tabular-nums",
-            cancellable && "me-9",
             failed ? TINTED_TEXT : "truncate opacity-80",
           )}
         >
@@ -162,10 +189,11 @@ export function DownloadButton(props: DownloadButtonProps) {
           {reason}
         </span>
       )}
-      <Announcer name={nameOf(props)} state={state} percent={progress} label={label()} />
+      <Announcer name={nameOf(props)} state={state} percent={progress} label={word} />
     </span>
   );
 
+  /** What stands in the button, before the percentage if there is one. */
   function label(): ReactNode {
     switch (state) {
       case "loading":
@@ -180,11 +208,11 @@ export function DownloadButton(props: DownloadButtonProps) {
       case "resolving":
         return text.resolving;
       case "downloading":
-        return isStalled(item, state) ? `${words.percent(progress)} · ${text.stalled}` : words.percent(progress);
+        return isStalled(item, state) && words.reason("stalled");
       case "verifying":
         return text.verifying;
       case "paused":
-        return `${text.resume} · ${words.percent(progress)}`;
+        return text.resume;
       case "done":
         return text.done;
       case "failed":

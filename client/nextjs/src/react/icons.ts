@@ -10,4 +10,5 @@ export const alert = "M12 8v5m0 3.5v.01M12 3 2.5 20h19z";
 export const up = "m6 15 6-6 6 6";
 export const down = "m6 9 6 6 6-6";
 export const search = "m20 20-4-4m2-5a7 7 0 1 1-14 0 7 7 0 0 1 14 0";
+export const copy = "M9 9h11v11H9zM15 9V4H4v11h5";
 export const disk = "M4 14h16M6 5h12l2 9v5H4v-5zm10 11.5v.01";

@@ -1,24 +1,30 @@
 "use client";
 
-import { memo, useState, type ReactNode } from "react";
+import { memo, useState } from "react";
 
-import { remove, reorder } from "../browser/calls.js";
+import { reorder } from "../browser/calls.js";
 import { isLive, isRepo, nameOf, stateOf, type Item } from "../browser/item.js";
-import type { RequestError, Store } from "../browser/store.js";
+import type { Store } from "../browser/store.js";
+import { FileRow } from "./file-row.js";
 import { Icon } from "./icon.js";
 import * as icons from "./icons.js";
 import { fill } from "./messages.js";
 import { useAllWords } from "./queue-words.js";
-import { FILL, FOCUS, HOVER, HUE, join, LINE, MUTED, PRESS, TINTED, TINTED_TEXT } from "./styles.js";
-import { captionOf, confirmCancel, named, progressText, useNow } from "./words.js";
+import { Actions, Tool, useRun } from "./row-actions.js";
+import { FILL, FOCUS, HOVER, HUE, join, LINE, MUTED, TINTED, TINTED_TEXT } from "./styles.js";
+import { captionOf, named, progressText, useNow } from "./words.js";
 
 const FILES_SHOWN = 50;
+
+/** Browsers have a clipboard on https and localhost only. */
+const copy = (path: string, otherwise: string) =>
+  "clipboard" in navigator ? navigator.clipboard.writeText(path) : Promise.reject(new Error(otherwise));
 
 /** One download or repo download with its actions. `files`: the files of a repo download. */
 export const QueueRow = memo(function QueueRow({
   item,
   store,
-  files,
+  files = [],
 }: {
   item: Item;
   store: Store;
@@ -26,18 +32,16 @@ export const QueueRow = memo(function QueueRow({
 }) {
   const words = useAllWords();
   const [open, setOpen] = useState(false);
-  const [refused, setRefused] = useState<string | null>(null);
+  const { run, refused } = useRun();
   const state = stateOf(item);
   const now = useNow(state === "waiting");
   const { text } = words;
   const id = { id: item.id };
-  const run = (work: Promise<unknown>) => {
-    setRefused(null);
-    work.catch((error: RequestError) => setRefused(words.reason(error.code) ?? error.message));
-  };
-  const [owner, rest] = item.modelRepo.includes("/") ? item.modelRepo.split("/", 2) : ["", item.modelRepo];
+  const slash = item.modelRepo.indexOf("/") + 1;
   const error = refused ?? (state === "failed" ? item.error : null);
   const position = "queuePosition" in item ? item.queuePosition : null;
+  const live = isLive(item);
+  const { path } = item;
 
   return (
     <li
@@ -46,24 +50,19 @@ export const QueueRow = memo(function QueueRow({
       data-id={item.id}
       className={join("border-b px-4 py-3 last:border-b-0", LINE, HUE[state])}
     >
-      <div className="flex flex-wrap items-center gap-x-4 gap-y-2">
-        <div className="min-w-0 flex-1 basis-64">
-          <p className="truncate font-medium" title={nameOf(item)}>
-            {"filePath" in item ? item.filePath : rest}
+      <div className="flex items-start gap-x-2">
+        <div className="min-w-0 flex-1">
+          <p className="flex min-w-0 font-medium" title={nameOf(item)}>
+            <span className={join("truncate", MUTED)}>{item.modelRepo.slice(0, slash)}</span>
+            <span className="max-w-full shrink-0 truncate">{item.modelRepo.slice(slash)}</span>
           </p>
-          <p className={join("truncate text-xs", MUTED)}>
-            {"filePath" in item ? item.modelRepo : owner}
+          <p className={join("truncate text-xs", MUTED)} data-files>
+            {"filePath" in item ? item.filePath : item.include.length > 0 ? item.include.join(", ") : text.allFiles}
+            {isRepo(item) && item.exclude.length > 0 && ` · ${fill(text.without, { files: item.exclude.join(", ") })}`}
             {item.revision !== "main" && ` @ ${item.revision}`}
-            {isRepo(item) && item.include.length > 0 && ` · ${item.include.join(", ")}`}
           </p>
         </div>
-        <span className={join("flex items-center gap-1.5 rounded-full px-2.5 py-0.5 text-xs font-medium", TINTED)}>
-          <span className={TINTED_TEXT}>
-            {text.states[state]}
-            {state === "queued" && position ? ` #${position}` : ""}
-          </span>
-        </span>
-        <div className="flex items-center">
+        <div className="-me-2 flex items-center">
           {state === "queued" && position !== null && (
             <>
               <Tool
@@ -79,56 +78,50 @@ export const QueueRow = memo(function QueueRow({
               />
             </>
           )}
-          {(state === "failed" || state === "waiting" || item.status === "cancelled") && (
-            <Tool icon={icons.retry} label={named(words, text.retry, item)} on={() => run(store.act("retry", id))} />
-          )}
-          {isLive(item) && (
-            <Tool icon={icons.pause} label={named(words, text.pause, item)} on={() => run(store.act("pause", id))} />
-          )}
-          {state === "paused" && (
-            <Tool icon={icons.play} label={named(words, text.resume, item)} on={() => run(store.act("resume", id))} />
-          )}
-          {isLive(item) || state === "paused" ? (
-            <Tool
-              icon={icons.cross}
-              label={named(words, text.cancel, item)}
-              on={() => confirmCancel(item, words) && run(store.act("cancel", id))}
-            />
-          ) : (
-            <Tool icon={icons.cross} label={named(words, text.remove, item)} on={() => run(remove(store, id))} />
-          )}
+          <Actions item={item} store={store} run={run} />
         </div>
       </div>
       {state !== "done" && state !== "failed" && item.status !== "cancelled" && (
-        <div
-          role="progressbar"
-          aria-label={fill(text.progressOf, { name: nameOf(item) })}
-          aria-valuemin={0}
-          aria-valuemax={100}
-          aria-valuenow={state === "resolving" ? undefined : Math.floor(item.progress)}
-          aria-valuetext={progressText(item, state, words)}
-          className={join("mt-2 h-1.5 overflow-hidden rounded-full", TINTED)}
-        >
+        <div className="mt-1.5 flex items-center gap-3">
           <div
-            className={join(
-              "h-full bg-[color:var(--hf)]",
-              state === "resolving" ? "opacity-30 motion-safe:animate-pulse" : FILL,
-            )}
-            style={{ transform: `scaleX(${state === "resolving" ? 1 : item.progress / 100})` }}
-          />
+            role="progressbar"
+            aria-label={fill(text.progressOf, { name: nameOf(item) })}
+            aria-valuemin={0}
+            aria-valuemax={100}
+            aria-valuenow={state === "resolving" ? undefined : Math.floor(item.progress)}
+            aria-valuetext={progressText(item, state, words)}
+            className={join("h-1.5 flex-1 overflow-hidden rounded-full", TINTED)}
+          >
+            <div
+              className={join(
+                "h-full bg-[color:var(--hf)]",
+                state === "resolving" ? "opacity-30 motion-safe:animate-pulse" : FILL,
+              )}
+              style={{ transform: `scaleX(${state === "resolving" ? 1 : item.progress / 100})` }}
+            />
+          </div>
+          <span aria-hidden className="w-10 shrink-0 text-end font-medium tabular-nums">
+            {words.percent(item.progress)}
+          </span>
         </div>
       )}
-      <div className={join("mt-1 flex flex-wrap gap-x-4 text-xs tabular-nums", MUTED)}>
-        <span>{sizes()}</span>
-        {isLive(item) && <span>{captionOf(item, state, words, now)}</span>}
-        {isLive(item) && item.reason !== null && <span className="[overflow-wrap:anywhere]">{item.detail}</span>}
-        {isRepo(item) && item.filesTotal !== null && (
-          <span>
-            {fill(text.filesDone, { done: item.filesDone, total: item.filesTotal })}
-            {item.filesFailed > 0 && ` · ${fill(text.filesFailed, { count: item.filesFailed })}`}
-          </span>
-        )}
-        {files && files.length > 0 && (
+      <div className="mt-1 flex flex-wrap gap-x-4 text-xs tabular-nums">
+        <span className={join("font-medium", TINTED_TEXT)}>
+          {text.states[state]}
+          {state === "queued" && position ? ` #${position}` : ""}
+        </span>
+        <span className={join("contents", MUTED)}>
+          <span>{sizes()}</span>
+          {live && <span>{captionOf(item, state, words, now)}</span>}
+          {live && item.reason !== null && <span className="[overflow-wrap:anywhere]">{item.detail}</span>}
+          {isRepo(item) && item.filesTotal !== null && (
+            <span>
+              {fill(text.filesDone, { done: item.filesDone, total: item.filesTotal })}
+              {item.filesFailed > 0 && ` · ${fill(text.filesFailed, { count: item.filesFailed })}`}
+            </span>
+          )}
+        </span>
+        {files.length > 0 && (
           <button
             type="button"
             aria-expanded={open}
@@ -140,6 +133,18 @@ export const QueueRow = memo(function QueueRow({
           </button>
         )}
       </div>
+      {path !== null && (
+        <p className={join("mt-1 flex items-center gap-1 text-xs", MUTED)}>
+          <span className="truncate font-mono" title={path}>
+            {path}
+          </span>
+          <Tool
+            icon={icons.copy}
+            label={named(words, text.copyPath, item)}
+            on={() => run(copy(path, text.copyByHand))}
+          />
+        </p>
+      )}
       {(error !== null || state === "failed") && (
         <p role="alert" className={join("mt-1 flex items-start gap-1.5 text-sm", TINTED_TEXT)}>
           <Icon path={icons.alert} className="mt-0.5 h-4 w-4 shrink-0" />
@@ -148,11 +153,16 @@ export const QueueRow = memo(function QueueRow({
           </span>
         </p>
       )}
-      {open && files && (
-        <ul className={join("mt-2 rounded-lg border", LINE)}>
+      {open && (
+        <ul className={join("mt-2 overflow-hidden rounded-lg border text-xs", LINE)}>
           {files.slice(0, FILES_SHOWN).map((file) => (
-            <QueueRow key={file.id} item={file} store={store} />
+            <FileRow key={file.id} item={file} store={store} />
           ))}
+          {files.length > FILES_SHOWN && (
+            <li className={join("px-3 py-1.5", MUTED)}>
+              {fill(text.moreFiles, { count: files.length - FILES_SHOWN })}
+            </li>
+          )}
         </ul>
       )}
     </li>
@@ -164,34 +174,3 @@ export const QueueRow = memo(function QueueRow({
     return state === "done" ? total : fill(text.ofTotal, { done: words.bytes(item.downloadedBytes), total });
   }
 });
-
-/** A small round button with an icon and an accessible name. */
-export function Tool({
-  icon,
-  label,
-  on,
-  off = false,
-}: {
-  icon: string;
-  label: string;
-  on: () => void;
-  off?: boolean;
-}): ReactNode {
-  return (
-    <button
-      type="button"
-      aria-label={label}
-      title={label}
-      aria-disabled={off || undefined}
-      onClick={() => !off && on()}
-      className={join(
-        "flex h-8 w-8 items-center justify-center rounded-full",
-        off ? "opacity-30" : HOVER,
-        FOCUS,
-        PRESS,
-      )}
-    >
-      <Icon path={icon} />
-    </button>
-  );
-}

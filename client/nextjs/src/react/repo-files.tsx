@@ -3,7 +3,8 @@
 import { useMemo, useState, useSyncExternalStore, type ReactNode } from "react";
 
 import { escapeGlob, isLive, keyOf, stateOf, type Target } from "../browser/item.js";
-import type { RequestError, Store } from "../browser/store.js";
+import type { Store } from "../browser/store.js";
+import type { RequestError } from "../request-error.js";
 import { useStore } from "./context.js";
 import { DownloadButton } from "./download-button.js";
 import { Command } from "./download-queue.js";
@@ -14,6 +15,7 @@ import { fill } from "./messages.js";
 import { groupFiles, type FileGroup } from "./quantisation.js";
 import { useAllWords } from "./queue-words.js";
 import { FOCUS, HUE, join, LINE, MUTED, TINTED, TINTED_TEXT } from "./styles.js";
+import { useInfo } from "./use-downloads.js";
 import { useRepoFiles } from "./use-repo-files.js";
 
 export interface RepoFilesProps extends Pick<Target, "modelRepo" | "revision" | "repoType"> {
@@ -24,14 +26,18 @@ export interface RepoFilesProps extends Pick<Target, "modelRepo" | "revision" | 
 
 type Of = Pick<Target, "modelRepo" | "revision" | "repoType">;
 
-/** The files of a repo for selection: GGUF quantisations with their sizes first; the parts of a split file are one entry. */
+/**
+ * The files of a repo for selection: GGUF quantisations with their sizes first, one of them recommended, projectors apart; the parts of a
+ * split file are one entry. What is larger than the free disk space is marked.
+ */
 export function RepoFiles({ modelRepo, revision, repoType, basePath, className, burst }: RepoFilesProps) {
   const of: Of = { modelRepo, revision, repoType };
-  const { files, error, reload } = useRepoFiles(of, { basePath });
+  const { files, quantisations, error, reload } = useRepoFiles(of, { basePath });
+  const freeBytes = useInfo({ basePath })?.freeBytes ?? null;
   const store = useStore(basePath);
   const words = useAllWords();
   const { text } = words;
-  const groups = useMemo(() => groupFiles(files ?? []), [files]);
+  const groups = useMemo(() => groupFiles(files ?? [], quantisations), [files, quantisations]);
   const [picked, setPicked] = useState<ReadonlySet<string>>(new Set());
   const [refused, setRefused] = useState<string | null>(null);
   const chosen = groups.filter((group) => picked.has(group.name));
@@ -68,7 +74,8 @@ export function RepoFiles({ modelRepo, revision, repoType, basePath, className, 
     );
   };
   const quantised = groups.filter((group) => group.quantisation !== null);
-  const others = groups.filter((group) => group.quantisation === null);
+  const projectors = groups.filter((group) => group.projector);
+  const others = groups.filter((group) => group.quantisation === null && !group.projector);
 
   return (
     <section
@@ -81,6 +88,7 @@ export function RepoFiles({ modelRepo, revision, repoType, basePath, className, 
         <p className={join("rounded-xl border border-dashed px-4 py-12 text-center", LINE, MUTED)}>{text.loading}</p>
       )}
       {list(text.quantisations, quantised)}
+      {list(text.projectors, projectors)}
       {list(quantised.length > 0 ? text.otherFiles : null, others)}
       {files && files.length > 0 && (
         <div className="flex flex-wrap items-center gap-2 pt-3">
@@ -98,6 +106,17 @@ export function RepoFiles({ modelRepo, revision, repoType, basePath, className, 
   function sizeOf(some: readonly FileGroup[]): string {
     const total = some.reduce<number | null>((sum, { size }) => (sum === null || size === null ? null : sum + size), 0);
     return total === null ? text.unknownSize : words.bytes(total);
+  }
+
+  function note(group: FileGroup) {
+    const cached = group.files.every((file) => file.cached);
+    if (!cached && (freeBytes === null || group.size === null || group.size <= freeBytes)) return null;
+    return (
+      <span className={join("flex items-center gap-1 text-xs", cached ? HUE.done : HUE.waiting, TINTED_TEXT)}>
+        <Icon path={cached ? icons.disk : icons.alert} />
+        {cached ? text.cached : fill(text.tooLarge, { free: words.bytes(freeBytes ?? 0) })}
+      </span>
+    );
   }
 
   function list(title: string | null, some: readonly FileGroup[]) {
@@ -120,8 +139,15 @@ export function RepoFiles({ modelRepo, revision, repoType, basePath, className, 
                   className={join("h-5 w-5 shrink-0 accent-[var(--hfdmd-accent,#2563eb)]", FOCUS)}
                 />
                 <span className="min-w-0">
-                  <span className="block truncate font-medium" title={group.name}>
-                    {group.quantisation ?? group.name}
+                  <span className="flex items-center gap-2 font-medium">
+                    <span className="truncate" title={group.name}>
+                      {group.quantisation ?? group.name}
+                    </span>
+                    {group.recommended && (
+                      <span className={join("rounded-full px-2 text-xs", HUE.done, TINTED)}>
+                        <span className={TINTED_TEXT}>{text.recommended}</span>
+                      </span>
+                    )}
                   </span>
                   <span className={join("block truncate text-xs tabular-nums", MUTED)}>
                     {[
@@ -134,17 +160,13 @@ export function RepoFiles({ modelRepo, revision, repoType, basePath, className, 
                   </span>
                 </span>
               </label>
-              {group.files.every((file) => file.cached) && (
-                <span className={join("flex items-center gap-1 text-xs", HUE.done, TINTED_TEXT)}>
-                  <Icon path={icons.disk} />
-                  {text.cached}
-                </span>
-              )}
+              {note(group)}
               <Parts of={of} group={group} store={store}>
                 <DownloadButton
                   {...targetOf(of, group)}
                   basePath={basePath}
                   burst={burst}
+                  look={group.recommended ? "solid" : "soft"}
                   caption={false}
                   className="w-48"
                 />
@@ -177,10 +199,7 @@ function Parts({ of, group, store, children }: { of: Of; group: FileGroup; store
   return (
     <span className={join("flex h-10 w-48 items-center", HUE.downloading)}>
       <span
-        className={join(
-          "me-9 flex h-full flex-1 items-center justify-center rounded-full font-medium tabular-nums",
-          TINTED,
-        )}
+        className={join("flex h-full flex-1 items-center justify-center rounded-full font-medium tabular-nums", TINTED)}
       >
         <span className={TINTED_TEXT}>{text}</span>
       </span>

@@ -3,8 +3,9 @@
 import { useCallback, useEffect, useMemo, useRef, useSyncExternalStore } from "react";
 
 import { isLive, keyOf, stateOf, type Item, type ItemState, type Target } from "../browser/item.js";
-import { lookupOf, type Action, type RequestError } from "../browser/store.js";
-import { useStore } from "./context.js";
+import { lookupOf, type Action } from "../browser/store.js";
+import type { RequestError } from "../request-error.js";
+import { useInitial, useStore } from "./context.js";
 
 /** Called on changes while the page is open, not for the state at the time of loading. */
 export interface Callbacks {
@@ -23,6 +24,8 @@ export interface DownloadHandle {
   pending: Action | undefined;
   /** The error of the last request. */
   requestError: RequestError | undefined;
+  /** Why the daemon cannot be reached, as a code. */
+  problem: string | null | undefined;
   start: () => void;
   pause: () => void;
   resume: () => void;
@@ -33,9 +36,15 @@ export interface DownloadHandle {
 /** The live state of one download and its actions. */
 export function useDownload(target: Target, callbacks: Callbacks & { basePath?: string } = {}): DownloadHandle {
   const store = useStore(callbacks.basePath);
+  const initial = useInitial();
   const key = keyOf(target);
-  const item = useSyncExternalStore(store.subscribe, () => store.find(key), nothing);
+  const item = useSyncExternalStore(
+    store.subscribe,
+    () => store.find(key),
+    () => initial?.find(key),
+  );
   const request = useSyncExternalStore(store.subscribe, () => store.pendingOf(key), nothing);
+  const problem = useSyncExternalStore(store.subscribe, () => store.getSnapshot().connection.problem, nothing);
   const lookup = lookupOf(target);
   const known = useSyncExternalStore(store.subscribe, () => store.isKnown(lookup), no);
   useEffect(() => store.ensureLookup(lookup), [store, lookup]);
@@ -80,6 +89,7 @@ export function useDownload(target: Target, callbacks: Callbacks & { basePath?: 
     state,
     pending: waits ? request.action : undefined,
     requestError: request?.error ?? undefined,
+    problem,
     ...actions,
   };
 }

@@ -6,7 +6,7 @@ import { isLive, isRepo, type Item } from "../browser/item.js";
 import { daemonInfo, type PublicInfo } from "../browser/calls.js";
 import { EMPTY, type Snapshot, type Store } from "../browser/store.js";
 import type { Status } from "../wire.js";
-import { useStore } from "./context.js";
+import { useInitial, useStore } from "./context.js";
 
 /** Sums over all unfinished downloads. Files of a repo download count once, as part of it. */
 export interface Totals {
@@ -32,7 +32,8 @@ export interface Downloads extends Snapshot {
 /** All downloads, live. */
 export function useDownloads(options: { basePath?: string } = {}): Downloads {
   const store = useStore(options.basePath);
-  const snapshot = useSyncExternalStore(store.subscribe, store.getSnapshot, () => EMPTY);
+  const initial = useInitial();
+  const snapshot = useSyncExternalStore(store.subscribe, store.getSnapshot, () => initial?.snapshot ?? EMPTY);
   return useMemo(() => {
     const requests = snapshot.items.filter((item) => isRepo(item) || item.repoIds.length === 0);
     return { ...snapshot, requests, counts: countsOf(requests), totals: totalsOf(requests), store };

@@ -2,21 +2,25 @@
 
 import { useCallback, useEffect, useState } from "react";
 
-import { repoFiles } from "../browser/calls.js";
+import { repoFiles, type Quantisation } from "../browser/calls.js";
 import type { Target } from "../browser/item.js";
-import { RequestError } from "../browser/store.js";
+import { RequestError } from "../request-error.js";
 import type { RepoFile } from "../wire.js";
 import { useStore } from "./context.js";
 
 export interface RepoFilesHandle {
   /** Undefined until the Hub has answered. */
   files: readonly RepoFile[] | undefined;
+  /** The GGUF quantisations among them; undefined too if the daemon does not tell them apart. */
+  quantisations: readonly Quantisation[] | undefined;
   commit: string | undefined;
   error: { code: string; message: string } | undefined;
   reload: () => void;
 }
 
 type State = Omit<RepoFilesHandle, "reload"> & { of: string };
+
+const NOTHING = { files: undefined, quantisations: undefined, commit: undefined, error: undefined };
 
 /** The files of a repo on the Hub. */
 export function useRepoFiles(
@@ -26,22 +30,21 @@ export function useRepoFiles(
   const store = useStore(options.basePath);
   const { modelRepo, revision, repoType } = of;
   const key = JSON.stringify([modelRepo, revision, repoType]);
-  const empty: State = { of: key, files: undefined, commit: undefined, error: undefined };
-  const [state, setState] = useState<State>(empty);
+  const [state, setState] = useState<State>({ ...NOTHING, of: key });
   const [round, setRound] = useState(0);
   useEffect(() => {
     const left = new AbortController();
     repoFiles(store, { modelRepo, revision, repoType }, left.signal).then(
-      ({ files, commit }) => setState({ of: key, files, commit, error: undefined }),
+      ({ files, quantisations, commit }) => setState({ of: key, files, quantisations, commit, error: undefined }),
       (error: unknown) => {
         if (left.signal.aborted) return;
         const code = error instanceof RequestError ? error.code : "network";
-        setState({ of: key, files: undefined, commit: undefined, error: { code, message: (error as Error).message } });
+        setState({ ...NOTHING, of: key, error: { code, message: (error as Error).message } });
       },
     );
     return () => left.abort();
   }, [store, key, modelRepo, revision, repoType, round]);
   const reload = useCallback(() => setRound((n) => n + 1), []);
-  const { files, commit, error } = state.of === key ? state : empty;
-  return { files, commit, error, reload };
+  const { of: _of, ...known } = state.of === key ? state : { ...NOTHING, of: key };
+  return { ...known, reload };
 }

@@ -80,7 +80,7 @@ export function captionOf(item: Item | undefined, state: ItemState, words: Words
       return why ?? item.error ?? text.failed;
     case "done":
     case "verifying":
-      return item.totalBytes === null ? "" : words.bytes(item.totalBytes);
+      return [item.totalBytes === null ? "" : words.bytes(item.totalBytes), item.path].filter(Boolean).join(" · ");
     default:
       return "";
   }

@@ -19,6 +19,8 @@ export async function takeScreenshots(stage, browser) {
       "Qwen3-0.6B-BF16-00002-of-00002.gguf": 60 * MB,
       "README.md": 4000,
       "config.json": 700,
+      "mmproj-F16.gguf": 9 * MB,
+      ...Object.fromEntries(Array.from({ length: 12 }, (_, n) => [`onnx/layer_${n}.onnx`, (n % 3) * MB + 2000])),
     },
   });
   await stage.tell({
@@ -44,7 +46,7 @@ export async function takeScreenshots(stage, browser) {
     filePath: "model.safetensors",
   });
   await stage.tell({ rate: 0.5 * MB });
-  await stage.ask("/api/download", "POST", { modelRepo: "Qwen/Qwen3-0.6B-GGUF", include: ["*BF16*"] });
+  await stage.ask("/api/download", "POST", { modelRepo: "Qwen/Qwen3-0.6B-GGUF", include: ["*BF16*", "onnx/*"] });
   await ask("Qwen/Qwen3-0.6B-GGUF", "Qwen3-0.6B-Q4_K_M.gguf");
   await ask("Qwen/Qwen3-0.6B-GGUF", "README.md");
   await ask("Qwen/Qwen3-0.6B-GGUF", "config.json");
@@ -62,6 +64,7 @@ export async function takeScreenshots(stage, browser) {
       await showRepo(page, stage.url, "Qwen/Qwen3-0.6B-GGUF");
       await shoot("models");
       await page.goto(`${stage.url}/queue`);
+      await page.getByRole("button", { name: /^Show the files of/ }).click();
       await shoot("queue");
       if (name === "wide") {
         await page.goto(`${stage.url}/pages-router`);

@@ -186,7 +186,10 @@ test("pause, resume and cancel go by id; the same button keeps the focus", async
   await settle();
   expect(asked.at(-1)).toMatchObject({ path: "resume", body: { id: "d1" } });
   expect(document.activeElement).toBe(button);
-  fireEvent.click(screen.getByRole("button", { name: "Cancel owner/name/model.gguf" }));
+  const cancel = screen.getByRole("button", { name: "Cancel owner/name/model.gguf" });
+  cancel.focus();
+  fireEvent.click(cancel);
+  expect(document.activeElement).toBe(button);
   await settle();
   expect(asked.at(-1)).toMatchObject({ path: "cancel", body: { id: "d1" } });
 });
@@ -243,6 +246,43 @@ test("a reason while it downloads takes the place of speed and time left, until 
   await say(["progress", download({ ...moving, bytesPerSecond: 4e6, etaSeconds: 11 })]);
   expect(screen.getByText("4 MB/s · 11 sec left")).toBeTruthy();
   expect(screen.queryByText(/stalled|No network|Rate limited/)).toBeNull();
+});
+
+test("without a daemon it says so before it is pressed, and no more once there is one", async () => {
+  await show(<Button basePath={newBase()} />);
+  answerWith(() => ({ status: 503, body: { code: "daemon_unreachable" } }));
+  FakeEventSource.open[0]?.onerror?.();
+  await settle();
+  expect(screen.getByText("The download service is not running")).toBeTruthy();
+  expect(main().className).not.toContain("bg-[color:var(--hf)]"); // it does not look ready
+  while (FakeEventSource.open.length === 0) await settle(50);
+  answerWith(() => ({ body: EMPTY_LIST }));
+  await say(["ready", {}]);
+  expect(screen.queryByText(/not running/)).toBeNull();
+  expect(main().className).toContain("bg-[color:var(--hf)]");
+});
+
+test("done shows the size, and the path if the app shows paths", async () => {
+  await show(<Button basePath={newBase()} />);
+  await say(["progress", download({ status: "done", progress: 100 })], ["ready", {}]);
+  expect(screen.getByText("60 MB")).toBeTruthy();
+  await say(["progress", download({ status: "done", progress: 100, path: "/srv/models/model.gguf" })]);
+  expect(screen.getByText("60 MB · /srv/models/model.gguf").title).toBe("/srv/models/model.gguf");
+});
+
+test("a click effect is a choice, and only the click that starts has one", async () => {
+  const clickEffect = vi.fn();
+  await show(<Button basePath={newBase()} clickEffect={clickEffect} />);
+  await say(["ready", {}]);
+  answerWith(({ path }) => ({
+    body: path === "download" ? download() : { downloads: [download({ status: "paused" })], repos: [], unchanged: 0 },
+  }));
+  fireEvent.click(main());
+  await settle();
+  expect(clickEffect).toHaveBeenCalledExactlyOnceWith(main());
+  fireEvent.click(main());
+  await settle();
+  expect([state(), clickEffect.mock.calls.length]).toEqual(["paused", 1]);
 });
 
 test("when the daemon is away no old speed stays", async () => {

@@ -110,6 +110,73 @@ test("a row that is held up says why, in full", async () => {
   }
 });
 
+test("the model's name leads, its files follow, and the percentage is there", async () => {
+  await queue();
+  await say(
+    ["progress", download({ id: "a", filePath: "gguf/m-Q4_0.gguf", revision: "v2", progress: 43.9 })],
+    ["repo", repo({ id: "b" })],
+    ["repo", repo({ id: "c", include: ["*.json", "*.txt"], exclude: ["x*"], status: "queued" })],
+    ["ready", {}],
+  );
+  const lines = screen.getAllByRole("listitem").map((row) => [...row.querySelectorAll("p")].map((p) => p.textContent));
+  expect(lines).toEqual([
+    ["owner/name", "gguf/m-Q4_0.gguf @ v2"],
+    ["owner/name", "all files"],
+    ["owner/name", "*.json, *.txt · without x*"],
+  ]);
+  expect(screen.getByText("43%")).toBeTruthy();
+});
+
+test("files of a repo are one line each: name, percentage or what holds it up, actions", async () => {
+  await queue();
+  const files = Array.from({ length: 53 }, (_, n) =>
+    download({ id: `f${n}`, filePath: `deep/${n}.bin`, repoIds: ["r1"], status: "queued" }),
+  );
+  await say(
+    ["repo", repo()],
+    ...files.slice(2).map((file): [string, unknown] => ["progress", file]),
+    ["progress", { ...files[0], status: "downloading", phase: "transferring", progress: 12.3 }],
+    ["progress", { ...files[1], status: "failed", reason: "disk_error", error: "EIO", detail: "EIO" }],
+    ["ready", {}],
+  );
+  fireEvent.click(screen.getByRole("button", { name: "Show the files of owner/name" }));
+  const line = (id: string) => screen.getAllByRole("listitem").find(({ dataset }) => dataset.id === id)!;
+  expect(within(line("f0")).getByText("12%")).toBeTruthy();
+  expect(within(line("f0")).getByRole("progressbar").getAttribute("aria-valuenow")).toBe("12");
+  expect(within(line("f1")).getByRole("alert").textContent).toBe("Disk error");
+  expect(line("f0").querySelectorAll("p")).toHaveLength(0);
+  expect(screen.getByText("3 more")).toBeTruthy();
+  fireEvent.click(screen.getByRole("button", { name: "Pause owner/name/deep/0.bin" }));
+  await settle(0);
+  expect(asked).toContainEqual({ method: "POST", path: "pause", body: { id: "f0" } });
+});
+
+test("repos have a place in the queue too", async () => {
+  await queue();
+  const waiting = { ...repo({ status: "queued" }), priority: 0, queuePosition: 2 };
+  await say(["repo", waiting], ["ready", {}]);
+  expect(screen.getByText("Queued #2")).toBeTruthy();
+  answerWith(({ path }) => ({
+    body: path === "info" ? info : { downloads: [], repos: [{ ...waiting, queuePosition: 1 }], nextCursor: null },
+  }));
+  fireEvent.click(screen.getByRole("button", { name: "Move up owner/name" }));
+  await settle(600);
+  expect(asked).toContainEqual({ method: "PATCH", path: "download", body: { id: "r1", position: 1 } });
+  expect(screen.getByText("Queued #1")).toBeTruthy();
+});
+
+test("done shows the size and, if the app shows paths, the path with a button that copies it", async () => {
+  await queue();
+  await say(["progress", download({ status: "done" })], ["ready", {}]);
+  expect(screen.getByText("60 MB")).toBeTruthy();
+  expect(screen.queryByRole("button", { name: /^Copy/ })).toBeNull();
+  await say(["progress", download({ status: "done", path: "/srv/models/model.gguf" })]);
+  expect(screen.getByText("/srv/models/model.gguf")).toBeTruthy();
+  fireEvent.click(screen.getByRole("button", { name: "Copy the path of owner/name/model.gguf" }));
+  await settle(0);
+  expect(await navigator.clipboard.readText()).toBe("/srv/models/model.gguf");
+});
+
 test("an answer that counts what it left as it was is no fault", async () => {
   await queue();
   await say(
@@ -213,6 +280,48 @@ test("quantisations by size, split files as one, the rest by name", () => {
     "m-BF16-00001-of-00002.gguf",
     "m-BF16-00002-of-00002.gguf",
   ]);
+});
+
+test("the daemon's quantisations are used when it names them", () => {
+  const groups = groupFiles(
+    [file("m-Q8_0.gguf", 800), file("odd-name.gguf", 300), file("mmproj-F16.gguf", 50), file("m-Q4_K_M.gguf", 400)],
+    [
+      { name: "Q8_0", files: ["m-Q8_0.gguf"], totalBytes: 800, recommended: false },
+      { name: "Q3_X", files: ["odd-name.gguf"], totalBytes: 300, recommended: true },
+      { name: "F16", files: ["mmproj-F16.gguf"], totalBytes: 50, recommended: false },
+    ],
+  );
+  expect(
+    groups.map(({ quantisation, name, recommended, projector }) => [quantisation, name, recommended, projector]),
+  ).toEqual([
+    ["Q3_X", "odd-name.gguf", true, false],
+    ["Q8_0", "m-Q8_0.gguf", false, false],
+    [null, "mmproj-F16.gguf", false, true],
+    [null, "m-Q4_K_M.gguf", false, false],
+  ]);
+});
+
+test("RepoFiles: one is recommended, projectors stand apart, what does not fit is marked", async () => {
+  const files = [file("m-Q4_K_M.gguf", 4e6), file("m-F16.gguf", 60e6), file("mmproj-F16.gguf", 1e6), file("a.txt", 7)];
+  answerWith(({ path }) => {
+    if (path === "info") return { body: info };
+    return { body: path.startsWith("files") ? { commit: "c", files, nextCursor: null } : EMPTY_LIST };
+  });
+  await show(<RepoFiles modelRepo="owner/name" basePath={newBase()} />);
+  await say(["ready", {}]);
+  const lists = screen.getAllByRole("list").map((list) => within(list).getAllByRole("listitem"));
+  expect(lists.map((rows) => rows.length)).toEqual([2, 1, 1]);
+  expect(screen.getAllByRole("heading").map(({ textContent }) => textContent)).toEqual([
+    "Quantisations",
+    "For images (mmproj)",
+    "Files",
+  ]);
+  const [q4, f16] = lists[0]!;
+  expect(q4?.textContent).toContain("Q4_K_Mrecommended");
+  expect(q4?.textContent).not.toContain("does not fit");
+  expect(f16?.textContent).toContain("does not fit, 50 MB free");
+  const solid = screen.getAllByRole("button").filter(({ className }) => className.includes("bg-[color:var(--hf)]"));
+  expect(solid.map(({ textContent }) => textContent)).toEqual(["DownloadDownload owner/name/m-Q4_K_M.gguf"]);
 });
 
 test("RepoFiles: pick some, each is asked for by itself; the whole repo at once", async () => {

@@ -21,7 +21,7 @@ export default {
     await button.is("done");
     await until("the burst", async () => (await seen(page)).particles > 0, 3000);
     const { bars, particles } = await seen(page);
-    assert.equal(particles, 28);
+    assert.equal(particles, 110);
     assert.ok(new Set(bars.map(({ value }) => value)).size >= 5, `the bar had ${bars.length} values`);
     await until("a clean page", async () => (await page.locator("[data-hfdmd-burst]").count()) === 0, 3000);
     assert.equal(await button.main.getAttribute("aria-disabled"), "true");
@@ -52,6 +52,66 @@ export default {
     await page.getByRole("button", { name: "Retry web/fail/model.bin" }).click();
     await button.is("done");
     assert.equal(await button.whole.getByRole("alert").count(), 0);
+  },
+
+  async "centred and never cut, in 160 pixels too"({ stage, page }) {
+    await stage.tell({ repo: "web/narrow", files: { "model.bin": 6 * MB } });
+    await stage.tell({ rate: 1.5 * MB });
+    await showRepo(page, stage.url, "web/narrow");
+    const button = new Button(page, "web/narrow/model.bin");
+    await button.whole.evaluate((element) => (element.style.width = "160px"));
+    const measure = () =>
+      button.main.evaluate((element) => {
+        const box = (of) => of.getBoundingClientRect();
+        const content = element.querySelector("svg").parentElement;
+        const words = [...content.querySelectorAll("span[aria-hidden] span")].filter((word) => word.textContent);
+        const off = (box(content).left + box(content).right - box(element).left - box(element).right) / 2;
+        const last = words.at(-1);
+        const room = element.parentElement.querySelectorAll("button").length > 1 ? 36 : 16; // for the cancel button
+        const cut = last.scrollWidth > last.clientWidth || box(last).right > box(element).right - room;
+        return { width: box(element).width, off, text: content.textContent, cut };
+      });
+    const right = ({ width, off, cut }, state) => {
+      assert.equal(width, 160, state);
+      assert.ok(Math.abs(off) < 1, `${state}: ${off} px off the middle`);
+      assert.equal(cut, false, `${state} is cut`);
+    };
+    right(await measure(), "idle");
+    await button.main.click();
+    await until("some progress", async () => (await button.percent()) > 10);
+    right(await measure(), "downloading");
+    await button.main.click();
+    await button.is("paused");
+    const paused = await measure();
+    assert.match(paused.text, /^Resume · \d\d%$/);
+    right(paused, "paused");
+    await button.main.click();
+    await button.is("done");
+    right(await measure(), "done");
+  },
+
+  async "the burst reaches the whole page"({ stage, page, note }) {
+    await stage.tell({ repo: "web/wide", files: { "model.bin": 1 * MB } });
+    await stage.tell({ rate: 0 });
+    await showRepo(page, stage.url, "web/wide");
+    const button = new Button(page, "web/wide/model.bin");
+    await button.main.click();
+    await page.locator("[data-hfdmd-burst=page]").waitFor({ state: "attached" });
+    // Once they have spread: where they are, and how often the page was painted meanwhile.
+    const { cells, frames } = await page.evaluate(async () => {
+      const start = performance.now();
+      let frames = 0;
+      while (performance.now() - start < 700) {
+        await new Promise(requestAnimationFrame);
+        frames += 1;
+      }
+      const pieces = [...document.querySelectorAll("[data-hfdmd-burst] i")].map((one) => one.getBoundingClientRect());
+      const inside = pieces.filter(({ left, top }) => left > 0 && left < innerWidth && top > 0 && top < innerHeight);
+      const cell = ({ left, top }) => `${Math.floor((left / innerWidth) * 4)},${Math.floor((top / innerHeight) * 3)}`;
+      return { cells: new Set(inside.map(cell)).size, frames };
+    });
+    note(`${cells} of 12 parts of the page, ${Math.round(frames / 0.7)} frames a second`);
+    assert.equal(cells, 12, `only ${cells} of 12 parts of the page`);
   },
 
   async "pause and resume by keyboard, focus stays"({ stage, page }) {

@@ -123,7 +123,7 @@ export default {
     const filter = (name) => page.getByRole("button", { name: new RegExp(`^${name}`) });
     await filter("Queued").click();
     await until("three to wait", async () => (await rows.count()) === 3);
-    const names = async () => (await rows.locator("p.font-medium").allInnerTexts()).join();
+    const names = async () => (await rows.locator("[data-files]").allInnerTexts()).join();
     assert.equal(await names(), "d.bin,e.bin,f.bin");
     await page.getByRole("button", { name: "Move up web/queue/f.bin" }).click();
     await until("f to stand before e", async () => (await names()) === "d.bin,f.bin,e.bin");
