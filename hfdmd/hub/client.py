@@ -112,15 +112,10 @@ class Hub:
             )
         return self._target(head)
 
-    async def refuse_pointer(self, spec: FileSpec, source: Source) -> None:
-        """Call it when the content of `source` is a Git LFS pointer, which some mirrors serve as a file of git.
-
-        Raises `Failure`: hash_mismatch when the listing says that the file is in LFS; others if it cannot be asked.
-        """
-        context = RequestContext(self.endpoint, spec, source.commit, pinned=True)
-        entry = await self._find_in_listing(spec, source.commit, context)
-        if entry is not None and not is_git_blob(entry.source.digest):
-            raise pointer_failure(context.host)
+    async def is_in_lfs(self, spec: FileSpec, commit: str) -> bool:
+        """Whether the listing says that git has only a pointer of the file. Raises `Failure` if it cannot be asked."""
+        entry = await self._find_in_listing(spec, commit, RequestContext(self.endpoint, spec, commit, pinned=True))
+        return entry is not None and not is_git_blob(entry.source.digest)
 
     def direct(self, spec: FileSpec, source: Source) -> Target:
         """The Hub's own URL of the file at the pinned commit, without a request. It may redirect.

@@ -86,7 +86,8 @@ def is_pointer_of(source: Source, reported: Metadata) -> bool:
     """Whether a file that is in LFS at this commit is served from git, which has only its pointer."""
     is_lfs = source.digest is not None and not digest.is_git_blob(source.digest)
     is_short = reported.size_bytes is not None and reported.size_bytes < digest.POINTER_LIMIT_BYTES
-    return is_lfs and is_short and digest.is_git_blob(reported.digest) and reported.size_bytes != source.size_bytes
+    is_other = digest.is_git_blob(reported.digest) and reported.size_bytes != source.size_bytes
+    return is_lfs and is_short and is_other and not reported.is_doubtful
 
 
 def contradiction(source: Source, reported: Metadata) -> str | None:

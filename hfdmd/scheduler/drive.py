@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from hfdmd.aio import in_thread, shielded, wait_done
 from hfdmd.cache.storage import Placed, Storage
-from hfdmd.digest import is_git_blob, is_lfs_pointer
+from hfdmd.digest import is_git_blob, is_lfs_pointer, pointer_failure
 from hfdmd.failure import Failure
 from hfdmd.hub.client import Hub
 from hfdmd.lifecycle import Stimulus
@@ -148,8 +148,9 @@ class Drive:
             try:
                 async with self._small_files.slot(key(record)):
                     data = await self._engine.fetch_small(job)
-                if is_lfs_pointer(data):
-                    await self._hub.refuse_pointer(record.spec, source)
+                if is_lfs_pointer(data) and await self._hub.is_in_lfs(record.spec, source.commit):
+                    self._ledger.note(record, source=None)  # it describes the pointer; a retry asks again
+                    raise pointer_failure(self._hub.endpoint)
                 self._active.meter.downloaded_bytes = len(data)
                 self._active.meter.received_bytes += len(data)
                 return await self._placed_and_finished(self._batches.place_small((placement, data)))

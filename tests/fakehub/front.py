@@ -13,6 +13,7 @@ from aiohttp.web_request import BaseRequest
 from tests.fakehub.answer import Answer, error
 from tests.fakehub.fault import Fault
 from tests.fakehub.journal import Request, ServerName
+from tests.fakehub.real_face import with_real_face
 from tests.fakehub.sending import Connection, Sending
 from tests.fakehub.twist import twist
 from tests.fakehub.world import World
@@ -41,6 +42,8 @@ class Front:
                 await asyncio.sleep(self.world.latency_s)
             answer, faults = await self._answer(request, entry)
             answer.headers.setdefault("X-Request-Id", f"Root=1-{connection.number}-{len(self.world.log)}")
+            if self.world.real_face:
+                answer = with_real_face(self.name, answer)
             sending = Sending(
                 self.world, self.gate, request, entry, connection, answer, {fault.kind: fault for fault in faults}
             )

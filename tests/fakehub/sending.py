@@ -89,6 +89,9 @@ class Sending:
             return web.Response(
                 status=answer.status, headers=answer.headers, body=answer.content.read(answer.start, answer.end)
             )
+        if self.world.real_face:
+            for name in list(response.headers):
+                response.headers[name.lower()] = response.headers.pop(name)
         writer = await response.prepare(request)
         if writer is None:
             return response
@@ -197,7 +200,8 @@ class Sending:
 
     def _small(self) -> bool:
         return (
-            not self.faults.keys() & {"reset", "fin", "stall", "slow", "gzip", "chunked", "corrupt", "close"}
+            not self.world.real_face
+            and not self.faults.keys() & {"reset", "fin", "stall", "slow", "gzip", "chunked", "corrupt", "close"}
             and self.request.method != "HEAD"
             and self.answer.end - self.answer.start <= SMALL_BYTES
             and not self._paced()

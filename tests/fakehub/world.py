@@ -41,6 +41,8 @@ class World:
     """Whether the Hub itself stands in for the CDN, below /storage/, as in a gateway for both."""
     gzip_text: bool = False
     """Whether git files are sent gzip-coded and chunked to clients that accept it."""
+    real_face: bool = False
+    """Whether all answers have the headers of the real Hub and its CDN (`tests.fakehub.real_face`)."""
     latency_s: float = 0.0
     """Delay before every response."""
     total: Pace = field(default_factory=Pace)
@@ -66,8 +68,9 @@ class World:
         signature = self.signature(blob, path, expires_s)
         storage = f"{self.hub_url}/storage" if self.storage_on_hub else self.cdn_url
         return (
-            f"{storage}{quote(blob)}?file={quote(path, safe='')}&response-content-disposition="
-            f"inline%3B+filename%3D%22{name}%22%3B&Expires={expires_s}&Signature={signature}"
+            f"{storage}{quote(blob)}?file={quote(path, safe='')}&X-Xet-Cas-Uid=public&response-content-disposition="
+            f"inline%3B+filename*%3DUTF-8%27%27{name}%3B+filename%3D%22{name}%22%3B&user_id=public"
+            f"&Expires={expires_s}&Policy=eyJTdGF0ZW1lbnQi~-__&Signature={signature}&Key-Pair-Id=K2L8F4GPSG1IFC"
         )
 
     def signature(self, blob: str, path: str, expires_s: str) -> str:

@@ -118,7 +118,5 @@ async def test_a_pointer_instead_of_the_file(server: HubServer, hub: Hub, commit
     assert caught.value.reason is Reason.HASH_MISMATCH
     as_git, _ = await hub.resolve(spec)
     assert as_git.size_bytes == len(server.repo(REPO).commits[commit].files["model.safetensors"].pointer)
-    with pytest.raises(Failure, match="LFS pointer"):
-        await hub.refuse_pointer(spec, as_git)
-    git_spec = spec_of("config.json")
-    await hub.refuse_pointer(git_spec, (await hub.resolve(git_spec))[0])
+    assert await hub.is_in_lfs(spec, commit)
+    assert not await hub.is_in_lfs(spec_of("config.json"), commit)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -13,11 +13,13 @@ from hfdmd.failure import Failure
 from hfdmd.hub.client import Hub
 from hfdmd.net.origin import RedirectPolicy
 from hfdmd.net.retry_after import RetryAfter
+from hfdmd.record import Source
 from hfdmd.wire.types import Reason
 from tests.cache.files import COMMIT, REPO, git_oid, spec_of
 from tests.fakehub import Fault, HubServer
 from tests.fakehub.proxy import ForwardProxy
 from tests.hub.conftest import BIG, DATA, TOKEN, MakeHub, failure
+from tests.scarcity import no_descriptors
 
 HUB = "http://hub.example"
 
@@ -191,12 +193,18 @@ async def test_a_moved_repo_is_found(server: HubServer, hub: Hub, commit: str) -
     assert await hub.head_commit(spec_of("x").repo) == commit
 
 
-async def test_no_descriptor_for_the_file_of_the_token_is_waited_for(server: HubServer, commit: str) -> None:
-    def token() -> str:
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-
-    hub = Hub(server.endpoint, RetryAfter(), RedirectPolicy(server.endpoint), "hfdmd-test", token=token)
-    assert (await failure(hub)).reason is Reason.LOCKED
+async def test_no_descriptor_for_the_file_of_the_token_is_waited_for(
+    server: HubServer, commit: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    hub = Hub(server.endpoint, RetryAfter(), RedirectPolicy(server.endpoint), "hfdmd-test")
+    source = Source(commit=commit, etag="1" * 40, size_bytes=1, digest=None)
+    with no_descriptors(), pytest.raises(Failure) as caught:
+        hub.direct(spec_of("config.json"), source)
+    assert caught.value.reason is Reason.LOCKED
+    assert hub.direct(spec_of("config.json"), source).headers == {"Authorization": f"Bearer {TOKEN}"}
 
 
 @pytest.mark.parametrize("token", ["hf_ü", "hf_a\x00b"])

@@ -9,6 +9,7 @@ import pytest
 from hfdmd.failure import Failure
 from hfdmd.net.trust import ssl_context
 from hfdmd.wire.types import Reason
+from tests.scarcity import no_descriptors
 
 
 def test_the_system_store_by_default_and_one_context(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,3 +26,14 @@ def test_a_file_of_certificates(monkeypatch: pytest.MonkeyPatch, tmp_path_factor
     with pytest.raises(Failure, match="No such file") as caught:
         ssl_context()
     assert caught.value.reason is Reason.TLS
+
+
+def test_no_descriptor_for_the_certificates_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    file = tmp_path_factory.mktemp("certs") / "some.pem"
+    file.write_text("not read")
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    with no_descriptors(), pytest.raises(Failure) as caught:
+        ssl_context()
+    assert caught.value.reason is Reason.LOCKED
