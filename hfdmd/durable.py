@@ -41,6 +41,14 @@ def disk_reason(error: OSError) -> Reason:
     return Reason.LOCKED if error.errno in _SCARCE else Reason.DISK_ERROR
 
 
+def lacks_inodes(path: str | Path) -> bool:
+    """Whether the file system that `path` is, or would be, on can create no file though it may have free bytes."""
+    path = Path(path)
+    existing = next(place for place in (path, *path.parents) if place.exists())
+    disk = os.statvfs(existing)
+    return disk.f_files > 0 and disk.f_favail == 0
+
+
 def max_name_bytes(folder: str | Path | int) -> int:
     """The longest name, in bytes, that the disk takes in this folder: 255, or less (pathconf(3); 143 on eCryptfs)."""
     try:

@@ -12,17 +12,20 @@ from pathlib import Path
 from filelock import SoftFileLock, Timeout
 
 from hfdmd.durable import NO_LOCKS
+from hfdmd.failure import Failure
+from hfdmd.wire.types import Reason
 
 log = logging.getLogger("hfdmd")
 
 
-class AlreadyRunning(Exception):
+class AlreadyRunning(Failure):
     """Another daemon holds the lock. `pid` is its process, if it could be read."""
 
     def __init__(self, what: Path, pid: int | None, hint: str = "") -> None:
         known = f"pid {pid}" if pid is not None else "pid unknown"
         directly = f", or 'kill {pid}'" if pid is not None else ""
-        super().__init__(f"another hfdmd ({known}) already serves {what}; stop it with 'hfdm stop'{directly}{hint}")
+        detail = f"another hfdmd ({known}) already serves {what}; stop it with 'hfdm stop'{directly}{hint}"
+        super().__init__(Reason.LOCKED, detail)
         self.pid = pid
 
 

@@ -12,12 +12,14 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import msgspec
 
 from hfdmd import __version__, descriptors, logs
 from hfdmd.api.access import Access, load_token, own_hosts
 from hfdmd.cache.storage import Storage
+from hfdmd.cache.volumes import Volumes
 from hfdmd.checks import checks
 from hfdmd.config import DEFAULTS, SETTINGS, Config, ConfigError, Paths, limits_of, split_listen
 from hfdmd.durable import replace_file
@@ -75,9 +77,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
             config = Config(env=env, flags=options, patched=paths.state_dir / "settings.json")
             logs.set_up(config.values.log, config.values.log_level)
             return asyncio.run(_Daemon(paths, config).run())
-    except (ConfigError, AlreadyRunning) as error:
+    except ConfigError as error:
         print(f"hfdmd: {error}", file=sys.stderr)
-        return EXIT_CONFIG if isinstance(error, ConfigError) else EXIT_ALREADY_RUNNING
+        return EXIT_CONFIG
+    except AlreadyRunning as running:
+        print(f"hfdmd: {running.detail}", file=sys.stderr)
+        return EXIT_ALREADY_RUNNING
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -132,22 +137,42 @@ def _check_proxy(hub_endpoint: str) -> None:
 
 @contextlib.contextmanager
 def _locked(paths: Paths) -> Iterator[None]:
-    """Create the state and cache folders and hold their locks. Raises `ConfigError`, `AlreadyRunning`."""
+    """Create the state folder and hold its lock. Raises `ConfigError`, `AlreadyRunning`."""
+    folder = paths.state_dir
     with contextlib.ExitStack() as stack:
-        for what, folder, locks, mode in (
-            ("state", paths.state_dir, paths.state_dir, 0o700),
-            ("cache", paths.cache_dir, paths.cache_dir / ".locks", 0o777),
-        ):
-            try:
-                folder.mkdir(parents=True, exist_ok=True, mode=mode)
-                locks.mkdir(exist_ok=True)
-                stack.enter_context(instance_lock(locks / "hfdmd.lock", folder))
-                probe = folder / f".hfdmd-probe-{os.getpid()}"
-                probe.touch()
-                probe.unlink()
-            except OSError as error:
-                raise ConfigError(f"the {what} folder {folder} cannot be written: {error.strerror}") from error
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            stack.enter_context(instance_lock(folder / "hfdmd.lock", folder))
+            _probe(folder)
+        except OSError as error:
+            raise ConfigError(f"the state folder {folder} cannot be written: {error.strerror}") from error
         yield
+
+
+def _probe(folder: Path) -> None:
+    """Raises OSError if no file can be created in the folder."""
+    probe = folder / f".hfdmd-probe-{os.getpid()}"
+    probe.touch()
+    probe.unlink()
+
+
+class _CacheLock:
+    """The lock of the cache folder. Taken again when the folder is another one: its drive is back."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._held = contextlib.ExitStack()
+
+    def take(self) -> None:
+        """Raises `AlreadyRunning`, and OSError if the folder is not writable."""
+        self.release()
+        locks = self._folder / ".locks"
+        locks.mkdir(exist_ok=True)
+        self._held.enter_context(instance_lock(locks / "hfdmd.lock", self._folder))
+        _probe(self._folder)
+
+    def release(self) -> None:
+        self._held.close()
 
 
 class _Daemon:
@@ -155,10 +180,17 @@ class _Daemon:
         self._paths = paths
         self._config = config
         self._notifier = Notifier.from_env()
+        self._cache_lock = _CacheLock(paths.cache_dir)
         self._stop = asyncio.Event()
 
     async def run(self) -> int:
-        """Start everything, run until a signal, stop everything. Raises `ConfigError`."""
+        """Start everything, run until a signal, stop everything. Raises `ConfigError`, `AlreadyRunning`."""
+        try:
+            return await self._run()
+        finally:
+            self._cache_lock.release()
+
+    async def _run(self) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
@@ -167,11 +199,17 @@ class _Daemon:
         retry_after = RetryAfter()
         policy = RedirectPolicy(paths.hub_endpoint)
         reservations = DiskReservations(lambda: self._config.values.min_free_bytes)
-        storage = Storage(paths.cache_dir, lambda: self._config.values.allowed_dirs, reservations.reserved)
+        storage = Storage(
+            paths.cache_dir,
+            lambda: self._config.values.allowed_dirs,
+            reservations.reserved,
+            Volumes(paths.state_dir / "volumes.json"),
+            self._cache_lock.take,
+        )
         store = Store(paths.state_dir / "trackers")
         versions = Versions(paths.state_dir / "version")
+        self._prepare(storage)
         try:
-            storage.prepare()
             store.open()
             versions.open()
         except OSError as error:
@@ -245,6 +283,18 @@ class _Daemon:
             versions.close()
         log.info("stopped")
         return 0
+
+    def _prepare(self, storage: Storage) -> None:
+        """Prepare the cache folder, unless its drive is not there yet. Raises `ConfigError`, `AlreadyRunning`."""
+        try:
+            storage.prepare()
+        except AlreadyRunning:
+            raise
+        except Failure as away:
+            log.warning("%s", away.detail)
+        except OSError as error:
+            folder = self._paths.cache_dir
+            raise ConfigError(f"the cache folder {folder} cannot be written: {error.strerror}") from error
 
     def _access(self, listeners: Listeners) -> Access:
         """The access rules. A token is created only for a TCP address."""

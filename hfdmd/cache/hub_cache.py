@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import stat
+import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -22,6 +23,7 @@ from hfdmd.cache.fs_ops import attempt
 from hfdmd.cache.locks import KeyedLocks
 from hfdmd.cache.shared_blobs import find_shared, link_shared
 from hfdmd.cache.snapshots import RepoFolder
+from hfdmd.cache.volumes import Volumes
 from hfdmd.durable import sync_files, write_new
 from hfdmd.failure import Failure
 from hfdmd.record import FileSpec, RepoSpec, Source
@@ -38,9 +40,15 @@ Small = tuple[FileSpec, Source, bytes | bytearray, Placed | None]
 class HubCache:
     """The cache at `root`. Thread-safe: one thread at a time changes the folder of a repo."""
 
-    def __init__(self, root: Path, reserve: fs_ops.Reserve) -> None:
+    def __init__(self, root: Path, reserve: fs_ops.Reserve, volumes: Volumes, lock: Callable[[], None]) -> None:
+        """`lock` is called when the root is there: it takes the daemon's lock on it. Raises OSError, `Failure`."""
         self.root = root
         self._reserve = reserve
+        self._volumes = volumes
+        self._lock = lock
+        self._prepared: tuple[int, int] | None = None
+        """Device and inode of the root when it was prepared."""
+        self._preparing = threading.Lock()
         self._locks = KeyedLocks()  # by name of the repo's folder
         self._expected: dict[str, set[str]] = {}
         """Ids of the downloads that may create a part file, by name of the repo's folder."""
@@ -48,13 +56,33 @@ class HubCache:
         self._verified_files = VerifiedFiles()
 
     def prepare(self) -> None:
-        """Create the root with its CACHEDIR.TAG, which backup programs read. Raises OSError when it is not writable."""
-        make_folders(self.root)
-        tag = self.root / "CACHEDIR.TAG"
-        if not tag.exists():
-            tag.write_text(layout.CACHEDIR_TAG)
-        if not os.access(self.root, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.root))
+        """Create the root with its CACHEDIR.TAG, which backup programs read, and lock it; again when its drive is back.
+
+        Raises OSError when it is not writable, and `Failure` (locked) when its drive is not there.
+        """
+        with self._preparing:
+            self._volumes.use(str(self.root))
+            make_folders(self.root)
+            found = os.stat(self.root)
+            if self._prepared == (found.st_dev, found.st_ino):
+                return
+            self._lock()
+            tag = self.root / "CACHEDIR.TAG"
+            if not tag.exists():
+                tag.write_text(layout.CACHEDIR_TAG)
+            if not os.access(self.root, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.root))
+            self._prepared = found.st_dev, found.st_ino
+
+    def check(self) -> None:
+        """Raises `Failure` (locked) and OSError while the root cannot be used."""
+        try:
+            found = os.stat(self.root)
+        except OSError:
+            self.prepare()
+        else:
+            if self._prepared != (found.st_dev, found.st_ino):
+                self.prepare()
 
     def repo_path(self, spec: FileSpec | RepoSpec) -> Path:
         return self.root / layout.repo_folder(spec.repo_type, spec.model_repo)
@@ -184,6 +212,7 @@ class HubCache:
     @contextlib.contextmanager
     def open_repo(self, spec: FileSpec | RepoSpec) -> Iterator[RepoFolder]:
         """Create the repo's folder if missing and open it, for one thread at a time. Raises OSError."""
+        self.check()
         path = self.repo_path(spec)
         with self._locks.get(path.name):
             make_folders(path)

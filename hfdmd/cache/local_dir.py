@@ -21,6 +21,7 @@ from hfdmd.cache import fs_ops, layout
 from hfdmd.cache.content import Placed, has_content, never
 from hfdmd.cache.folders import Folders, is_below, make_folders
 from hfdmd.cache.locks import KeyedLocks
+from hfdmd.cache.volumes import Volumes
 from hfdmd.durable import created, max_name_bytes, opened, sync_file, write_new
 from hfdmd.failure import Failure
 from hfdmd.record import FileSpec, RepoSpec, Source
@@ -207,17 +208,19 @@ class LocalDir:
 class LocalDirs:
     """Opens local folders. One thread at a time changes a folder; others may read it meanwhile."""
 
-    def __init__(self, allowed: Callable[[], Iterable[str]], reserve: fs_ops.Reserve) -> None:
+    def __init__(self, allowed: Callable[[], Iterable[str]], reserve: fs_ops.Reserve, volumes: Volumes) -> None:
         self._allowed = allowed
         self._reserve = reserve
+        self._volumes = volumes
         self._locks = KeyedLocks()  # by the folder's path
 
     @contextlib.contextmanager
     def open(self, spec: FileSpec | RepoSpec, *, make: bool = True) -> Iterator[LocalDir]:
         """Open the folder; `make` creates it and its metadata folder if missing.
 
-        Raises OSError, and `Failure` (path_taken) outside of the allowed folders. The user may have replaced the folder
-        by a symlink since the request: the folder that is open in the end is checked.
+        Raises OSError, and `Failure`: locked while the folder's drive is not there, path_taken outside of the allowed
+        folders. The user may have replaced the folder by a symlink since the request: the folder that is open in the
+        end is checked.
         """
         local_dir = spec.local_dir or ""
         root = Path(local_dir)
@@ -225,6 +228,7 @@ class LocalDirs:
         if make:
             if spec.confined:
                 self._check_allowed(local_dir, os.path.realpath(local_dir))
+            self._volumes.use(local_dir)
             make_folders(root)
         with Folders(root) as folders:
             if spec.confined:

@@ -17,7 +17,8 @@ from hfdmd.cache.hub_cache import Adoptable, HubCache, Removable, Small, prepare
 from hfdmd.cache.local_dir import LocalDir, LocalDirs
 from hfdmd.cache.locks import Lock
 from hfdmd.cache.trees import read_paths, write_tree
-from hfdmd.durable import opened, sync_files
+from hfdmd.cache.volumes import Volumes
+from hfdmd.durable import lacks_inodes, opened, sync_files
 from hfdmd.failure import Failure
 from hfdmd.record import Entry, FileSpec, RepoSpec, Source
 from hfdmd.wire.types import Reason
@@ -35,7 +36,8 @@ class Storage:
     """The one entry to this package. Thread-safe. Methods raise `Failure` for errors of the disk.
 
     `allowed_dirs` gives the folders that local folders of confined requests must be in. `reserve` reserves disk space
-    for copies.
+    for copies. `volumes` remembers the drives of folders. `lock_cache` takes the daemon's lock on the cache folder,
+    which exists then; it raises OSError and `Failure`, and is called again when the cache's drive is back.
     """
 
     def __init__(
@@ -43,13 +45,33 @@ class Storage:
         cache_dir: Path,
         allowed_dirs: Callable[[], Iterable[str]] = tuple,
         reserve: fs_ops.Reserve = fs_ops.no_reservation,
+        volumes: Volumes | None = None,
+        lock_cache: Callable[[], None] = lambda: None,
     ) -> None:
-        self._cache = HubCache(Path(os.path.abspath(cache_dir)), reserve)
-        self._local = LocalDirs(allowed_dirs, reserve)
+        self._volumes = volumes or Volumes()
+        self._cache = HubCache(Path(os.path.abspath(cache_dir)), reserve, self._volumes, lock_cache)
+        self._local = LocalDirs(allowed_dirs, reserve, self._volumes)
 
     def prepare(self) -> None:
-        """Create the cache folder with its CACHEDIR.TAG. Raises OSError when it is not writable."""
+        """Create the cache folder with its CACHEDIR.TAG, and lock it.
+
+        Raises OSError when it is not writable, and `Failure` (locked) when its drive is not there.
+        """
         self._cache.prepare()
+
+    def explained(self, spec: FileSpec | RepoSpec, failure: Failure) -> Failure:
+        """The failure, or what the disk says about it: the drive is gone, or has no inodes left. Blocking."""
+        folder = spec.local_dir or str(self._cache.root)
+        if failure.reason in (Reason.DISK_ERROR, Reason.PATH_TAKEN):
+            try:
+                self._volumes.use(folder)
+            except Failure as away:
+                return away
+            except OSError:
+                return failure
+        if failure.reason is Reason.DISK_FULL and lacks_inodes(folder):
+            return Failure(failure.reason, f"No inodes are left on the disk of {folder}: no file can be created there.")
+        return failure
 
     def part_location(self, spec: FileSpec) -> Path:
         """The path of the part file. Neither reads nor changes the disk."""
@@ -117,7 +139,9 @@ class Storage:
         """Take the Hub client's lock for this file without waiting. None when another program holds it."""
         path = self._lock_path(spec, source)
         with fs_ops.as_failures(path):
-            if spec.local_dir is not None:
+            if spec.local_dir is None:
+                self._cache.check()
+            else:
                 with self._local.open(spec) as folder:
                     folder.metadata_folder(layout.file_parts(spec.file_path)[:-1])
             if not locks.name_fits(path):

@@ -73,10 +73,10 @@ class Drive:
                 await self._leave_commit(failure)
                 await self._attempt()
         except Failure as failure:
-            self._stopped_by(failure)
+            self._stopped_by(await in_thread(self._storage.explained, record.spec, failure))
         except OSError as error:
-            where = error.filename or record.spec.file_path
-            self._stopped_by(disk_failure(error, f"using {where}"))
+            refused = disk_failure(error, f"using {error.filename or record.spec.file_path}")
+            self._stopped_by(await in_thread(self._storage.explained, record.spec, refused))
         except Exception as error:
             log.exception("internal error: stopped %s of %s", record.spec.file_path, record.spec.model_repo)
             detail = f"internal error ({type(error).__name__}); see the daemon's log"

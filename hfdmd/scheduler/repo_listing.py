@@ -55,9 +55,10 @@ class RepoListing:
                 self._ledger.note(repo, commit=None)
                 await self._list()
         except Failure as failure:
-            self._stopped_by(failure)
+            self._stopped_by(await in_thread(self._storage.explained, repo.spec, failure))
         except OSError as error:
-            self._stopped_by(disk_failure(error, f"listing {repo.spec.model_repo}"))
+            refused = disk_failure(error, f"listing {repo.spec.model_repo}")
+            self._stopped_by(await in_thread(self._storage.explained, repo.spec, refused))
         except Exception as error:
             log.exception("internal error: the listing of %s ended", repo.spec.model_repo)
             detail = f"internal error ({type(error).__name__}); see the daemon's log"

@@ -139,4 +139,4 @@ def test_a_cache_that_cannot_be_written(tiny_disk: Path) -> None:
     assert isinstance(failure, Failure)
     assert failure.reason is Reason.DISK_ERROR
     with pytest.raises(OSError, match=r"[Rr]ead-only|denied"):
-        storage.prepare()
+        Storage(tiny_disk / "hub").prepare()
