@@ -1,9 +1,14 @@
 from __future__ import annotations
 
-import pytest
+import io
 
-from hfdmd.wire.types import Phase, Reason, RepoType, Status
+import pytest
+from rich.console import Console
+
+from hfdmd.wire.types import Download, Phase, Reason, RepoDownload, RepoType, Status
 from hfdmd_client.cli import render
+from hfdmd_client.cli.bars import Bars
+from hfdmd_client.cli.waiting import Lines
 from tests.client.samples import download, repo_download
 
 
@@ -23,6 +28,59 @@ def test_squeezed_text_fits_and_keeps_both_ends(width: int) -> None:
     elif width >= 10:
         assert squeezed[0] == name[0]
         assert squeezed.endswith("of-03")
+
+
+OUTAGE = {"reason": Reason.NETWORK, "detail": "hub.example cannot be reached: no route to host."}
+
+
+@pytest.mark.parametrize(
+    "item", [download(**OUTAGE), repo_download(**OUTAGE), download(status=Status.QUEUED, **OUTAGE)]
+)
+def test_what_waits_shows_why_and_neither_speed_nor_time(item: Download | RepoDownload) -> None:
+    assert (render.speed(item), render.eta(item)) == ("", "")
+    assert render.state(item) == f"{item.status.value}: network"
+    assert "hub.example cannot be reached" in render.line(item)
+    assert "MB/s" not in render.line(item)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 140])
+@pytest.mark.parametrize("status", [Status.DOWNLOADING, Status.QUEUED])
+def test_a_row_that_waits_says_why_at_every_width(width: int, status: Status) -> None:
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    moving = download(id="d2", file_path="other.safetensors")
+    console.print(Bars([download(status=status, **OUTAGE), moving], 10))
+    waits, moves = console.file.getvalue().splitlines()
+    assert "45.0% net" in waits
+    assert len(waits) <= width
+    assert "MB/s" not in waits
+    assert "MB/s" in moves
+    assert waits.index("45.0%") == moves.index("45.0%"), "columns stay in place, also without colours"
+
+
+def test_without_a_terminal_an_outage_is_one_line_and_then_one_every_ten_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("hfdmd_client.cli.waiting.time.monotonic", lambda: now)
+    stream = io.StringIO()
+    lines = Lines(stream)
+    tries = [download(status=Status.QUEUED, **OUTAGE), download(phase=Phase.RESOLVING), download(**OUTAGE)]
+    lines.show(download())
+    for second in range(35):
+        now = 100.0 + second
+        for item in tries:
+            lines.show(item)
+    assert len(stream.getvalue().splitlines()) == 1 + 4
+    lines.show(download(downloaded_bytes=40_900_000))
+    assert stream.getvalue().splitlines()[-1].endswith("left"), "the first byte ends it"
+    lines.show(download(status=Status.PAUSED, reason=Reason.REQUESTED))
+    assert "paused" in stream.getvalue().splitlines()[-1]
+
+
+def test_joiners_in_names_stay_and_changes_of_direction_do_not() -> None:
+    for name in ("می\u200cخواهم.txt", "👩\u200d💻.md", "soft\u00adhyphen"):
+        assert render.clean(name) == name
+    assert render.clean("a\u202eb\u2066c\ufeff") == "a�b�c�"
 
 
 def test_a_line_says_what_a_person_wants_to_know() -> None:

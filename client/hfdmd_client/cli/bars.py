@@ -42,9 +42,10 @@ class Bars:
         self._longest = max((len(self._name(item)) for item in items), default=0)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        shown = self._shown()
+        shown, width = self._shown(), options.max_width
+        name_width = min([self._longest, *(self._room(item, width) for item in shown)])
         for item in shown:
-            yield from self._line(item, console, options.max_width)
+            yield from self._line(item, console, width, max(8, name_width))
         hidden = len(self._items) - len(shown)
         if hidden:
             counts: dict[str, int] = {}
@@ -61,12 +62,15 @@ class Bars:
         first = max(0, min(place - room // 2, len(self._items) - room))
         return self._items[first : first + room]
 
-    def _line(self, item: Item, console: Console, width: int) -> Iterable[Text]:
-        facts = self._facts(item, width)
-        bar_width = max(8, min(40, width // 4)) if _has_bar(item) else 0
+    def _room(self, item: Item, width: int) -> int:
+        """The width that is left for the name."""
+        bar_width = _bar_width(item, width)
+        mark_width = 0 if self._selected is None else 2
+        return width - len(self._facts(item, width)) - bar_width - mark_width - (2 if bar_width else 1) - 1
+
+    def _line(self, item: Item, console: Console, width: int, name_width: int) -> Iterable[Text]:
+        bar_width = _bar_width(item, width)
         mark = "" if self._selected is None else ("▶ " if item.id == self._selected else "  ")
-        room = width - len(facts) - bar_width - len(mark) - (2 if bar_width else 1) - 1
-        name_width = max(8, min(room, self._longest))
         name = self._name(item)
         line = Text(mark, style="bold")
         line.append(render.squeeze(name, name_width).ljust(name_width), style="" if _has_bar(item) else "dim")
@@ -74,11 +78,12 @@ class Bars:
         if bar_width:
             bar = ProgressBar(total=100, completed=item.progress, width=bar_width)
             options = console.options.update(width=bar_width)
+            begins = len(line)
             for segment in console.render(bar, options):
                 if isinstance(segment, Segment) and segment.text.strip("\n"):
                     line.append(segment.text.strip("\n"), style=segment.style)
-            line.append(" ")
-        line.append(facts, style=render.style(item.status))
+            line.pad_right(begins + bar_width + 1 - len(line))  # without colours the empty part is not drawn
+        line.append(self._facts(item, width), style=render.style(item.status))
         line.truncate(width)
         yield line
 
@@ -88,6 +93,9 @@ class Bars:
 
     def _facts(self, item: Item, width: int) -> str:
         """The right end of the line, with fixed widths so that columns stay in place."""
+        if render.waits(item):  # why it waits matters more than the end of a long name
+            percentage = f"{render.percent(item):>6} " if _has_bar(item) else ""
+            return percentage + render.cut(render.why(item), max(8, width // 2 - len(percentage)))
         if not _has_bar(item):
             return render.state(item)
         percentage = f"{render.percent(item):>6}"
@@ -98,6 +106,10 @@ class Bars:
             facts += f" {render.amount(item):>20}" if width >= 100 else ""
             facts += f" {render.eta(item):>7}"
         return facts
+
+
+def _bar_width(item: Item, width: int) -> int:
+    return max(8, min(40, width // 4)) if _has_bar(item) else 0
 
 
 def _has_bar(item: Item) -> bool:

@@ -46,6 +46,11 @@ def squeeze(text: str, width: int) -> str:
     return f"{text[: width - 1 - tail]}…{text[len(text) - tail :]}"
 
 
+def cut(text: str, width: int) -> str:
+    """`text` in at most `width` characters; cut at the end, as sentences are."""
+    return text if len(text) <= width else f"{text[: max(0, width - 1)]}…"[:width]
+
+
 def style(status: Status) -> str:
     """rich's style for a status."""
     return _STYLES[status]
@@ -85,14 +90,29 @@ def files_done(repo: RepoDownload) -> str:
 
 
 def state(item: Download | RepoDownload) -> str:
-    """The status: for a running download its phase, for a queued one why it waits."""
+    """The status: for a running download its phase, for one that waits why."""
+    if waits(item):
+        return f"{item.status.value}: {reason(item)}"
     if item.status is Status.DOWNLOADING and item.phase is not None and item.phase.value != "transferring":
         return item.phase.value
-    if item.status is Status.QUEUED and item.reason is not None:
-        return f"queued: {item.reason.value.replace('_', ' ')}"
     if item.status is Status.QUEUED and isinstance(item, Download) and item.queue_position is not None:
         return f"queued #{item.queue_position}"
     return item.status.value
+
+
+def waits(item: Download | RepoDownload) -> bool:
+    """Whether something that will pass keeps it from going on: then no speed and no time left are true."""
+    return item.status in (Status.DOWNLOADING, Status.QUEUED) and item.reason is not None
+
+
+def reason(item: Download | RepoDownload) -> str:
+    """The reason as words; empty without one."""
+    return "" if item.reason is None else item.reason.value.replace("_", " ")
+
+
+def why(item: Download | RepoDownload) -> str:
+    """Why it waits, with the sentence of the daemon."""
+    return f"{reason(item)}: {clean(item.detail)}" if item.detail else reason(item)
 
 
 def percent(item: Download | RepoDownload) -> str:
@@ -110,11 +130,11 @@ def amount(item: Download | RepoDownload) -> str:
 
 
 def speed(item: Download | RepoDownload) -> str:
-    return format_rate(item.bytes_per_second) if item.status is Status.DOWNLOADING else ""
+    return format_rate(item.bytes_per_second) if item.status is Status.DOWNLOADING and not waits(item) else ""
 
 
 def eta(item: Download | RepoDownload) -> str:
-    return format_duration(item.eta_seconds) if item.status is Status.DOWNLOADING else ""
+    return format_duration(item.eta_seconds) if item.status is Status.DOWNLOADING and not waits(item) else ""
 
 
 def line(item: Download | RepoDownload) -> str:
@@ -122,6 +142,6 @@ def line(item: Download | RepoDownload) -> str:
     facts = [fact for fact in (percent(item), amount(item), speed(item)) if fact]
     if remaining := eta(item):
         facts.append(f"{remaining} left")
-    if item.status in (Status.FAILED, Status.QUEUED, Status.PAUSED) and item.detail:
+    if (waits(item) or item.status in (Status.FAILED, Status.QUEUED, Status.PAUSED)) and item.detail:
         facts = [clean(item.detail)]
     return f"{title(item)}: {state(item)}{', ' if facts else ''}{', '.join(facts)}"

@@ -128,7 +128,7 @@ class Screen:
         files = [item for item in items if isinstance(item, Download)]
         downloading = sum(item.status is Status.DOWNLOADING for item in files)
         queued = sum(item.status is Status.QUEUED for item in files)
-        per_s = sum(item.bytes_per_second or 0 for item in files if item.status is Status.DOWNLOADING)
+        per_s = sum(item.bytes_per_second or 0 for item in files if render.speed(item))
         left_bytes = sum(
             (item.total_bytes or 0) - item.downloaded_bytes
             for item in files

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
@@ -38,21 +39,39 @@ class Nothing:
         return
 
 
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """The last line of a download."""
+
+    state: str
+    at_s: float
+    waited: bool
+    downloaded_bytes: int
+
+    def is_still(self, item: Item) -> bool:
+        """Whether it waited, and nothing has come since."""
+        moves = item.status in (Status.DOWNLOADING, Status.QUEUED)
+        return self.waited and moves and item.downloaded_bytes <= self.downloaded_bytes
+
+
 class Lines:
-    """A line at each change of status, and every 10 s; for the files of a repo only when they have ended."""
+    """A line at each change of status, and every 10 s; for the files of a repo only when they have ended.
+
+    While a download waits for something that will pass, its tries are no changes: it waits until a byte comes.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._shown: dict[str, tuple[str, float]] = {}
+        self._shown: dict[str, _Shown] = {}
 
     def show(self, item: Item, *, is_part: bool = False) -> None:
         if is_part and item.status not in FINAL:
             return
         state, now = f"{item.status.value} {item.reason}", time.monotonic()
-        shown, when = self._shown.get(item.id, ("", 0.0))
-        if state == shown and now - when < _LINE_EVERY_S:
+        last = self._shown.get(item.id)
+        if last is not None and now - last.at_s < _LINE_EVERY_S and (state == last.state or last.is_still(item)):
             return
-        self._shown[item.id] = (state, now)
+        self._shown[item.id] = _Shown(state, now, render.waits(item), item.downloaded_bytes)
         print(render.line(item), file=self._stream, flush=True)
 
 
