@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from hfdmd.record import FileRecord, RepoRecord
-from hfdmd.wire.types import FAILED_REASONS, PAUSED_REASONS, QUEUED_REASONS, Phase, Reason, Status
+from hfdmd.wire.types import FAILED_REASONS, OUTAGE_REASONS, PAUSED_REASONS, QUEUED_REASONS, Phase, Reason, Status
 
 Q, D, P, OK, F, C = (
     Status.QUEUED,
@@ -21,6 +21,8 @@ class Stimulus(StrEnum):
     """What can happen to a download."""
 
     START = "start"  # a slot is free
+    TRY = "try"  # a slot is free; what it waits for may be over
+    ANSWER = "answer"  # what it waited for is over
     PHASE = "phase"  # the drive enters its next phase
     WAIT = "wait"  # it cannot continue now: network, rate limit, lock, disk
     FINISH = "finish"  # in place, verified, synced
@@ -35,6 +37,8 @@ class Stimulus(StrEnum):
 
 TRANSITIONS: dict[tuple[Status, Stimulus], Status] = {
     (Q, Stimulus.START): D,
+    (Q, Stimulus.TRY): Q,
+    (Q, Stimulus.ANSWER): D,
     (Q, Stimulus.PAUSE): P,
     (Q, Stimulus.CANCEL): C,
     (Q, Stimulus.FAIL): F,
@@ -56,6 +60,13 @@ TRANSITIONS: dict[tuple[Status, Stimulus], Status] = {
     (C, Stimulus.ASK): Q,
 }
 """Status and stimulus to the next status. Nothing else is legal."""
+
+_REASONS: dict[Status, frozenset[Reason]] = {
+    Q: QUEUED_REASONS,
+    D: OUTAGE_REASONS,
+    F: FAILED_REASONS,
+    P: PAUSED_REASONS,
+}
 
 
 class InvalidTransition(Exception):
@@ -87,13 +98,13 @@ def advance(
         raise InvalidTransition(f"{record.id}: {stimulus} does not fit {before}")
     if version <= record.version:
         raise ValueError(f"{record.id}: version {version} does not rise above {record.version}")
-    allowed: frozenset[Reason] = {Q: QUEUED_REASONS, F: FAILED_REASONS, P: PAUSED_REASONS}.get(after, frozenset())
+    allowed = _REASONS.get(after, frozenset())
     if reason is not None and reason not in allowed:
         raise ValueError(f"{record.id}: reason {reason} does not fit {after}")
     if (after is F or after is P) and reason is None:
         raise ValueError(f"{record.id}: {after} needs a reason")
 
-    if stimulus is Stimulus.START:
+    if stimulus in (Stimulus.START, Stimulus.TRY):
         record.attempt += 1
     elif stimulus in (Stimulus.RETRY, Stimulus.ASK, Stimulus.RESUME):
         record.attempt = 0

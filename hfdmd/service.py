@@ -230,6 +230,7 @@ class _Daemon:
             storage=storage,
             reservations=reservations,
             engine=Engine(retry_after, policy, limits_of(self._config.values), USER_AGENT),
+            retry_after=retry_after,
             events=events,
             validates=os.environ.get("HFDMD_DEBUG") == "validate",
         )

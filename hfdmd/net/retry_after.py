@@ -61,13 +61,16 @@ class RetryAfter:
         until = self._not_before.get(origin(url)) if self._not_before else None
         return 0.0 if until is None else max(0.0, until - self._clock())
 
+    def asked_to_wait(self, url: str) -> str | None:
+        """A sentence for a server that must not be asked yet; None for one that may."""
+        delay_s = self.delay_s(url) if url else 0.0
+        return _asked(url, delay_s) if delay_s > 0 else None
+
     async def wait(self, url: str, at_most_s: float) -> None:
         """Sleep until the server may be asked. Failure(RATE_LIMITED) when that takes more than `at_most_s`."""
         while (delay_s := self.delay_s(url)) > 0:
             if delay_s > at_most_s:
-                host = split_origin(url)[1]
-                detail = f"{host} asked for no requests for another {delay_s:.0f} s"
-                raise Failure(Reason.RATE_LIMITED, detail, retry_after_s=delay_s)
+                raise Failure(Reason.RATE_LIMITED, _asked(url, delay_s), retry_after_s=delay_s)
             await asyncio.sleep(delay_s)
 
     def _retry_after_s(self, value: str) -> float | None:
@@ -79,6 +82,10 @@ class RetryAfter:
             return max(0.0, parsedate_to_datetime(value).timestamp() - self._wall())
         except (ValueError, OverflowError, OSError):
             return None
+
+
+def _asked(url: str, delay_s: float) -> str:
+    return f"{split_origin(url)[1]} asked for no requests for another {delay_s:.0f} s"
 
 
 def _rate_limit_s(value: str) -> float | None:

@@ -21,15 +21,18 @@ from hfdmd.scheduler.queue import Queue
 from hfdmd.scheduler.running import ActiveFile, ActiveListing, Running
 from hfdmd.scheduler.supervisor import Supervisor
 from hfdmd.transfer.job import is_small
-from hfdmd.wire.types import Phase, Reason, Status
+from hfdmd.wire.types import OUTAGE_REASONS, Phase, Reason, Status
 
 log = logging.getLogger("hfdmd.scheduler")
 
 _WEIGHT_BYTES = 8 << 20  # a file uses about one connection for each of these, up to its limit
 _STARTED_AT_ONCE = 16  # then other tasks get their turn
 
+_IN_DOUBT = OUTAGE_REASONS | {Reason.LOCKED, Reason.DISK_FULL}
+"""What waited for one of these stays queued, with the reason, until it is over: a try in vain is no change."""
+
 RunFile = Callable[[ActiveFile], Coroutine[Any, Any, None]]
-RunListing = Callable[[RepoRecord], Coroutine[Any, Any, None]]
+RunListing = Callable[[ActiveListing], Coroutine[Any, Any, None]]
 
 
 @dataclass(slots=True, eq=False)
@@ -131,7 +134,10 @@ class Admission(Observer):
         self._running.add_file(active)
         small = is_small(size)
         phase = Phase.TRANSFERRING if small else Phase.RESOLVING
-        self._ledger.change(record, Stimulus.START, phase=phase, save=not small)
+        if record.reason in _IN_DOUBT:
+            self._ledger.change(record, Stimulus.TRY, reason=record.reason, detail=record.detail, save=False)
+        else:
+            self._ledger.change(record, Stimulus.START, phase=phase, save=not small)
         active.task = self._supervisor.spawn(self._run_file(active), f"drive {record.id}")
         # Not a `finally` in the task: one that is cancelled before its first step never gets there.
         active.task.add_done_callback(lambda _: self._file_ended(active))
@@ -153,8 +159,12 @@ class Admission(Observer):
     def _start_listing(self, repo: RepoRecord) -> None:
         active = ActiveListing(repo)
         self._running.listings[repo.id] = active
-        self._ledger.derive(repo, Status.DOWNLOADING, phase=Phase.LISTING, attempt=repo.attempt + 1)
-        active.task = self._supervisor.spawn(self._run_listing(repo), f"list {repo.id}")
+        attempt = repo.attempt + 1
+        if repo.reason in _IN_DOUBT:
+            self._ledger.derive(repo, Status.QUEUED, reason=repo.reason, detail=repo.detail, attempt=attempt)
+        else:
+            self._ledger.derive(repo, Status.DOWNLOADING, phase=Phase.LISTING, attempt=attempt)
+        active.task = self._supervisor.spawn(self._run_listing(active), f"list {repo.id}")
         active.task.add_done_callback(lambda _: self._listing_ended(active))
 
     def _listing_ended(self, active: ActiveListing) -> None:

@@ -9,7 +9,7 @@ from hfdmd.cache.storage import Storage
 from hfdmd.config import Config, Paths, limits_of
 from hfdmd.events import Events
 from hfdmd.hub.client import Hub
-from hfdmd.record import RepoRecord
+from hfdmd.net.retry_after import RetryAfter
 from hfdmd.scheduler.actions import Actions
 from hfdmd.scheduler.admission import Admission
 from hfdmd.scheduler.caller_tokens import CallerTokens
@@ -26,7 +26,7 @@ from hfdmd.scheduler.queue import Queue
 from hfdmd.scheduler.repo_listing import RepoListing
 from hfdmd.scheduler.requests import Requests
 from hfdmd.scheduler.retries import Retries
-from hfdmd.scheduler.running import ActiveFile, Running
+from hfdmd.scheduler.running import ActiveFile, ActiveListing, Running
 from hfdmd.scheduler.sampler import Sampler
 from hfdmd.scheduler.startup import Startup
 from hfdmd.scheduler.stopping import Stopper
@@ -60,6 +60,7 @@ class Scheduler:
         storage: Storage,
         reservations: DiskReservations,
         engine: Engine,
+        retry_after: RetryAfter,
         events: Events,
         validates: bool = False,
     ) -> None:
@@ -109,10 +110,10 @@ class Scheduler:
                 self.updates,
             ).run()
 
-        async def run_listing(repo: RepoRecord) -> None:
+        async def run_listing(active: ActiveListing) -> None:
             await RepoListing(
-                repo,
-                tokens.hub_for(repo),
+                active,
+                tokens.hub_for(active.repo),
                 storage,
                 index,
                 ledger,
@@ -126,7 +127,9 @@ class Scheduler:
         self._admission = Admission(
             index, queue, running, ledger, supervisor, small_files, lambda: config.values, run_file, run_listing
         )
-        self._sampler = Sampler(index, ledger, running, reservations, engine, lambda: config.values)
+        self._sampler = Sampler(
+            index, ledger, running, reservations, engine, self.retries, retry_after, lambda: config.values
+        )
         self.startup = Startup(index, ledger, store, storage, listings, merger, written_files)
         self.actions = Actions(index, ledger, self.views, ordering, stopper, storage, batches, supervisor, completion)
         self.requests = Requests(

@@ -22,6 +22,7 @@ from hfdmd.record import FileRecord, FileSpec, Source, Span
 from hfdmd.scheduler.content_locks import ContentLocks
 from hfdmd.scheduler.index import Index, target_path
 from hfdmd.scheduler.ledger import Ledger
+from hfdmd.scheduler.outage import asking
 from hfdmd.scheduler.priority_semaphore import PrioritySemaphore
 from hfdmd.scheduler.queue import key
 from hfdmd.scheduler.retries import Retries
@@ -33,7 +34,7 @@ from hfdmd.transfer.disk.part_file import disk_failure
 from hfdmd.transfer.disk.reservations import DiskReservations
 from hfdmd.transfer.engine import Engine
 from hfdmd.transfer.job import Job, XetFile
-from hfdmd.wire.types import Phase, Reason, Status
+from hfdmd.wire.types import OUTAGE_REASONS, Phase, Reason, Status
 
 log = logging.getLogger("hfdmd.drive")
 
@@ -111,22 +112,22 @@ class Drive:
         """Ask the Hub what the file is. A listing of its repo may answer meanwhile, and then decides the commit."""
         record = self._record
         try:
-            source, target = await self._hub.resolve(record.spec)
+            with asking(self._active.meter, self._hub.endpoint):
+                source, target = await self._hub.resolve(record.spec)
         except Failure:
             if record.source is None:
                 raise
             return None
         if record.source is not None:
             return None
-        self._ledger.change(record, Stimulus.PHASE, phase=Phase.RESOLVING, detail=record.detail, source=source)
+        self._ledger.note(record, source=source)
+        self._enter(Phase.RESOLVING)
         self._retries.network_is_back()
         return target
 
     async def _fetch(self, source: Source, target: Target | None, placement: Placement) -> Placed:
         record = self._record
         small = self._active.is_small and not record.synced
-        if record.phase is not Phase.TRANSFERRING:
-            self._enter(Phase.TRANSFERRING, save=not small)
         part = Path() if small else await in_thread(self._storage.part_path, record.spec, source)
         job = Job(
             id=record.id,
@@ -146,19 +147,20 @@ class Drive:
             folder = self._cache_dir if local_dir is None else Path(local_dir)
             self._reservations.reserve(record.id, folder, source.size_bytes or 0)
             try:
+                self._begin_transfer(save=False)
                 async with self._small_files.slot(key(record)):
                     data = await self._engine.fetch_small(job)
                 if is_lfs_pointer(data) and await self._hub.is_in_lfs(record.spec, source.commit):
                     self._ledger.note(record, source=None)  # it describes the pointer; a retry asks again
                     raise pointer_failure(self._hub.endpoint)
                 self._active.meter.downloaded_bytes = len(data)
-                self._active.meter.received_bytes += len(data)
                 return await self._placed_and_finished(self._batches.place_small((placement, data)))
             finally:
                 self._reservations.release(record.id)
         still_to_come = (source.size_bytes or 0) - sum(end - start for start, end in record.synced)
         self._reservations.reserve(record.id, part, still_to_come)
         try:
+            self._begin_transfer()
             fetched = await self._engine.fetch(job)
         finally:
             self._reservations.release(record.id)
@@ -169,8 +171,19 @@ class Drive:
         placing = in_thread(self._storage.place, record.spec, source, part, placement.previous)
         return await self._placed_and_finished(placing)
 
-    def _enter(self, phase: Phase, *, save: bool = True) -> None:
-        self._ledger.change(self._record, Stimulus.PHASE, phase=phase, detail=self._record.detail, save=save)
+    def _begin_transfer(self, *, save: bool = True) -> None:
+        """Of what waited for the network the first byte shows that the wait is over (`Sampler`)."""
+        record = self._record
+        is_tried = record.state is Status.QUEUED and record.reason in OUTAGE_REASONS
+        if not is_tried and record.phase is not Phase.TRANSFERRING:
+            self._enter(Phase.TRANSFERRING, save=save)
+
+    def _enter(self, phase: Phase, *, detail: str | None = None, save: bool = True) -> None:
+        is_tried = self._record.state is Status.QUEUED
+        if not is_tried:
+            detail = detail or self._record.detail
+        stimulus = Stimulus.ANSWER if is_tried else Stimulus.PHASE
+        self._ledger.change(self._record, stimulus, phase=phase, detail=detail, save=save)
 
     async def _placed_and_finished(self, placing: Coroutine[Any, Any, Placed]) -> Placed:
         """Placing cannot be stopped half-way: the download is done even when this task is cancelled meanwhile."""
@@ -186,6 +199,8 @@ class Drive:
     async def _finish(self, placed: Placed) -> None:
         """In place, verified and synced: the download is done."""
         record, meter = self._record, self._active.meter
+        if record.state is Status.QUEUED:
+            self._enter(Phase.PLACING, save=False)
         self._ledger.note(record, transport=meter.transport, reused_bytes=meter.reused_bytes)
         is_unverified = record.source is not None and record.source.digest is None
         await self._ledger.finish(
@@ -201,11 +216,12 @@ class Drive:
     def _stopped_by(self, failure: Failure) -> None:
         """The drive gave up: for good, or until `retry_at`."""
         record = self._record
-        if record.state is not Status.DOWNLOADING:
+        if record.state not in (Status.DOWNLOADING, Status.QUEUED):
             log.error("%s stopped in status %s: %s", record.id, record.state, failure)
             return
         self._ledger.fall_back(record)
-        if self._active.meter.received_bytes and not self._active.meter.started_over:
+        meter = self._active.meter
+        if meter.received_bytes and not meter.started_over and not self._active.is_small:
             self._ledger.note(record, attempt=1)
         if failure.is_final:
             self._ledger.change(record, Stimulus.FAIL, reason=failure.reason, detail=failure.detail)
@@ -216,14 +232,18 @@ class Drive:
 
     def _locator(self, source: Source, known: Target | None) -> Callable[[], Awaitable[Target]]:
         """Gives the URL that is already known first, then asks the Hub for a fresh one."""
-        hub, spec = self._hub, self._record.spec
+        hub, spec, meter = self._hub, self._record.spec, self._active.meter
         if known is None and (self._active.is_small or is_git_blob(source.digest)):
             known = hub.direct(spec, source)  # the Hub serves it itself or redirects at once: no HEAD is needed
 
         async def locate() -> Target:
             nonlocal known
             target, known = known, None
-            return target or await hub.locate(spec, source)
+            if target is None:
+                meter.url = hub.endpoint
+                target = await hub.locate(spec, source)
+            meter.url = target.url
+            return target
 
         return locate
 
@@ -266,11 +286,12 @@ class Drive:
             failure.detail,
             record.spec.revision,
         )
-        new, _ = await self._hub.resolve(record.spec)
+        with asking(self._active.meter, self._hub.endpoint):
+            new, _ = await self._hub.resolve(record.spec)
         if await self._updates.repin(record, new):
             self._active.meter.downloaded_bytes = 0
         detail = f"the Hub no longer serves commit {old.commit[:12]}; it is of {new.commit[:12]} now"
-        self._ledger.change(record, Stimulus.PHASE, phase=Phase.RESOLVING, detail=detail)
+        self._enter(Phase.RESOLVING, detail=detail)
         self._updates.commit_is_gone(record, old.commit)
 
 

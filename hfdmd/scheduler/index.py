@@ -25,6 +25,9 @@ class Sums:
     downloaded_bytes: int = 0
     reused_bytes: int = 0
     waiting: dict[str, None] = field(default_factory=dict)
+    """Files that are queued with a reason."""
+    silent: dict[str, None] = field(default_factory=dict)
+    """Files that are downloading with a reason: no byte comes."""
 
 
 class _Share(msgspec.Struct, frozen=True, gc=False):
@@ -34,7 +37,7 @@ class _Share(msgspec.Struct, frozen=True, gc=False):
     size_bytes: int | None
     downloaded_bytes: int
     reused_bytes: int
-    waits: bool
+    has_reason: bool
     repos: tuple[str, ...]
 
 
@@ -109,13 +112,12 @@ class Index:
     def update(self, record: FileRecord) -> None:
         """The record changed: bring the sums of its repos up to date."""
         old = self._shares.get(record.id)
-        waits = record.state is Status.QUEUED and record.reason is not None
         new = _Share(
             record.state,
             record.size_bytes,
             record.downloaded_bytes,
             min(record.reused_bytes, record.downloaded_bytes),
-            waits,
+            record.reason is not None,
             tuple(record.repo_ids),
         )
         if old == new:
@@ -140,12 +142,15 @@ class Index:
                 sums.files[file_id] = None
                 if share.status is Status.FAILED:
                     sums.failed[file_id] = None
-                if share.waits:
+                if share.has_reason and share.status is Status.QUEUED:
                     sums.waiting[file_id] = None
+                elif share.has_reason and share.status is Status.DOWNLOADING:
+                    sums.silent[file_id] = None
             else:
                 sums.files.pop(file_id, None)
                 sums.failed.pop(file_id, None)
                 sums.waiting.pop(file_id, None)
+                sums.silent.pop(file_id, None)
             sums.by_status[share.status] += sign
             sums.downloaded_bytes += sign * share.downloaded_bytes
             sums.reused_bytes += sign * share.reused_bytes
@@ -166,9 +171,9 @@ class Index:
         """The downloads with the same target path in a folder."""
         return [self.files[key] for key in self._owners.get(target_path(spec), ())]
 
-    def wait_of(self, repo_id: str) -> tuple[Reason | None, str | None]:
-        """Why the files of a repo download wait: reason and detail of one of them."""
-        first = next(iter(self.sums[repo_id].waiting), None)
+    def why(self, ids: Iterable[str]) -> tuple[Reason | None, str | None]:
+        """Reason and detail of the first of some files; (None, None) without any."""
+        first = next(iter(ids), None)
         return (None, None) if first is None else (self.files[first].reason, self.files[first].detail)
 
     def parents(self, record: FileRecord) -> list[RepoRecord]:

@@ -219,15 +219,16 @@ class Ledger:
         for observer in self.observers:
             observer.offered(record)
 
-    def progress(self, record: FileRecord, downloaded_bytes: int, detail: str | None) -> None:
-        """Byte progress of a running download: an event, no tracker."""
-        self._set(record, {"downloaded_bytes": downloaded_bytes, "detail": detail})
+    def progress(self, record: FileRecord, downloaded_bytes: int, reason: Reason | None, detail: str | None) -> None:
+        """Byte progress of a running download, and why there is none: an event, no tracker."""
+        self._set(record, {"downloaded_bytes": downloaded_bytes, "reason": reason, "detail": detail})
         self._stamp(record)
         self._publish(record, is_status=False)
 
-    def repo_progress(self, repo: RepoRecord, *, save: bool) -> None:
-        """Byte progress of a repo download: an event, and its tracker when `save`."""
+    def repo_progress(self, repo: RepoRecord, reason: Reason | None, detail: str | None, *, save: bool) -> None:
+        """Byte progress of a repo download, and why there is none: an event, and its tracker when `save`."""
         self._absorb(repo)
+        self._set(repo, {"reason": reason, "detail": detail})
         self._stamp(repo)
         self._publish(repo, is_status=False)
         if save:

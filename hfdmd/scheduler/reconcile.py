@@ -77,8 +77,9 @@ def moves(repo: RepoRecord, step: Join) -> bool:
 
 
 def needs_stop(record: FileRecord) -> bool:
-    """Whether bytes of the old content are at stake when the file moves."""
-    return bool(record.synced) or record.mismatches > 0 or record.state is Status.DOWNLOADING
+    """Whether bytes of the old content are at stake when the file moves. What waited for a reason may be tried now."""
+    may_run = record.state is Status.DOWNLOADING or (record.state is Status.QUEUED and record.reason is not None)
+    return may_run or bool(record.synced) or record.mismatches > 0
 
 
 def released(record: FileRecord, *, is_tracked: bool, implied: Status | None) -> list[Stimulus]:

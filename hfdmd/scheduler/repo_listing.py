@@ -18,11 +18,13 @@ from hfdmd.scheduler.index import Index
 from hfdmd.scheduler.ledger import Ledger
 from hfdmd.scheduler.listing_cache import ListingCache
 from hfdmd.scheduler.merging import Merger
+from hfdmd.scheduler.outage import asking
 from hfdmd.scheduler.retries import Retries
+from hfdmd.scheduler.running import ActiveListing
 from hfdmd.scheduler.supervisor import Supervisor
 from hfdmd.scheduler.updates import Updates
 from hfdmd.transfer.disk.part_file import disk_failure
-from hfdmd.wire.types import Reason, Status
+from hfdmd.wire.types import Phase, Reason, Status
 
 log = logging.getLogger("hfdmd.listing")
 
@@ -31,7 +33,7 @@ log = logging.getLogger("hfdmd.listing")
 class RepoListing:
     """Lists one repo download; runs as long as that has a slot for it."""
 
-    _repo: RepoRecord
+    _active: ActiveListing
     _hub: Hub
     _storage: Storage
     _index: Index
@@ -41,6 +43,10 @@ class RepoListing:
     _retries: Retries
     _updates: Updates
     _supervisor: Supervisor
+
+    @property
+    def _repo(self) -> RepoRecord:
+        return self._active.repo
 
     async def run(self) -> None:
         """Until the files are known, or the listing failed or waits. Raises nothing but CancelledError."""
@@ -83,9 +89,12 @@ class RepoListing:
 
     async def _list(self) -> None:
         repo = self._repo
-        listing = await self._hub.list_repo(repo.spec, commit=repo.commit, told_at=repo.told_at)
+        meter, endpoint = self._active.meter, self._hub.endpoint
+        with asking(meter, endpoint):
+            listing = await self._hub.list_repo(repo.spec, commit=repo.commit, told_at=repo.told_at)
         self._ledger.save(repo, commit=listing.commit, told_at=listing.told_at)
-        entries, wanted = await self._read(listing)
+        with asking(meter, endpoint):
+            entries, wanted = await self._read(listing)
         # With the tree in place every reader of the cache can see that an incomplete snapshot is incomplete. It names
         # what is left out too: the Hub's own client would fetch that.
         await in_thread(self._storage.write_tree, repo.spec, listing.commit, [*entries, *listing.left_out])
@@ -112,6 +121,9 @@ class RepoListing:
         entries: list[Entry] = []
         wanted: list[Entry] = []
         async for page in listing.pages():
+            self._active.meter.quiet_since_s = time.monotonic()
+            if self._repo.state is Status.QUEUED:  # what it waited for is over
+                self._ledger.derive(self._repo, Status.DOWNLOADING, phase=Phase.LISTING)
             entries.extend(page)
             wanted.extend(entry for entry in page if matches(entry.path, spec.include, spec.exclude))
         if not wanted:

@@ -39,10 +39,19 @@ class ActiveFile:
 
 @dataclass(slots=True, eq=False)
 class ActiveListing:
-    """One repo download that is being listed."""
+    """One repo download that is being listed. `meter`: how long the Hub has not answered."""
 
     repo: RepoRecord
+    meter: Meter = field(default_factory=Meter)
     task: asyncio.Task[Any] | None = None
+
+
+@dataclass(slots=True, eq=False)
+class RepoSpeed:
+    """How fast the files of one repo download arrive. `ended_bytes`: what those received that have ended."""
+
+    speed: Speed = field(default_factory=lambda: Speed(0))
+    ended_bytes: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -88,19 +97,52 @@ class Running:
     entering: set[str] = field(default_factory=set)
     load: Load = field(default_factory=Load)
     _ended_received_bytes: int = 0
+    _speed: Speed = field(default_factory=lambda: Speed(0))
+    _repo_speeds: dict[str, RepoSpeed] = field(default_factory=dict)
 
     def add_file(self, active: ActiveFile) -> None:
         self.files[active.record.id] = active
         self.load.add(active)
+        for repo_id in active.record.repo_ids:
+            self._repo_speeds.setdefault(repo_id, RepoSpeed())
 
     def remove_file(self, active: ActiveFile) -> None:
         del self.files[active.record.id]
         self.load.remove(active)
         self._ended_received_bytes += active.meter.received_bytes
+        for repo_id in active.record.repo_ids:
+            if repo_id in self._repo_speeds:
+                self._repo_speeds[repo_id].ended_bytes += active.meter.received_bytes
+
+    def sample(self) -> list[str]:
+        """Measure the speeds of repo downloads and of all files; ids of the former whose speed is known or lost now.
+
+        Those of single files are measured by the sampler.
+        """
+        self._speed.sample(self.received_bytes)
+        received = dict.fromkeys(self._repo_speeds, 0)
+        for active in self.files.values():
+            for repo_id in active.record.repo_ids:
+                if repo_id in received:
+                    received[repo_id] += active.meter.received_bytes
+        changed = []
+        for repo_id, repo in self._repo_speeds.items():
+            was_known = repo.speed.bytes_per_second is not None
+            repo.speed.sample(repo.ended_bytes + received[repo_id])
+            if was_known is not (repo.speed.bytes_per_second is not None):
+                changed.append(repo_id)
+        return changed
+
+    def forget_speed(self, repo_id: str) -> None:
+        """The repo download does not run any more."""
+        self._repo_speeds.pop(repo_id, None)
 
     def task_of(self, record: Record) -> asyncio.Task[Any] | None:
         active: ActiveFile | ActiveListing | None = self.files.get(record.id) or self.listings.get(record.id)
         return None if active is None else active.task
+
+    def is_running(self, record: Record) -> bool:
+        return record.id in self.files or record.id in self.listings
 
     def tasks(self) -> list[asyncio.Task[Any]]:
         running: list[ActiveFile | ActiveListing] = [*self.files.values(), *self.listings.values()]
@@ -109,7 +151,7 @@ class Running:
 
     def is_free(self, record: Record) -> bool:
         """Whether the record may start now: not running, being stopped or entering, not waiting for its time."""
-        if any(record.id in ids for ids in (self.stopping, self.entering, self.files, self.listings)):
+        if record.id in self.stopping or record.id in self.entering or self.is_running(record):
             return False
         return record.retry_at is None
 
@@ -122,14 +164,13 @@ class Running:
         return None if active is None else active.speed.bytes_per_second
 
     def repo_bytes_per_second(self, repo_id: str) -> int | None:
-        """Sum over the running files of a repo download; None while none of them has a speed."""
-        rates = [active.speed.bytes_per_second for active in self.of_repo(repo_id)]
-        known = [rate for rate in rates if rate is not None]
-        return sum(known) if known else None
+        """What arrives for all files of a repo download, small ones included, which have no speed of their own."""
+        repo = self._repo_speeds.get(repo_id)
+        return None if repo is None else repo.speed.bytes_per_second
 
     @property
     def total_bytes_per_second(self) -> int:
-        return sum(active.speed.bytes_per_second or 0 for active in self.files.values())
+        return (self._speed.bytes_per_second or 0) if self.files else 0
 
     @property
     def received_bytes(self) -> int:

@@ -62,7 +62,7 @@ def file_view(record: FileRecord, *, bytes_per_second: int | None, queue_positio
     total = record.size_bytes
     remaining = None if total is None else total - record.downloaded_bytes
     status = record.state
-    is_running = status is Status.DOWNLOADING
+    is_running = status is Status.DOWNLOADING and record.reason is None  # with a reason no byte comes
     return Download(
         id=record.id,
         model_repo=record.spec.model_repo,
@@ -98,7 +98,7 @@ def file_view(record: FileRecord, *, bytes_per_second: int | None, queue_positio
 
 def repo_view(record: RepoRecord, totals: Totals, *, bytes_per_second: int | None) -> RepoDownload:
     status = record.state
-    is_running = status is Status.DOWNLOADING
+    is_running = status is Status.DOWNLOADING and record.reason is None  # with a reason no byte comes
     remaining = None if totals.total_bytes is None else totals.total_bytes - totals.downloaded_bytes
     return RepoDownload(
         id=record.id,
@@ -166,9 +166,10 @@ def standing(index: Index, repo: RepoRecord) -> Standing:
     sums = index.sums[repo.id]
     count = sums.by_status
     if count[Status.DOWNLOADING]:
-        return Standing(Status.DOWNLOADING, Phase.TRANSFERRING, None, None)
+        all_silent = len(sums.silent) == count[Status.DOWNLOADING]
+        return Standing(Status.DOWNLOADING, Phase.TRANSFERRING, *index.why(sums.silent if all_silent else ()))
     if count[Status.QUEUED]:
-        return Standing(Status.QUEUED, None, *index.wait_of(repo.id))
+        return Standing(Status.QUEUED, None, *index.why(sums.waiting))
     if count[Status.PAUSED]:
         return Standing(Status.PAUSED, None, Reason.REQUESTED, None)
     if count[Status.FAILED]:

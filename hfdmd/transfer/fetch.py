@@ -138,6 +138,7 @@ async def _fetch_small(job: Job, choice: TransportChoice, resources: EngineResou
             continue
         job.meter.transport = transport.name
         job.meter.phase = Phase.VERIFYING
+        job.meter.quiet_since_s = None
         digest = None if job.digest is None else compute(data, job.digest)
         if digest == job.digest:
             return data
@@ -153,8 +154,9 @@ async def _fetch_into_memory(job: Job, transport: Transport, resources: EngineRe
     if job.size_bytes == 0:
         return bytearray()
     await resources.slots.acquire()
-    sink = MemorySink(job.size_bytes, resources.limiter, job.flow)
+    sink = MemorySink(job.size_bytes, resources.limiter, job.flow, job.meter)
     job.meter.connections = 1
+    job.meter.quiet_since_s = job.meter.quiet_since_s or time.monotonic()
     try:
         await transport.fetch(0, job.size_bytes, sink)
         resources.slots.request_succeeded()

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hfdmd.net.origin import Target
+from hfdmd.net.origin import Target, split_origin
 from hfdmd.record import Digest, Span
 from hfdmd.wire.types import Phase, Reason, TransportName
 
@@ -39,7 +39,15 @@ class Meter:
     notice: str | None = None
     """What a person should know about this attempt, as `detail` while there is no error."""
     last_error: tuple[Reason, str] | None = None
-    """Why no connection makes progress; None while one does."""
+    """Why the last request failed; None since a byte has arrived."""
+    quiet_since_s: float | None = None
+    """Since when a server owes a byte, in monotonic seconds; None while this machine is the cause that none comes."""
+    url: str = ""
+    """What is asked for, as far as it is known. It may be signed: only its host may be shown."""
+
+    @property
+    def host(self) -> str:
+        return split_origin(self.url)[1] if self.url else "the server"
 
 
 Access = Callable[[Target | None], Awaitable[Target]]

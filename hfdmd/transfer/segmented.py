@@ -60,6 +60,7 @@ class SegmentedDownload:
         transport.on_located = self._wakeup.set
         self._waits_for_slot = False
         self._progress_at = time.monotonic()
+        job.meter.quiet_since_s = job.meter.quiet_since_s or self._progress_at
         self._has_received = False
         self._last_error: TransferError | Failure | None = None
         self._hasher: StreamingHasher | None = None
@@ -79,7 +80,7 @@ class SegmentedDownload:
         failed = True
         try:
             await self._transfer()
-            self._job.meter.phase = Phase.VERIFYING
+            self._job.meter.phase, self._job.meter.quiet_since_s = Phase.VERIFYING, None
             digest = await self._verify()
             failed = False
             return digest
@@ -212,9 +213,9 @@ class SegmentedDownload:
         """Fetch one lease; returns the error if it can be retried. Raises a Failure that is final."""
 
         def on_bytes(count: int, new: int) -> None:
-            worker.last_byte_at = self._progress_at = time.monotonic()
-            self._single_request_answered = self._single_request
             meter = self._job.meter
+            worker.last_byte_at = self._progress_at = meter.quiet_since_s = time.monotonic()
+            self._single_request_answered = self._single_request
             meter.downloaded_bytes += new
             meter.received_bytes += count
             meter.transport = self._transport.name
@@ -304,8 +305,7 @@ class SegmentedDownload:
         self._job.meter.retries += 1
         self._last_error = error
         others = self._workers.others_progress(worker, self._resources.stall_timeout_s)
-        if not others:
-            self._job.meter.last_error = (error.reason, error.detail)
+        self._job.meter.last_error = (error.reason, error.detail)
         self._useless_requests += 1
         if not others and self._errors_allowed is not None and self._useless_requests >= self._errors_allowed:
             raise Failure(error.reason, error.detail)
@@ -321,11 +321,14 @@ class SegmentedDownload:
         """Fail when no bytes arrive for too long; restart a connection that is silent while others are not."""
         now = time.monotonic()
         if not self._workers or self._workers.is_throttled:
-            self._progress_at = now  # this machine is the cause: a slot, the disk or the bandwidth limit
+            # this machine is the cause: a slot, the disk or the bandwidth limit
+            self._progress_at = self._job.meter.quiet_since_s = now
         if now - self._progress_at > self._resources.stall_timeout_s:
             error = self._last_error
-            if error is None:
-                raise Failure(Reason.STALLED, f"no data received for {now - self._progress_at:.0f} s")
+            if error is None or self._job.meter.last_error is None:
+                raise Failure(
+                    Reason.STALLED, f"no data from {self._job.meter.host} for {now - self._progress_at:.0f} s"
+                )
             retry_after_s = error.retry_after_s if isinstance(error, Failure) else None
             raise Failure(error.reason, error.detail, retry_after_s=retry_after_s)
         for worker in self._workers.silent(self._resources.stall_timeout_s, self._transport.first_byte_s):

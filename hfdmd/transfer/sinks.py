@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from hfdmd.record import Span
 from hfdmd.transfer.disk.part_file import UNIT_BYTES
 from hfdmd.transfer.disk.writer import Writer
-from hfdmd.transfer.job import SMALL_FILE_BYTES
+from hfdmd.transfer.job import SMALL_FILE_BYTES, Meter
 from hfdmd.transfer.limiter import Allowance, Limiter
 from hfdmd.transfer.plan import Lease
 from hfdmd.transfer.resources import EngineResources
@@ -100,7 +101,8 @@ class RangeSink(LimitedSink):
 class MemorySink(RangeSink):
     """Keeps a small file in memory: of `size_bytes`, or of at most `SMALL_FILE_BYTES` when that is None."""
 
-    def __init__(self, size_bytes: int | None, limiter: Limiter, flow: str) -> None:
+    def __init__(self, size_bytes: int | None, limiter: Limiter, flow: str, meter: Meter) -> None:
+        self._meter = meter
         self._data = bytearray(SMALL_FILE_BYTES if size_bytes is None else size_bytes)
         self._view = memoryview(self._data)
         super().__init__(Lease(0, len(self._data)), limiter, flow)
@@ -114,7 +116,14 @@ class MemorySink(RangeSink):
         return self.lease.left_bytes
 
     def ready(self) -> bool:
-        return self._may_fill(self.lease.gap_bytes)
+        may_fill = self._may_fill(self.lease.gap_bytes)
+        if not may_fill:
+            self._meter.quiet_since_s = None  # the bandwidth limit is the cause
+        return may_fill
+
+    def _wake_reader(self) -> None:
+        self._meter.quiet_since_s = time.monotonic()
+        super()._wake_reader()
 
     def buffer(self) -> memoryview:
         start = self.lease.at
@@ -123,6 +132,12 @@ class MemorySink(RangeSink):
     def advance(self, count: int) -> None:
         self._filled(count)
         self.lease.advance(count)
+        if self._line is None:
+            self._received(count)
+
+    def _received(self, count: int) -> None:
+        self._meter.received_bytes += count
+        self._meter.quiet_since_s = time.monotonic()
 
     def align(self, start: int, end: int) -> None:
         """It is all of the file."""

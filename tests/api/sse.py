@@ -84,6 +84,10 @@ class Stream:
     ) -> None:
         self.close()
 
+    def hang_up(self) -> None:
+        """End the stream for whatever thread iterates over it."""
+        self._socket.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         self._reader.close()
         self._socket.close()

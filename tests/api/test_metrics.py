@@ -33,7 +33,7 @@ def test_the_long_answer_of_an_action_is_timed_and_a_stream_is_not(daemon: Daemo
     asked = daemon.ask("own/many")
     with Stream(daemon, {"id": asked["id"]}) as stream:
         assert list(stream)[-1].name == "end"
-    assert len(daemon.post("/api/pause", {"modelRepo": "own/many"}).json["downloads"]) == 150
+    assert len(daemon.call("DELETE", "/api/download", {"modelRepo": "own/many"}).json["downloads"]) == 150
     text = daemon.get("/metrics").body.decode()
-    assert 'hfdmd_api_seconds_count{method="POST",route="/api/pause",status="200"} 1.0' in text
+    assert 'hfdmd_api_seconds_count{method="DELETE",route="/api/download",status="200"} 1.0' in text
     assert 'route="/api/progress"' not in text

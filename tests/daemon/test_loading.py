@@ -47,6 +47,7 @@ async def opened(daemon: Daemon) -> Scheduler:
         storage=Storage(paths.cache_dir),
         reservations=DiskReservations(lambda: 0),
         engine=Engine(retry_after, policy, limits_of(config.values), "test"),
+        retry_after=retry_after,
         events=Events(),
         validates=True,
     )

@@ -19,6 +19,7 @@ from hfdmd.failure import Failure
 from hfdmd.hub.client import Hub
 from hfdmd.lifecycle import Stimulus
 from hfdmd.net.origin import Target
+from hfdmd.net.retry_after import RetryAfter
 from hfdmd.record import (
     Entry,
     FileRecord,
@@ -47,7 +48,7 @@ from hfdmd.scheduler.queue import Queue
 from hfdmd.scheduler.repo_listing import RepoListing
 from hfdmd.scheduler.requests import Requests
 from hfdmd.scheduler.retries import Retries
-from hfdmd.scheduler.running import ActiveFile, Running
+from hfdmd.scheduler.running import ActiveFile, ActiveListing, Running
 from hfdmd.scheduler.sampler import Sampler
 from hfdmd.scheduler.startup import Startup
 from hfdmd.scheduler.stopping import Stopper
@@ -206,6 +207,7 @@ class ScriptedListing:
 class ScriptedHub:
     """Answers as `hfdmd.hub.client.Hub` does, from memory: first with `failures`, one by one, and while `open`."""
 
+    endpoint = "https://hub.example"
     contents: dict[str, dict[str, bytes]] = field(default_factory=dict)
     """By commit, then by path."""
     head: str = COMMIT
@@ -334,6 +336,7 @@ class Wired:
         self.storage = Storage(self.cache_dir)
         self.reservations = DiskReservations(lambda: 0)
         self.supervisor = Supervisor()
+        self.retry_after = RetryAfter()
         self.batches = StorageBatches(self.storage, self.cache_dir)
         self.listings = ListingCache(folder / "lists")
         self.written_files = WrittenFiles(index, self.storage)
@@ -350,7 +353,9 @@ class Wired:
             index, made.queue, running, ledger, self.supervisor, self.small_files, lambda: self.values,
             self.run_file, self.run_listing,
         )  # fmt: skip
-        self.sampler = Sampler(index, ledger, running, self.reservations, engine, lambda: self.values)
+        self.sampler = Sampler(
+            index, ledger, running, self.reservations, engine, self.retries, self.retry_after, lambda: self.values
+        )
         self.startup = Startup(index, ledger, made.store, self.storage, self.listings, self.merger, self.written_files)
         self.actions = Actions(
             index,
@@ -371,8 +376,8 @@ class Wired:
     def run_file(self, active: ActiveFile) -> Coroutine[Any, Any, None]:
         return self.drive(active).run() if self.drives else held_up(active)
 
-    def run_listing(self, repo: RepoRecord) -> Coroutine[Any, Any, None]:
-        return self.listing(repo).run() if self.lists else held_up(repo)
+    def run_listing(self, active: ActiveListing) -> Coroutine[Any, Any, None]:
+        return self.listing(active).run() if self.lists else held_up(active)
 
     def drive(self, active: ActiveFile) -> Drive:
         return Drive(
@@ -381,9 +386,9 @@ class Wired:
             self.written_files, self.retries, self.updates,
         )  # fmt: skip
 
-    def listing(self, repo: RepoRecord) -> RepoListing:
+    def listing(self, active: ActiveListing) -> RepoListing:
         return RepoListing(
-            repo, cast(Hub, self.hub), self.storage, self.made.index, self.made.ledger, self.merger, self.listings,
+            active, cast(Hub, self.hub), self.storage, self.made.index, self.made.ledger, self.merger, self.listings,
             self.retries, self.updates, self.supervisor,
         )  # fmt: skip
 

@@ -14,6 +14,7 @@ from hfdmd.cache.storage import Storage
 from hfdmd.config import Config, Paths
 from hfdmd.events import Events
 from hfdmd.hub.client import Hub
+from hfdmd.net.retry_after import RetryAfter
 from hfdmd.scheduler import core
 from hfdmd.scheduler.core import Scheduler
 from hfdmd.scheduler.requests import Ask
@@ -48,6 +49,7 @@ async def made_of(folder: Path, hub: ScriptedHub, engine: ScriptedEngine) -> Asy
             storage=storage,
             reservations=DiskReservations(lambda: 0),
             engine=cast(Engine, engine),
+            retry_after=RetryAfter(),
             events=Events(),
             validates=True,
         )

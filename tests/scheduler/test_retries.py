@@ -95,7 +95,7 @@ async def test_a_wait_ends_at_its_time_and_the_next_one_is_armed(wired: Wired, m
     wired.admit()
     soon, later = waiting(wired, "a", Reason.NETWORK, 0.001), waiting(wired, "b", Reason.LOCKED, 500)
     await until(lambda: soon.retry_at is None)
-    await until(lambda: soon.state is Status.DOWNLOADING)
+    await until(lambda: wired.made.running.is_running(soon))
     assert later.retry_at is not None
     assert wired.retries._timer is not None
     now = time.monotonic()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
+from types import SimpleNamespace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -77,30 +78,46 @@ def test_a_new_attempt_begins_with_what_was_synced() -> None:
     assert active.speed.bytes_per_second is None
 
 
-def test_the_speed_of_a_repo_is_that_of_its_running_files_alone(monkeypatch: object) -> None:
+def test_the_speed_of_a_repo_is_that_of_all_its_files_small_ones_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr("hfdmd.scheduler.speed.time", SimpleNamespace(monotonic=lambda: clock.now))
     running = Running()
-    mine = [active_of(file_of(name, repo_ids=["r"], number=number)) for number, name in enumerate("abc")]
-    other = active_of(file_of("d", repo_ids=["s"]))
-    for active in (*mine, other):
-        running.add_file(active)
-    assert running.repo_bytes_per_second("r") is None
-    for active, rate in ((mine[0], 10.0), (mine[1], 5.0), (other, 100.0)):
-        active.speed._rate = rate
-    assert running.repo_bytes_per_second("r") == 15
-    assert running.bytes_per_second(other.record.id) == 100
-    assert running.bytes_per_second("unknown") is None
-    assert running.total_bytes_per_second == 115
+
+    def tick(**received: int) -> list[str]:
+        """A quarter of a second in which each repo receives that much, by a file that ends at once."""
+        clock.now += 0.25
+        for repo_id, received_bytes in received.items():
+            active = active_of(file_of("a", repo_ids=[repo_id]))
+            running.add_file(active)
+            active.meter.received_bytes = received_bytes
+            running.remove_file(active)
+        return running.sample()
+
+    first = active_of(file_of("a", repo_ids=["r"]))
+    running.add_file(first)
+    running.add_file(active_of(file_of("b", repo_ids=["s"])))
+    changed = [tick(r=1, s=1), *(tick(r=100, s=25) for _ in range(4))]
+    assert changed == [[], ["r", "s"], [], [], []], "known from the second sample on, said once"
+    assert (running.repo_bytes_per_second("r"), running.repo_bytes_per_second("s")) == (400, 100)
     assert running.repo_bytes_per_second("unknown") is None
+    first.meter.received_bytes = 100
+    changed = [tick(s=25) for _ in range(13)]
+    assert [one for one in changed if one] == [["r"]], "lost, said once"
+    assert (running.repo_bytes_per_second("r"), running.repo_bytes_per_second("s")) == (None, 100)
+    running.forget_speed("s")
+    assert running.repo_bytes_per_second("s") is None
 
 
-async def test_tasks_are_found_by_their_record() -> None:
-    running, record, repo = Running(), file_of("a"), repo_of()
-    running.add_file(active_of(record))
-    running.listings[repo.id] = ActiveListing(repo)
-    assert running.task_of(record) is running.task_of(repo) is None
-    assert running.tasks() == [], "a task that is yet to be made is none"
-    tasks = [asyncio.create_task(asyncio.sleep(0)) for _ in range(2)]
-    running.files[record.id].task, running.listings[repo.id].task = tasks
-    assert [running.task_of(record), running.task_of(repo)] == tasks == running.tasks()
-    assert running.task_of(file_of("b")) is None
-    await asyncio.gather(*tasks)
+def test_the_speed_of_everything_is_none_while_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr("hfdmd.scheduler.speed.time", SimpleNamespace(monotonic=lambda: clock.now))
+    running = Running()
+    active = active_of(file_of("a"))
+    running.add_file(active)
+    for _ in range(3):
+        active.meter.received_bytes += 250
+        clock.now += 0.25
+        running.sample()
+    assert running.total_bytes_per_second == 1000
+    running.remove_file(active)
+    assert running.total_bytes_per_second == 0

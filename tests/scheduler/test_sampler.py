@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from hfdmd.config import Limits
+from hfdmd.lifecycle import Stimulus
 from hfdmd.record import RepoRecord
 from hfdmd.scheduler import sampler as sampler_module
 from hfdmd.scheduler.running import ActiveFile
@@ -66,41 +67,168 @@ def shown(wired: Wired) -> list[Download | RepoDownload | None]:
 
 async def test_progress_of_a_large_file_is_published_as_it_changes(wired: Wired, clock: Clock) -> None:
     active = await begun(wired, asked_singly=True)
+    active.meter.downloaded_bytes = LARGE // 4
+    await clock.tick()
+    (view,) = shown(wired)
+    assert isinstance(view, Download)
+    assert (view.downloaded_bytes, view.bytes_per_second, view.eta_seconds) == (LARGE // 4, None, None)
     active.meter.downloaded_bytes = LARGE // 2
     await clock.tick()
     (view,) = shown(wired)
     assert isinstance(view, Download)
-    assert (view.downloaded_bytes, view.progress, view.bytes_per_second) == (LARGE // 2, 50.0, LARGE * 2)
+    assert (view.downloaded_bytes, view.progress, view.bytes_per_second) == (LARGE // 2, 50.0, LARGE)
     await clock.tick()
     assert shown(wired) == [], "nothing has changed"
     assert set(clock.slept) == {sampler_module.SAMPLE_S}
 
 
-async def test_a_stall_is_published_once(wired: Wired, clock: Clock) -> None:
-    active = await begun(wired, asked_singly=True)
-    active.meter.downloaded_bytes = 1000
+def receive(clock: Clock, active: ActiveFile, count: int) -> None:
+    """As the engine does when bytes arrive."""
+    meter = active.meter
+    meter.downloaded_bytes += count
+    meter.received_bytes += count
+    meter.last_error, meter.quiet_since_s = None, clock.now
+
+
+@pytest.mark.parametrize(
+    ("error", "wait_s", "reason", "detail"),
+    [
+        ((Reason.NETWORK, "cdn.example: connection refused"), 0, Reason.NETWORK, "cdn.example: connection refused"),
+        (None, 0, Reason.STALLED, "no data from cdn.example for 3 s"),
+        (None, 600, Reason.RATE_LIMITED, "cdn.example asked for no requests for another 600 s"),
+    ],
+)
+async def test_why_no_byte_comes_is_published_and_the_first_byte_clears_it(
+    wired: Wired, clock: Clock, error: tuple[Reason, str] | None, wait_s: int, reason: Reason, detail: str
+) -> None:
+    repo = repo_of(listed=True, revive=False)
+    wired.enter(repo)
+    active = await begun(wired, repo_ids=[repo.id])
+    active.meter.url = "https://cdn.example/signed?secret"
+    for _ in range(2):
+        receive(clock, active, 1000)
+        await clock.tick()
+    assert [view.bytes_per_second for view in shown(wired)[-2:] if view] == [4000, 4000], "file and repo"
+    active.meter.last_error = error
+    if wait_s:
+        wired.retry_after.note(active.meter.url, 429, {"Retry-After": str(wait_s)})
+    quiet: list[list[Download | RepoDownload | None]] = []
+    while not quiet or not quiet[-1] or not quiet[-1][0] or quiet[-1][0].reason is None:
+        await clock.tick()
+        quiet.append(shown(wired))
+    assert len(quiet) * sampler_module.SAMPLE_S <= 3, "within three seconds"
+    for view in quiet[-1]:
+        assert view is not None
+        assert (view.status, view.reason, view.bytes_per_second, view.eta_seconds) == (
+            "downloading",
+            reason,
+            None,
+            None,
+        )
+        assert view.detail is not None
+        assert view.detail.startswith(detail[:-6]), view.detail
+    assert len(quiet[-1]) == 2, "file and repo"
+    receive(clock, active, 1000)
     await clock.tick()
-    shown(wired)
-    await clock.tick(10.0)
-    (view,) = shown(wired)
-    assert isinstance(view, Download)
-    assert view.bytes_per_second is None
-    await clock.tick(10.0)
-    await clock.tick(10.0)
-    assert shown(wired) == []
-    assert wired.made.running.bytes_per_second(active.record.id) is None
+    for view in shown(wired):
+        assert view is not None
+        assert (view.reason, view.detail, view.bytes_per_second) == (None, None, None)
+    receive(clock, active, 1000)
+    await clock.tick()
+    assert {view.bytes_per_second for view in shown(wired) if view} == {4000}, "right at once, after the outage too"
+
+
+async def test_a_repo_says_why_only_while_none_of_its_files_gets_a_byte(wired: Wired, clock: Clock) -> None:
+    repo = repo_of(listed=True, revive=False)
+    wired.enter(repo)
+    silent = await begun(wired, repo_ids=[repo.id])
+    other = file_of("b", source=source_of(1, size_bytes=LARGE), repo_ids=[repo.id], number=1)
+    await wired.start(other)
+    moving = wired.made.running.files[other.id]
+    receive(clock, silent, 1)
+    for _ in range(20):
+        receive(clock, moving, 1000)
+        await clock.tick()
+    assert silent.record.reason is Reason.STALLED
+    assert (repo.reason, other.reason) == (None, None)
+    for _ in range(12):
+        await clock.tick()
+    assert (repo.reason, other.reason) == (Reason.STALLED, Reason.STALLED)
+
+
+async def test_this_machine_is_no_outage(wired: Wired, clock: Clock) -> None:
+    """While a slot, the disk or the bandwidth limit is the cause, the engine expects no byte."""
+    active = await begun(wired, asked_singly=True)
+    receive(clock, active, 1000)
+    active.meter.quiet_since_s = None
+    for _ in range(20):
+        await clock.tick()
+    assert (active.record.reason, wired.made.running.bytes_per_second(active.record.id)) == (None, None)
 
 
 async def test_why_nothing_arrives_is_published_for_small_files_too(wired: Wired, clock: Clock) -> None:
     active = await begun(wired, 10, asked_singly=True)
-    active.meter.downloaded_bytes = 5
+    receive(clock, active, 5)
     await clock.tick()
     assert shown(wired) == [], "a small file is over before it is seen"
     active.meter.last_error = (Reason.NETWORK, "connection refused")
+    for _ in range(12):
+        await clock.tick()
+    (view,) = shown(wired)
+    assert view is not None
+    assert (view.reason, view.detail) == (Reason.NETWORK, "connection refused")
+    receive(clock, active, 5)
     await clock.tick()
     (view,) = shown(wired)
     assert view is not None
-    assert view.detail == "connection refused"
+    assert (view.reason, view.detail) == (None, None)
+
+
+async def test_why_the_hub_gives_no_list_is_published(wired: Wired, clock: Clock) -> None:
+    repo = repo_of()
+    await wired.start(repo)
+    wired.supervisor.background(wired.sampler.run(), "sample")
+    await asyncio.sleep(0)
+    meter = wired.made.running.listings[repo.id].meter
+    meter.url, meter.quiet_since_s = "https://hub.example", clock.now
+    wired.made.heard()
+    for _ in range(12):
+        await clock.tick()
+    view = shown(wired)[-1]
+    assert isinstance(view, RepoDownload)
+    assert (view.status, view.phase, view.reason) == (Status.DOWNLOADING, Phase.LISTING, Reason.STALLED)
+    assert view.detail == "no data from hub.example for 3 s"
+    meter.quiet_since_s = clock.now
+    await clock.tick()
+    view = shown(wired)[-1]
+    assert view is not None
+    assert (view.reason, view.detail) == (None, None)
+
+
+async def test_what_waited_stays_queued_with_its_reason_until_the_first_byte(wired: Wired, clock: Clock) -> None:
+    active = await begun(wired, asked_singly=True)
+    record = active.record
+    wired.admit(0)
+    async with wired.stopper.stopped([record]):
+        wired.made.ledger.change(record, Stimulus.WAIT, reason=Reason.NETWORK, detail="refused")
+    wired.admit()
+    await until(lambda: record.id in wired.made.running.files)
+    active = wired.made.running.files[record.id]
+    assert (record.state, record.reason, record.detail, record.attempt) == (Status.QUEUED, Reason.NETWORK, "refused", 2)
+    wired.made.heard()
+    active.meter.quiet_since_s, active.meter.last_error = clock.now, (Reason.NETWORK, "no route to cdn.example")
+    for _ in range(12):
+        await clock.tick()
+    (view,) = shown(wired)
+    assert view is not None
+    assert (view.status, view.reason, view.detail) == (Status.QUEUED, Reason.NETWORK, "no route to cdn.example")
+    receive(clock, active, 1000)
+    await clock.tick()
+    (view,) = shown(wired)
+    assert isinstance(view, Download)
+    assert (view.status, view.phase, view.reason, view.downloaded_bytes, view.attempt) == (
+        Status.DOWNLOADING, Phase.TRANSFERRING, None, 1000, 2,
+    )  # fmt: skip
 
 
 async def test_verifying_is_a_phase_that_is_published(wired: Wired, clock: Clock) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from hfdmd.digest import POINTER_LIMIT_BYTES, is_lfs_pointer, pointer_failure
@@ -171,11 +171,13 @@ class HttpTransport(Location):
         generation = self.generation
         headers = [] if end is None else [("Range", f"bytes={start}-{end - 1}")]
         for _ in range(MAX_REDIRECTS + 1):
-            connection, head, self.first_byte_s = await self._shared.request(url, headers, secret_headers)
+            with _naming_host(url):
+                connection, head, self.first_byte_s = await self._shared.request(url, headers, secret_headers)
             try:
                 if head.status not in REDIRECTS or "location" not in head.headers:
                     self.remember_direct(url, secret_headers, generation)
-                    await self._receive(url, connection, head, start, end, sink)
+                    with _naming_host(url):
+                        await self._receive(url, connection, head, start, end, sink)
                     return
                 try:
                     location = head.headers["location"].encode("latin-1").decode(errors="surrogateescape")
@@ -281,6 +283,17 @@ class HttpTransport(Location):
             if is_lfs_pointer(first):
                 raise pointer_failure(_host(url))
             raise BadResponse(f"only {received_bytes} of the requested {requested_bytes} bytes were sent")
+
+
+@contextmanager
+def _naming_host(url: str) -> Iterator[None]:
+    """The detail of an error names the server."""
+    try:
+        yield
+    except TransferError as error:
+        if (host := _host(url)) not in error.detail:
+            error.detail = f"{host}: {error.detail}"
+        raise
 
 
 def _host(url: str) -> str:
