@@ -36,6 +36,7 @@ from hfdmd.service_manager import Notifier
 from hfdmd.store import Store
 from hfdmd.transfer.disk.reservations import DiskReservations
 from hfdmd.transfer.engine import Engine
+from hfdmd.transfer.xet.recipes import RecipeStore
 from hfdmd.versions import Versions
 from hfdmd.wire import utf8
 from hfdmd.wire.endpoint import ENDPOINT_FILE
@@ -221,6 +222,7 @@ class _Daemon:
             USER_AGENT,
             allow_unverified=lambda: self._config.values.allow_unverified,
         )
+        recipes = RecipeStore(paths.state_dir / "recipes")
         scheduler = Scheduler(
             config=self._config,
             paths=paths,
@@ -229,7 +231,7 @@ class _Daemon:
             hub=hub,
             storage=storage,
             reservations=reservations,
-            engine=Engine(retry_after, policy, limits_of(self._config.values), USER_AGENT),
+            engine=Engine(retry_after, policy, limits_of(self._config.values), USER_AGENT, recipes=recipes),
             retry_after=retry_after,
             events=events,
             validates=os.environ.get("HFDMD_DEBUG") == "validate",

@@ -16,6 +16,7 @@ from hfdmd.cache.fs_ops import attempt
 from hfdmd.cache.hub_cache import Adoptable, HubCache, Removable, Small, prepare_part, write_small
 from hfdmd.cache.local_dir import LocalDir, LocalDirs
 from hfdmd.cache.locks import Lock
+from hfdmd.cache.revisions import CachedFile, files_of_other_revisions
 from hfdmd.cache.trees import read_paths, write_tree
 from hfdmd.cache.volumes import Volumes
 from hfdmd.durable import lacks_inodes, opened, sync_files
@@ -245,6 +246,12 @@ class Storage:
             return path.lstat().st_size == source.size_bytes
         except OSError:
             return False
+
+    def files_of_other_revisions(self, spec: FileSpec, source: Source) -> list[CachedFile]:
+        """Files of the repo in the cache, of other commits than that of `source`: those with a Xet hash, and those at
+        the path of `spec`. Their content is not read."""
+        layout.check(spec, source)
+        return files_of_other_revisions(self._cache.repo_path(spec), source.commit, spec.file_path)
 
     def _delete(self, group: Sequence[Removable]) -> list[bool | Failure]:
         local_dir = group[0][0].local_dir

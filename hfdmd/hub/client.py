@@ -117,6 +117,12 @@ class Hub:
         entry = await self._find_in_listing(spec, commit, RequestContext(self.endpoint, spec, commit, pinned=True))
         return entry is not None and not is_git_blob(entry.source.digest)
 
+    async def xet_hash(self, spec: FileSpec, commit: str) -> str | None:
+        """The Xet hash of a file at a commit; None when it is not in Xet. Raises `Failure`."""
+        context = RequestContext(self.endpoint, spec, commit, pinned=True)
+        entry = await self._find_in_listing(spec, commit, context)
+        return None if entry is None else entry.source.xet_hash
+
     def direct(self, spec: FileSpec, source: Source) -> Target:
         """The Hub's own URL of the file at the pinned commit, without a request. It may redirect.
 

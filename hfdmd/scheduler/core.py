@@ -35,6 +35,7 @@ from hfdmd.scheduler.supervisor import Supervisor
 from hfdmd.scheduler.updates import Updates
 from hfdmd.scheduler.views import Views
 from hfdmd.scheduler.written_files import WrittenFiles
+from hfdmd.scheduler.xet_bases import XetBases
 from hfdmd.store import Store
 from hfdmd.transfer.disk.reservations import DiskReservations
 from hfdmd.transfer.engine import Engine
@@ -82,6 +83,7 @@ class Scheduler:
         listings = ListingCache(paths.state_dir / "lists")
         batches = StorageBatches(storage, paths.cache_dir)
         written_files = WrittenFiles(index, storage)
+        xet_bases = XetBases(index, storage)
         ordering = Ordering(index, queue, ledger)
         stopper = Stopper(index, ledger, running)
         small_files = PrioritySemaphore(lambda: config.values.max_connections - running.load.connections)
@@ -106,6 +108,7 @@ class Scheduler:
                 content_locks,
                 small_files,
                 written_files,
+                xet_bases,
                 self.retries,
                 self.updates,
             ).run()
@@ -146,7 +149,9 @@ class Scheduler:
             lambda: config.values.max_queue,
         )
         # Retries first: a time that has passed is cleared before the queue looks at the record.
-        ledger.observers = (self.retries, self._admission, self._sampler, written_files, completion, tokens)
+        ledger.observers = (
+            self.retries, self._admission, self._sampler, written_files, xet_bases, completion, tokens,
+        )  # fmt: skip
 
     async def run(self) -> None:
         """Work until `close` is called; then stop every transfer, synced and checkpointed."""

@@ -30,10 +30,11 @@ from hfdmd.scheduler.running import ActiveFile
 from hfdmd.scheduler.storage_batches import Placement, StorageBatches, previous
 from hfdmd.scheduler.updates import Updates
 from hfdmd.scheduler.written_files import WrittenFiles
+from hfdmd.scheduler.xet_bases import XetBases
 from hfdmd.transfer.disk.part_file import disk_failure
 from hfdmd.transfer.disk.reservations import DiskReservations
 from hfdmd.transfer.engine import Engine
-from hfdmd.transfer.job import Job, XetFile
+from hfdmd.transfer.job import Job
 from hfdmd.wire.types import OUTAGE_REASONS, Phase, Reason, Status
 
 log = logging.getLogger("hfdmd.drive")
@@ -55,6 +56,7 @@ class Drive:
     _content_locks: ContentLocks
     _small_files: PrioritySemaphore
     _written_files: WrittenFiles
+    _xet_bases: XetBases
     _retries: Retries
     _updates: Updates
 
@@ -140,7 +142,7 @@ class Drive:
             checkpoint=self._checkpoint,
             mismatched=self._mismatched,
             meter=self._active.meter,
-            xet=self._xet(source),
+            xet=self._xet_bases.file(record, source, self._hub),
         )
         if small:
             local_dir = record.spec.local_dir
@@ -246,13 +248,6 @@ class Drive:
             return target
 
         return locate
-
-    def _xet(self, source: Source) -> XetFile | None:
-        """Where the file is in Xet; None when it is not."""
-        if source.xet_hash is None:
-            return None
-        hub, spec = self._hub, self._record.spec
-        return XetFile(source.xet_hash, lambda refused: hub.xet_token(spec, source.commit, refused))
 
     async def _checkpoint(self, spans: list[Span]) -> None:
         await self._ledger.checkpoint(self._record, spans)

@@ -23,6 +23,8 @@ from hfdmd.transfer.resources import EngineResources
 from hfdmd.transfer.slots import ConnectionSlots
 from hfdmd.transfer.transport import Transport
 from hfdmd.transfer.xet.cas_client import CasClient
+from hfdmd.transfer.xet.delta import Delta
+from hfdmd.transfer.xet.recipes import RecipeStore
 from hfdmd.transfer.xet.xet_transport import XetTransport
 from hfdmd.wire.types import TransportName
 
@@ -50,10 +52,12 @@ class Engine:
         user_agent: str,
         *,
         open_part: OpenPart = PartFile,
+        recipes: RecipeStore | None = None,
     ) -> None:
         slots = ConnectionSlots(limits.max_connections)
         self._http = HttpShared(retry_after, policy, user_agent, slots)
         self._cas = CasClient(self._http)
+        self._delta = None if recipes is None else Delta(self._cas, recipes)
         self._transport_setting = limits.transport
         self._limiter = Limiter()
         self._open_part = open_part
@@ -94,7 +98,7 @@ class Engine:
         xet, size_bytes = job.xet, job.size_bytes
         if xet is not None and size_bytes:
             makers["xet"] = lambda: XetTransport(self._cas, xet, size_bytes, self._resources)
-        return preferred(job, self._transport_setting, makers)
+        return preferred(job, self._transport_setting, makers, self._delta)
 
     def unresponsive_s(self) -> float:
         """How many seconds a thread pool has not responded, 0.0 if all do. Call it every few seconds.

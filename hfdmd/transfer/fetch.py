@@ -38,6 +38,10 @@ async def fetch_file(job: Job, choice: TransportChoice, resources: EngineResourc
 
 async def _fetch_into(part: PartFile, job: Job, choice: TransportChoice, resources: EngineResources) -> Fetched:
     have = await shielded(_prepare(job, part, resources))
+    reused = await choice.reuse(part, have)
+    if reused:
+        await resources.io_threads.sync(part.sync)
+        await job.checkpoint(list(have))
     while True:
         transport = choice.transport
         had_bytes = have.total_bytes
@@ -62,7 +66,17 @@ async def _fetch_into(part: PartFile, job: Job, choice: TransportChoice, resourc
                 continue
         else:
             if digest == job.digest and download.size_bytes is not None:
+                await choice.remember(part)
                 return Fetched(download.size_bytes, digest)
+            if reused:  # a base was not what it was: what was copied is fetched instead
+                have = Spans(download.synced)
+                for span in reused:
+                    have.remove(*span)
+                reused = Spans()
+                job.meter.reused_bytes = 0
+                job.meter.notice = None
+                await job.checkpoint(list(have))
+                continue
             if job.mismatched() > 1:
                 await job.checkpoint([])
                 await resources.io_threads.sync(part.delete)

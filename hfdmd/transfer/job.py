@@ -55,11 +55,31 @@ Access = Callable[[Target | None], Awaitable[Target]]
 
 
 @dataclass(frozen=True, slots=True)
+class Base:
+    """A complete file on this machine that may have content in common with the one that is fetched."""
+
+    path: Path
+    size_bytes: int
+    hash: str
+    """Its Xet hash."""
+    access: Access = field(repr=False)
+    is_of_same_repo: bool = True
+
+
+async def _no_bases() -> list[Base]:
+    return []
+
+
+@dataclass(frozen=True, slots=True)
 class XetFile:
-    """Where a file is in Xet."""
+    """Where a file is in Xet, and where parts of it may be on this machine."""
 
     hash: str
     access: Access
+    bases: Callable[[], Awaitable[list[Base]]] = _no_bases
+    """Files of other revisions of the repo, the best first."""
+    by_hash: Callable[[str], Base | None] = lambda _: None
+    """The file with a Xet hash, of any repo."""
 
 
 @dataclass(slots=True)

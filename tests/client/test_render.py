@@ -92,6 +92,10 @@ def test_a_line_says_what_a_person_wants_to_know() -> None:
         .split(": ")[1]
         .startswith("verifying")
     )
+    assert render.line(download(reused_bytes=40_000_000)) == (
+        "owner/name model.safetensors: downloading, 45.0%, 40.9 MB of 90.9 MB, 40.0 MB of 90.9 MB were here already,"
+        " 12.3 MB/s, 4s left"
+    )
     waiting = download(status=Status.QUEUED, reason=Reason.NETWORK, detail="No network.", bytes_per_second=None)
     assert render.line(waiting) == "owner/name model.safetensors: queued: network, No network."
     assert render.line(repo_download(files_total=None, total_bytes=None, downloaded_bytes=0)).startswith(

@@ -57,6 +57,7 @@ from hfdmd.scheduler.supervisor import Supervisor
 from hfdmd.scheduler.updates import Updates
 from hfdmd.scheduler.views import Standing, Views
 from hfdmd.scheduler.written_files import WrittenFiles
+from hfdmd.scheduler.xet_bases import XetBases
 from hfdmd.store import Store
 from hfdmd.transfer.disk.reservations import DiskReservations
 from hfdmd.transfer.engine import Engine
@@ -340,6 +341,7 @@ class Wired:
         self.batches = StorageBatches(self.storage, self.cache_dir)
         self.listings = ListingCache(folder / "lists")
         self.written_files = WrittenFiles(index, self.storage)
+        self.xet_bases = XetBases(index, self.storage)
         self.ordering = Ordering(index, made.queue, ledger)
         self.stopper = Stopper(index, ledger, running)
         self.retries = Retries(index, ledger, self.supervisor)
@@ -383,7 +385,7 @@ class Wired:
         return Drive(
             active, self.cache_dir, cast(Hub, self.hub), self.storage, self.batches, cast(Engine, self.engine),
             self.reservations, self.made.index, self.made.ledger, self.content_locks, self.small_files,
-            self.written_files, self.retries, self.updates,
+            self.written_files, self.xet_bases, self.retries, self.updates,
         )  # fmt: skip
 
     def listing(self, active: ActiveListing) -> RepoListing:

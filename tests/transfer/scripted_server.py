@@ -16,6 +16,7 @@ from hfdmd.net.retry_after import RetryAfter
 from hfdmd.record import Span
 from hfdmd.transfer.engine import Engine
 from hfdmd.transfer.job import Job
+from hfdmd.transfer.xet.recipes import RecipeStore
 from hfdmd.wire.types import TransportSetting
 
 
@@ -100,6 +101,7 @@ async def an_engine(
     bandwidth_bytes_per_s: int = 0,
     hub: str = "http://127.0.0.1:1",
     transport: TransportSetting = "auto",
+    recipes: RecipeStore | None = None,
 ) -> AsyncIterator[Engine]:
     """An engine that may connect to this machine, unless `hub` is elsewhere."""
     limits = Limits(
@@ -109,7 +111,7 @@ async def an_engine(
         stall_timeout_s=stall_timeout_s,
         transport=transport,
     )
-    engine = Engine(RetryAfter(), RedirectPolicy(hub), limits, "hfdmd-test")
+    engine = Engine(RetryAfter(), RedirectPolicy(hub), limits, "hfdmd-test", recipes=recipes)
     try:
         yield engine
     finally:

@@ -129,6 +129,13 @@ def amount(item: Download | RepoDownload) -> str:
     return f"{format_size(item.downloaded_bytes)} of {format_size(item.total_bytes)}"
 
 
+def reused(item: Download | RepoDownload) -> str:
+    """`97.0 MB of 105.0 MB were here already`; empty when nothing was copied."""
+    if not item.reused_bytes or item.total_bytes is None:
+        return ""
+    return f"{format_size(item.reused_bytes)} of {format_size(item.total_bytes)} were here already"
+
+
 def speed(item: Download | RepoDownload) -> str:
     return format_rate(item.bytes_per_second) if item.status is Status.DOWNLOADING and not waits(item) else ""
 
@@ -139,7 +146,7 @@ def eta(item: Download | RepoDownload) -> str:
 
 def line(item: Download | RepoDownload) -> str:
     """Title, status and progress in one line."""
-    facts = [fact for fact in (percent(item), amount(item), speed(item)) if fact]
+    facts = [fact for fact in (percent(item), amount(item), reused(item), speed(item)) if fact]
     if remaining := eta(item):
         facts.append(f"{remaining} left")
     if (waits(item) or item.status in (Status.FAILED, Status.QUEUED, Status.PAUSED)) and item.detail:

@@ -61,6 +61,8 @@ def _one(session: Session, item: Download | RepoDownload) -> int:
     facts = [
         ("status", render.state(item)),
         ("progress", ", ".join(fact for fact in (render.percent(item), render.amount(item)) if fact)),
+        ("reused", render.reused(item)),
+        ("transport", item.transport or "" if isinstance(item, Download) else ""),
         ("speed", render.speed(item)),
         ("time left", render.eta(item)),
         ("why", item.detail or ""),

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple, Unpack
 
-from hfdmd.durable import disk_reason, sync_file
+from hfdmd.durable import NO_SUCH_CALL, disk_reason, sync_file
 from hfdmd.failure import Failure
 from hfdmd.wire.types import Reason
 
@@ -104,6 +104,21 @@ class PartFile:
     def read_into(self, buffer: memoryview, offset: int) -> int:
         """Read at `offset`; returns the number of bytes, 0 at the end of the file."""
         return os.preadv(self._fd, [buffer], offset)
+
+    def copy_from(self, fd: int, source_start: int, start: int, count: int) -> int:
+        """Copy up to `count` bytes of another file; returns how many, 0 at its end.
+
+        The kernel copies, or shares the blocks where the file system can.
+        """
+        if hasattr(os, "copy_file_range"):
+            try:
+                return os.copy_file_range(fd, self._fd, count, source_start, start)
+            except OSError as error:
+                if error.errno not in (*NO_SUCH_CALL, errno.EXDEV):
+                    raise
+        data = os.pread(fd, count, source_start)
+        _write(self._fd, memoryview(data), start)
+        return len(data)
 
     def sync(self) -> None:
         """Return when everything written before is on stable storage."""

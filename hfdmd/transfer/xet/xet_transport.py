@@ -27,6 +27,7 @@ from hfdmd.transfer.xet.cas_client import (
     refuse_redirect,
 )
 from hfdmd.transfer.xet.packed_sink import PackedSink, buffer_bytes
+from hfdmd.transfer.xet.recipes import Lengths, Recipe
 from hfdmd.transfer.xet.xet_format import Chunk, MalformedChunk, unpack
 from hfdmd.wire.types import Reason, TransportName
 
@@ -55,6 +56,8 @@ class XetTransport(Location):
         self._resources = resources
         self._asking = asyncio.Lock()
         self._has_answer = False
+        self.recipe = Recipe()
+        """What was learned about the chunks of the file."""
 
     @property
     def is_proven(self) -> bool:
@@ -70,6 +73,7 @@ class XetTransport(Location):
                 return
             end = sink.at + sink.wanted_bytes
             answer = await self.reconstruct(sink.at, end)
+            self.recipe.add(answer.terms)
             sink.align(answer.start, answer.end)
         for signed in answer.ranges:
             if any(sink.missing(term.start, term.end) for term in signed.terms):
@@ -110,7 +114,7 @@ class XetTransport(Location):
                     self.on_located()
             size = buffer_bytes(self._resources.buffers.users)
             packed = PackedSink(sink.line(), signed.end - signed.start, size)
-            unpacking = _Unpacking(signed, packed, sink, self._resources)
+            unpacking = _Unpacking(signed, packed, sink, self._resources, self.recipe.lengths)
             task = asyncio.create_task(unpacking.run())
             try:
                 await connection.receive(packed, signed.end - signed.start, self._shared.window_s)
@@ -160,6 +164,7 @@ class _Unpacking:
     _packed: PackedSink
     _sink: FileSink
     _resources: EngineResources
+    _lengths: Lengths
     _index: int = 0
     _open: list[tuple[Term, int]] = field(default_factory=list)
     """Terms that the next chunk belongs to, and the offset of its content in the file."""
@@ -221,6 +226,7 @@ class _Unpacking:
         index, self._index = self._index, self._index + 1
         if index >= self._signed.last:
             raise MalformedChunk("more chunks than were announced")
+        self._lengths.add(self._signed.xorb, index, raw_bytes)
         self._open += [(term, term.start) for term in self._signed.terms if term.first == index]
         places = [at for _, at in self._open]
         still_open = []

@@ -1,0 +1,191 @@
+"""Recipes: which chunks of which xorbs a file on this machine consists of, and how long each of them is.
+
+A recipe lets a later revision of the file be copied where it is equal. It is a hint: a wrong one costs a second fetch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from hfdmd.digest import is_sha256
+from hfdmd.durable import replace_file
+from hfdmd.transfer.xet.cas_client import Term
+from hfdmd.transfer.xet.xet_format import MAX_CHUNKS
+from hfdmd.wire.types import MALFORMED
+
+MAX_LENGTHS_BYTES = 8 << 20
+"""Lengths of chunks of one file that are kept: enough for 170 GiB."""
+MAX_STORE_BYTES = 64 << 20
+_LENGTH_BYTES = 3
+
+_Offset = Annotated[int, Meta(ge=0, le=1 << 53)]
+_Index = Annotated[int, Meta(ge=0, le=MAX_CHUNKS)]
+
+
+class _StoredTerm(msgspec.Struct, array_like=True):
+    xorb: Annotated[bytes, Meta(min_length=32, max_length=32)]
+    first: _Index
+    last: _Index
+    start: _Offset
+    size_bytes: Annotated[int, Meta(ge=1, le=1 << 53)]
+    lengths: bytes
+
+
+class _StoredRecipe(msgspec.Struct, array_like=True):
+    terms: list[_StoredTerm]
+
+
+class Lengths:
+    """The raw lengths of chunks, as far as they are known."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, bytearray] = {}
+        self._bytes = 0
+
+    def add(self, xorb: str, index: int, raw_bytes: int) -> None:
+        known = self._known.setdefault(xorb, bytearray())
+        end = (index + 1) * _LENGTH_BYTES
+        if (more := end - len(known)) > 0:
+            if self._bytes + more > MAX_LENGTHS_BYTES:
+                return
+            self._bytes += more
+            known.extend(bytes(more))
+        known[end - _LENGTH_BYTES : end] = raw_bytes.to_bytes(_LENGTH_BYTES, "little")
+
+    def sum(self, xorb: str, first: int, last: int) -> int | None:
+        """The length of the chunks [first, last); None if one of them is not known."""
+        packed = self.packed(xorb, first, last)
+        each = [
+            int.from_bytes(packed[at : at + _LENGTH_BYTES], "little") for at in range(0, len(packed), _LENGTH_BYTES)
+        ]
+        return sum(each) if len(each) == last - first and all(each) else None
+
+    def packed(self, xorb: str, first: int, last: int) -> bytes:
+        """The lengths of the chunks [first, last) as 3 bytes each; zero, or left out at the end, if not known."""
+        return bytes(self._known.get(xorb, b"")[first * _LENGTH_BYTES : last * _LENGTH_BYTES])
+
+    def add_packed(self, xorb: str, first: int, packed: bytes) -> None:
+        for number, at in enumerate(range(0, len(packed) - _LENGTH_BYTES + 1, _LENGTH_BYTES)):
+            if raw_bytes := int.from_bytes(packed[at : at + _LENGTH_BYTES], "little"):
+                self.add(xorb, first + number, raw_bytes)
+
+
+@dataclass(slots=True, eq=False)
+class Recipe:
+    """Terms of one file, possibly not all, and lengths of their chunks, possibly none."""
+
+    terms: list[Term] = field(default_factory=list)
+    lengths: Lengths = field(default_factory=Lengths)
+
+    def add(self, terms: Iterable[Term]) -> None:
+        """Add terms of another part of the file; those that continue each other become one."""
+        merged: list[Term] = []
+        for term in sorted([*self.terms, *terms], key=lambda one: (one.start, -one.size_bytes)):
+            before = merged[-1] if merged else None
+            if before is None or term.start > before.end or (term.start == before.end and not _continues(before, term)):
+                merged.append(term)
+            elif term.end > before.end and term.xorb == before.xorb and before.first <= term.first <= before.last:
+                size_bytes = term.end - before.start
+                merged[-1] = Term(before.xorb, before.first, term.last, before.start, size_bytes)
+        self.terms = merged
+
+    def encode(self) -> bytes:
+        stored = [
+            _StoredTerm(
+                bytes.fromhex(term.xorb),
+                term.first,
+                term.last,
+                term.start,
+                term.size_bytes,
+                self.lengths.packed(term.xorb, term.first, term.last),
+            )
+            for term in self.terms
+        ]
+        return msgspec.msgpack.encode(_StoredRecipe(stored))
+
+    @classmethod
+    def decode(cls, data: bytes) -> Recipe:
+        """Raises `MALFORMED`."""
+        recipe = cls()
+        for stored in msgspec.msgpack.decode(data, type=_StoredRecipe).terms:
+            xorb = stored.xorb.hex()
+            recipe.terms.append(Term(xorb, stored.first, stored.last, stored.start, stored.size_bytes))
+            recipe.lengths.add_packed(xorb, stored.first, stored.lengths)
+        return recipe
+
+
+def _continues(before: Term, term: Term) -> bool:
+    return term.xorb == before.xorb and term.first == before.last
+
+
+class RecipeStore:
+    """Recipes by Xet hash in a folder; the ones used longest ago are deleted. Methods block: call them in threads."""
+
+    def __init__(self, folder: Path, max_bytes: int = MAX_STORE_BYTES) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._files_of_xorb: dict[str, set[str]] | None = None
+
+    def get(self, file_hash: str) -> Recipe | None:
+        """The recipe of a file; None when there is none that can be read."""
+        path = self._folder / file_hash
+        try:
+            recipe = Recipe.decode(path.read_bytes())
+            os.utime(path)
+        except (OSError, *MALFORMED):
+            return None
+        return recipe
+
+    def put(self, file_hash: str, recipe: Recipe) -> None:
+        """Keep the recipe of a file. Raises OSError."""
+        self._folder.mkdir(exist_ok=True)
+        replace_file(self._folder / file_hash, [recipe.encode()])
+        if self._files_of_xorb is not None:
+            self._index(file_hash, recipe)
+        self._prune()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are no recipes."""
+        return next(self._paths(), None) is None
+
+    def sharing(self, xorbs: Iterable[str]) -> list[str]:
+        """Hashes of files with chunks of any of these xorbs."""
+        if self._files_of_xorb is None:
+            self._files_of_xorb = {}
+            for path in list(self._paths()):
+                if (recipe := self.get(path.name)) is not None:
+                    self._index(path.name, recipe)
+        index = self._files_of_xorb
+        return list(dict.fromkeys(name for xorb in xorbs for name in sorted(index.get(xorb, ()))))
+
+    def _index(self, file_hash: str, recipe: Recipe) -> None:
+        if self._files_of_xorb is not None:
+            for term in recipe.terms:
+                self._files_of_xorb.setdefault(term.xorb, set()).add(file_hash)
+
+    def _paths(self) -> Iterator[Path]:
+        with contextlib.suppress(OSError):
+            yield from (path for path in self._folder.iterdir() if is_sha256(path.name))
+
+    def _prune(self) -> None:
+        """Delete what was not used for longest until the rest fits."""
+        sizes: list[tuple[float, int, Path]] = []
+        for path in self._paths():
+            with contextlib.suppress(OSError):
+                known = path.stat()
+                sizes.append((known.st_mtime, known.st_size, path))
+        total_bytes = sum(size for _, size, _ in sizes)
+        for _, size, path in sorted(sizes):
+            if total_bytes <= self._max_bytes:
+                return
+            path.unlink(missing_ok=True)
+            total_bytes -= size
