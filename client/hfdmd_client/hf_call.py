@@ -16,7 +16,7 @@ from hfdmd.wire.errors import InvalidField
 from hfdmd.wire.types import Download, Reason, RepoDownload, RepoType, Status
 from hfdmd_client.client import Client
 from hfdmd_client.environment import same_folder
-from hfdmd_client.errors import DaemonMismatch, DaemonUnreachable, DownloadFailed, UnsupportedByDaemon
+from hfdmd_client.errors import DaemonMismatch, DaemonNotStarted, DaemonUnreachable, DownloadFailed, UnsupportedByDaemon
 from hfdmd_client.event_state import FINAL
 
 _HUB_REFUSED = frozenset(
@@ -47,19 +47,24 @@ class HfCall:
 
     def run(self, *, file_path: str | None, globs: dict[str, list[str] | None]) -> Any:
         """Lets the daemon download what is missing, then returns what the original returns."""
+        from huggingface_hub.errors import LocalEntryNotFoundError
+
         if self._arguments["local_files_only"] or self._offline() or self._is_pinned_and_cached():
             return self._original(**self._arguments)
         try:
             self._refuse_unsupported()
             self._fetch(file_path, globs)
-        except (UnsupportedByDaemon, DaemonMismatch, DaemonUnreachable):
+        except (UnsupportedByDaemon, DaemonMismatch, DaemonUnreachable) as error:
             if self._fallback:
                 return self._original(**self._arguments)
+            if isinstance(error, DaemonNotStarted):
+                return self._from_cache_or(error)  # as on a read-only disk, where the originals read the cache, too
             raise
         except InvalidField as invalid:
             self._raise_as_original(invalid)
         except _HubUnreachable as unreachable:
-            return self._from_cache_or_raise(unreachable)
+            why = f"{unreachable.detail} It is not in the cache yet; the daemon keeps trying. Repeat the call later."
+            return self._from_cache_or(LocalEntryNotFoundError(why))
         except DownloadFailed as failed:
             return self._failed(failed)
         return self._from_cache()
@@ -152,16 +157,14 @@ class HfCall:
     def _from_cache(self) -> Any:
         return self._original(**{**self._arguments, "local_files_only": True})
 
-    def _from_cache_or_raise(self, unreachable: _HubUnreachable) -> Any:
-        """What the originals do without a network: the cached files, or their error, here with more detail."""
+    def _from_cache_or(self, error: Exception) -> Any:
+        """What the originals do without a network: the cached files, or an error."""
         from huggingface_hub.errors import LocalEntryNotFoundError
 
         try:
             return self._from_cache()
-        except LocalEntryNotFoundError as error:
-            raise LocalEntryNotFoundError(
-                f"{unreachable.detail} It is not in the cache yet; the daemon keeps trying. Repeat the call later."
-            ) from error
+        except LocalEntryNotFoundError as missing:
+            raise error from missing
 
     def _raise_as_original(self, invalid: InvalidField) -> NoReturn:
         """Raises what the original raises for invalid arguments: its own check fails, or the Hub has no such name.

@@ -140,7 +140,8 @@ class RepoListing:
         note = None
         if listing.refused_total:
             path, why = listing.refused[0]
-            note = f"{listing.refused_total} files are left out for their unsafe names; {path!r} {why}"
+            count = "1 file is" if listing.refused_total == 1 else f"{listing.refused_total} files are"
+            note = f"{count} left out: {path!r} {why}"
             log.warning("%s: %s", repo.spec.model_repo, note)
         self._ledger.note(repo, revive=False, retry=False, moving=False, listed=True, attempt=0, note=note)
         standing = views.standing(self._index, repo)

@@ -428,6 +428,54 @@ def test_names_are_utf8_whatever_the_locale(hfdm: Hfdm, hub: HubServer, encoding
         assert (name if arguments[0] != "doctor" else "✓") in done.stdout.decode()
 
 
+POSIX = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+"""A locale without UTF-8, and nothing that Python may do about it."""
+
+
+def test_a_name_on_the_command_line_in_a_locale_without_utf8(lone_hfdm: Hfdm, hub: HubServer) -> None:
+    name = "ünï 名.txt"
+    hub.add_repo("owner/letters", {name: b"x"})
+    done = lone_hfdm("download", "-q", "owner/letters", name, **POSIX)
+    assert done.returncode == 0, done.stderr
+    path = Path(done.stdout.removesuffix("\n"))
+    assert (path.name, path.read_bytes()) == (name, b"x")
+
+
+def test_a_name_that_is_not_utf8_is_refused(hfdm: Hfdm) -> None:
+    for arguments in (["download", REPO, b"a\xff.bin"], ["status", REPO, b"a\xff.bin"], ["pause", REPO, b"a\xff.bin"]):
+        done = subprocess.run([hfdm.program, *arguments], env=hfdm.env, capture_output=True, check=False)
+        assert done.returncode == 2, done.stderr
+        assert b"not UTF-8" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["می\u200cخواهم.txt", "👩\u200d💻.md", "soft\u00adhyphen.txt", "a\u202eb.txt"])
+def test_a_program_gets_the_exact_path(hfdm: Hfdm, hub: HubServer, name: str) -> None:
+    hub.add_repo("owner/joined", {name: b"x"})
+    done = hfdm("download", "-q", "owner/joined", name)
+    path = Path(done.stdout.removesuffix("\n"))
+    assert (path.name, path.read_bytes()) == (name, b"x")
+
+
+def test_offline_mode_of_the_hubs_client_is_not_ours(hfdm: Hfdm) -> None:
+    done = hfdm("download", REPO, "config.json", HF_HUB_OFFLINE="1")
+    assert done.returncode == 0
+    assert "HF_HUB_OFFLINE is set, but" in done.stderr
+    assert "HF_HUB_OFFLINE" not in hfdm("download", REPO, "config.json", HF_HUB_OFFLINE="0").stderr
+
+
+def test_a_file_that_is_left_out_is_named(hfdm: Hfdm, hub: HubServer) -> None:
+    hub.add_repo("owner/odd", {"a:b.txt": b"x", "good.txt": b"y"})
+    done = hfdm("download", "owner/odd")
+    assert done.returncode == 0, done.stderr
+    assert "1 file is left out: 'a:b.txt'" in done.stderr
+    assert "left out" not in hfdm("download", "owner/odd", "-q").stderr
+
+
+def test_blanks_around_urls_are_no_part_of_them(hfdm: Hfdm, hub: HubServer) -> None:
+    done = hfdm("download", REPO, "config.json", HF_ENDPOINT=f" {hub.endpoint}/ ")
+    assert (done.returncode, "Warning" in done.stderr) == (0, False), done.stderr
+
+
 def test_an_option_that_is_empty_is_refused(hfdm: Hfdm) -> None:
     """As a script's unset variable is: it would mean the present folder, or any revision."""
     hfdm("download", REPO, "config.json")

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 
 import hfdmd_client
 from tests.client.conftest import BIG, BIG_BYTES, REPO, Hfdm
+from tests.daemon.test_unwritable import read_only, root
 from tests.daemon_process import Daemon
 from tests.fakehub import HubServer, seeded
 from tests.marks import slow
@@ -58,10 +59,11 @@ class Caller:
     def __init__(self, env: dict[str, str], home: Path) -> None:
         self.env = env
         self.home = home
+        self.wrapper: Sequence[str] = ()
 
     def __call__(self, source: str, name: str, env: dict[str, str] | None = None, **arguments: Any) -> dict[str, Any]:
         done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, source, name, json.dumps(arguments)],
+            [*self.wrapper, sys.executable, "-c", PROGRAM, source, name, json.dumps(arguments)],
             env={**self.env, **(env or {})},
             capture_output=True,
             text=True,
@@ -239,6 +241,21 @@ def test_the_callers_token_opens_what_it_may(daemon: Daemon, home: Path, hub: Hu
     for source in ("ours", "theirs"):
         found = caller(source, "hf_hub_download", repo_id=REPO, filename=BIG, token=True)
         assert found["error"] == "LocalTokenNotFoundError"
+
+
+@pytest.mark.parametrize("why", ["a wrong setting", pytest.param("a read-only disk", marks=root)])
+def test_where_no_daemon_can_start_the_cache_is_read(lone_hfdm: Hfdm, why: str) -> None:
+    caller = Caller(lone_hfdm.env, lone_hfdm.home)
+    assert lone_hfdm("download", REPO, "config.json").returncode == 0
+    assert lone_hfdm("stop").returncode == 0
+    if why == "a read-only disk":
+        caller.wrapper = read_only(lone_hfdm.home / "hf")
+    else:
+        caller.env = {**caller.env, "HFDMD_BANDWIDTH_LIMIT": "fast"}
+    assert caller("ours", "hf_hub_download", repo_id=REPO, filename="config.json")["exists"]
+    missing = caller("ours", "hf_hub_download", repo_id=REPO, filename=BIG)
+    assert missing["error"] == "DaemonNotStarted"
+    assert ("Read-only" if why == "a read-only disk" else "not a speed") in missing["text"]
 
 
 def test_the_original_does_it_with_fallback(ours: Callable[..., dict[str, Any]], home: Path) -> None:

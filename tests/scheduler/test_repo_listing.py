@@ -97,7 +97,7 @@ async def test_a_commit_that_is_gone_is_resolved_anew(wired: Wired) -> None:
 async def test_what_is_refused_is_noted(wired: Wired) -> None:
     wired.hub.refused = [("../x", "leaves the folder"), ("y", "why")]
     repo = await listed(wired, repo_of())
-    assert repo.note == "2 files are left out for their unsafe names; '../x' leaves the folder"
+    assert repo.note == "2 files are left out: '../x' leaves the folder"
     assert repo.detail == repo.note
 
 

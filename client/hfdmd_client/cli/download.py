@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
+from hfdmd.wire.environment import is_offline
 from hfdmd.wire.errors import ApiError
-from hfdmd.wire.types import Download, Reason, Status
+from hfdmd.wire.types import Download, Reason, RepoDownload, Status
 from hfdmd_client.cli import gguf, render, waiting
 from hfdmd_client.cli.params import DURATION, GIVEN, several_files, source_options, tagged_repo
 from hfdmd_client.cli.plans import show_plans
@@ -79,6 +80,8 @@ def download(
         "repo_type": repo_type or repo.repo_type or "model",
     }
     client = session.client()
+    if is_offline():
+        session.say("HF_HUB_OFFLINE is set, but hfdm and its daemon use the network: this downloads what is missing.")
     if repo.quantisation is not None:
         if paths or globs or exclude:
             raise click.UsageError(f"Name files or globs, or the quantisation :{repo.quantisation}; not both.")
@@ -151,6 +154,8 @@ def _finish(session: Session, client: Client, items: list[Item], waited: bool) -
     if session.json:
         session.out_json(items[0] if len(items) == 1 else items)
     for item in items:
+        if isinstance(item, RepoDownload) and item.status is Status.DONE and item.detail:
+            session.say(f"{render.title(item)}: {item.detail}")
         if item.path is not None and item.status is Status.DONE and not session.json:
             session.out(item.path)
         elif not waited:

@@ -19,8 +19,8 @@ Examples:
   hfdm login < token.txt         reads it from stdin
 
 \b
-Create a token at https://huggingface.co/settings/tokens (read access is enough).
-Every program that uses huggingface_hub finds it, and so does the daemon, at once."""
+Create one at https://huggingface.co/settings/tokens (read access is enough).
+Every program that uses huggingface_hub finds it, and so does the daemon."""
 _TOKEN = re.compile(r"[!-~]{1,4096}")
 
 
