@@ -16,6 +16,7 @@ from pathlib import Path
 from tests.benchmarks import (
     measure_busy,
     measure_clients,
+    measure_delta,
     measure_large,
     measure_memory,
     measure_resume,
@@ -42,6 +43,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Section]] = {
     "resume": measure_resume.resume,
     "memory": measure_memory.memory,
     "xet": measure_xet.xet,
+    "xet-delta": measure_delta.delta,
 }
 
 

@@ -250,12 +250,10 @@ class Cas:
             found.terms.append(Term(term.xorb, first, last, xorb.raw_bytes(first, last)))
         return found
 
-    def packed_bytes(self, file: XetFile) -> int:
-        """What a whole download of the file receives: each chunk once, packed."""
-        spans = [
-            (self.xorbs[xorb].stored_at, span) for xorb, found in self.recipe(file).ranges.items() for span in found
-        ]
-        return sum(stored_at[last] - stored_at[first] for stored_at, (first, last) in spans)
+    def packed_bytes(self, file: XetFile, beside: XetFile | None = None) -> int:
+        """What a download of the file receives at least: each chunk once, packed, without those of `beside`."""
+        wanted = _places(file) - (_places(beside) if beside else set())
+        return sum(self.xorbs[xorb].stored_at[at + 1] - self.xorbs[xorb].stored_at[at] for xorb, at in wanted)
 
     def stored_span(self, file: XetFile, offset: int) -> tuple[str, int, int]:
         """The xorb with the file's byte at `offset`, and the stored bytes (end exclusive) of that chunk in it."""
@@ -298,6 +296,10 @@ class Cas:
             if run:
                 yield Term(*run, self.xorbs[run[0]].raw_bytes(run[1], run[2]))
             run = (place[0], place[1], place[1] + 1) if place else None
+
+
+def _places(file: XetFile) -> set[tuple[str, int]]:
+    return {(term.xorb, index) for term in file.terms for index in range(term.first, term.last)}
 
 
 def _cut(content: Content, lengths: Iterator[int]) -> Iterator[bytes]:

@@ -92,7 +92,10 @@ class Sending:
         if self.world.real_face:
             for name in list(response.headers):
                 response.headers[name.lower()] = response.headers.pop(name)
-        writer = await response.prepare(request)
+        try:
+            writer = await response.prepare(request)
+        except ConnectionError:
+            return response  # the client closed the connection before its answer
         if writer is None:
             return response
         head_bytes = writer.output_size
