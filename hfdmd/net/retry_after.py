@@ -6,7 +6,10 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 from hfdmd.failure import Failure
@@ -15,6 +18,7 @@ from hfdmd.wire.types import Reason
 
 MAX_WAIT_S = 3600.0
 """Longer Retry-After values are clamped to this."""
+MAX_SPREAD_S = 10.0
 MAX_ORIGINS = 1000
 """Origins that are remembered: a Hub chooses where its redirects lead."""
 
@@ -22,6 +26,31 @@ _BUSY = frozenset({408, 429})
 # "resolvers";r=0;t=87 in draft-ietf-httpapi-ratelimit-headers-09; r and t belong to the same policy
 _RATE_LIMIT = re.compile(r'"[^"]*"\s*;\s*r\s*=\s*(\d{1,15})\s*;\s*t\s*=\s*(\d{1,15})')
 _SECONDS = re.compile(r"\d{1,15}(\.\d{1,9})?")
+
+
+@dataclass(slots=True)
+class Exemption:
+    """Lets the requests of some tasks through although a server asked to wait, until one refuses again."""
+
+    is_spent: bool = False
+
+
+_EXEMPTION: ContextVar[Exemption | None] = ContextVar("exemption", default=None)
+
+
+@contextmanager
+def exempted(exemption: Exemption | None) -> Iterator[None]:
+    """Tasks that are started inside, and theirs, have the exemption."""
+    token = _EXEMPTION.set(exemption)
+    try:
+        yield
+    finally:
+        _EXEMPTION.reset(token)
+
+
+def spread_s(wait_s: float) -> float:
+    """Random seconds to add to a wait that many have in common: they do not all ask in one moment."""
+    return random.uniform(0.0, min(MAX_SPREAD_S, wait_s / 4))  # noqa: S311 - jitter, not a secret
 
 
 class RetryAfter:
@@ -45,6 +74,8 @@ class RetryAfter:
             wait_s = self._retry_after_s(lower.get("retry-after", "").strip())
         if wait_s is None:
             return None
+        if (exemption := _EXEMPTION.get()) is not None:
+            exemption.is_spent = True
         wait_s = min(wait_s, MAX_WAIT_S)
         key = origin(url)
         now = self._clock()
@@ -67,11 +98,15 @@ class RetryAfter:
         return _asked(url, delay_s) if delay_s > 0 else None
 
     async def wait(self, url: str, at_most_s: float) -> None:
-        """Sleep until the server may be asked. Failure(RATE_LIMITED) when that takes more than `at_most_s`."""
-        while (delay_s := self.delay_s(url)) > 0:
+        """Sleep until the server may be asked. Failure(RATE_LIMITED) when that takes more than `at_most_s`.
+
+        Returns at once in a task that is exempted.
+        """
+        exemption = _EXEMPTION.get()
+        while (delay_s := self.delay_s(url)) > 0 and (exemption is None or exemption.is_spent):
             if delay_s > at_most_s:
                 raise Failure(Reason.RATE_LIMITED, _asked(url, delay_s), retry_after_s=delay_s)
-            await asyncio.sleep(delay_s)
+            await asyncio.sleep(delay_s + spread_s(delay_s))
 
     def _retry_after_s(self, value: str) -> float | None:
         if not value:

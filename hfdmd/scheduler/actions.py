@@ -11,12 +11,14 @@ from hfdmd.aio import in_thread, yielding
 from hfdmd.cache.storage import Placed, Storage
 from hfdmd.failure import Failure
 from hfdmd.lifecycle import Stimulus
+from hfdmd.net.retry_after import Exemption
 from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, Source
 from hfdmd.scheduler import selection
 from hfdmd.scheduler.completion import Completion
 from hfdmd.scheduler.index import Index, in_order, matches
 from hfdmd.scheduler.ledger import Ledger
 from hfdmd.scheduler.ordering import Ordering
+from hfdmd.scheduler.running import Running
 from hfdmd.scheduler.selection import FilePlace
 from hfdmd.scheduler.stopping import Stopper
 from hfdmd.scheduler.storage_batches import StorageBatches, previous
@@ -36,6 +38,7 @@ class Actions:
 
     _index: Index
     _ledger: Ledger
+    _running: Running
     _views: Views
     _ordering: Ordering
     _stopper: Stopper
@@ -223,6 +226,7 @@ class Actions:
         await self._restate(repos, Status.QUEUED, None)
 
     async def _retry(self, files: list[FileRecord], repos: list[RepoRecord]) -> None:
+        self._running.at_once |= dict.fromkeys((record.id for record in (*files, *repos)), Exemption())
         cancelled = {repo.id for repo in repos if repo.state is Status.CANCELLED}
         async for record in yielding(files):
             self._apply(record, Stimulus.RETRY)

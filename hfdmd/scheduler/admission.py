@@ -11,6 +11,7 @@ from typing import Any
 from hfdmd import descriptors
 from hfdmd.config import Values
 from hfdmd.lifecycle import Stimulus
+from hfdmd.net.retry_after import exempted
 from hfdmd.record import FileRecord, Record, RepoRecord
 from hfdmd.scheduler import admit
 from hfdmd.scheduler.admit import AdmissionLimits, CloseSlot, OpenSlot, Slots, StartListing
@@ -53,6 +54,8 @@ class Admission(Observer):
 
     def changed(self, record: Record, before: Status) -> None:
         """What is queued may start; what left the queue changes the positions of the rest."""
+        if record.state not in (Status.QUEUED, Status.DOWNLOADING):
+            self._running.at_once.pop(record.id, None)
         if record.state is Status.QUEUED and before is not Status.QUEUED:
             self.offered(record)
         elif record.state is Status.QUEUED or isinstance(record, RepoRecord):
@@ -69,6 +72,7 @@ class Admission(Observer):
             self.kick()
 
     def forgotten(self, record: Record) -> None:
+        self._running.at_once.pop(record.id, None)
         if isinstance(record, RepoRecord):
             self._queue.drop_repo(record.id)
         self._queue.mark_stale()
@@ -130,6 +134,7 @@ class Admission(Observer):
         if size is not None:
             weight = min(self._values().max_connections_per_file, 1 + size // _WEIGHT_BYTES)
         active = ActiveFile(record, slot, weight)
+        exemption = self._running.at_once.pop(record.id, None) or self._running.at_once.get(slot)
         self._slots.files[slot].add(record.id)
         self._running.add_file(active)
         small = is_small(size)
@@ -138,7 +143,8 @@ class Admission(Observer):
             self._ledger.change(record, Stimulus.TRY, reason=record.reason, detail=record.detail, save=False)
         else:
             self._ledger.change(record, Stimulus.START, phase=phase, save=not small)
-        active.task = self._supervisor.spawn(self._run_file(active), f"drive {record.id}")
+        with exempted(exemption):
+            active.task = self._supervisor.spawn(self._run_file(active), f"drive {record.id}")
         # Not a `finally` in the task: one that is cancelled before its first step never gets there.
         active.task.add_done_callback(lambda _: self._file_ended(active))
 
@@ -158,13 +164,15 @@ class Admission(Observer):
 
     def _start_listing(self, repo: RepoRecord) -> None:
         active = ActiveListing(repo)
+        exemption = self._running.at_once.get(repo.id)
         self._running.listings[repo.id] = active
         attempt = repo.attempt + 1
         if repo.reason in _IN_DOUBT:
             self._ledger.derive(repo, Status.QUEUED, reason=repo.reason, detail=repo.detail, attempt=attempt)
         else:
             self._ledger.derive(repo, Status.DOWNLOADING, phase=Phase.LISTING, attempt=attempt)
-        active.task = self._supervisor.spawn(self._run_listing(active), f"list {repo.id}")
+        with exempted(exemption):
+            active.task = self._supervisor.spawn(self._run_listing(active), f"list {repo.id}")
         active.task.add_done_callback(lambda _: self._listing_ended(active))
 
     def _listing_ended(self, active: ActiveListing) -> None:

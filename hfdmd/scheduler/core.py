@@ -134,7 +134,9 @@ class Scheduler:
             index, ledger, running, reservations, engine, self.retries, retry_after, lambda: config.values
         )
         self.startup = Startup(index, ledger, store, storage, listings, merger, written_files)
-        self.actions = Actions(index, ledger, self.views, ordering, stopper, storage, batches, supervisor, completion)
+        self.actions = Actions(
+            index, ledger, running, self.views, ordering, stopper, storage, batches, supervisor, completion
+        )
         self.requests = Requests(
             index,
             running,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from hfdmd.aio import in_thread, yielding
 from hfdmd.lifecycle import Stimulus
+from hfdmd.net.retry_after import Exemption
 from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, RepoSpec, new_file, new_repo
 from hfdmd.scheduler.caller_tokens import CallerTokens
 from hfdmd.scheduler.completion import Completion
@@ -151,6 +152,7 @@ class Requests:
             self._ledger.change(record, Stimulus.ASK)
             return True
         if record.state is Status.FAILED and ask.retry:
+            self._running.at_once[record.id] = Exemption()
             self._ledger.change(record, Stimulus.RETRY)
             return True
         if record.state is Status.DONE and not await in_thread(self._storage.is_in_place, record):

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from hfdmd.aio import yielding
 from hfdmd.failure import Failure
-from hfdmd.net.retry_after import MAX_WAIT_S, backoff_s
+from hfdmd.net.retry_after import MAX_WAIT_S, backoff_s, spread_s
 from hfdmd.record import Record, rfc3339
 from hfdmd.scheduler.index import Index
 from hfdmd.scheduler.ledger import Ledger, Observer
@@ -23,9 +23,9 @@ DISK_RETRY_S = 10.0
 
 
 def wait_s(failure: Failure, attempt: int) -> float:
-    """Seconds to wait before the next attempt: as the other side asked, else by backoff."""
+    """Seconds to wait before the next attempt: as the other side asked and a little more, else by backoff."""
     if failure.retry_after_s is not None:
-        return failure.retry_after_s
+        return failure.retry_after_s + spread_s(failure.retry_after_s)
     if failure.reason is Reason.DISK_FULL:
         return DISK_RETRY_S
     return backoff_s(attempt, cap_s=RETRY_CAP_S)

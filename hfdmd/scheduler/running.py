@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
+from hfdmd.net.retry_after import Exemption
 from hfdmd.record import FileRecord, Record, RepoRecord
 from hfdmd.scheduler.speed import Speed
 from hfdmd.transfer.job import Meter, is_small
@@ -95,6 +96,8 @@ class Running:
     listings: dict[str, ActiveListing] = field(default_factory=dict)
     stopping: set[str] = field(default_factory=set)
     entering: set[str] = field(default_factory=set)
+    at_once: dict[str, Exemption] = field(default_factory=dict)
+    """What a person wants tried now. One exemption for all of one action: the first refusal ends it."""
     load: Load = field(default_factory=Load)
     _ended_received_bytes: int = 0
     _speed: Speed = field(default_factory=lambda: Speed(0))

@@ -59,6 +59,34 @@ def test_a_slot_is_free_while_one_waits(hub: HubServer, tmp_path: Path) -> None:
         assert (waiting["status"], waiting["attempt"]) == ("queued", 1)
 
 
+def test_a_retry_asks_at_once_though_the_hub_asked_all_to_wait(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, {"a.json": b"{}", "b.json": b"[]"})
+    hub.fault(REPO, "a.json", Fault.busy(reset_s=100, times=2))
+    first = daemon.download(REPO, "a.json").json["id"]
+    until(lambda: daemon.view(first)["retryAt"], "it must wait")
+    second = daemon.download(REPO, "b.json").json["id"]
+    until(lambda: daemon.view(second)["retryAt"], "so must what is asked for later")
+    asked = len(hub.requests(file="a.json"))
+    assert daemon.post("/api/retry", id=first).json["downloads"][0]["retryAt"] is None
+    until(lambda: len(hub.requests(file="a.json")) == asked + 1, "it asks at once")
+    until(lambda: daemon.view(first)["retryAt"], "it is refused once more")
+    assert len(hub.requests(file="a.json")) == asked + 1, "one attempt"
+    daemon.post("/api/retry", id=first)
+    daemon.wait(first, "done")
+    waiting = daemon.view(second)
+    assert (waiting["status"], waiting["reason"]) == ("queued", "rate_limited"), "the wait stays for the others"
+    assert hub.requests(file="b.json") == []
+
+
+def test_a_retried_repo_is_listed_at_once_though_the_hub_asked_all_to_wait(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, {"a.json": b"{}"})
+    hub.fault(REPO, "@revision", Fault.busy(reset_s=100, times=1))
+    key = daemon.download(REPO).json["id"]
+    until(lambda: daemon.view(key)["reason"] == "rate_limited", "it must wait")
+    daemon.post("/api/retry", id=key)
+    daemon.wait(key, "done")
+
+
 def test_a_full_disk_says_the_numbers_and_goes_on_when_there_is_room(hub: HubServer, tmp_path: Path) -> None:
     hub.add_repo(REPO, {BIG: seeded(1_000_000, seed=5)})
     with Daemon(tmp_path / "h", hub.endpoint, HFDMD_MIN_FREE_BYTES=str(2**52)) as daemon:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from email.utils import format_datetime
 
 import pytest
 
 from hfdmd.failure import Failure
-from hfdmd.net.retry_after import MAX_ORIGINS, MAX_WAIT_S, RetryAfter, backoff_s
+from hfdmd.net.retry_after import (
+    MAX_ORIGINS,
+    MAX_SPREAD_S,
+    MAX_WAIT_S,
+    Exemption,
+    RetryAfter,
+    backoff_s,
+    exempted,
+    spread_s,
+)
 from hfdmd.wire.types import Reason
 
 URL = "https://huggingface.co/a/b"
@@ -71,6 +82,52 @@ async def test_a_short_wait_is_waited_for() -> None:
     retry_after.note(URL, 429, {"Retry-After": "0.05"})
     await retry_after.wait(URL, 30)
     assert retry_after.delay_s(URL) == 0.0
+
+
+async def test_an_exempted_task_and_its_tasks_ask_at_once_until_they_are_refused() -> None:
+    retry_after = RetryAfter()
+    retry_after.note(URL, 429, {"Retry-After": "60"})
+    exemption = Exemption()
+    answers: list[str] = []
+
+    async def ask(name: str) -> None:
+        try:
+            await retry_after.wait(URL, 30)
+            answers.append(name)
+        except Failure:
+            answers.append(f"{name} waits")
+
+    async def work() -> None:
+        await ask("first")
+        await asyncio.create_task(ask("its task"))
+        retry_after.note(URL, 200, {})
+        await ask("again")
+        retry_after.note(URL, 503, {"Retry-After": "1"})
+        await ask("refused")
+
+    with exempted(exemption):
+        task = asyncio.create_task(work())
+    await ask("other")
+    await task
+    await ask("other")
+    assert answers == ["other waits", "first", "its task", "again", "refused waits", "other waits"]
+    assert exemption.is_spent
+
+
+async def test_those_who_wait_together_do_not_ask_in_one_moment() -> None:
+    retry_after = RetryAfter()
+    retry_after.note(URL, 429, {"Retry-After": "0.2"})
+    began = time.monotonic()
+    woke: list[float] = []
+
+    async def wait() -> None:
+        await retry_after.wait(URL, 30)
+        woke.append(time.monotonic() - began)
+
+    await asyncio.gather(*(wait() for _ in range(100)))
+    assert woke[0] >= 0.2
+    assert woke[-1] - woke[0] > 0.03, "over up to a quarter of the wait"
+    assert 0 <= min(spread_s(1e6) for _ in range(100)) <= max(spread_s(1e6) for _ in range(100)) <= MAX_SPREAD_S
 
 
 def test_a_shorter_wait_does_not_undo_a_longer_one() -> None:

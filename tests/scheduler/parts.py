@@ -362,6 +362,7 @@ class Wired:
         self.actions = Actions(
             index,
             ledger,
+            running,
             self.views,
             self.ordering,
             self.stopper,
