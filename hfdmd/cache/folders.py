@@ -1,12 +1,14 @@
-"""Folders below a root, opened part by part without following symlinks, so that no path leads outside."""
+"""Folders below a root, opened part by part; links on the way are followed only where the caller allows it."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
+import stat
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from hfdmd.durable import sync_file_system, sync_folder, sync_folders
@@ -38,13 +40,18 @@ def is_below(path: str, folders: Iterable[str]) -> bool:
 class Folders(contextlib.AbstractContextManager["Folders"]):
     """Open descriptors of folders below `root`, and which of them have changed since the last sync.
 
-    Symlinks are followed in `root`: the user set them. Below it they are not: OSError (ENOTDIR or ELOOP) for a symlink
-    or a file where a folder should be.
+    Symlinks are followed in `root`: the user set them. Below it only those of the daemon's own user or root are, after
+    `follow` was called with the path of the link; it may raise. OSError (ELOOP) for any other, and (ENOTDIR) for a file
+    where a folder should be.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, follow: Callable[[str], None] | None = None) -> None:
+        self._root = root
+        self._follow = follow
         self._fds: dict[Parts, int] = {(): os.open(root, _FLAGS)}
         self._changed: set[Parts] = set()
+        self._spans_disks = False
+        """Whether a link was followed, maybe to another file system."""
 
     def __exit__(self, *_: object) -> None:
         for fd in self._fds.values():
@@ -79,11 +86,29 @@ class Folders(contextlib.AbstractContextManager["Folders"]):
                     self._changed.add(wanted[:depth])
                 except FileExistsError:
                     pass
-            parent = os.open(wanted[depth], _FLAGS | os.O_NOFOLLOW, dir_fd=parent)
+            parent = self._enter(parent, wanted[: depth + 1])
             depth += 1
             self._fds[wanted[:depth]] = parent
         self._close_unused(wanted)
         return parent
+
+    def _enter(self, parent: int, parts: Parts) -> int:
+        """Open the last of `parts` in `parent`, the folder of the others. Raises OSError."""
+        name = parts[-1]
+        try:
+            return os.open(name, _FLAGS | os.O_NOFOLLOW, dir_fd=parent)
+        except OSError as error:
+            if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                raise
+            link = os.lstat(name, dir_fd=parent)
+            if not stat.S_ISLNK(link.st_mode):
+                raise
+        path = str(self._root.joinpath(*parts))
+        if self._follow is None or link.st_uid not in (0, os.geteuid()):
+            raise OSError(errno.ELOOP, f"{path} is a symbolic link, followed only for the daemon's own user", path)
+        self._follow(path)
+        self._spans_disks = True
+        return os.open(name, _FLAGS, dir_fd=parent)
 
     def mark_changed(self, parts: Sequence[str]) -> None:
         """Names in this folder have changed: the next `sync` syncs it."""
@@ -91,7 +116,7 @@ class Folders(contextlib.AbstractContextManager["Folders"]):
 
     def sync(self) -> None:
         """Sync every changed folder. Raises OSError."""
-        if len(self._changed) > _MAX_SINGLE_SYNCS and sync_file_system(self._fds[()]):
+        if len(self._changed) > _MAX_SINGLE_SYNCS and not self._spans_disks and sync_file_system(self._fds[()]):
             self._changed.clear()
         while self._changed:
             parts = self._changed.pop()

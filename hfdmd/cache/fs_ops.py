@@ -64,6 +64,8 @@ def failure_of(error: OSError, what: str) -> Failure:
         return Failure(reason, f"No room for {what}: {why}.")
     if reason is Reason.LOCKED:
         return Failure(reason, f"Too many open files or too little memory for {what} at the moment; retrying ({why}).")
+    if error.errno == errno.ELOOP and error.filename is not None:
+        return Failure(Reason.PATH_TAKEN, f"The path is blocked: {why}.")  # it names the link
     if error.errno in _IN_THE_WAY:
         return Failure(Reason.PATH_TAKEN, f"The path is blocked: {what}: {why}.")
     return Failure(reason, f"Cannot use {what}: {why}.")

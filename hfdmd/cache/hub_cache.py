@@ -206,7 +206,7 @@ class HubCache:
     def orphan_parts(self, known: Collection[Path]) -> list[Path]:
         """Part files of hfdmd that are not in `known`, and temporary files that a crash left."""
         kept = set(known)
-        found = [path for below in ("blobs", "trees") for path in self.root.glob(f"*--*/{below}/hfdmd-*")]
+        found = [path for below in (".", "blobs", "trees") for path in self.root.glob(f"*--*/{below}/hfdmd-*")]
         return [path for path in found if layout.is_temporary(path.name) and path not in kept]
 
     @contextlib.contextmanager
@@ -216,11 +216,17 @@ class HubCache:
         path = self.repo_path(spec)
         with self._locks.get(path.name):
             make_folders(path)
-            with Folders(path) as folders:
+            with Folders(path, partial(self._follow, path)) as folders:
                 # first: the client's cache scan reports a repo without it as corrupted
                 folders.open(("snapshots",), make=True)
                 blobs = folders.open(("blobs",), make=True)
                 yield RepoFolder(path, folders, self._reserve, self._can_symlink(blobs))
+
+    def _follow(self, repo: Path, link: str) -> None:
+        """A repo's blobs may be on another disk. Other folders contain relative links, which a link would break."""
+        if link != str(repo / "blobs"):
+            raise OSError(errno.ELOOP, f"{link} is a symbolic link, followed only in the place of blobs", link)
+        self._volumes.use(link)
 
     def _remove_if_empty(self, repo: RepoFolder) -> None:
         """Remove the repo's folder if it is empty, unless a download may create a part file in it."""

@@ -78,6 +78,11 @@ def file_parts(path: str) -> tuple[str, ...]:
     return tuple(path.split("/"))
 
 
+def is_metadata(path: str) -> bool:
+    """Whether the path of a repo's file is in the folder of the Hub client's metadata, on any file system."""
+    return tuple(part.lower() for part in path.split("/")[:2]) == METADATA_FOLDER
+
+
 def describe(spec: FileSpec) -> str:
     """The file and the folder it goes to, for the detail of a failure."""
     where = spec.local_dir or f"{repo_folder(spec.repo_type, spec.model_repo)} in the cache"
@@ -96,8 +101,8 @@ def check(spec: FileSpec, source: Source) -> None:
     Raises `Failure`: internal for illegal names, path_taken for a file that would overwrite metadata.
     """
     check_source(source)
-    parts = file_parts(spec.file_path)
-    if spec.local_dir is not None and tuple(part.lower() for part in parts[:2]) == METADATA_FOLDER:
+    file_parts(spec.file_path)
+    if spec.local_dir is not None and is_metadata(spec.file_path):
         raise Failure(
             Reason.PATH_TAKEN,
             f"{spec.file_path} is in the folder of the Hub client's metadata ({'/'.join(METADATA_FOLDER)}).",

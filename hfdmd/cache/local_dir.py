@@ -7,6 +7,7 @@ etag and time, one per line, and makes the client treat the file as current.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import stat
@@ -22,7 +23,7 @@ from hfdmd.cache.content import Placed, has_content, never
 from hfdmd.cache.folders import Folders, is_below, make_folders
 from hfdmd.cache.locks import KeyedLocks
 from hfdmd.cache.volumes import Volumes
-from hfdmd.durable import created, max_name_bytes, opened, sync_file, write_new
+from hfdmd.durable import created, max_name_bytes, opened, sync_file, sync_files, write_new
 from hfdmd.failure import Failure
 from hfdmd.record import FileSpec, RepoSpec, Source
 from hfdmd.wire.types import Reason
@@ -33,7 +34,7 @@ _METADATA = (*layout.METADATA_FOLDER, "download")
 
 @dataclass(slots=True, eq=False)
 class LocalDir:
-    """One local folder, open. Symlinks in it are not followed, so that nothing is written outside of it."""
+    """One local folder, open. Symlinks in it are followed for the daemon's own user alone."""
 
     root: Path
     folders: Folders
@@ -43,6 +44,18 @@ class LocalDir:
     def metadata_folder(self, parts: Sequence[str] = ()) -> int:
         """The descriptor of the metadata folder for files in the folder `parts`; created if missing. Raises OSError."""
         return self.folders.open((*_METADATA, *parts), make=True)
+
+    def staging(self, spec: FileSpec) -> int:
+        """The descriptor of the folder of its part file and its copies; created if missing. Raises OSError."""
+        return self.folders.open(staging_parts(spec), make=True)
+
+    def sync_new(self, files: Iterable[tuple[str, FileSpec]]) -> None:
+        """Sync new files in the staging folders of their downloads. Raises OSError."""
+        names: dict[tuple[str, ...], list[str]] = {}
+        for name, spec in files:
+            names.setdefault(staging_parts(spec), []).append(name)
+        for parts, group in names.items():
+            sync_files(self.folders.open(parts), group)
 
     def prepare_metadata_folder(self) -> None:
         """Add the files that keep the metadata out of backups and repositories. Raises OSError."""
@@ -76,27 +89,28 @@ class LocalDir:
         raise self._path_taken(spec)
 
     def move_in(self, name: str, spec: FileSpec, source: Source, previous: Placed | None) -> Placed:
-        """Rename the complete file `name` in the metadata folder to its path.
+        """Rename the complete file `name` in the staging folder to its path.
 
         Raises OSError, and `Failure` (path_taken).
         """
         with self.lock:
+            staging = self.staging(spec)
             folder, last = self._open_folder(spec, make=True)
             try:
-                fs_ops.rename_new(self.metadata_folder(), name, folder, last)
+                fs_ops.rename_new(staging, name, folder, last)
             except FileExistsError:
                 found = os.lstat(last, dir_fd=folder)
                 if not self._is_previous(spec, previous, found):
                     if stat.S_ISREG(found.st_mode) and self._has_content(spec, source, never):
-                        os.unlink(name, dir_fd=self.metadata_folder())
+                        os.unlink(name, dir_fd=staging)
                         return self._finish(spec, source, found=True)
                     raise self._path_taken(spec) from None
-                os.rename(name, last, src_dir_fd=self.metadata_folder(), dst_dir_fd=folder)
+                os.rename(name, last, src_dir_fd=staging, dst_dir_fd=folder)
             self.folders.mark_changed(layout.file_parts(spec.file_path)[:-1])
             return self._finish(spec, source)
 
     def copy_new(self, blob: int, spec: FileSpec, source: Source, stopped: Callable[[], bool]) -> str | None:
-        """Copy or clone an open blob into the metadata folder, without a sync, and return the copy's name.
+        """Copy or clone an open blob into the staging folder, without a sync, and return the copy's name.
 
         The copy is verified: None when it does not have the content. Raises OSError, and `Failure` (disk_full).
         """
@@ -104,19 +118,19 @@ class LocalDir:
         reserve = partial(self.reserve, name, self.root)
         good = False
         try:
-            with created(name, self.metadata_folder()) as fd:
+            with created(name, self.staging(spec)) as fd:
                 good = fs_ops.copy_file(blob, fd, stopped, reserve) and has_content(fd, source, stopped)
         finally:
             if not good:
-                fs_ops.unlink_if_exists(name, self.metadata_folder())
+                fs_ops.unlink_if_exists(name, self.staging(spec))
         return name if good else None
 
     def discard(self, spec: FileSpec) -> None:
         """Delete the part file of a download and the temporary files that a crash left."""
         *above, _ = layout.file_parts(spec.file_path)
         for folder, name in (
-            (_METADATA, layout.part_name(spec.id)),
-            (_METADATA, layout.own_name(spec.id, "new")),
+            (staging_parts(spec), layout.part_name(spec.id)),
+            (staging_parts(spec), layout.own_name(spec.id, "new")),
             ((*_METADATA, *above), layout.own_name(spec.id, "book")),
         ):
             with contextlib.suppress(FileNotFoundError):
@@ -205,6 +219,18 @@ class LocalDir:
         )
 
 
+def staging_parts(spec: FileSpec) -> tuple[str, ...]:
+    """The folder, below the local folder, of a download's part file: on the disk of the file's final path.
+
+    The metadata folder; or the last folder on the way to the file that is a link, which may lead to another disk.
+    """
+    above = layout.file_parts(spec.file_path)[:-1]
+    for depth in range(0 if spec.confined else len(above), 0, -1):
+        if os.path.islink(os.path.join(spec.local_dir or "", *above[:depth])):
+            return above[:depth]
+    return _METADATA
+
+
 class LocalDirs:
     """Opens local folders. One thread at a time changes a folder; others may read it meanwhile."""
 
@@ -230,13 +256,19 @@ class LocalDirs:
                 self._check_allowed(local_dir, os.path.realpath(local_dir))
             self._volumes.use(local_dir)
             make_folders(root)
-        with Folders(root) as folders:
+        with Folders(root, None if spec.confined else partial(self._follow, local_dir)) as folders:
             if spec.confined:
                 self._check_allowed(local_dir, folders.real_path())
             folder = LocalDir(root, folders, lock, self._reserve)
             if make:
                 folder.prepare_metadata_folder()
             yield folder
+
+    def _follow(self, local_dir: str, link: str) -> None:
+        """Part files are renamed from the metadata folder to places on the same disk: that one is no link."""
+        if link.startswith(f"{local_dir}/{layout.METADATA_FOLDER[0]}"):
+            raise OSError(errno.ELOOP, f"{link} is a symbolic link; only folders of content may be links", link)
+        self._volumes.use(link)
 
     def _check_allowed(self, local_dir: str, real_path: str) -> None:
         if not is_below(real_path, self._allowed()):

@@ -194,9 +194,9 @@ class RepoFolder:
             except FileExistsError:  # an app created it at the same time
                 self._add_pointer(spec, source, previous)
         else:
-            with self._temporary() as temporary:
-                os.symlink(target, temporary, dir_fd=self.blobs())
-                os.rename(temporary, name, src_dir_fd=self.blobs(), dst_dir_fd=parent)
+            with self._temporary() as (folder_fd, temporary):
+                os.symlink(target, temporary, dir_fd=folder_fd)
+                os.rename(temporary, name, src_dir_fd=folder_fd, dst_dir_fd=parent)
 
     def _move_in(self, new: str, spec: FileSpec, source: Source, previous: Placed | None) -> None:
         """Without symlinks: move a new file from the blobs folder into the snapshot."""
@@ -229,15 +229,15 @@ class RepoFolder:
         commit, written_ns = _read_ref(parent, name)
         if commit == source.commit or reported_ns < written_ns <= time.time_ns():
             return
-        with self._temporary() as temporary:
-            with created(temporary, self.blobs()) as fd:
+        with self._temporary() as (folder_fd, temporary):
+            with created(temporary, folder_fd) as fd:
                 write_all(fd, source.commit.encode())
                 with contextlib.suppress(
                     OSError
                 ):  # some disks refuse times: then it is that of writing, a little later
                     os.utime(fd, ns=(reported_ns, reported_ns))
                 os.fsync(fd)
-            os.rename(temporary, name, src_dir_fd=self.blobs(), dst_dir_fd=self.folders.open(folder))
+            os.rename(temporary, name, src_dir_fd=folder_fd, dst_dir_fd=self.folders.open(folder))
         self.folders.mark_changed(folder)
 
     def _has_content(self, parent: int, name: str, source: Source) -> bool:
@@ -268,20 +268,23 @@ class RepoFolder:
 
     def _copy_blob(self, source: Source, parent: int, name: str) -> None:
         """Without symlinks: copy an existing blob, which other programs may use."""
-        with opened(source.etag, 0, self.blobs()) as blob, self._temporary() as temporary:
-            with created(temporary, self.blobs()) as fd:
+        with opened(source.etag, 0, self.blobs()) as blob, self._temporary() as (folder_fd, temporary):
+            with created(temporary, folder_fd) as fd:
                 fs_ops.copy_file(blob, fd, never, partial(self.reserve, temporary, self.path))
                 sync_file(fd)
-            os.rename(temporary, name, src_dir_fd=self.blobs(), dst_dir_fd=parent)
+            os.rename(temporary, name, src_dir_fd=folder_fd, dst_dir_fd=parent)
 
     @contextlib.contextmanager
-    def _temporary(self) -> Iterator[str]:
-        """A temporary name in the blobs folder. A file that still has it at the end is deleted."""
+    def _temporary(self) -> Iterator[tuple[int, str]]:
+        """The repo's folder and a temporary name in it. A file that still has it at the end is deleted.
+
+        Not in the blobs folder, which may be a link to another disk.
+        """
         name = layout.temporary_name()
         try:
-            yield name
+            yield self.folders.open(()), name
         finally:
-            fs_ops.unlink_if_exists(name, self.blobs())
+            fs_ops.unlink_if_exists(name, self.folders.open(()))
 
 
 def _pointer(spec: FileSpec, source: Source) -> tuple[tuple[str, ...], str, str]:

@@ -14,12 +14,12 @@ from hfdmd.cache import fs_ops, layout, locks
 from hfdmd.cache.content import Placed, never
 from hfdmd.cache.fs_ops import attempt
 from hfdmd.cache.hub_cache import Adoptable, HubCache, Removable, Small, prepare_part, write_small
-from hfdmd.cache.local_dir import LocalDir, LocalDirs
+from hfdmd.cache.local_dir import LocalDir, LocalDirs, staging_parts
 from hfdmd.cache.locks import Lock
 from hfdmd.cache.revisions import CachedFile, files_of_other_revisions
 from hfdmd.cache.trees import read_paths, write_tree
 from hfdmd.cache.volumes import Volumes
-from hfdmd.durable import lacks_inodes, opened, sync_files
+from hfdmd.durable import lacks_inodes, opened
 from hfdmd.failure import Failure
 from hfdmd.record import Entry, FileSpec, RepoSpec, Source
 from hfdmd.wire.types import Reason
@@ -88,7 +88,7 @@ class Storage:
             with fs_ops.as_failures(str(self._cache.repo_path(spec))):
                 return self._cache.part_path(spec)
         with fs_ops.as_failures(spec.local_dir), self._local.open(spec) as folder:
-            folder.metadata_folder()
+            folder.staging(spec)
             folder.folders.sync()
         return _local_part(spec)
 
@@ -107,7 +107,7 @@ class Storage:
                 return self._cache.place(spec, source, part, previous)
             layout.check(spec, source)
             with self._local.open(spec) as folder:
-                prepare_part(folder.metadata_folder(), part.name, spec, source)
+                prepare_part(folder.staging(spec), part.name, spec, source)
                 placed = folder.move_in(part.name, spec, source, previous)
                 folder.folders.sync()
                 return placed
@@ -126,7 +126,7 @@ class Storage:
                 name = folder.copy_new(fd, spec, source, stopped)
                 if name is None:
                     return None
-                sync_files(folder.metadata_folder(), [name])
+                folder.sync_new([(name, spec)])
                 placed = folder.move_in(name, spec, source, previous)
                 folder.folders.sync()
                 return placed
@@ -188,7 +188,10 @@ class Storage:
         """
         for spec in specs:
             part = _local_part(spec)
-            metadata = part.parent.joinpath(*layout.file_parts(spec.file_path)[:-1], layout.own_name(spec.id, "book"))
+            above = layout.file_parts(spec.file_path)[:-1]
+            metadata = Path(
+                spec.local_dir or "", *layout.METADATA_FOLDER, "download", *above, layout.own_name(spec.id, "book")
+            )
             if any(os.path.lexists(path) for path in (part, part.with_name(layout.own_name(spec.id, "new")), metadata)):
                 try:
                     with fs_ops.as_failures(str(part.parent)), self._local.open(spec, make=False) as folder:
@@ -298,8 +301,7 @@ class Storage:
         if local_dir is None:
             return self._cache.place_small(group)
         with self._local.open(group[0][0]) as folder:
-            metadata = folder.metadata_folder()
-            written = [attempt(partial(write_small, metadata, *item[:3]), item[0]) for item in group]
+            written = [attempt(partial(_write_staged, folder, *item[:3]), item[0]) for item in group]
             return _move_in(folder, written, [(spec, source, previous) for spec, source, _, previous in group])
 
     def _lock_path(self, spec: FileSpec, source: Source) -> str:
@@ -311,12 +313,16 @@ class Storage:
 
 
 def _local_part(spec: FileSpec) -> Path:
-    return Path(spec.local_dir or "", *layout.METADATA_FOLDER, "download", layout.part_name(spec.id))
+    return Path(spec.local_dir or "", *staging_parts(spec), layout.part_name(spec.id))
+
+
+def _write_staged(folder: LocalDir, spec: FileSpec, source: Source, data: bytes | bytearray) -> str:
+    return write_small(folder.staging(spec), spec, source, data)
 
 
 def _move_in(folder: LocalDir, found: Sequence[str | T], items: Sequence[Adoptable]) -> list[Placed | Failure | T]:
     """Sync the new files whose names are in `found`, and move each to the path of its item."""
-    sync_files(folder.metadata_folder(), [one for one in found if isinstance(one, str)])
+    folder.sync_new((one, item[0]) for one, item in zip(found, items, strict=True) if isinstance(one, str))
     results = [
         attempt(partial(folder.move_in, one, *item), item[0]) if isinstance(one, str) else one
         for one, item in zip(found, items, strict=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hfdmd.aio import in_thread
+from hfdmd.cache.layout import METADATA_FOLDER, is_metadata
 from hfdmd.cache.storage import Storage
 from hfdmd.failure import Failure
 from hfdmd.hub.client import Hub
@@ -94,7 +95,8 @@ class RepoListing:
             listing = await self._hub.list_repo(repo.spec, commit=repo.commit, told_at=repo.told_at)
         self._ledger.save(repo, commit=listing.commit, told_at=listing.told_at)
         with asking(meter, endpoint):
-            entries, wanted = await self._read(listing)
+            entries, matching = await self._read(listing)
+        wanted = [one for one in matching if repo.spec.local_dir is None or not is_metadata(one.path)]
         # With the tree in place every reader of the cache can see that an incomplete snapshot is incomplete. It names
         # what is left out too: the Hub's own client would fetch that.
         await in_thread(self._storage.write_tree, repo.spec, listing.commit, [*entries, *listing.left_out])
@@ -113,7 +115,7 @@ class RepoListing:
         # Deleted meanwhile; wanted again when the repo was asked for again meanwhile.
         missing = [entry for file_id, entry in zip(ids, wanted, strict=True) if file_id not in known_files]
         await self._merger.take_in(repo, ((len(wanted), entry) for entry in missing), now)
-        self._listed(listing)
+        self._listed(listing, len(matching) - len(wanted))
 
     async def _read(self, listing: Listing) -> tuple[list[Entry], list[Entry]]:
         """All entries, and those that the globs name. Raises Failure when there is none of the latter."""
@@ -134,14 +136,19 @@ class RepoListing:
             )
         return entries, wanted
 
-    def _listed(self, listing: Listing) -> None:
+    def _listed(self, listing: Listing, metadata_files: int) -> None:
         """The files are known now: the status follows from them."""
         repo = self._repo
-        note = None
+        notes: list[str] = []
         if listing.refused_total:
             path, why = listing.refused[0]
             count = "1 file is" if listing.refused_total == 1 else f"{listing.refused_total} files are"
-            note = f"{count} left out: {path!r} {why}"
+            notes.append(f"{count} left out: {path!r} {why}")
+        if metadata_files:
+            count = "1 file" if metadata_files == 1 else f"{metadata_files} files"
+            notes.append(f"left out: {count} below {'/'.join(METADATA_FOLDER)}/, where the Hub's client keeps its own")
+        note = "; ".join(notes) or None
+        if note is not None:
             log.warning("%s: %s", repo.spec.model_repo, note)
         self._ledger.note(repo, revive=False, retry=False, moving=False, listed=True, attempt=0, note=note)
         standing = views.standing(self._index, repo)

@@ -9,6 +9,7 @@ import pytest
 
 from hfdmd.cache.storage import Storage
 from tests.fakehub import HubServer
+from tests.loop_disk import disk as disk
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ from tests.cache.files import (
     tree,
 )
 from tests.fakehub import HubServer
+from tests.loop_disk import LoopDisk, needs_mounts
 from tests.scarcity import no_descriptors
 
 
@@ -297,6 +298,21 @@ def test_folders_swapped_for_links_lead_nowhere(storage: Storage, cache: Path, t
     with pytest.raises(Failure, match=Reason.PATH_TAKEN):
         put(storage, spec_of("a.bin"), DATA)
     assert list(outside.iterdir()) == []
+
+
+@needs_mounts
+def test_the_blobs_of_a_repo_may_be_on_another_disk(storage: Storage, cache: Path, disk: LoopDisk) -> None:
+    repo = cache / "models--owner--name"
+    repo.mkdir(parents=True)
+    (repo / "blobs").symlink_to(disk.folder)
+    placed = put(storage, spec_of("sub/a.bin"), DATA)
+    assert placed.path.resolve().parent == disk.folder
+    assert offline(cache, "sub/a.bin") == DATA
+    [small] = storage.place_small([(spec_of("b.json"), source_of(b"{}"), b"{}", None)])
+    assert isinstance(small, Placed)
+    assert (repo / "refs" / "main").read_text() == COMMIT
+    assert_clean(cache)
+    assert not list(cache.rglob("hfdmd-*"))
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc/x", "a/../../x", "C:\\x", "a\0b", "x" * 300])

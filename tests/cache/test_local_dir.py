@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import hf_hub_download, snapshot_download
 from huggingface_hub._local_folder import read_download_metadata
+from msgspec.structs import replace
 
 from hfdmd.cache.storage import Placed, Storage
 from hfdmd.failure import Failure
@@ -17,7 +18,9 @@ from hfdmd.record import Entry
 from hfdmd.wire.types import Reason
 from tests.cache.files import COMMIT, DATA, OTHER_COMMIT, REPO, delete, put, source_of, spec_of, tree
 from tests.fakehub import HubServer
+from tests.loop_disk import LoopDisk, needs_mounts
 
+root = pytest.mark.skipif(os.geteuid() != 0, reason="gives a link to another user, which takes root")
 METADATA_FOLDER = ".cache/huggingface"
 
 
@@ -173,18 +176,79 @@ def test_an_unchanged_file_of_a_new_commit_is_kept(storage: Storage, local: Path
     assert known.commit_hash == OTHER_COMMIT
 
 
-@pytest.mark.parametrize("where", ["sub", ".cache", ".cache/huggingface", ".cache/huggingface/download"])
-def test_links_that_lead_out_are_refused(storage: Storage, local: Path, tmp_path: Path, where: str) -> None:
-    outside = tmp_path / "outside"
+def linked(local: Path, where: str, outside: Path, owner: int | None = None) -> None:
+    """Make `where` in the local folder a link to the new folder `outside`."""
     outside.mkdir()
     (local / where).parent.mkdir(parents=True, exist_ok=True)
     (local / where).symlink_to(outside)
-    spec, source = spec_of("sub/a.bin", local_dir=local), source_of(DATA, lfs=True)
-    with pytest.raises(Failure, match=Reason.PATH_TAKEN):
+    if owner is not None:
+        os.lchown(local / where, owner, owner)
+
+
+@pytest.mark.parametrize(
+    ("where", "confined", "owner"),
+    [
+        ("sub", True, None),
+        pytest.param("sub", False, 12345, marks=root),
+        *((where, False, None) for where in (".cache", ".cache/huggingface", ".cache/huggingface/download")),
+    ],
+)
+def test_links_that_are_not_followed(
+    local: Path, tmp_path: Path, where: str, confined: bool, owner: int | None
+) -> None:
+    storage = Storage(tmp_path / "hub", lambda: [str(local)])
+    outside = tmp_path / "outside"
+    linked(local, where, outside, owner)
+    spec, source = replace(spec_of("sub/a.bin", local_dir=local), confined=confined), source_of(DATA, lfs=True)
+    with pytest.raises(Failure, match=Reason.PATH_TAKEN) as refused:
         put(storage, spec, DATA)
+    assert f"{local / where} is a symbolic link" in refused.value.detail
     assert isinstance(storage.place_small([(spec, source, DATA, None)])[0], Failure)
     assert isinstance(storage.adopt([(spec, source, None)])[0], Failure | None)
     assert list(outside.iterdir()) == []
+
+
+@pytest.mark.parametrize("where", ["sub", "sub/deep"])
+def test_a_folder_that_is_a_link_of_our_own_user_is_written_to(
+    storage: Storage, local: Path, tmp_path: Path, where: str
+) -> None:
+    outside = tmp_path / "outside"
+    linked(local, where, outside)
+    big, small = spec_of("sub/deep/a.bin", local_dir=local), spec_of("sub/deep/b.json", local_dir=local)
+    placed = put(storage, big, DATA)
+    [written] = storage.place_small([(small, source_of(b"{}"), b"{}", None)])
+    assert isinstance(written, Placed)
+    behind = outside / "deep" if where == "sub" else outside
+    assert (behind / "a.bin").read_bytes() == DATA
+    assert (behind / "b.json").read_bytes() == b"{}"
+    assert not list(tmp_path.rglob("hfdmd-*"))
+    assert placed.path == local / "sub/deep/a.bin"
+    metadata = read_download_metadata(local, "sub/deep/a.bin")
+    assert metadata is not None
+    assert metadata.etag == source_of(DATA, lfs=True).etag
+    assert storage.adopt([(big, source_of(DATA, lfs=True), None)]) == [placed]
+    assert delete(storage, big, source_of(DATA, lfs=True), placed)
+    assert not (behind / "a.bin").exists()
+    assert (local / where).is_symlink()
+
+
+@needs_mounts
+def test_the_part_file_is_on_the_disk_behind_the_link(storage: Storage, local: Path, disk: LoopDisk) -> None:
+    local.mkdir(parents=True)
+    (local / "checkpoints").symlink_to(disk.folder)
+    spec = spec_of("checkpoints/sub/a.bin", local_dir=local)
+    part = storage.part_path(spec, source_of(DATA, lfs=True))
+    assert part == storage.part_location(spec)
+    assert part.parent.stat().st_dev == disk.folder.stat().st_dev
+    put(storage, spec, DATA)
+    specs = [spec_of(f"checkpoints/{number}/x.json", local_dir=local) for number in range(20)]
+    small = storage.place_small([(one, source_of(b"{}"), b"{}", None) for one in specs])
+    assert all(isinstance(one, Placed) for one in small)
+    assert (disk.folder / "sub" / "a.bin").read_bytes() == DATA
+    disk.unmount()
+    with pytest.raises(Failure, match=Reason.LOCKED):
+        storage.part_path(spec, source_of(DATA, lfs=True))
+    assert list(disk.folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("path", [".cache/huggingface/download/x.metadata", ".Cache/HuggingFace/x"])
@@ -210,8 +274,9 @@ def test_deleting_takes_only_what_was_placed(storage: Storage, local: Path) -> N
     assert not delete(storage, spec, source, placed)
 
 
-def test_deleting_does_not_follow_a_swapped_folder(storage: Storage, local: Path, tmp_path: Path) -> None:
-    spec, source = spec_of("sub/a.bin", local_dir=local), source_of(DATA, lfs=True)
+def test_deleting_does_not_follow_a_swapped_folder_for_others(local: Path, tmp_path: Path) -> None:
+    storage = Storage(tmp_path / "hub", lambda: [str(local)])
+    spec, source = replace(spec_of("sub/a.bin", local_dir=local), confined=True), source_of(DATA, lfs=True)
     placed = put(storage, spec, DATA)
     outside = tmp_path / "outside"
     shutil.move(local / "sub", outside)

@@ -7,6 +7,7 @@ import pytest
 
 from tests.daemon_process import Daemon
 from tests.fakehub import HubServer
+from tests.loop_disk import disk as disk
 
 
 @pytest.fixture

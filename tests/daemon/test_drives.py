@@ -11,9 +11,7 @@ import pytest
 from tests.daemon.repo import BIG, REPO
 from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer, seeded
-from tests.loop_disk import LoopDisk, disk, needs_mounts
-
-__all__ = ["disk"]
+from tests.loop_disk import LoopDisk, needs_mounts
 
 SIZE = 8_000_000
 

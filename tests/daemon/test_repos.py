@@ -286,3 +286,18 @@ def test_small_files_at_work_are_bounded(
 
         until(done, "all are there", 60)
     assert connections < max(seen) <= most
+
+
+def test_the_hub_clients_own_files_are_left_out_of_a_folder_and_that_is_said(
+    hub: HubServer, daemon: Daemon, tmp_path: Path
+) -> None:
+    theirs = {".cache/huggingface/.gitignore": b"*", ".cache/HuggingFace/download/a.json.metadata": b"x"}
+    hub.add_repo(REPO, {"a.json": b"{}", ".cache/other.txt": b"o", **theirs})
+    folder = tmp_path / "mine"
+    done = daemon.wait(daemon.ask(REPO, localDir=str(folder))["id"], "done")
+    assert (done["filesTotal"], done["filesFailed"]) == (2, 0)
+    assert done["detail"] == "left out: 2 files below .cache/huggingface/, where the Hub's client keeps its own"
+    assert (folder / ".cache" / "other.txt").read_bytes() == b"o"
+    assert f"{REPO}: {done['detail']}" in daemon.log
+    cached = daemon.wait(daemon.ask(REPO)["id"], "done")
+    assert (cached["filesTotal"], cached["detail"]) == (4, None)
