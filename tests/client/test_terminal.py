@@ -143,6 +143,46 @@ def test_the_daemon_is_killed_and_restarted_under_two_terminals(hfdm: Hfdm, hub:
         assert "Traceback" not in first.text + second.text
 
 
+WAITS = r"\d% (network|hub unavailable|stalled): "
+
+
+@pytest.mark.parametrize("verb", ["download", "watch"])
+def test_an_outage_is_named_in_the_row_and_no_speed_is_shown(
+    hfdm: Hfdm, hub: HubServer, daemon: Daemon, verb: str
+) -> None:
+    hub.rate_bytes_per_s = 500_000
+    daemon.download(REPO, BIG)
+    with Terminal([hfdm.program, verb, REPO, BIG], hfdm.env, columns=120) as terminal:
+        terminal.until(r"% +[\d.]+ [kM]B/s")
+        hub.down()
+        terminal.until(WAITS)
+        before = len(terminal.text)
+        while len(re.findall(WAITS, terminal.text[before:])) < 10:
+            terminal.read()
+        assert "B/s" not in "".join(line for line in terminal.text[before:].split("\n") if "model.safe" in line)
+        hub.up()
+        before = len(terminal.text)
+        until(lambda: terminal.read() or re.search(r"% +[\d.]+ [kM]B/s", terminal.text[before:]), "it goes on")
+        hub.rate_bytes_per_s = 0
+        assert terminal.end() == 0
+
+
+def test_an_outage_is_one_line_without_a_terminal(hfdm: Hfdm, hub: HubServer, daemon: Daemon) -> None:
+    hub.rate_bytes_per_s = 500_000
+    daemon.call("PATCH", "/api/settings", {"stallTimeout": 1})
+    process = hfdm.popen("download", REPO, BIG)
+    key = until(lambda: daemon.get("/api/progress").json["downloads"], "it is asked for")[0]["id"]
+    until(lambda: daemon.view(key)["downloadedBytes"], "it moves")
+    hub.down()
+    until(lambda: daemon.view(key)["attempt"] >= 2, "it was tried again")
+    hub.rate_bytes_per_s = 0
+    hub.up()
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0
+    _, *lines = errors.splitlines()
+    assert len([line for line in lines if "resolving" in line or "network" in line]) == 1, errors
+
+
 def test_no_colour_and_dumb_terminals(hfdm: Hfdm, hub: HubServer) -> None:
     colour = re.compile(r"\x1b\[(?!0m|1m|2m|22m)[0-9;]*[34][0-9;]*m")
     with Terminal([hfdm.program, "download", REPO, "config.json"], {**hfdm.env, "NO_COLOR": "1"}) as terminal:
