@@ -13,7 +13,7 @@ import pexpect
 
 from tests.daemon_process import DEADLINE_S
 
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>]")
+_CONTROL = re.compile(r"\x1b\][^\a]*\a|\a|\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>]")
 
 
 class Terminal:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from hfdmd.wire.types import Download, RepoDownload, Status
+from hfdmd.wire.types import Download, Phase, RepoDownload, Status
 from hfdmd.wire.units import format_duration, format_rate, format_size
 from hfdmd_client.errors import describe_repo
 
 _STYLES = {
     Status.DOWNLOADING: "cyan",
-    Status.QUEUED: "blue",
+    Status.QUEUED: "magenta",  # blue is unreadable on a dark terminal
     Status.PAUSED: "yellow",
     Status.FAILED: "red",
     Status.CANCELLED: "dim",
@@ -89,11 +89,16 @@ def files_done(repo: RepoDownload) -> str:
     return f"({repo.files_done}/{repo.files_total} files)"
 
 
+def is_transferring(item: Download | RepoDownload) -> bool:
+    """Whether bytes are expected, rather than a listing, a check or a rename."""
+    return item.phase is None or item.phase is Phase.TRANSFERRING
+
+
 def state(item: Download | RepoDownload) -> str:
     """The status: for a running download its phase, for one that waits why."""
     if waits(item):
         return f"{item.status.value}: {reason(item)}"
-    if item.status is Status.DOWNLOADING and item.phase is not None and item.phase.value != "transferring":
+    if item.status is Status.DOWNLOADING and item.phase is not None and not is_transferring(item):
         return item.phase.value
     if item.status is Status.QUEUED and isinstance(item, Download) and item.queue_position is not None:
         return f"queued #{item.queue_position}"
@@ -152,3 +157,23 @@ def line(item: Download | RepoDownload) -> str:
     if (waits(item) or item.status in (Status.FAILED, Status.QUEUED, Status.PAUSED)) and item.detail:
         facts = [clean(item.detail)]
     return f"{title(item)}: {state(item)}{', ' if facts else ''}{', '.join(facts)}"
+
+
+def facts(item: Download | RepoDownload) -> list[tuple[str, str]]:
+    """Names and values of all that is known about it."""
+    known = [
+        ("status", state(item)),
+        ("progress", ", ".join(fact for fact in (percent(item), amount(item)) if fact)),
+        ("reused", reused(item)),
+        ("transport", item.transport or "" if isinstance(item, Download) else ""),
+        ("speed", speed(item)),
+        ("time left", eta(item)),
+        ("why", item.detail or ""),
+        ("retry at", item.retry_at or "" if isinstance(item, Download) else ""),
+        ("path", item.path or ""),
+        ("commit", item.commit or ""),
+        ("digest", item.digest or "" if isinstance(item, Download) else ""),
+        ("requested", item.created_at),
+        ("id", item.id),
+    ]
+    return [(name, value) for name, value in known if value]

@@ -8,7 +8,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -19,6 +19,9 @@ from hfdmd_client.cli.render import clean
 from hfdmd_client.client import Client
 from hfdmd_client.environment import warnings
 from hfdmd_client.errors import DaemonSilent, DaemonUnreachable, DownloadFailed, VersionMismatch
+
+if TYPE_CHECKING:
+    from hfdmd_client.async_client import AsyncClient
 
 DONE, FAILED, USAGE, NO_DAEMON, NOT_FOUND, NO_ACCESS, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
@@ -47,8 +50,16 @@ class Session:
 
     def quiet_client(self, *, spawn: bool = True) -> Client:
         """A client that has sent no request."""
-        spawn = spawn and not self.no_spawn and os.environ.get("HFDMD_NO_SPAWN", "") in ("", "0")
-        return Client(socket=self.socket, url=self.url, spawn=spawn)
+        return Client(socket=self.socket, url=self.url, spawn=spawn and self._may_spawn())
+
+    def async_client(self) -> AsyncClient:
+        """As `quiet_client`, for a program with an event loop."""
+        from hfdmd_client.async_client import AsyncClient  # asyncio takes a while to load
+
+        return AsyncClient(socket=self.socket, url=self.url, spawn=self._may_spawn())
+
+    def _may_spawn(self) -> bool:
+        return not self.no_spawn and os.environ.get("HFDMD_NO_SPAWN", "") in ("", "0")
 
     def say(self, text: str) -> None:
         """Prints a message for the user: on stderr, because stdout has only the result."""

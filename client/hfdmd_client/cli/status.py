@@ -58,23 +58,8 @@ def _one(session: Session, item: Download | RepoDownload) -> int:
     if session.json:
         session.out_json(item)
         return outcome([item])
-    facts = [
-        ("status", render.state(item)),
-        ("progress", ", ".join(fact for fact in (render.percent(item), render.amount(item)) if fact)),
-        ("reused", render.reused(item)),
-        ("transport", item.transport or "" if isinstance(item, Download) else ""),
-        ("speed", render.speed(item)),
-        ("time left", render.eta(item)),
-        ("why", item.detail or ""),
-        ("retry at", item.retry_at or "" if isinstance(item, Download) else ""),
-        ("path", item.path or ""),
-        ("commit", item.commit or ""),
-        ("digest", item.digest or "" if isinstance(item, Download) else ""),
-        ("requested", item.created_at),
-        ("id", item.id),
-    ]
     print(render.title(item))
-    tables.print_facts([(name, value) for name, value in facts if value])
+    tables.print_facts(render.facts(item))
     return outcome([item])
 
 

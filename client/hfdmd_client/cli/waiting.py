@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _LINE_EVERY_S = 10.0
 _REFRESH_PER_S = 8
+_LINES_FOR = 40
+"""Repos with more files than this leave no line for each."""
 
 
 class Display(Protocol):
@@ -76,14 +78,19 @@ class Lines:
 
 
 class LiveBars:
-    """Progress bars on stderr, one for each unfinished file, removed at the end."""
+    """Progress bars on stderr, one for each unfinished file, removed at the end; done files leave a line above."""
 
     def __init__(self) -> None:
         from rich.console import Console
         from rich.live import Live
 
+        from hfdmd_client.cli.terminal_title import TerminalTitle
+
         self._items: dict[str, Item] = {}
+        self._asked: dict[str, Item] = {}
+        self._running: set[str] = set()
         self._console = Console(stderr=True, highlight=False)
+        self._title = TerminalTitle(sys.stderr)
         self._live = Live(
             console=self._console,
             get_renderable=self._render,
@@ -98,9 +105,24 @@ class LiveBars:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._live.stop()
+        self._title.close(self._asked.values())
 
     def show(self, item: Item, *, is_part: bool = False) -> None:
         self._items[item.id] = item
+        if not is_part:
+            self._asked[item.id] = item
+            self._title.show(self._asked.values())
+        elif item.status is Status.DOWNLOADING:
+            self._running.add(item.id)
+        elif item.status in FINAL and item.id in self._running and self._are_few():
+            self._running.discard(item.id)
+            self._console.print(summary(item, None), style="dim", markup=False)
+
+    def _are_few(self) -> bool:
+        """Whether a line for each done file helps; of hundreds only the count does."""
+        return all(
+            (repo.files_total or 0) <= _LINES_FOR for repo in self._asked.values() if isinstance(repo, RepoDownload)
+        )
 
     def _render(self) -> Bars:
         from hfdmd_client.cli.bars import Bars, in_order

@@ -26,8 +26,10 @@ Examples:
   hfdm watch --json | jq -r .status        one JSON object a line
 
 \b
-Keys: up and down (or k, j) choose, space or p pauses and resumes,
-c cancels, r retries, P pauses all, R resumes all, q leaves."""
+Keys: up and down (or k, j) choose, Enter opens a repo, space or p
+pauses and resumes, c cancels, r retries, + and - move it in the queue,
+P pauses all, R resumes all, / filters, l sets the limit, d shows
+details, ? helps, q leaves."""
 
 
 @click.command(epilog=EPILOG)
@@ -51,9 +53,9 @@ def watch(session: Session, repo: Reference | None, file: str | None, history: b
     if session.json:
         return _as_json(client, watched)
     if sys.stdin.isatty() and sys.stdout.isatty() and not is_dumb():
-        from hfdmd_client.cli.screen import Screen
+        from hfdmd_client.cli.watch_app import WatchApp
 
-        return Screen(client, watched).run()
+        return WatchApp(session.async_client(), watched).run() or 0
     return _as_lines(client, watched)
 
 
