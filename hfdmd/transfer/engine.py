@@ -31,16 +31,6 @@ from hfdmd.wire.types import TransportName
 HOUSEKEEPING_S = 5.0
 
 
-def _receive_buffer_bytes(limits: Limits) -> int | None:
-    """The kernel's receive buffer per connection under a bandwidth limit, so that little is received ahead of it.
-
-    A fifth of a second's worth for all sixteen connections of a file, which suffices for a server 100 ms away; more
-    under a low limit. None: the kernel decides.
-    """
-    rate = limits.bandwidth_bytes_per_s
-    return None if not rate else max(16 << 10, min(256 << 10, rate // 8), rate // 80)
-
-
 class Engine:
     """One per daemon, created and used in the event loop. `open_part` lets tests simulate disks and crashes."""
 
@@ -74,7 +64,7 @@ class Engine:
         self._resources.slots.set_limit(limits.max_connections)
         self._transport_setting = limits.transport
         self._limiter.set_rate(limits.bandwidth_bytes_per_s)
-        self._http.pool.set_receive_buffer(_receive_buffer_bytes(limits))
+        self._http.pool.set_bandwidth(limits.bandwidth_bytes_per_s)
 
     async def fetch(self, job: Job) -> Fetched:
         """Fetch all bytes into `job.part`, verify the hash and sync the data.

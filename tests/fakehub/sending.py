@@ -17,7 +17,7 @@ from tests.fakehub.content import MIB, PathContent
 from tests.fakehub.fault import Fault
 from tests.fakehub.journal import Request
 from tests.fakehub.pace import Pace
-from tests.fakehub.sockets import acknowledged_bytes, reset, send_buffer, socket_of
+from tests.fakehub.sockets import acknowledged_bytes, delivered, own_socket, reset, send_buffer
 from tests.fakehub.world import World
 
 SMALL_BYTES = 64 * 1024
@@ -78,11 +78,6 @@ class Sending:
             response.headers.pop("Content-Length", None)
         else:
             response.content_length = answer.end - answer.start
-        sock = socket_of(request)
-        if self._paced():
-            send_buffer(sock, PACED_SEND_BUFFER_BYTES)
-        before = acknowledged_bytes(sock)
-        complete = False
         if self._small():
             self.entry.sent_bytes = answer.end - answer.start
             self.entry.done = True
@@ -92,21 +87,19 @@ class Sending:
         if self.world.real_face:
             for name in list(response.headers):
                 response.headers[name.lower()] = response.headers.pop(name)
+        sock = own_socket(request)  # open still when the client has disconnected, which closes the transport
+        before, head_bytes, complete = acknowledged_bytes(sock), 0, False
         try:
+            if self._paced():
+                send_buffer(sock, PACED_SEND_BUFFER_BYTES)
             writer = await response.prepare(request)
-        except ConnectionError:
-            return response  # the client closed the connection before its answer
-        if writer is None:
-            return response
-        head_bytes = writer.output_size
-        try:
-            if request.method != "HEAD":
-                complete = await self._body(response, coded)
-            else:
-                complete = True
-            if complete:
+            if writer is None:
+                return response
+            head_bytes = writer.output_size
+            if request.method == "HEAD" or await self._body(response, coded):
                 await response.write_eof()
-                self.entry.done = True
+                # else what the client never takes would count as sent
+                complete = self.entry.done = not self._paced() or await delivered(request)
         except ConnectionError:
             pass  # the client closed the connection; the log has the bytes it received
         finally:
@@ -115,8 +108,9 @@ class Sending:
                 arrived = max(0, after - before - head_bytes)
                 # an interrupted sendfile doesn't report the bytes sent
                 self.entry.sent_bytes = arrived if self.file else min(self.entry.sent_bytes, arrived)
-            if self.file is not None:
-                self.file.close()
+            for opened in (self.file, sock):
+                if opened is not None:
+                    opened.close()
         return response
 
     async def _body(self, response: web.StreamResponse, coded: bool) -> bool:

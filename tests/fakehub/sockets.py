@@ -23,6 +23,14 @@ def socket_of(request: BaseRequest) -> socket.socket | None:
     return None if transport is None else cast("socket.socket | None", transport.get_extra_info("socket"))
 
 
+def own_socket(request: BaseRequest) -> socket.socket | None:
+    """A duplicate of the connection's socket, to be closed by the caller; None when it is closed already."""
+    sock = socket_of(request)
+    with contextlib.suppress(OSError):
+        return None if sock is None else sock.dup()
+    return None
+
+
 def unacknowledged_bytes(sock: socket.socket) -> int:
     """Bytes handed to the kernel and not yet acknowledged by the peer (0 where the system doesn't report it)."""
     if not _LINUX or sock.fileno() < 0:
@@ -55,17 +63,24 @@ def send_buffer(sock: socket.socket | None, size_bytes: int) -> None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size_bytes)
 
 
-async def reset(request: BaseRequest, at_most_s: float = 2.0) -> None:
-    """Resets the connection once the peer has acknowledged all written bytes (or after `at_most_s`)."""
+async def delivered(request: BaseRequest) -> bool:
+    """Returns when the peer has acknowledged all written bytes; False when the connection was closed before."""
     transport, sock = request.transport, socket_of(request)
-    if transport is None or sock is None:
-        return
-    deadline_s = asyncio.get_running_loop().time() + at_most_s
-    while asyncio.get_running_loop().time() < deadline_s and not transport.is_closing():
+    while transport is not None and sock is not None and not transport.is_closing():
         waiting = cast("asyncio.WriteTransport", transport).get_write_buffer_size() + unacknowledged_bytes(sock)
         if waiting == 0:
-            break
+            return True
         await asyncio.sleep(0.002)
+    return False
+
+
+async def reset(request: BaseRequest, at_most_s: float = 2.0) -> None:
+    """Resets the connection once the peer has acknowledged all written bytes (or after `at_most_s`)."""
+    transport = request.transport
+    if transport is None:
+        return
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(delivered(request), at_most_s)
     linger_none(transport)
     transport.abort()
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import array
 import asyncio
 import fcntl
+import os
 import re
-import socket
+import ssl
 import termios
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from hfdmd.failure import Failure
 from hfdmd.transfer.http.http_errors import BadResponse, ConnectionFailed, Stalled
+from hfdmd.transfer.http.receive_window import ReceiveWindow
 from hfdmd.transfer.http.response import HttpHead, ResponseParser
+from hfdmd.transfer.http.tls import TlsTransport
 from hfdmd.transfer.sinks import copy_ready
 from hfdmd.transfer.transport import Sink, TransferError
 from hfdmd.wire.types import Reason
@@ -46,10 +50,10 @@ class Connection(asyncio.BufferedProtocol):
     between head and body, and while a sink has no room.
     """
 
-    def __init__(self, head_buffer: memoryview, receive_buffer_bytes: int | None) -> None:
+    def __init__(self, head_buffer: memoryview, window: ReceiveWindow, rtt_s: float) -> None:
         """`head_buffer`, of `HEAD_BUFFER_BYTES`, may be shared by all connections: it is emptied after every read.
 
-        `receive_buffer_bytes` is the limit of the kernel's buffer, None if there is none.
+        `rtt_s`: seconds of a round trip to the server, or to the proxy.
         """
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport  # set when asyncio has opened the connection, before it is used
@@ -67,7 +71,8 @@ class Connection(asyncio.BufferedProtocol):
         self._progress_at = time.monotonic()
         self.reusable = False
         self.key: Key = ("", None)
-        self.receive_buffer_bytes = receive_buffer_bytes
+        self.window = window
+        self.rtt_s = rtt_s
         self.has_response = False
         """Whether any byte of a response to the current request has arrived."""
         self.closed = self._loop.create_future()
@@ -122,13 +127,13 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def unread_bytes(self) -> int:
-        """How many received bytes are in the kernel's buffer; encrypted ones under TLS."""
+        """How many received bytes are in the kernel's buffer, or held by TLS; encrypted ones under TLS."""
         sock = self._transport.get_extra_info("socket")
         if sock is None or sock.fileno() < 0:
             return 0
         count = array.array("i", [0])
         fcntl.ioctl(sock.fileno(), termios.FIONREAD, count)
-        return count[0]
+        return count[0] + (self._transport.held_bytes if isinstance(self._transport, TlsTransport) else 0)
 
     def abort(self, error: TransferError | None = None) -> None:
         """Close at once: no more byte is read, and `error` is raised where a caller waits."""
@@ -220,12 +225,6 @@ class Connection(asyncio.BufferedProtocol):
             self.abort()
             raise
 
-    def limit_receive_buffer(self, size_bytes: int) -> None:
-        """Shrink the kernel's buffer if it is larger; bytes that are in it are not lost."""
-        if self.is_open and (self.receive_buffer_bytes is None or self.receive_buffer_bytes > size_bytes):
-            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size_bytes)
-            self.receive_buffer_bytes = size_bytes
-
     # internal
 
     @property
@@ -280,23 +279,36 @@ class Connection(asyncio.BufferedProtocol):
         return rest
 
     async def _drain(self, sink: Sink, data: bytes) -> None:
-        """After a cancellation: receive what arrived with the head, and what the kernel holds if reading was paused.
+        """After a cancellation: receive what arrived with the head, and what the kernel and TLS hold.
 
-        The latter is up to several MiB, which would be sent again. While reading is not paused the kernel holds
-        little, and a nearby server would send that much again meanwhile.
+        The latter is what the server sent ahead of a bandwidth limit, and would send again.
         """
-        unread_bytes = self.unread_bytes if self._paused else 0
+        self._pause()
+        self._sink = sink.wake = None  # from here on, only the loop below reads
+        unread_bytes = self.unread_bytes
         if not (data or unread_bytes) or not sink.exempt(len(data) + unread_bytes):
             return
-        if self._copy(data, sink) or not unread_bytes:
-            return
-        self._sink = sink
-        self.limit_receive_buffer(1)  # the system's minimum, so that the kernel accepts no more bytes
-        self._continue()
-        goal = self._left - unread_bytes
+        self.window.close()  # a nearby server would send as much again meanwhile
         until = time.monotonic() + DRAIN_S
-        while self._sink is sink and self._left > goal and time.monotonic() < until:  # noqa: ASYNC110 - rare and short
-            await asyncio.sleep(DRAIN_STEP_S)
+        while self._left and sink.wanted_bytes and time.monotonic() < until:
+            if not sink.ready():
+                await asyncio.sleep(DRAIN_STEP_S)
+            elif data:
+                data = self._copy(data, sink)
+            elif unread_bytes and (count := self._read_now(sink.buffer()[: min(self._left, unread_bytes)])):
+                sink.advance(count)
+                self._left -= count
+                unread_bytes -= count
+            else:
+                return
+
+    def _read_now(self, view: memoryview) -> int:
+        """Receive what is there without waiting; 0 for nothing."""
+        with suppress(OSError, ssl.SSLError):
+            if isinstance(self._transport, TlsTransport):
+                return self._transport.read_now(view)
+            return os.readv(self._transport.get_extra_info("socket").fileno(), [view])
+        return 0
 
     async def _wait(self, window_s: float) -> None:
         """Wait for `_wake`. Stalled when no byte arrives for `window_s` seconds while reading is not paused."""

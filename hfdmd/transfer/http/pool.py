@@ -7,7 +7,6 @@ import socket
 import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import aiohappyeyeballs
 
@@ -16,7 +15,9 @@ from hfdmd.net.proxy import Proxy, login_wanted
 from hfdmd.net.trust import certificate_failure, ssl_context
 from hfdmd.transfer.http.connection import HEAD_BUFFER_BYTES, Connection, request_head
 from hfdmd.transfer.http.http_errors import BadResponse, ConnectionFailed
+from hfdmd.transfer.http.receive_window import ReceiveWindow, window_bytes
 from hfdmd.transfer.http.response import ResponseParser
+from hfdmd.transfer.http.tls import ENCRYPTED_BUFFER_BYTES, TlsTransport
 
 IDLE_S = 20.0
 """Close a connection that is unused for this long: servers and firewalls drop them silently, often after 60 s."""
@@ -25,6 +26,8 @@ MAX_IDLE = 1024
 ADDRESSES_CACHED_S = 30.0
 MAX_NAMES = 1000
 HAPPY_EYEBALLS_DELAY_S = 0.25  # RFC 8305, section 5
+FIT_S = 0.05
+"""The receive windows are sized again at most this often."""
 
 AddrInfo = aiohappyeyeballs.AddrInfoType
 
@@ -40,7 +43,9 @@ class Pool:
         self._resolvers = ThreadPoolExecutor(4, thread_name_prefix="hfdmd-dns")
         self._closed = False
         self._head_buffer = memoryview(bytearray(HEAD_BUFFER_BYTES))
-        self._receive_buffer_bytes: int | None = None
+        self._encrypted_buffer = memoryview(bytearray(ENCRYPTED_BUFFER_BYTES))
+        self._bytes_per_s = 0
+        self._fitting: asyncio.TimerHandle | None = None
 
     async def acquire(
         self, url: str, proxy: Proxy | None, timeout_s: float, *, fresh: bool = False
@@ -54,19 +59,21 @@ class Pool:
             since = self._idle.pop(idle)
             # unread bytes were sent before the request: they must not be parsed as its response
             if idle.is_open and time.monotonic() - since < IDLE_S and not idle.unread_bytes:
+                self._fit_window(idle)
                 return idle, True
             idle.abort()
         try:
             async with asyncio.timeout(timeout_s):
                 connection = await self._connect(url, proxy)
                 connection.key = key
+                self._fit_window(connection)
                 return connection, False
         except TimeoutError:
             raise ConnectionFailed(f"cannot connect to {split_origin(url)[1]} within {timeout_s:.0f} s") from None
 
     def release(self, connection: Connection) -> None:
         """Keep the connection for the next request if it can be reused, else close it."""
-        outdated = connection.receive_buffer_bytes != self._receive_buffer_bytes
+        outdated = connection.window.size_bytes is not None and not self._bytes_per_s  # it would stay as small
         if not connection.reusable or not connection.is_open or self._closed or outdated:
             connection.abort()
             return
@@ -86,19 +93,32 @@ class Pool:
             if not connection.is_open or now - since >= IDLE_S:
                 self._close_idle(connection)
 
-    def set_receive_buffer(self, size_bytes: int | None) -> None:
-        """Set SO_RCVBUF of new connections and of open ones with a larger buffer. None: the kernel decides.
+    def set_bandwidth(self, bytes_per_s: int) -> None:
+        """Size the receive windows for this bandwidth limit, so that little is received ahead of it. 0 is no limit."""
+        if bytes_per_s != self._bytes_per_s:
+            self._bytes_per_s = bytes_per_s
+            self._fit_windows()
+            for connection in list(self._idle):
+                self._close_idle(connection)
 
-        Open connections with a smaller buffer are not kept after their current request: it cannot grow again.
-        """
-        if size_bytes == self._receive_buffer_bytes:
-            return
-        self._receive_buffer_bytes = size_bytes
-        if size_bytes is not None:
-            for connection in self._open:
-                connection.limit_receive_buffer(size_bytes)
-        for connection in list(self._idle):
-            self._close_idle(connection)
+    def _fit_window(self, connection: Connection) -> None:
+        """Size the window of a connection before it is used, and a moment later those of the others."""
+        if self._bytes_per_s:
+            in_use = len(self._open) - len(self._idle)
+            connection.window.resize(window_bytes(self._bytes_per_s, connection.rtt_s, in_use))
+            if self._fitting is None:
+                self._fitting = asyncio.get_running_loop().call_later(FIT_S, self._fit_windows)
+
+    def _fit_windows(self) -> None:
+        self._cancel_fitting()
+        in_use = [connection for connection in self._open if connection not in self._idle and connection.is_open]
+        for connection in in_use if self._bytes_per_s else ():
+            connection.window.resize(window_bytes(self._bytes_per_s, connection.rtt_s, len(in_use)))
+
+    def _cancel_fitting(self) -> None:
+        if self._fitting is not None:
+            self._fitting.cancel()
+            self._fitting = None
 
     def _close_idle(self, connection: Connection) -> None:
         del self._idle[connection]
@@ -107,6 +127,7 @@ class Pool:
     async def close(self) -> None:
         """Close all connections and wait until they are closed."""
         self._closed = True
+        self._cancel_fitting()
         self._idle.clear()
         lookups = [task for _, task in self._names.values()]
         for task in lookups:
@@ -119,15 +140,18 @@ class Pool:
     async def _connect(self, url: str, proxy: Proxy | None) -> Connection:
         scheme, host, port = split_origin(url)
         dial_host, dial_port = split_origin(proxy.url)[1:] if proxy else (host, port)
-        sock = await self._dial(dial_host, dial_port, checked=proxy is None)
-        tls: dict[str, Any] = {}
+        sock, rtt_s = await self._dial(dial_host, dial_port, checked=proxy is None)
+        loop = asyncio.get_running_loop()
         try:
+            connection = Connection(self._head_buffer, ReceiveWindow(sock), rtt_s)
             if scheme == "https":
                 if proxy:
                     await _tunnel(sock, host, port, proxy)
-                tls = {"ssl": ssl_context(), "server_hostname": host, "ssl_shutdown_timeout": 1.0}
-            connection = Connection(self._head_buffer, self._receive_buffer_bytes)
-            await asyncio.get_running_loop().create_connection(lambda: connection, sock=sock, **tls)
+                tls = TlsTransport(ssl_context(), host, self._encrypted_buffer)
+                await loop.create_connection(lambda: tls, sock=sock)
+                await tls.shake_hands(connection)
+            else:
+                await loop.create_connection(lambda: connection, sock=sock)
         except ssl.SSLCertVerificationError as error:
             sock.close()
             raise certificate_failure(host, error) from None
@@ -141,31 +165,31 @@ class Pool:
         connection.closed.add_done_callback(lambda _: self._open.discard(connection))
         return connection
 
-    async def _dial(self, host: str, port: int, *, checked: bool) -> socket.socket:
+    async def _dial(self, host: str, port: int, *, checked: bool) -> tuple[socket.socket, float]:
+        """A connected socket, and how many seconds its connect took: one round trip."""
+        begun: dict[socket.socket, float] = {}
+
+        def make(info: AddrInfo) -> socket.socket:
+            sock = socket.socket(*info[:3])
+            sock.setblocking(False)
+            begun[sock] = time.monotonic()
+            return sock
+
         try:
             addresses = await self._lookup(host, port)
             if checked and literal_address(host) is None:
                 addresses = [entry for entry in addresses if self._policy.may_connect(host, str(entry[4][0]))]
                 if not addresses:
                     raise ConnectionFailed(f"{host} resolves only to addresses inside this machine")
-            return await aiohappyeyeballs.start_connection(
-                addresses,
-                happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S,
-                interleave=1,
-                socket_factory=self._socket,
+            sock = await aiohappyeyeballs.start_connection(
+                addresses, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S, interleave=1, socket_factory=make
             )
+            return sock, time.monotonic() - begun[sock]
         except socket.gaierror as error:
             raise ConnectionFailed(f"cannot resolve {host}: {error.strerror or error}") from None
         except OSError as error:
             self._names.pop((host, port), None)  # the address may have changed
             raise ConnectionFailed(f"cannot connect to {host}:{port}: {error.strerror or error}") from None
-
-    def _socket(self, info: AddrInfo) -> socket.socket:
-        sock = socket.socket(*info[:3])
-        sock.setblocking(False)
-        if self._receive_buffer_bytes is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer_bytes)
-        return sock
 
     async def _lookup(self, host: str, port: int) -> list[AddrInfo]:
         """Addresses of a host; resolved once for all callers at the time, and again after half a minute."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ class IdleConnection:
     """What the pool sees of an open connection that has served a request."""
 
     reusable = is_open = True
-    receive_buffer_bytes = None
+    window = SimpleNamespace(size_bytes=None)
 
     def __init__(self, host: str, aborted: list[str]) -> None:
         self.key = (f"https://{host}:443", None)
