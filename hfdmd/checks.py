@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from hfdmd.aio import in_thread
+from hfdmd.cache.volumes import FILE, Volumes
 from hfdmd.config import Paths, Values
 from hfdmd.failure import Failure
 from hfdmd.hub.client import Hub
@@ -48,6 +49,7 @@ async def checks(paths: Paths, values: Values, hub: Hub | None, records: Iterabl
 def _local(paths: Paths, values: Values) -> Iterator[Check]:
     yield _folder("cache", paths.cache_dir, "HF_HUB_CACHE")
     yield _folder("state", paths.state_dir, "HFDMD_STATE_DIR")
+    yield from _drives(paths)
     yield _trackers(paths.state_dir)
     yield from _disks(paths, values.min_free_bytes)
     yield _token()
@@ -58,10 +60,6 @@ def _local(paths: Paths, values: Values) -> Iterator[Check]:
 def _folder(what: str, folder: Path, variable: str) -> Check:
     existing = _existing(folder)
     elsewhere = f"or set {variable} to another folder"
-    places = (folder, *folder.parents)
-    if dangling := next((one for one in places if os.path.islink(one) and not os.path.exists(one)), None):
-        found = f"{dangling} is a link to {os.readlink(dangling)}, which is not there"
-        return _problem(what, found, f"Mount the drive that holds it, remove the link, {elsewhere}.")
     if not existing.is_dir():
         return _problem(what, f"{existing} is not a folder", f"Move it away, {elsewhere}.")
     if os.statvfs(existing).f_flag & os.ST_RDONLY:
@@ -72,6 +70,15 @@ def _folder(what: str, folder: Path, variable: str) -> Check:
         cure = f"Change its owner ({_chown(existing)}), {elsewhere}."
         return _problem(what, f"{folder} is not writable: {existing} belongs to {_owner(existing)}", cure)
     return _ok(what, f"{folder}{'' if folder.exists() else ' (created when needed)'}")
+
+
+def _drives(paths: Paths) -> Iterator[Check]:
+    """Drives that are not mounted: of the cache, and of folders that downloads went to."""
+    volumes = Volumes(paths.state_dir / FILE)
+    for folder in dict.fromkeys([str(paths.cache_dir), str(paths.state_dir), *volumes.folders]):
+        if (why := volumes.missing(folder)) is not None:
+            cure = "Mount the drive, and what waits for it goes on by itself; or name another folder."
+            yield _problem("drive", f"{folder}: {why}", cure)
 
 
 def _trackers(state_dir: Path) -> Check:

@@ -18,6 +18,7 @@ import msgspec
 
 from hfdmd import __version__, descriptors, logs
 from hfdmd.api.access import Access, load_token, own_hosts
+from hfdmd.cache import volumes
 from hfdmd.cache.storage import Storage
 from hfdmd.cache.volumes import Volumes
 from hfdmd.checks import checks
@@ -204,7 +205,7 @@ class _Daemon:
             paths.cache_dir,
             lambda: self._config.values.allowed_dirs,
             reservations.reserved,
-            Volumes(paths.state_dir / "volumes.json"),
+            Volumes(paths.state_dir / volumes.FILE),
             self._cache_lock.take,
         )
         store = Store(paths.state_dir / "trackers")

@@ -20,6 +20,7 @@ from hfdmd.wire.types import MALFORMED, Reason
 _log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
+FILE = "volumes.json"
 RETRY_S = 10.0
 _MAX_FOLDERS = 1000
 
@@ -59,16 +60,28 @@ class Volumes:
             pass
         with self._guard:
             self._devices.pop(folder, None)
-            dangling = next((one for one in (folder, *_above(folder)) if _dangles(one)), None)
-            if dangling is not None:
-                raise _away(folder, f"{dangling} is a link to {os.readlink(dangling)}, which is not there")
-            present, known = _volume_of(folder), self._known.get(folder)
-            if known is not None and known != present and _is_missing(folder, known):
-                raise _away(folder, f"nothing is mounted at {known.mount_point}, where it was")
-            if known != present:
+            if (why := self.missing(folder)) is not None:
+                raise _away(folder, why)
+            present = _volume_of(folder)
+            if self._known.get(folder) != present:
                 self._remember(folder, present)
             if os.path.isdir(folder):
                 self._devices[folder] = os.stat(folder).st_dev
+
+    @property
+    def folders(self) -> list[str]:
+        """The folders whose drives are remembered."""
+        return list(self._known)
+
+    def missing(self, folder: str) -> str | None:
+        """Why the folder's drive is not there; None when it is. Changes nothing."""
+        dangling = next((one for one in (folder, *_above(folder)) if _dangles(one)), None)
+        if dangling is not None:
+            return f"{dangling} is a link to {os.readlink(dangling)}, which is not there"
+        known = self._known.get(folder)
+        if known is not None and known != _volume_of(folder) and _is_missing(folder, known):
+            return f"nothing is mounted at {known.mount_point}, where it was"
+        return None
 
     def _remember(self, folder: str, volume: Volume) -> None:
         was_known = self._known.pop(folder, None) is not None

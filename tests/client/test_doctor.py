@@ -114,6 +114,14 @@ def missing_drive(machine: Machine) -> None:
     machine.cache.symlink_to("/media/drive-that-is-not-there/hub")
 
 
+def unmounted(machine: Machine) -> None:
+    """The cache was on a drive when it was used."""
+    machine.mounted(machine.home / "hf", "size=100m")
+    with Daemon(machine.home, machine.hub.endpoint, wrapper=machine.wrapper) as daemon:
+        daemon.wait(daemon.ask(REPO, "config.json")["id"], "done")
+    machine.wrapper = ()
+
+
 def file_in_place(machine: Machine) -> None:
     machine.cache.parent.mkdir(parents=True)
     machine.cache.write_text("")
@@ -172,7 +180,10 @@ BROKEN = {
         never="chown", marks=(root,),
     ),
     "a drive that is not there": Case(
-        missing_drive, "cache", "problem", "drive-that-is-not-there/hub, which is not there", "Mount the drive", 1
+        missing_drive, "drive", "problem", "drive-that-is-not-there/hub, which is not there", "Mount the drive", 1
+    ),
+    "a drive that is not mounted": Case(
+        unmounted, "drive", "problem", "nothing is mounted at", "Mount the drive", 1, marks=(root,)
     ),
     "a file in the place of the cache": Case(file_in_place, "cache", "problem", "not a folder", "Move it away", 1),
     "trackers of another user": Case(
