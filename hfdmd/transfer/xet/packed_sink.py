@@ -13,7 +13,7 @@ from hfdmd.transfer.xet.xet_format import HEADER_BYTES, MAX_PACKED_BYTES, Chunk,
 SMALLEST_BUFFER_BYTES = 320 << 10
 """Any chunk fits."""
 LARGEST_BUFFER_BYTES = 1 << 20
-TOTAL_BYTES = 16 << 20
+TOTAL_BYTES = 8 << 20
 """For one buffer of each connection; each gets a second one only while its first is being unpacked."""
 
 
@@ -91,6 +91,12 @@ class PackedSink(LimitedSink):
         self._allowance.close()
         self._has_ended = True
         self._changed.set()
+
+    def close(self) -> None:
+        """Free the buffers at once: nothing is lent any more, and the garbage collector runs seldom."""
+        for area in self._areas:
+            area.view = memoryview(b"")
+            area.chunks = []
 
     async def take(self) -> list[Chunk]:
         """All complete chunks that were not taken yet, once there are some; empty at the end. They are lent until the

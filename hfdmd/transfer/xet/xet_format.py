@@ -5,6 +5,7 @@ Source: hub-docs `docs/xet/xorb.md`, and `xorb_chunk_format.rs` of xet-core, whi
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 import cramjam
@@ -53,7 +54,7 @@ def unpack(chunk: Chunk, out: memoryview) -> None:
     elif chunk.scheme == LZ4:
         _decompress(chunk.packed, out)
     else:
-        out[:] = _ungrouped(chunk)
+        _ungroup(chunk, out)
 
 
 def _decompress(packed: memoryview, out: memoryview) -> None:
@@ -66,17 +67,28 @@ def _decompress(packed: memoryview, out: memoryview) -> None:
         raise MalformedChunk(f"a chunk of {count} bytes that says {len(out)}")
 
 
-def _ungrouped(chunk: Chunk) -> bytearray:
-    """The content of a chunk whose bytes were grouped by their position modulo 4: first all at 0, then all at 1…
+def _ungroup(chunk: Chunk, out: memoryview) -> None:
+    """Undo the grouping of bytes by their position modulo 4: first all at 0, then all at 1…
 
     A slice of a bytearray is as fast as numpy here; a slice of a memoryview ten times slower.
     """
     size = chunk.raw_bytes
-    grouped, content = bytearray(size), bytearray(size)
-    _decompress(chunk.packed, memoryview(grouped))
+    grouped, content = _scratch()
+    _decompress(chunk.packed, memoryview(grouped)[:size])
     start = 0
     for position in range(4):
         end = start + (size - position + 3) // 4
-        content[position::4] = grouped[start:end]
+        content[position:size:4] = grouped[start:end]
         start = end
-    return content
+    out[:] = memoryview(content)[:size]
+
+
+_of_thread = threading.local()
+
+
+def _scratch() -> tuple[bytearray, bytearray]:
+    """Two buffers per thread: memory of this size costs page faults each time it is allocated."""
+    if not hasattr(_of_thread, "scratch"):
+        _of_thread.scratch = bytearray(MAX_RAW_BYTES), bytearray(MAX_RAW_BYTES)
+    scratch: tuple[bytearray, bytearray] = _of_thread.scratch
+    return scratch

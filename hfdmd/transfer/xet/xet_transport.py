@@ -122,9 +122,11 @@ class XetTransport(Location):
                 packed.end()
                 await shielded(asyncio.wait({task}))
                 error = task.exception()
+            is_complete = not packed.is_complete or unpacking.is_complete
+            packed.close()
             if error is not None:
                 raise error
-            if packed.is_complete and not unpacking.is_complete:
+            if not is_complete:
                 raise BadResponse(f"{split_origin(signed.url)[1]} sent fewer chunks than were announced")
         finally:
             self._shared.pool.release(connection)
