@@ -1,21 +1,10 @@
 /** Calls that the button does not need. */
-import type { Affected, Info, RepoFiles as WireRepoFiles, Selector } from "../wire.js";
+import type { Affected, Info, RepoFiles, Selector } from "../wire.js";
 import type { Target } from "./item.js";
 import type { Store } from "./store.js";
 
 /** Information about the daemon; its folders only with `exposePaths`. */
 export type PublicInfo = Omit<Info, "cacheDir" | "stateDir" | "socket" | "url" | "pid"> & Partial<Info>;
-
-/** A GGUF quantisation of a repo, with the paths of all its files. */
-export interface Quantisation {
-  name: string;
-  files: string[];
-  totalBytes: number | null;
-  recommended: boolean;
-}
-
-/** The files of a repo; `quantisations` if the daemon tells them apart. */
-export type RepoFiles = WireRepoFiles & { quantisations?: Quantisation[] };
 
 type Changes = Pick<Store, "change">;
 

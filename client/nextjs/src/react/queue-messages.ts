@@ -45,6 +45,7 @@ export const queueMessages = {
   files: "Files of {name}",
   quantisations: "Quantisations",
   projectors: "For images (mmproj)",
+  withProjector: "with mmproj",
   recommended: "recommended",
   tooLarge: "does not fit, {free} free",
   otherFiles: "Files",

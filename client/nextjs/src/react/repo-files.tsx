@@ -12,7 +12,7 @@ import type { Burst } from "./celebrate.js";
 import { Icon } from "./icon.js";
 import * as icons from "./icons.js";
 import { fill } from "./messages.js";
-import { groupFiles, type FileGroup } from "./quantisation.js";
+import { groupFiles, isProjector, type FileGroup } from "./quantisation.js";
 import { useAllWords } from "./queue-words.js";
 import { FOCUS, HUE, join, LINE, MUTED, TINTED, TINTED_TEXT } from "./styles.js";
 import { useInfo } from "./use-downloads.js";
@@ -108,6 +108,13 @@ export function RepoFiles({ modelRepo, revision, repoType, basePath, className, 
     return total === null ? text.unknownSize : words.bytes(total);
   }
 
+  function partsOf({ files, projector }: FileGroup): string {
+    const parts = files.filter(({ filePath }) => projector || !isProjector(filePath)).length;
+    return [parts > 1 && fill(text.parts, { count: parts }), parts < files.length && text.withProjector]
+      .filter(Boolean)
+      .join(" · ");
+  }
+
   function note(group: FileGroup) {
     const cached = group.files.every((file) => file.cached);
     if (!cached && (freeBytes === null || group.size === null || group.size <= freeBytes)) return null;
@@ -152,7 +159,7 @@ export function RepoFiles({ modelRepo, revision, repoType, basePath, className, 
                   <span className={join("block truncate text-xs tabular-nums", MUTED)}>
                     {[
                       group.size === null ? text.unknownSize : words.bytes(group.size),
-                      group.files.length > 1 ? fill(text.parts, { count: group.files.length }) : "",
+                      partsOf(group),
                       group.quantisation ? group.name : "",
                     ]
                       .filter(Boolean)

@@ -2,16 +2,16 @@
 
 import { useCallback, useEffect, useState } from "react";
 
-import { repoFiles, type Quantisation } from "../browser/calls.js";
+import { repoFiles } from "../browser/calls.js";
 import type { Target } from "../browser/item.js";
 import { RequestError } from "../request-error.js";
-import type { RepoFile } from "../wire.js";
+import type { Quantisation, RepoFile } from "../wire.js";
 import { useStore } from "./context.js";
 
 export interface RepoFilesHandle {
   /** Undefined until the Hub has answered. */
   files: readonly RepoFile[] | undefined;
-  /** The GGUF quantisations among them; undefined too if the daemon does not tell them apart. */
+  /** The GGUF quantisations among them, smallest first; one is recommended. */
   quantisations: readonly Quantisation[] | undefined;
   commit: string | undefined;
   error: { code: string; message: string } | undefined;

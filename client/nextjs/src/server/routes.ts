@@ -8,6 +8,7 @@ export type CallName =
   | "resume"
   | "cancel"
   | "retry"
+  | "plan"
   | "files"
   | "info"
   | "health"
@@ -54,6 +55,7 @@ export const ROUTES: readonly Route[] = [
   route("resume", "POST", "resume"),
   route("cancel", "POST", "cancel"),
   route("retry", "POST", "retry"),
+  route("plan", "POST", "plan"),
   route("files", "GET", "files", ["modelRepo", "ModelRepo", "revision", "repoType", "limit", "cursor"]),
   route("info", "GET", "info"),
   route("health", "GET", "health"),

@@ -10,7 +10,7 @@ import {
   formatPercent,
   formatRate,
 } from "../../src/react/index.js";
-import type { RepoFile } from "../../src/index.js";
+import type { Quantisation, RepoFile } from "../../src/index.js";
 import { answerWith, asked, download, EMPTY_LIST, newBase, repo, say, settle, setUp, show, tearDown } from "./stage.js";
 
 beforeEach(setUp);
@@ -256,56 +256,54 @@ const file = (filePath: string, size: number | null): RepoFile => ({
   cached: false,
 });
 
-test("quantisations by size, split files as one, the rest by name", () => {
-  const groups = groupFiles([
-    file("README.md", 10),
-    file("m-Q8_0.gguf", 800),
-    file("m-BF16-00002-of-00002.gguf", 700),
-    file("m-BF16-00001-of-00002.gguf", 900),
-    file("UD-IQ2_XXS/m-UD-IQ2_XXS.gguf", 200),
-    file("m.Q4_K_M.gguf", 400),
-    file("mmproj-F16.gguf", 50),
-    file("plain.gguf", 5),
-  ]);
-  expect(groups.map(({ quantisation, name, size }) => [quantisation, name, size])).toEqual([
-    ["UD-IQ2_XXS", "UD-IQ2_XXS/m-UD-IQ2_XXS.gguf", 200],
-    ["Q4_K_M", "m.Q4_K_M.gguf", 400],
-    ["Q8_0", "m-Q8_0.gguf", 800],
-    ["BF16", "m-BF16.gguf", 1600],
-    [null, "mmproj-F16.gguf", 50],
-    [null, "plain.gguf", 5],
-    [null, "README.md", 10],
-  ]);
-  expect(groups[3]?.files.map(({ filePath }) => filePath)).toEqual([
-    "m-BF16-00001-of-00002.gguf",
-    "m-BF16-00002-of-00002.gguf",
-  ]);
+const quantisation = (name: string, files: string[], totalBytes: number, recommended = false): Quantisation => ({
+  name,
+  files,
+  totalBytes,
+  recommended,
+  mmproj: files.find((path) => path.includes("mmproj")) ?? null,
 });
 
-test("the daemon's quantisations are used when it names them", () => {
+test("the daemon's quantisations in its order, projectors, split files as one, the rest by name", () => {
   const groups = groupFiles(
-    [file("m-Q8_0.gguf", 800), file("odd-name.gguf", 300), file("mmproj-F16.gguf", 50), file("m-Q4_K_M.gguf", 400)],
     [
-      { name: "Q8_0", files: ["m-Q8_0.gguf"], totalBytes: 800, recommended: false },
-      { name: "Q3_X", files: ["odd-name.gguf"], totalBytes: 300, recommended: true },
-      { name: "F16", files: ["mmproj-F16.gguf"], totalBytes: 50, recommended: false },
+      file("README.md", 10),
+      file("m-Q8_0.gguf", 800),
+      file("m-BF16-00002-of-00002.gguf", 700),
+      file("m-BF16-00001-of-00002.gguf", 900),
+      file("mmproj-F16.gguf", 50),
+      file("model-00002-of-00002.safetensors", 6),
+      file("model-00001-of-00002.safetensors", 5),
+      file("imatrix.gguf", 5),
+    ],
+    [
+      quantisation("Q8_0", ["m-Q8_0.gguf", "mmproj-F16.gguf"], 850, true),
+      quantisation("BF16", ["m-BF16-00001-of-00002.gguf", "m-BF16-00002-of-00002.gguf", "mmproj-F16.gguf"], 1650),
     ],
   );
-  expect(
-    groups.map(({ quantisation, name, recommended, projector }) => [quantisation, name, recommended, projector]),
-  ).toEqual([
-    ["Q3_X", "odd-name.gguf", true, false],
-    ["Q8_0", "m-Q8_0.gguf", false, false],
-    [null, "mmproj-F16.gguf", false, true],
-    [null, "m-Q4_K_M.gguf", false, false],
+  expect(groups.map((one) => [one.quantisation, one.name, one.size, one.recommended, one.projector])).toEqual([
+    ["Q8_0", "m-Q8_0.gguf", 850, true, false],
+    ["BF16", "m-BF16.gguf", 1650, false, false],
+    [null, "mmproj-F16.gguf", 50, false, true],
+    [null, "imatrix.gguf", 5, false, false],
+    [null, "model.safetensors", 11, false, false],
+    [null, "README.md", 10, false, false],
+  ]);
+  expect(groups[4]?.files.map(({ filePath }) => filePath)).toEqual([
+    "model-00001-of-00002.safetensors",
+    "model-00002-of-00002.safetensors",
   ]);
 });
 
 test("RepoFiles: one is recommended, projectors stand apart, what does not fit is marked", async () => {
   const files = [file("m-Q4_K_M.gguf", 4e6), file("m-F16.gguf", 60e6), file("mmproj-F16.gguf", 1e6), file("a.txt", 7)];
+  const quantisations = [
+    quantisation("Q4_K_M", ["m-Q4_K_M.gguf", "mmproj-F16.gguf"], 5e6, true),
+    quantisation("F16", ["m-F16.gguf", "mmproj-F16.gguf"], 61e6),
+  ];
   answerWith(({ path }) => {
     if (path === "info") return { body: info };
-    return { body: path.startsWith("files") ? { commit: "c", files, nextCursor: null } : EMPTY_LIST };
+    return { body: path.startsWith("files") ? { commit: "c", files, quantisations, nextCursor: null } : EMPTY_LIST };
   });
   await show(<RepoFiles modelRepo="owner/name" basePath={newBase()} />);
   await say(["ready", {}]);
@@ -317,16 +315,32 @@ test("RepoFiles: one is recommended, projectors stand apart, what does not fit i
     "Files",
   ]);
   const [q4, f16] = lists[0]!;
-  expect(q4?.textContent).toContain("Q4_K_Mrecommended");
+  expect(q4?.textContent).toContain("Q4_K_Mrecommended5 MB · with mmproj");
   expect(q4?.textContent).not.toContain("does not fit");
   expect(f16?.textContent).toContain("does not fit, 50 MB free");
   const solid = screen.getAllByRole("button").filter(({ className }) => className.includes("bg-[color:var(--hf)]"));
-  expect(solid.map(({ textContent }) => textContent)).toEqual(["DownloadDownload owner/name/m-Q4_K_M.gguf"]);
+  expect(solid.map(({ textContent }) => textContent)).toEqual(["DownloadDownload owner/name"]);
+  answerWith(({ method }) => ({ body: method === "POST" ? repo({ status: "queued" }) : EMPTY_LIST }));
+  fireEvent.click(solid[0]!);
+  await settle(0);
+  expect(asked).toContainEqual({
+    method: "POST",
+    path: "download",
+    body: { modelRepo: "owner/name", include: ["m-Q4_K_M.gguf", "mmproj-F16.gguf"] },
+  });
 });
 
 test("RepoFiles: pick some, each is asked for by itself; the whole repo at once", async () => {
   const pages = [
-    { commit: "c", files: [file("m-Q4_0.gguf", 4e6), file("m-F16-00001-of-00002.gguf", 9e6)], nextCursor: "2" },
+    {
+      commit: "c",
+      files: [file("m-Q4_0.gguf", 4e6), file("m-F16-00001-of-00002.gguf", 9e6)],
+      quantisations: [
+        quantisation("Q4_0", ["m-Q4_0.gguf"], 4e6, true),
+        quantisation("F16", ["m-F16-00001-of-00002.gguf", "m-F16-00002-of-00002.gguf"], 10e6),
+      ],
+      nextCursor: "2",
+    },
     { commit: "c", files: [file("m-F16-00002-of-00002.gguf", 1e6), file("[x].txt", 7)], nextCursor: null },
   ];
   answerWith(({ method, path }) => {

@@ -23,10 +23,14 @@ test.each([...ROUTES, ...SETTINGS_ROUTES].map((route) => [`${route.method} ${rou
   },
 );
 
-test("every call of the daemon is passed on, but for metrics and its document", () => {
+test("every call of the daemon is passed on, but for those about the machine and its document", () => {
   const calls = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
   );
   const passed = [...ROUTES, ...SETTINGS_ROUTES].map((route) => `${route.method} /api/${route.segment}`);
-  expect(calls.filter((call) => !passed.includes(call)).sort()).toEqual(["GET /api/openapi.json", "GET /metrics"]);
+  expect(calls.filter((call) => !passed.includes(call)).sort()).toEqual([
+    "GET /api/checks",
+    "GET /api/openapi.json",
+    "GET /metrics",
+  ]);
 });
