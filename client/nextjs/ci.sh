@@ -79,4 +79,5 @@ step "size" npm run --silent check:size
 step "unit tests" unit
 step "example" npm run --silent example:build || finish
 step "browser tests" browser
+step "init in a fresh app" npm run --silent compat -- "next-15 react-19"
 finish

@@ -1,5 +1,5 @@
 // Tests the packed package with all supported versions: `npm run compat [-- part of a name]`.
-// For each version: installs it into a small app, builds, starts, and sends requests to both routers, with a fake daemon on a Unix socket.
+// For each version: installs it into a small app, runs `init` there, builds, starts, and sends requests to both routers, with a fake daemon on a Unix socket.
 import { execFileSync, spawn } from "node:child_process";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -80,6 +80,7 @@ async function check(app, tarball) {
     ...tailwind,
   ];
   run("npm", ["install", "--no-audit", "--no-fund", ...packages], at);
+  run("npx", ["hfdmd-nextjs", "init"], at);
   run(process.execPath, ["node_modules/next/dist/bin/next", "build"], at);
 
   const css = (
@@ -109,6 +110,7 @@ async function check(app, tarball) {
   try {
     const url = `http://localhost:${port}`;
     await until("the app", async () => (await fetch(`${url}/pages`).catch(() => null))?.ok, 20_000);
+    if (!(await fetch(`${url}/downloads`)).ok) throw new Error("the page of init is not there");
     for (const page of app.app ? ["/", "/pages"] : ["/pages"]) {
       const html = await (await fetch(url + page)).text();
       if (!html.includes("Download owner/name/model.gguf")) throw new Error(`no button on ${page}`);
@@ -156,29 +158,27 @@ function filesOf(app) {
   const calls = ["download", "progress", "info"];
   return {
     "package.json": '{ "name": "compat", "version": "0.0.0", "private": true }',
+    "tsconfig.json": "{}",
     "next.config.mjs": `export default ${JSON.stringify(app.cacheComponents ? { cacheComponents: true } : {})};`,
     ...(app.tailwind === "4" && {
-      "globals.css": '@import "tailwindcss";\n@import "hfdmd-nextjs/tailwind.css";\n',
+      "globals.css": '@import "tailwindcss";\n',
       "postcss.config.mjs": 'export default { plugins: { "@tailwindcss/postcss": {} } };',
     }),
     ...(app.tailwind === "3.4" && {
       "globals.css": "@tailwind base;\n@tailwind components;\n@tailwind utilities;\n",
       "postcss.config.js": "module.exports = { plugins: { tailwindcss: {}, autoprefixer: {} } };",
-      "tailwind.config.js":
-        'module.exports = { content: ["./app/**/*.tsx", "./pages/**/*.tsx", "./node_modules/hfdmd-nextjs/dist/**/*.js"] };',
+      "tailwind.config.js": 'module.exports = { content: ["./app/**/*.tsx", "./pages/**/*.tsx"] };',
     }),
     "pages/_app.tsx": `${css}import type { AppProps } from "next/app";\n${button.replace("DownloadButton, ", "")}export default function App({ Component, pageProps }: AppProps) { return <HfdmdProvider basePath="/api"><Component {...pageProps} /></HfdmdProvider>; }`,
     "pages/pages.tsx": `${button.replace(", HfdmdProvider", "")}export default function Page() { return <DownloadButton modelRepo="owner/name" filePath="model.gguf" />; }`,
-    "lib/hfdmd.ts":
-      'import { allowAll, createApiHandler } from "hfdmd-nextjs/next-pages";\nexport const hfdmd = createApiHandler({ authorize: allowAll });',
-    ...Object.fromEntries(
-      calls.map((call) => [`pages/api/${call}.ts`, 'export { hfdmd as default } from "../../lib/hfdmd";']),
-    ),
     ...(app.app && {
+      "lib/hfdmd.ts":
+        'import { allowAll, createApiHandler } from "hfdmd-nextjs/next-pages";\nexport const hfdmd = createApiHandler({ authorize: allowAll });',
+      ...Object.fromEntries(
+        calls.map((call) => [`pages/api/${call}.ts`, 'export { hfdmd as default } from "../../lib/hfdmd";']),
+      ),
       "app/layout.tsx": `${css}export default function Layout({ children }: { children: React.ReactNode }) { return <html lang="en"><body>{children}</body></html>; }`,
       "app/page.tsx": `${button.replace(", HfdmdProvider", "").replace(" }", ", DownloadQueue, RepoFiles }")}export default function Page() { return <><DownloadButton modelRepo="owner/name" filePath="model.gguf" /><DownloadQueue /><RepoFiles modelRepo="owner/name" /></>; }`,
-      "app/api/hfdmd/[...path]/route.ts":
-        'import { allowAll, createRouteHandlers } from "hfdmd-nextjs/next";\nexport const { GET, POST, PATCH, DELETE } = createRouteHandlers({ authorize: allowAll });',
     }),
   };
 }
