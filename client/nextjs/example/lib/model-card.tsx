@@ -20,7 +20,7 @@ export function ModelCard({ title, text, tile, colors, modelRepo, filePath }: Mo
       >
         {modelRepo}
       </p>
-      <DownloadButton modelRepo={modelRepo} filePath={filePath} className="mt-3 w-full" />
+      <DownloadButton modelRepo={modelRepo} filePath={filePath} clickEffect className="mt-3 w-full" />
     </article>
   );
 }

@@ -138,10 +138,16 @@ export class Stage {
     return Number(/^hfdmd_listeners (\S+)$/m.exec((await this.ask("/metrics")).text)[1]);
   }
 
-  async startApp() {
+  async startApp(more = {}) {
     this.port = await freePort();
     this.url = `http://localhost:${this.port}`;
-    const env = { ...process.env, HFDMD_SOCKET: this.socket, NEXT_TELEMETRY_DISABLED: "1", NODE_ENV: "production" };
+    const env = {
+      ...process.env,
+      HFDMD_SOCKET: this.socket,
+      NEXT_TELEMETRY_DISABLED: "1",
+      NODE_ENV: "production",
+      ...more,
+    };
     this.app = spawn(
       process.execPath,
       [require.resolve("next/dist/bin/next"), "start", "-H", "localhost", "-p", String(this.port)],

@@ -1,1 +1,1 @@
-export { hfdmd as default } from "../../lib/hfdmd";
+export { hfdmd as default } from "../../utils/server/download.huggingface";

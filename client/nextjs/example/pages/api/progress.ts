@@ -1,1 +1,1 @@
-export { hfdmd as default } from "../../lib/hfdmd";
+export { progressTracker as default } from "../../utils/server/progressTracker";

@@ -1,4 +1,4 @@
 import { allowAll, createApiHandler } from "hfdmd-nextjs/next-pages";
 
-/** The handler of every file in pages/api; the file's name selects the call. */
+/** Downloads from the Hub. The hfdmd daemon does it; this handler passes the calls of pages/api on. The route's name selects the call. */
 export const hfdmd = createApiHandler({ authorize: allowAll });

@@ -1,4 +1,4 @@
-// Scenarios for the app as a whole; the last one ends it. All run in one environment, each with its own files.
+// Scenarios for the app as a whole; the last ones end it. All run in one environment, each with its own files.
 import assert from "node:assert/strict";
 
 import { axe, Button, seen, showRepo, watch } from "../browser.mjs";
@@ -50,6 +50,33 @@ export default {
       left.abort();
       await until("the daemon to see the end", async () => (await stage.streams()) === 0, 1000);
     }
+  },
+
+  async "the first paint is the real state, without a script"({ stage, browser }) {
+    await stage.tell({ repo: "web/first-paint", files: { "model.bin": 4 * MB } });
+    await stage.tell({ rate: 0.5 * MB });
+    await stage.ask("/api/download", "POST", { modelRepo: "web/first-paint", filePath: "model.bin" });
+    await until("some progress", async () => {
+      const { downloads } = (await stage.ask("/api/progress?modelRepo=web/first-paint")).json();
+      return downloads[0].progress > 5;
+    });
+    const context = await browser.newContext({ javaScriptEnabled: false });
+    const page = await context.newPage();
+    await page.goto(`${stage.url}/queue`);
+    const row = page.locator("li[data-id]").filter({ hasText: "web/first-paint" });
+    assert.match(await row.innerText(), /model\.bin[^]*\d+%[^]*Downloading/);
+    assert.ok(!(await page.content()).includes(stage.folder), "a folder of the server is in the page");
+    await context.close();
+    const withScript = await browser.newContext();
+    const live = await withScript.newPage();
+    const faults = [];
+    live.on("console", (message) => message.type() === "error" && faults.push(message.text()));
+    await live.goto(`${stage.url}/queue`);
+    await live.locator("li[data-id]").filter({ hasText: "web/first-paint" }).waitFor();
+    await stage.tell({ rate: 0 });
+    await live.locator("li[data-id]").filter({ hasText: "web/first-paint" }).getByText("Done").waitFor();
+    assert.deepEqual(faults, []);
+    await withScript.close();
   },
 
   async "what a browser may not"({ stage }) {
@@ -120,6 +147,19 @@ export default {
   async "the app ends when told, though a stream is open"({ stage, page, note }) {
     await page.goto(`${stage.url}/queue`);
     await until("the stream", async () => (await stage.streams()) === 1);
+    const before = Date.now();
+    await stage.stopApp();
+    note(`${Date.now() - before} ms`);
+    assert.ok(Date.now() - before < 5000, "it took too long");
+  },
+
+  async "the server hears of what completes, and ends when told all the same"({ stage, note }) {
+    await stage.tell({ repo: "web/heard", files: { "model.bin": MB } });
+    await stage.tell({ rate: 0 });
+    await stage.startApp({ LOG_DOWNLOADS: "1" });
+    await until("the server's stream", async () => (await stage.streams()) === 1);
+    await stage.ask("/api/download", "POST", { modelRepo: "web/heard", filePath: "model.bin" });
+    await until("the app to hear it", () => stage.appLog.includes("downloaded: web/heard"));
     const before = Date.now();
     await stage.stopApp();
     note(`${Date.now() - before} ms`);
