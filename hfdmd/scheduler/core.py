@@ -26,6 +26,7 @@ from hfdmd.scheduler.queue import Queue
 from hfdmd.scheduler.repo_listing import RepoListing
 from hfdmd.scheduler.requests import Requests
 from hfdmd.scheduler.retries import Retries
+from hfdmd.scheduler.room import RepoRoom
 from hfdmd.scheduler.running import ActiveFile, ActiveListing, Running
 from hfdmd.scheduler.sampler import Sampler
 from hfdmd.scheduler.startup import Startup
@@ -93,6 +94,7 @@ class Scheduler:
         completion = Completion(index, ledger, batches, listings, supervisor)
         merger = Merger(index, ledger, stopper, batches, supervisor, self.updates)
         content_locks = ContentLocks()
+        room = RepoRoom(index, storage, reservations, paths.cache_dir)
 
         async def run_file(active: ActiveFile) -> None:
             await Drive(
@@ -124,6 +126,7 @@ class Scheduler:
                 listings,
                 self.retries,
                 self.updates,
+                room,
                 supervisor,
             ).run()
 
@@ -152,7 +155,7 @@ class Scheduler:
         )
         # Retries first: a time that has passed is cleared before the queue looks at the record.
         ledger.observers = (
-            self.retries, self._admission, self._sampler, written_files, xet_bases, completion, tokens,
+            self.retries, self._admission, self._sampler, written_files, xet_bases, completion, tokens, room,
         )  # fmt: skip
 
     async def run(self) -> None:
@@ -196,6 +199,7 @@ class Scheduler:
         return not self.index.is_complete
 
     def apply_settings(self) -> None:
-        """The settings changed: engine and admission follow."""
+        """The settings changed: the engine and what waits follow."""
         self.engine.apply(limits_of(self.config.values))
+        self.retries.room_may_be_there()
         self._admission.kick()

@@ -21,6 +21,7 @@ from hfdmd.scheduler.listing_cache import ListingCache
 from hfdmd.scheduler.merging import Merger
 from hfdmd.scheduler.outage import asking
 from hfdmd.scheduler.retries import Retries
+from hfdmd.scheduler.room import RepoRoom
 from hfdmd.scheduler.running import ActiveListing
 from hfdmd.scheduler.supervisor import Supervisor
 from hfdmd.scheduler.updates import Updates
@@ -43,6 +44,7 @@ class RepoListing:
     _listings: ListingCache
     _retries: Retries
     _updates: Updates
+    _room: RepoRoom
     _supervisor: Supervisor
 
     @property
@@ -91,12 +93,17 @@ class RepoListing:
     async def _list(self) -> None:
         repo = self._repo
         meter, endpoint = self._active.meter, self._hub.endpoint
+        await self._room.check_again(repo)
         with asking(meter, endpoint):
             listing = await self._hub.list_repo(repo.spec, commit=repo.commit, told_at=repo.told_at)
         self._ledger.save(repo, commit=listing.commit, told_at=listing.told_at)
         with asking(meter, endpoint):
             entries, matching = await self._read(listing)
         wanted = [one for one in matching if repo.spec.local_dir is None or not is_metadata(one.path)]
+        sizes = [entry.source.size_bytes for entry in wanted]
+        total_bytes = None if None in sizes else sum(size for size in sizes if size is not None)
+        self._ledger.note(repo, files_total=len(wanted), total_bytes=total_bytes)
+        await self._room.check(repo, wanted)
         # With the tree in place every reader of the cache can see that an incomplete snapshot is incomplete. It names
         # what is left out too: the Hub's own client would fetch that.
         await in_thread(self._storage.write_tree, repo.spec, listing.commit, [*entries, *listing.left_out])
@@ -129,10 +136,11 @@ class RepoListing:
             entries.extend(page)
             wanted.extend(entry for entry in page if matches(entry.path, spec.include, spec.exclude))
         if not wanted:
-            globs = f" that match {list(spec.include)}" if spec.include else ""
+            globs = f" that match {' or '.join(spec.include)}" if spec.include else ""
+            but = f" other than {' or '.join(spec.exclude)}" if spec.exclude else ""
             raise Failure(
                 Reason.FILE_NOT_FOUND,
-                f"{spec.model_repo} at {spec.revision} has no files{globs}; it has {len(entries)} in all",
+                f"{spec.model_repo} at {spec.revision} has no files{globs}{but}; it has {len(entries)} in all",
             )
         return entries, wanted
 

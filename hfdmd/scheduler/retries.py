@@ -112,7 +112,12 @@ class Retries(Observer):
         """A server answered: downloads that wait for the network need not wait for their time."""
         if self._offline:
             waiting, self._offline = self._offline, {}
-            self._supervisor.background(self._end_waits(waiting), "end waits for the network")
+            self._supervisor.background(self._end_waits(waiting, Reason.NETWORK), "end waits for the network")
+
+    def room_may_be_there(self) -> None:
+        """A setting changed: what waits for room on the disk is looked at again."""
+        waiting = [*self._index.queued, *self._index.repos]
+        self._supervisor.background(self._end_waits(waiting, Reason.DISK_FULL), "end waits for the disk")
 
     def close(self) -> None:
         if self._timer is not None:
@@ -139,8 +144,8 @@ class Retries(Observer):
                 self._ledger.edit(record, retry_at=None)
         self._arm()
 
-    async def _end_waits(self, waiting: Iterable[str]) -> None:
+    async def _end_waits(self, waiting: Iterable[str], reason: Reason) -> None:
         async for key in yielding(waiting):
             record = self._index.get(key)
-            if record is not None and record.retry_at is not None and record.reason is Reason.NETWORK:
+            if record is not None and record.retry_at is not None and record.reason is reason:
                 self._ledger.edit(record, retry_at=None)

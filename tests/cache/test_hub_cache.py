@@ -17,6 +17,7 @@ from hfdmd.failure import Failure
 from hfdmd.record import Entry, Source
 from hfdmd.transfer.disk.reservations import DiskReservations
 from hfdmd.wire.types import Reason, RepoType
+from hfdmd.wire.units import format_size
 from tests.cache.files import (
     COMMIT,
     DATA,
@@ -403,7 +404,7 @@ def test_a_copy_within_the_cache_waits_for_room(cache: Path, tmp_path: Path, mon
     [refused] = storage.adopt(items)
     assert isinstance(refused, Failure)
     assert refused.reason is Reason.DISK_FULL
-    assert f"{len(DATA)} bytes are still needed" in refused.detail
+    assert refused.detail.startswith(f"needs {format_size(len(DATA))}, ")
     assert not [name for name in tree(cache) if "hfdmd-" in name]
     min_free_bytes = 0
     [copied] = storage.adopt(items)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from hfdmd.wire.units import format_size
+from tests.api.sse import Stream
 from tests.cache.files import shares_blocks
 from tests.daemon.repo import BIG, REPO
 from tests.daemon_process import Daemon, until
@@ -67,7 +69,7 @@ def test_a_retry_asks_at_once_though_the_hub_asked_all_to_wait(hub: HubServer, d
     second = daemon.download(REPO, "b.json").json["id"]
     until(lambda: daemon.view(second)["retryAt"], "so must what is asked for later")
     asked = len(hub.requests(file="a.json"))
-    assert daemon.post("/api/retry", id=first).json["downloads"][0]["retryAt"] is None
+    assert daemon.post("/api/retry", id=first).json["unchanged"] == 0
     until(lambda: len(hub.requests(file="a.json")) == asked + 1, "it asks at once")
     until(lambda: daemon.view(first)["retryAt"], "it is refused once more")
     assert len(hub.requests(file="a.json")) == asked + 1, "one attempt"
@@ -94,10 +96,42 @@ def test_a_full_disk_says_the_numbers_and_goes_on_when_there_is_room(hub: HubSer
         until(lambda: daemon.view(key)["reason"] == "disk_full", "it says why")
         waiting = daemon.view(key)
         assert waiting["status"] == "queued"
-        assert "1000000 bytes" in waiting["detail"]
+        assert waiting["detail"].startswith("needs 1.0 MB, ")
+        assert "4.5 PB must stay free (min_free_bytes)" in waiting["detail"]
+        assert daemon.call("PATCH", "/api/settings", {"minFreeBytes": 2**51}).status == 200
+        until(lambda: "2.3 PB must stay free" in daemon.view(key)["detail"], "the numbers are renewed", deadline_s=5)
+        assert daemon.view(key)["status"] == "queued"
         assert daemon.call("PATCH", "/api/settings", {"minFreeBytes": 0}).status == 200
-        daemon.post("/api/retry", id=key)
-        daemon.wait(key, "done")
+        daemon.wait(key, "done", deadline_s=5)
+
+
+def test_a_repo_that_does_not_fit_does_not_begin(hub: HubServer, daemon: Daemon) -> None:
+    free_bytes = daemon.get("/api/info").json["freeBytes"]
+    hub.add_repo(REPO, {"a.bin": seeded(3_000_000, seed=5), "b.bin": seeded(60_000_000, seed=6), "c.json": b"{}"})
+    assert daemon.call("PATCH", "/api/settings", {"minFreeBytes": free_bytes - 30_000_000}).status == 200
+    key = daemon.download(REPO).json["id"]
+    waiting = until(lambda: (view := daemon.view(key))["reason"] == "disk_full" and view, "it says why")
+    assert (waiting["status"], waiting["filesTotal"], waiting["totalBytes"]) == ("queued", 3, 63_000_002)
+    assert waiting["detail"].startswith("needs 63.0 MB, ")
+    with Stream(daemon, {"id": key}) as stream:
+        events = iter(stream)
+        asked = len(hub.log)
+        assert daemon.call("PATCH", "/api/settings", {"minFreeBytes": free_bytes - 40_000_000}).status == 200
+        statuses = [next(event.data for event in events if event.name == "repo") for _ in range(4)]
+        assert {view["status"] for view in statuses} == {"queued"}, "a look in vain is no change"
+        assert len(hub.log) == asked, "and asks nobody for a list"
+    assert hub.sent_bytes() == 0, "no file of it begins"
+    assert daemon.get("/api/progress", modelRepo=REPO).json["downloads"] == []
+    assert daemon.call("PATCH", "/api/settings", {"minFreeBytes": 0}).status == 200
+    daemon.wait(key, "done")
+
+
+def test_what_is_here_already_needs_no_room(hub: HubServer, daemon: Daemon) -> None:
+    free_bytes = daemon.get("/api/info").json["freeBytes"]
+    hub.add_repo(REPO, {"a.bin": seeded(3_000_000, seed=5), "b.bin": seeded(60_000_000, seed=6)})
+    daemon.wait(daemon.download(REPO, "b.bin").json["id"], "done")
+    assert daemon.call("PATCH", "/api/settings", {"minFreeBytes": free_bytes - 90_000_000}).status == 200
+    daemon.wait(daemon.download(REPO).json["id"], "done")
 
 
 def test_small_files_leave_the_room_that_is_to_stay_free(hub: HubServer, tmp_path: Path) -> None:
@@ -108,7 +142,6 @@ def test_small_files_leave_the_room_that_is_to_stay_free(hub: HubServer, tmp_pat
         assert "must stay free" in daemon.view(key)["detail"]
         assert hub.sent_bytes() == 0
         assert daemon.call("PATCH", "/api/settings", {"minFreeBytes": 0}).status == 200
-        daemon.post("/api/retry", id=key)
         daemon.wait(key, "done")
 
 
@@ -128,8 +161,8 @@ def test_a_copy_leaves_the_room_that_is_to_stay_free(hub: HubServer, daemon: Dae
         waiting = daemon.view(key)
         assert waiting["status"] == "queued"
         assert waiting["retryAt"] is not None
-        assert f"{need_bytes} bytes are still needed" in waiting["detail"]
-        assert f"{2**52} must stay free" in waiting["detail"]
+        assert waiting["detail"].startswith(f"needs {format_size(need_bytes)}, ")
+        assert "4.5 PB must stay free" in waiting["detail"]
         assert not list(Path(folder).rglob("hfdmd-*"))
         assert daemon.call("PATCH", "/api/settings", {"minFreeBytes": 0}).status == 200
         daemon.post("/api/retry", id=key)

@@ -48,6 +48,7 @@ from hfdmd.scheduler.queue import Queue
 from hfdmd.scheduler.repo_listing import RepoListing
 from hfdmd.scheduler.requests import Requests
 from hfdmd.scheduler.retries import Retries
+from hfdmd.scheduler.room import RepoRoom
 from hfdmd.scheduler.running import ActiveFile, ActiveListing, Running
 from hfdmd.scheduler.sampler import Sampler
 from hfdmd.scheduler.startup import Startup
@@ -335,7 +336,9 @@ class Wired:
         index, running, ledger = made.index, made.running, made.ledger
         self.views = Views(index, made.queue, running)
         self.storage = Storage(self.cache_dir)
-        self.reservations = DiskReservations(lambda: 0)
+        self.min_free_bytes = 0
+        self.reservations = DiskReservations(lambda: self.min_free_bytes)
+        self.room = RepoRoom(index, self.storage, self.reservations, self.cache_dir)
         self.supervisor = Supervisor()
         self.retry_after = RetryAfter()
         self.batches = StorageBatches(self.storage, self.cache_dir)
@@ -392,7 +395,7 @@ class Wired:
     def listing(self, active: ActiveListing) -> RepoListing:
         return RepoListing(
             active, cast(Hub, self.hub), self.storage, self.made.index, self.made.ledger, self.merger, self.listings,
-            self.retries, self.updates, self.supervisor,
+            self.retries, self.updates, self.room, self.supervisor,
         )  # fmt: skip
 
     def set(self, **values: Any) -> None:
@@ -439,7 +442,7 @@ class Wired:
 async def wired_up(made: Parts, folder: Path) -> AsyncIterator[Wired]:
     wired, observers = Wired(made, folder), made.ledger.observers
     made.ledger.observers = (
-        wired.retries, wired.admission, wired.sampler, wired.written_files, wired.completion, made.seen,
+        wired.retries, wired.admission, wired.sampler, wired.written_files, wired.completion, wired.room, made.seen,
     )  # fmt: skip
     work = asyncio.create_task(wired.supervisor.run({}, wired.stop))
     await asyncio.sleep(0)

@@ -14,6 +14,7 @@ from pathlib import Path
 from hfdmd.failure import Failure
 from hfdmd.transfer.disk.part_file import disk_failure
 from hfdmd.wire.types import Reason
+from hfdmd.wire.units import format_size
 
 CACHED_S = 0.1
 """How long a disk's free space is cached: thousands of small files query it at the same time."""
@@ -47,21 +48,33 @@ class DiskReservations:
         Failure(DISK_FULL) with the numbers, and no reservation, when too little would stay free after all downloads
         in flight. Failure(DISK_ERROR) when the free space cannot be read.
         """
-        min_free_bytes = self._min_free_bytes()
-        try:
-            device, free_bytes = self._free(path)
-        except OSError as error:
-            raise disk_failure(error, f"reading the free space at {path}") from None
+        device, free_bytes = self._checked_free(path)
         with self._lock:
             self._set(key, None)
-            others = self._reserved_bytes[device]
-            if need_bytes > 0 and need_bytes + others + min_free_bytes > free_bytes:
-                raise Failure(
-                    Reason.DISK_FULL,
-                    f"{need_bytes} bytes are still needed, {others} more for other downloads, and {min_free_bytes} "
-                    f"must stay free, but the disk has only {free_bytes} bytes free",
-                )
+            self._check(path, need_bytes, self._reserved_bytes[device], free_bytes)
             self._set(key, (device, need_bytes))
+
+    def check(self, path: Path, need_bytes: int) -> None:
+        """Whether `need_bytes` would fit: raises what `reserve` raises, and reserves nothing."""
+        device, free_bytes = self._checked_free(path)
+        self._check(path, need_bytes, self._reserved_bytes[device], free_bytes)
+
+    def _checked_free(self, path: Path) -> tuple[int, int]:
+        try:
+            return self._free(path)
+        except OSError as error:
+            raise disk_failure(error, f"reading the free space at {path}") from None
+
+    def _check(self, path: Path, need_bytes: int, others_bytes: int, free_bytes: int) -> None:
+        min_free_bytes = self._min_free_bytes()
+        if need_bytes <= 0 or need_bytes + others_bytes + min_free_bytes <= free_bytes:
+            return
+        detail = f"needs {format_size(need_bytes)}, {format_size(free_bytes)} free on {_mount_point(path)}"
+        if others_bytes:
+            detail += f", {format_size(others_bytes)} of it for other downloads"
+        if min_free_bytes:
+            detail += f"; {format_size(min_free_bytes)} must stay free (min_free_bytes)"
+        raise Failure(Reason.DISK_FULL, detail)
 
     def free_bytes(self, path: Path) -> tuple[int, int]:
         """Free bytes at `path` (which may not exist yet), and how many of them another download may use.
@@ -103,13 +116,21 @@ class DiskReservations:
 
 def _free(path: Path) -> tuple[int, int]:
     """Device and free bytes (for an unprivileged user) of the file system that `path` is or would be on."""
+    at = _existing(path)
+    stats = os.statvfs(at)
+    return os.stat(at).st_dev, stats.f_bavail * stats.f_frsize
+
+
+def _existing(path: Path) -> Path:
+    """The path, or the nearest folder above it that exists."""
     at = path
-    while True:
-        try:
-            device = os.stat(at).st_dev
-            stats = os.statvfs(at)
-            return device, stats.f_bavail * stats.f_frsize
-        except (FileNotFoundError, NotADirectoryError):
-            if at.parent == at:
-                raise
-            at = at.parent
+    while not at.exists() and at.parent != at:
+        at = at.parent
+    return at
+
+
+def _mount_point(path: Path) -> Path:
+    at = _existing(path).resolve()
+    while not at.is_mount():
+        at = at.parent
+    return at

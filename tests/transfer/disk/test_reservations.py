@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from hfdmd.failure import Failure
 from hfdmd.transfer.disk.reservations import DiskReservations
 from hfdmd.wire.types import Reason
+from hfdmd.wire.units import format_size
 
 GiB = 1 << 30
 
@@ -26,13 +28,25 @@ def test_sums_what_is_still_to_come(tmp_path: Path) -> None:
     with pytest.raises(Failure) as failed:
         space.reserve("b", tmp_path, half)
     assert failed.value.reason is Reason.DISK_FULL
-    assert str(half) in failed.value.detail
+    mount = Path(tmp_path)
+    while not mount.is_mount():
+        mount = mount.parent
+    free_now = re.escape(f" free on {mount}, {format_size(half)} of it for other downloads")
+    assert re.fullmatch(rf"needs {format_size(half)}, [\d.]+ \w+{free_now}", failed.value.detail)
     space.update("a", half // 2)
     space.reserve("b", tmp_path, half)
     space.release("b")
     space.reserve("a", tmp_path, half)
     space.update("nobody", 5)
     space.release("nobody")
+
+
+def test_a_look_reserves_nothing(tmp_path: Path) -> None:
+    space = DiskReservations(lambda: 0)
+    for _ in range(3):
+        space.check(tmp_path, free(tmp_path) * 6 // 10)
+    with pytest.raises(Failure, match="needs"):
+        space.check(tmp_path, free(tmp_path) + GiB)
 
 
 def test_a_refused_one_has_nothing_set_aside(tmp_path: Path) -> None:
@@ -44,7 +58,7 @@ def test_a_refused_one_has_nothing_set_aside(tmp_path: Path) -> None:
 
 def test_min_free_stays_free_but_what_needs_nothing_may_go_on(tmp_path: Path) -> None:
     space = DiskReservations(lambda: free(tmp_path) + GiB)
-    with pytest.raises(Failure):
+    with pytest.raises(Failure, match=r"needs 1 B, .* must stay free \(min_free_bytes\)"):
         space.reserve("a", tmp_path, 1)
     space.reserve("a", tmp_path, 0)
 
