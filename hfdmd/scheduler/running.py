@@ -30,7 +30,7 @@ class ActiveFile:
         self.meter.downloaded_bytes = self.record.downloaded_bytes
         self.meter.reused_bytes = self.record.reused_bytes if self.record.synced else 0
         self.meter.transport = self.record.transport
-        self.speed = Speed(self.record.downloaded_bytes)
+        self.speed = Speed(self.meter.downloaded_bytes - self.meter.reused_bytes)
 
     @property
     def is_small(self) -> bool:

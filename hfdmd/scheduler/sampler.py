@@ -85,7 +85,7 @@ class Sampler(Observer):
     def _sample(self, active: ActiveFile, why: Why) -> None:
         record, meter, speed = active.record, active.meter, active.speed
         was_known = speed.bytes_per_second is not None
-        speed.sample(meter.downloaded_bytes)
+        speed.sample(meter.downloaded_bytes - meter.reused_bytes)
         if record.state is Status.QUEUED:
             self._sample_try(active, why)
             return

@@ -13,11 +13,10 @@ import os
 import stat
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from hfdmd.aio import in_thread
-from hfdmd.durable import opened
+from hfdmd.durable import disk_reason, opened
 from hfdmd.failure import Failure
 from hfdmd.net.origin import Target
 from hfdmd.transfer.disk.part_file import PartFile
@@ -26,6 +25,7 @@ from hfdmd.transfer.spans import Spans
 from hfdmd.transfer.transport import TransferError
 from hfdmd.transfer.xet.cas_client import CasClient, Reconstruction, Term, TokenRefused
 from hfdmd.transfer.xet.recipes import Lengths, Recipe, RecipeStore
+from hfdmd.wire.types import Reason
 
 MIN_FILE_BYTES = 1 << 20
 """Smaller files are not worth a question."""
@@ -64,7 +64,7 @@ class Delta:
         """Copy into `part` what `have` lacks and other files hold; add it to `have`, and return what was copied.
 
         What is learned about the file's chunks is added to `recipe`. Copied bytes are not synced yet. Never fails
-        because of the store or of a base; OSError when the part file is not writable.
+        because of the store or of a base; OSError when the disk is full.
         """
         copied = Spans()
         size_bytes = job.size_bytes or 0
@@ -130,7 +130,8 @@ class Delta:
         recipe = await in_thread(self.recipes.get, base.hash)
         if recipe is None:
             terms = await self._terms(base.hash, base.access, [(0, base.size_bytes)], base.size_bytes)
-            recipe = Recipe(terms)
+            recipe = Recipe()
+            recipe.add(terms)
         for term in recipe.terms:
             lengths.add_packed(term.xorb, term.first, recipe.lengths.packed(term.xorb, term.first, term.last))
         file_probe = _Probe(self, xet.hash, xet.access, size_bytes, lengths)
@@ -247,12 +248,17 @@ def _offset(term: Term, index: int, lengths: Lengths) -> int | None:
 
 
 def _copy_range(part: PartFile, base: Base, source_start: int, start: int, count: int) -> int:
-    """In a thread. Returns how many bytes were copied; 0 when the base is gone, has changed its size or ends early.
+    """In a thread. Returns how many bytes were copied; 0 when the base is gone, has changed its size or is unreadable.
 
-    Raises OSError for the part file.
+    Raises OSError when the disk is full.
     """
-    with suppress(FileNotFoundError, PermissionError), opened(base.path, 0) as fd:
-        known = os.fstat(fd)
-        if stat.S_ISREG(known.st_mode) and known.st_size == base.size_bytes:
-            return part.copy_from(fd, source_start, start, count)
+    try:
+        with opened(base.path, 0) as fd:
+            known = os.fstat(fd)
+            if stat.S_ISREG(known.st_mode) and known.st_size == base.size_bytes:
+                return part.copy_from(fd, source_start, start, count)
+    except OSError as error:
+        if disk_reason(error) is Reason.DISK_FULL:
+            raise
+        _log.info("%s is not reused: %s", base.path, error.strerror)
     return 0

@@ -82,20 +82,21 @@ class Lengths:
 class Recipe:
     """Terms of one file, possibly not all, and lengths of their chunks, possibly none."""
 
-    terms: list[Term] = field(default_factory=list)
     lengths: Lengths = field(default_factory=Lengths)
+    _terms: list[Term] = field(default_factory=list)
+    _added: list[Term] = field(default_factory=list)
 
     def add(self, terms: Iterable[Term]) -> None:
-        """Add terms of another part of the file; those that continue each other become one."""
-        merged: list[Term] = []
-        for term in sorted([*self.terms, *terms], key=lambda one: (one.start, -one.size_bytes)):
-            before = merged[-1] if merged else None
-            if before is None or term.start > before.end or (term.start == before.end and not _continues(before, term)):
-                merged.append(term)
-            elif term.end > before.end and term.xorb == before.xorb and before.first <= term.first <= before.last:
-                size_bytes = term.end - before.start
-                merged[-1] = Term(before.xorb, before.first, term.last, before.start, size_bytes)
-        self.terms = merged
+        """Add terms of another part of the file."""
+        self._added += terms
+
+    @property
+    def terms(self) -> list[Term]:
+        """In file order; terms that continue each other are one."""
+        if self._added:
+            self._terms = _merged([*self._terms, *self._added])
+            self._added = []
+        return self._terms
 
     def encode(self) -> bytes:
         stored = [
@@ -117,13 +118,24 @@ class Recipe:
         recipe = cls()
         for stored in msgspec.msgpack.decode(data, type=_StoredRecipe).terms:
             xorb = stored.xorb.hex()
-            recipe.terms.append(Term(xorb, stored.first, stored.last, stored.start, stored.size_bytes))
+            recipe.add([Term(xorb, stored.first, stored.last, stored.start, stored.size_bytes)])
             recipe.lengths.add_packed(xorb, stored.first, stored.lengths)
         return recipe
 
 
-def _continues(before: Term, term: Term) -> bool:
-    return term.xorb == before.xorb and term.first == before.last
+def _merged(terms: list[Term]) -> list[Term]:
+    merged: list[Term] = []
+    for term in sorted(terms, key=lambda one: (one.start, -one.size_bytes)):
+        before = merged[-1] if merged else None
+        if before is None or term.start >= before.end:
+            is_next = before is not None and term.start == before.end
+            if before is None or not (is_next and term.xorb == before.xorb and term.first == before.last):
+                merged.append(term)
+                continue
+        if term.end > before.end and term.xorb == before.xorb and before.first <= term.first <= before.last:
+            size_bytes = term.end - before.start
+            merged[-1] = Term(before.xorb, before.first, term.last, before.start, size_bytes)
+    return merged
 
 
 class RecipeStore:

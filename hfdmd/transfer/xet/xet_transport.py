@@ -168,6 +168,8 @@ class _Unpacking:
     _resources: EngineResources
     _lengths: Lengths
     _index: int = 0
+    _starting: dict[int, list[Term]] = field(default_factory=dict)
+    """Terms by their first chunk."""
     _open: list[tuple[Term, int]] = field(default_factory=list)
     """Terms that the next chunk belongs to, and the offset of its content in the file."""
 
@@ -175,6 +177,8 @@ class _Unpacking:
         """Until all chunks that arrive are unpacked. BadResponse for a chunk that does not fit what the CAS said."""
         try:
             self._index = self._signed.first
+            for term in self._signed.terms:
+                self._starting.setdefault(term.first, []).append(term)
             while chunks := await self._packed.take():
                 await self._unpack(chunks)
                 if not self._sink.wanted_bytes:
@@ -229,7 +233,7 @@ class _Unpacking:
         if index >= self._signed.last:
             raise MalformedChunk("more chunks than were announced")
         self._lengths.add(self._signed.xorb, index, raw_bytes)
-        self._open += [(term, term.start) for term in self._signed.terms if term.first == index]
+        self._open += [(term, term.start) for term in self._starting.get(index, ())]
         places = [at for _, at in self._open]
         still_open = []
         for term, at in self._open:
