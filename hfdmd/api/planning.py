@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 from hfdmd.aio import in_thread
@@ -14,6 +16,9 @@ from hfdmd.wire.errors import FileNotFound
 from hfdmd.wire.repo_content import DownloadPlan, PlannedFile
 
 FILES_SHOWN = 1000
+REUSE_AT_ONCE = 8
+REUSE_S = 10.0
+"""How long the store of Xet is asked which chunks are here already."""
 
 
 async def plan(scheduler: Scheduler, hub: Hub, repo: RepoSpec, file_path: str | None) -> DownloadPlan:
@@ -28,6 +33,8 @@ async def plan(scheduler: Scheduler, hub: Hub, repo: RepoSpec, file_path: str | 
     cached = await in_thread(
         lambda: [storage.cached(spec, entry.source) for spec, entry in zip(specs, entries, strict=True)]
     )
+    missing = [(spec, entry) for spec, entry, here in zip(specs, entries, cached, strict=True) if not here]
+    reusable_bytes = await _reusable_bytes(scheduler, hub, missing)
     total_bytes = cached_bytes = 0
     files: list[PlannedFile] = []
     for spec, entry, here in zip(specs, entries, cached, strict=True):
@@ -38,16 +45,17 @@ async def plan(scheduler: Scheduler, hub: Hub, repo: RepoSpec, file_path: str | 
             files.append(PlannedFile(file_path=entry.path, size=entry.source.size_bytes, cached=here))
     folder = scheduler.paths.cache_dir if repo.local_dir is None else Path(repo.local_dir)
     free_bytes, room_bytes = await in_thread(scheduler.reservations.free_bytes, folder)
-    fetch_bytes = total_bytes - cached_bytes
+    needed_bytes = total_bytes - cached_bytes
+    reusable_bytes = min(reusable_bytes, needed_bytes)
     return DownloadPlan(
         commit=commit,
         files_total=len(entries),
         total_bytes=total_bytes,
         cached_bytes=cached_bytes,
-        reusable_bytes=0,
-        fetch_bytes=fetch_bytes,
+        reusable_bytes=reusable_bytes,
+        fetch_bytes=needed_bytes - reusable_bytes,
         free_bytes=free_bytes,
-        fits=fetch_bytes <= room_bytes,
+        fits=needed_bytes <= room_bytes,
         files=files,
     )
 
@@ -62,6 +70,25 @@ async def _wanted(hub: Hub, repo: RepoSpec, file_path: str | None) -> tuple[str,
         entry async for page in listing.pages() for entry in page if matches(entry.path, repo.include, repo.exclude)
     ]
     return listing.commit, entries
+
+
+async def _reusable_bytes(scheduler: Scheduler, hub: Hub, missing: list[tuple[FileSpec, Entry]]) -> int:
+    """Bytes that would be copied from other files here; a lower bound when the store of Xet answers slowly."""
+    found = 0
+
+    async def count(spec: FileSpec, entry: Entry) -> None:
+        nonlocal found
+        xet = scheduler.xet_bases.file(spec, entry.source, hub)
+        async with at_once:
+            if xet is not None and not _fetched_bytes(scheduler, spec, entry):
+                found += await scheduler.engine.reusable_bytes(xet, entry.source.size_bytes or 0)
+
+    at_once = asyncio.Semaphore(REUSE_AT_ONCE)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(REUSE_S), asyncio.TaskGroup() as group:
+            for spec, entry in missing[:FILES_SHOWN]:
+                group.create_task(count(spec, entry))
+    return found
 
 
 def _fetched_bytes(scheduler: Scheduler, spec: FileSpec, entry: Entry) -> int:

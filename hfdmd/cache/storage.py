@@ -253,7 +253,8 @@ class Storage:
     def files_of_other_revisions(self, spec: FileSpec, source: Source) -> list[CachedFile]:
         """Files of the repo in the cache, of other commits than that of `source`: those with a Xet hash, and those at
         the path of `spec`. Their content is not read."""
-        layout.check(spec, source)
+        layout.check_source(source)
+        layout.file_parts(spec.file_path)
         return files_of_other_revisions(self._cache.repo_path(spec), source.commit, spec.file_path)
 
     def _delete(self, group: Sequence[Removable]) -> list[bool | Failure]:

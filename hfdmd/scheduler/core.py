@@ -84,7 +84,7 @@ class Scheduler:
         listings = ListingCache(paths.state_dir / "lists")
         batches = StorageBatches(storage, paths.cache_dir)
         written_files = WrittenFiles(index, storage)
-        xet_bases = XetBases(index, storage)
+        self.xet_bases = xet_bases = XetBases(index, storage)
         ordering = Ordering(index, queue, ledger)
         stopper = Stopper(index, ledger, running)
         small_files = PrioritySemaphore(lambda: config.values.max_connections - running.load.connections)

@@ -142,7 +142,7 @@ class Drive:
             checkpoint=self._checkpoint,
             mismatched=self._mismatched,
             meter=self._active.meter,
-            xet=self._xet_bases.file(record, source, self._hub),
+            xet=self._xet_bases.file(record.spec, source, self._hub),
         )
         if small:
             local_dir = record.spec.local_dir

@@ -33,8 +33,8 @@ class XetBases(Observer):
         if self._by_hash is not None and isinstance(record, FileRecord) and record.state is Status.DONE:
             _remember(self._by_hash, record)
 
-    def file(self, record: FileRecord, source: Source, hub: Hub) -> XetFile | None:
-        """Where the file of a download is in Xet, and its bases; None when it is not in Xet.
+    def file(self, spec: FileSpec, source: Source, hub: Hub) -> XetFile | None:
+        """Where a file is in Xet, and its bases; None when it is not in Xet.
 
         `hub` asks for the caller: bases of other repos are copied from only if it gives this caller a token for them.
         """
@@ -42,17 +42,16 @@ class XetBases(Observer):
             return None
         return XetFile(
             source.xet_hash,
-            _access(hub, record.spec, source.commit),
-            partial(self._of_repo, record, source, hub),
-            partial(self._with_hash, record, hub),
+            _access(hub, spec, source.commit),
+            partial(self._of_repo, spec, source, hub),
+            partial(self._with_hash, spec, hub),
         )
 
-    async def _of_repo(self, record: FileRecord, source: Source, hub: Hub) -> list[Base]:
+    async def _of_repo(self, spec: FileSpec, source: Source, hub: Hub) -> list[Base]:
         """Files of other revisions of the repo: those at the same path first, each content once."""
-        spec = record.spec
         found: list[tuple[bool, Base]] = []
         for other in self._index.of_repo(spec.model_repo):
-            if not isinstance(other, FileRecord) or other.spec.repo_type is not spec.repo_type or other is record:
+            if not isinstance(other, FileRecord) or other.spec.repo_type is not spec.repo_type:
                 continue
             if other.source is not None and other.source.commit != source.commit:
                 base = _base(hub, other, is_of_same_repo=True)
@@ -72,7 +71,7 @@ class XetBases(Observer):
         unique = {base.hash: base for _, base in reversed(found) if base.hash != source.xet_hash}
         return [base for _, base in found if unique.get(base.hash) is base]
 
-    def _with_hash(self, record: FileRecord, hub: Hub, xet_hash: str) -> Base | None:
+    def _with_hash(self, spec: FileSpec, hub: Hub, xet_hash: str) -> Base | None:
         if self._by_hash is None:
             self._by_hash = {}
             for known in self._index.files.values():
@@ -82,8 +81,8 @@ class XetBases(Observer):
         if other is None or other.source is None or other.source.xet_hash != xet_hash:
             return None
         is_of_same_repo = (other.spec.repo_type, other.spec.model_repo) == (
-            record.spec.repo_type,
-            record.spec.model_repo,
+            spec.repo_type,
+            spec.model_repo,
         )
         return _base(hub, other, is_of_same_repo=is_of_same_repo)
 

@@ -17,7 +17,7 @@ from hfdmd.transfer.disk.buffers import BufferPool
 from hfdmd.transfer.disk.part_file import IoThreads, PartFile
 from hfdmd.transfer.fetch import OpenPart, fetch_file, fetch_small
 from hfdmd.transfer.http.http_transport import HttpShared, HttpTransport
-from hfdmd.transfer.job import Fetched, Job
+from hfdmd.transfer.job import Fetched, Job, XetFile
 from hfdmd.transfer.limiter import Limiter
 from hfdmd.transfer.resources import EngineResources
 from hfdmd.transfer.slots import ConnectionSlots
@@ -79,6 +79,12 @@ class Engine:
         """Fetch and verify a file of at most `SMALL_FILE_BYTES` in memory; uses no disk. Failure as in `fetch`."""
         with self._tracked():
             return await fetch_small(job, self._choice(job), self._resources)
+
+    async def reusable_bytes(self, xet: XetFile, size_bytes: int) -> int:
+        """How many bytes of a file could be copied from others on this machine. Asks the store of Xet."""
+        if self._delta is None or self._transport_setting == "http":
+            return 0
+        return await self._delta.reusable_bytes(xet, size_bytes)
 
     def _choice(self, job: Job) -> TransportChoice:
         """The transports for this file."""

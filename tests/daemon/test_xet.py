@@ -57,10 +57,12 @@ def test_a_new_revision_costs_what_differs(hub: HubServer, tmp_path: Path, old_c
         new = changed(old)
         second = uploaded(hub, tmp_path, new, 2)
         before = hub.sent_bytes(BIG)
+        plan = daemon.post("/api/plan", modelRepo=REPO, filePath=BIG, revision=second).json
+        assert hub.sent_bytes(BIG) == before
         done = daemon.wait(daemon.download(REPO, BIG, revision=second).json["id"], "done")
         assert Path(done["path"]).read_bytes() == new
         assert done["transport"] == "xet"
-        assert done["reusedBytes"] > len(new) - 600_000
+        assert done["reusedBytes"] == plan["reusableBytes"] == len(new) - plan["fetchBytes"] > len(new) - 600_000
         assert hub.sent_bytes(BIG) - before < 600_000
         repo = daemon.wait(daemon.download(REPO, revision=second).json["id"], "done")
         assert (

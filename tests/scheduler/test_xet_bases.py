@@ -66,7 +66,7 @@ class Setup:
 
     async def found(self) -> list[tuple[str, str]]:
         assert self.record.source is not None
-        xet = self.bases.file(self.record, self.record.source, cast(Hub, self.hub))
+        xet = self.bases.file(self.record.spec, self.record.source, cast(Hub, self.hub))
         assert xet is not None
         return [(base.hash[0], str(base.path)) for base in await xet.bases()]
 
@@ -112,7 +112,7 @@ async def test_the_same_content_is_found_once_and_never_the_file_itself(setup: S
 
 async def test_a_file_of_another_repo_is_found_by_its_hash(setup: Setup) -> None:
     assert setup.record.source is not None
-    xet = setup.bases.file(setup.record, setup.record.source, cast(Hub, setup.hub))
+    xet = setup.bases.file(setup.record.spec, setup.record.source, cast(Hub, setup.hub))
     assert xet is not None
     assert xet.by_hash("a" * 64) is None
     other = setup.make("else.bin", OLD, "a" * 64, repo="o/else")
@@ -127,4 +127,4 @@ async def test_a_file_of_another_repo_is_found_by_its_hash(setup: Setup) -> None
 async def test_a_file_that_is_not_in_xet(setup: Setup) -> None:
     record = setup.make("plain.bin", NEW, None)
     assert record.source is not None
-    assert setup.bases.file(record, record.source, cast(Hub, setup.hub)) is None
+    assert setup.bases.file(record.spec, record.source, cast(Hub, setup.hub)) is None

@@ -12,7 +12,7 @@ import math
 import os
 import stat
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
 from hfdmd.aio import in_thread
@@ -67,38 +67,51 @@ class Delta:
         because of the store or of a base; OSError when the disk is full.
         """
         copied = Spans()
-        size_bytes = job.size_bytes or 0
+        async for base, copies in self._found(xet, job.size_bytes or 0, have, recipe):
+            for copy in copies:
+                await self._copy(job, part, base, copy, have, copied)
+        return copied
+
+    async def reusable_bytes(self, xet: XetFile, size_bytes: int) -> int:
+        """How many bytes of a file of this size `reuse` would copy, if bases are what they seem to be."""
+        have = Spans()
+        async for base, copies in self._found(xet, size_bytes, have, Recipe()):
+            if await in_thread(_is_there, base):
+                for copy in copies:
+                    have.add(copy.start, copy.start + copy.size_bytes)
+        return have.total_bytes
+
+    async def _found(
+        self, xet: XetFile, size_bytes: int, have: Spans, recipe: Recipe
+    ) -> AsyncIterator[tuple[Base, list[Copy]]]:
+        """Bases, the best first, and what each has in common with the file; until `have` is complete."""
         if size_bytes < MIN_FILE_BYTES:
-            return copied
+            return
         bases = (await xet.bases())[:MAX_BASES]
         if not bases and (time.monotonic() < self._no_guesses_before or await in_thread(self._has_no_recipes)):
-            return copied
+            return
         try:
             async with asyncio.timeout(ASK_S):
                 new = await self._terms(xet.hash, xet.access, have.missing(size_bytes), size_bytes)
         except (TransferError, Failure, TimeoutError) as error:
-            _log.info("%s: not looked for in other files: %s", job.part.name, error)
+            _log.info("Xet %s: not looked for in other files: %s", xet.hash[:12], error)
             self._no_guesses_before = time.monotonic() + ASK_AGAIN_S
-            return copied
+            return
         recipe.add(new)
-        lengths = recipe.lengths
-        xorbs = {term.xorb for term in new}
         known = {base.hash for base in bases}
-        for name in await in_thread(self.recipes.sharing, xorbs):
+        for name in await in_thread(self.recipes.sharing, {term.xorb for term in new}):
             if name not in known and name != xet.hash and (base := xet.by_hash(name)) is not None:
                 bases.append(base)
         for base in bases[:MAX_BASES]:
             if have.total_bytes == size_bytes:
-                break
+                return
             try:
                 async with asyncio.timeout(ASK_S):
-                    matches = await self._matches(xet, new, base, lengths, size_bytes)
+                    copies = await self._matches(xet, new, base, recipe.lengths, size_bytes)
             except (TransferError, Failure, TimeoutError) as error:
-                _log.info("%s: %s is not reused: %s", job.part.name, base.path, error)
+                _log.info("%s is not reused: %s", base.path, error)
                 continue
-            for copy in matches:
-                await self._copy(job, part, base, copy, have, copied)
-        return copied
+            yield base, copies
 
     def _has_no_recipes(self) -> bool:
         return self.recipes.is_empty
@@ -254,11 +267,21 @@ def _copy_range(part: PartFile, base: Base, source_start: int, start: int, count
     """
     try:
         with opened(base.path, 0) as fd:
-            known = os.fstat(fd)
-            if stat.S_ISREG(known.st_mode) and known.st_size == base.size_bytes:
+            if _is_whole(os.fstat(fd), base):
                 return part.copy_from(fd, source_start, start, count)
     except OSError as error:
         if disk_reason(error) is Reason.DISK_FULL:
             raise
         _log.info("%s is not reused: %s", base.path, error.strerror)
     return 0
+
+
+def _is_there(base: Base) -> bool:
+    try:
+        return _is_whole(os.stat(base.path), base)
+    except OSError:
+        return False
+
+
+def _is_whole(known: os.stat_result, base: Base) -> bool:
+    return stat.S_ISREG(known.st_mode) and known.st_size == base.size_bytes
