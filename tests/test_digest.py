@@ -46,3 +46,22 @@ def test_a_file_of_git_itself_is_known_by_its_digest(value: str | None, expected
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="not a digest"):
         digest.compute(b"", "md5:" + "a" * 32)
+
+
+def test_the_digest_of_nothing() -> None:
+    for kind in ("sha256:" + "a" * 64, "git-sha1:" + "b" * 40):
+        assert digest.is_of_empty(digest.compute(b"", kind))
+        assert not digest.is_of_empty(kind)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 7\n", True),
+        (b"version https://git-lfs.github.com/spec/v1\n" + b"x" * 1024, False),
+        (b"version 1\n", False),
+        (b"", False),
+    ],
+)
+def test_pointers_of_lfs(data: bytes, expected: bool) -> None:
+    assert digest.is_lfs_pointer(data) == expected

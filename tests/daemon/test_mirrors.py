@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from tests.daemon.repo import BIG, FILES, REPO
 from tests.daemon_process import Daemon, until
-from tests.fakehub import Fault, HubServer
+from tests.fakehub import Fault, HubServer, seeded
 from tests.fakehub.content import content_of
 from tests.fakehub.proxy import ForwardProxy
 
@@ -165,6 +166,23 @@ def test_a_proxy_that_wants_a_password(hub: HubServer, tmp_path: Path) -> None:
             assert "user name and a password" in daemon.view(key)["detail"]
         with Daemon(tmp_path / "h", hub.endpoint, HTTP_PROXY=proxy.url) as daemon:
             daemon.wait(key, "done")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prlimit")
+def test_descriptors_that_run_out_fail_nothing(tmp_path: Path) -> None:
+    """The token's file and the certificates are read while others hold all descriptors."""
+    small = {f"{number}.json": b"%d" % number for number in range(80)}
+    large = {f"{number}.safetensors": seeded(2_000_000, seed=number) for number in range(4)}
+    with HubServer(tls=True) as hub:
+        hub.add_repo(REPO, {**small, **large})
+        hub.add_token("hf_token")
+        (tmp_path / "h" / "hf").mkdir(parents=True)
+        (tmp_path / "h" / "hf" / "token").write_text("hf_token")
+        few = ["prlimit", "--nofile=40:40"]
+        with Daemon(tmp_path / "h", hub.endpoint, wrapper=few, SSL_CERT_FILE=hub.ca_path) as daemon:
+            done = daemon.wait(daemon.download(REPO).json["id"], "done", "failed")
+            assert done["status"] == "done", done
+            assert "Too many open files" in daemon.log, "they did not run out"
 
 
 @pytest.mark.parametrize("blanks", ["{} ", " {}/ ", "{}/"])
