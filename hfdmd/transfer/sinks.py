@@ -72,6 +72,8 @@ class RangeSink(LimitedSink):
 
     def missing(self, start: int, end: int) -> list[Span]:
         start, end = max(start, self.lease.at), min(end, self.lease.end)
+        if not self.lease.ahead:
+            return [(start, end)] if start < end else []
         wanted = Spans([(start, end)])
         for span in self.lease.ahead:
             wanted.remove(*span)

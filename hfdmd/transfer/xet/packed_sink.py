@@ -12,7 +12,9 @@ from hfdmd.transfer.xet.xet_format import HEADER_BYTES, MAX_PACKED_BYTES, Chunk,
 
 SMALLEST_BUFFER_BYTES = 320 << 10
 """Any chunk fits."""
-LARGEST_BUFFER_BYTES = 1 << 20
+LARGEST_BUFFER_BYTES = 2 << 20
+GATHER_S = 0.01
+"""How long chunks are gathered: each hand-over to a thread costs as much as unpacking one."""
 TOTAL_BYTES = 8 << 20
 """For one buffer of each connection; each gets a second one only while its first is being unpacked."""
 
@@ -47,6 +49,10 @@ class PackedSink(LimitedSink):
         self._current = 0
         self._has_ended = False
         self._was_stopped = False
+        self._enough_bytes = min(size_bytes // 2, size_bytes - HEADER_BYTES - MAX_PACKED_BYTES)
+        """This many bytes of chunks are handed over without waiting for more. A full buffer always holds them."""
+        self._gathered_bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
         self.failure: MalformedChunk | None = None
 
@@ -90,7 +96,7 @@ class PackedSink(LimitedSink):
         self._line.is_throttled = False
         self._allowance.close()
         self._has_ended = True
-        self._changed.set()
+        self._hand_over()
 
     def close(self) -> None:
         """Free the buffers at once: nothing is lent any more, and the garbage collector runs seldom."""
@@ -104,15 +110,23 @@ class PackedSink(LimitedSink):
         for area in self._areas:
             area.is_lent = False
         self._wake_reader()
-        while not (any(area.chunks for area in self._areas) or self._has_ended or self.failure):
+        await self._changed.wait()
+        if not self._has_ended and self.failure is None:
             self._changed.clear()
-            await self._changed.wait()
+        self._gathered_bytes = 0
         taken: list[Chunk] = []
         for area in (self._areas[1 - self._current], self._areas[self._current]):
             area.is_lent = bool(area.chunks)
             taken += area.chunks
             area.chunks = []
         return taken
+
+    def _hand_over(self) -> None:
+        """Let `take` return."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._changed.set()
 
     @property
     def is_complete(self) -> bool:
@@ -161,5 +175,8 @@ class PackedSink(LimitedSink):
                 break
             area.chunks.append(Chunk(view[start : start + packed_bytes], scheme, raw_bytes))
             area.parsed = start + packed_bytes
-        if area.chunks or self.failure is not None:
-            self._changed.set()
+            self._gathered_bytes += packed_bytes
+        if self._gathered_bytes >= self._enough_bytes or self.failure is not None:
+            self._hand_over()
+        elif area.chunks and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(GATHER_S, self._hand_over)
