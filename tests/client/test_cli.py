@@ -23,6 +23,7 @@ VERBS = [
     "resume",
     "cancel",
     "retry",
+    "move",
     "rm",
     "files",
     "limit",
@@ -516,3 +517,44 @@ def test_an_interrupt_while_it_loads(hfdm: Hfdm) -> None:
         _, errors = process.communicate(timeout=DEADLINE_S)
         own = [line for line in errors.splitlines() if "<frozen" not in line]  # the start of the interpreter itself
         assert not any(line.endswith(", in main") for line in own), errors
+
+
+def test_alone_it_starts_no_daemon(lone_hfdm: Hfdm) -> None:
+    none = lone_hfdm()
+    assert (none.returncode, none.stdout.splitlines()[0]) == (0, "daemon  not running; the first download starts it")
+    assert lone_hfdm.pids() == []
+
+
+def test_alone_it_says_the_state_and_what_to_type_next(hfdm: Hfdm, hub: HubServer) -> None:
+    hub.rate_bytes_per_s = 500_000
+    hfdm("download", REPO, "--no-wait")
+    until(lambda: f"moving   {REPO} (" in hfdm().stdout, "it says what moves")
+    shown = hfdm()
+    assert shown.returncode == 0
+    assert [line.split()[0] for line in shown.stdout.splitlines()[:4]] == ["daemon", "moving", "waiting", "disk"]
+    assert "hfdm download owner/name" in shown.stdout
+
+
+def test_move(hfdm: Hfdm, hub: HubServer, daemon: Daemon) -> None:
+    hub.rate_bytes_per_s = 50_000
+    names = [f"{number}.bin" for number in range(8)]
+    hub.add_repo("owner/eight", {name: seeded(900_000, seed=number) for number, name in enumerate(names)})
+    keys = [daemon.ask("owner/eight", name)["id"] for name in names]
+
+    def position(number: int) -> int | None:
+        place: int | None = daemon.view(keys[number])["queuePosition"]
+        return place
+
+    until(lambda: position(7) == 4, "four are running, four wait")
+    for place, reached in (("top", 1), ("down", 2), ("up", 1), ("3", 3), ("bottom", 4)):
+        assert hfdm("move", "owner/eight", "7.bin", place).returncode == 0
+        assert position(7) == reached, place
+    assert hfdm("move", "owner/eight", "7.bin", "sideways").returncode == 2
+    assert hfdm("move", "owner/eight", "0.bin", "top").returncode == 1
+    assert hfdm("move", "owner/none", "top").returncode == 4
+
+
+def test_status_shows_repos_and_with_a_repo_its_files(hfdm: Hfdm) -> None:
+    hfdm("download", REPO)
+    assert [line.split()[3:] for line in hfdm("status").stdout.splitlines()[1:]] == [["MB", REPO, "(3/3", "files)"]]
+    assert len(hfdm("status", REPO).stdout.splitlines()) == 1 + 4

@@ -22,6 +22,7 @@ _VERBS: dict[str, tuple[str, str]] = {
     "resume": ("actions:resume", "Resume paused downloads."),
     "cancel": ("actions:cancel", "Cancel downloads and delete their partial data."),
     "retry": ("actions:retry", "Retry failed, cancelled or waiting downloads."),
+    "move": ("move:move", "Move queued downloads: top, up, down, bottom or a position."),
     "rm": ("actions:rm", "Remove downloads; with --delete-file also their files."),
     "files": ("files:files", "List the files of a repo, with sizes and quantisations."),
     "limit": ("limit:limit", "Show or set the bandwidth limit."),
@@ -105,6 +106,7 @@ Examples:
   hfdm download Qwen/Qwen3-0.6B               the whole repo
   hfdm download Qwen/Qwen3-0.6B config.json   one file; prints its path
   hfdm download https://huggingface.co/Qwen/Qwen3-0.6B/blob/main/config.json
+  hfdm                                        the state, and what to type next
   hfdm watch                                  live; q leaves
   hfdm pause Qwen/Qwen3-0.6B                  and: resume, cancel, retry
   hfdm limit 20MB/s
@@ -117,7 +119,7 @@ Exit codes: 0 done, 1 failed or cancelled, 2 usage, 3 no daemon, 4 not found,
 @click.group(
     cls=_Verbs,
     epilog=EPILOG,
-    no_args_is_help=True,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, "-V", "--version", prog_name="hfdm", message="%(prog)s %(version)s")
@@ -126,6 +128,10 @@ Exit codes: 0 done, 1 failed or cancelled, 2 usage, 3 no daemon, 4 not found,
 def app(ctx: click.Context, no_spawn: bool) -> None:
     """Downloads from the Hugging Face Hub that survive interruptions: a daemon does the work, hfdm controls it."""
     ctx.obj = Session(no_spawn=no_spawn)
+    if ctx.invoked_subcommand is None:
+        from hfdmd_client.cli import home
+
+        home.show(ctx.obj)
 
 
 def run(arguments: list[str]) -> int:

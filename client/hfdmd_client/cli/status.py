@@ -19,7 +19,8 @@ _DONE_SHOWN = 10
 
 EPILOG = """\b
 Examples:
-  hfdm status                              running, waiting, failed, done
+  hfdm status                              repos and single files
+  hfdm status Qwen/Qwen3-0.6B              the repo and its files
   hfdm status --all                        all downloads that the daemon knows
   hfdm status Qwen/Qwen3-0.6B config.json  one file
   hfdm status --json | jq '.downloads[] | select(.status == "failed")'
@@ -50,7 +51,7 @@ def status(
     elif not found.downloads and not found.repos:
         session.say(f"No downloads of {repo.model_repo}." if repo else "No downloads yet.")
     else:
-        _many(session, found, everything or status is not None)
+        _many(session, found, everything or status is not None, with_files=repo is not None)
     return NOT_FOUND if repo is not None and not found.downloads and not found.repos else 0
 
 
@@ -63,9 +64,9 @@ def _one(session: Session, item: Download | RepoDownload) -> int:
     return outcome([item])
 
 
-def _many(session: Session, found: Downloads, everything: bool) -> None:
+def _many(session: Session, found: Downloads, everything: bool, *, with_files: bool) -> None:
     number = len(found.downloads) + len(found.repos)
-    found.downloads = [item for item in found.downloads if everything or _is_listed(item)]
+    found.downloads = [item for item in found.downloads if everything or with_files or _is_listed(item)]
     items = items_of(found)
     items.sort(key=lambda item: item.updated_at, reverse=True)
     items.sort(key=lambda item: render.STATUS_ORDER.index(item.status))
@@ -88,8 +89,8 @@ def _many(session: Session, found: Downloads, everything: bool) -> None:
 
 
 def _is_listed(item: Download) -> bool:
-    """Files of a repo download are counted in its line, unless they are downloading, failed or paused."""
-    return not item.repo_ids or item.status in (Status.DOWNLOADING, Status.FAILED, Status.PAUSED)
+    """Files of a repo download are counted in its line, unless they failed."""
+    return not item.repo_ids or item.status is Status.FAILED
 
 
 def _row(item: Download | RepoDownload) -> Sequence[str]:
