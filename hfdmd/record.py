@@ -231,6 +231,7 @@ class RepoRecord(_Tracked, kw_only=True, rename="camel"):
     `moving`: an update found a newer commit: the listing moves the files to it.
     `dropped`: paths of files that were deleted from it: the listing leaves them out until it is asked for again.
     `note`: what the listing left out, shown as `detail`.
+    `asked_at`: when it was asked for last; None: when it was created.
     `told_at`: when the Hub named the commit, as in `Source`.
     """
 
@@ -244,6 +245,7 @@ class RepoRecord(_Tracked, kw_only=True, rename="camel"):
     moving: bool = False
     dropped: set[str] = set()
     note: str | None = None
+    asked_at: str | None = None
     commit: str | None = None
     told_at: float = 0.0
     files_total: int | None = None

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from hfdmd.events import Event
 from hfdmd.record import Record
 from hfdmd.scheduler.core import Scheduler
+from hfdmd.scheduler.views import shown
 from hfdmd.wire.types import Download, EndReason, RepoDownload, Selector, Status
 
 _HISTORY = timedelta(hours=24)
@@ -108,7 +109,7 @@ class OneRepoDownload(Scope):
         repo = self.scheduler.index.repos.get(self._id)
         if repo is None:
             return EndReason.IDLE
-        may_move = repo.state in _MOVING or self.scheduler.updates.is_pending(self._id)
+        may_move = shown(self.scheduler.index, repo).status in _MOVING or self.scheduler.updates.is_pending(self._id)
         return None if may_move else EndReason.IDLE
 
 

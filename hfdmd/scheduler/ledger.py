@@ -289,7 +289,7 @@ class Ledger:
             return
         changed = self._absorb(repo)
         if not repo.listed:
-            if repo.state is not Status.DOWNLOADING and self._index.sums[repo.id].by_status[Status.DOWNLOADING]:
+            if repo.state is not Status.DOWNLOADING:
                 self._notify_sums(repo, Standing(repo.state, repo.phase, repo.reason, repo.detail))
             return
         standing = views.standing(self._index, repo)

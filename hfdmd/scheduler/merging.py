@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hfdmd.aio import yielding
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import Entry, FileRecord, RepoRecord, new_file
-from hfdmd.scheduler import reconcile, views
+from hfdmd.scheduler import reconcile, selection, views
 from hfdmd.scheduler.index import Index
 from hfdmd.scheduler.ledger import Ledger
 from hfdmd.scheduler.ordering import CHILD_STEP
@@ -82,10 +82,13 @@ class Merger:
             ledger.edit(record, source=entry.source)
         is_missing = repo.revive and record.state is Status.DONE and not self._storage.is_in_place(record)
         stimulus = reconcile.wake(repo, step, moved=moved, is_other=is_other, is_missing=is_missing)
+        if stimulus is None:
+            return
         if stimulus is Stimulus.ASK:
-            ledger.change(record, Stimulus.ASK, downloaded_bytes=0)
-        elif stimulus is not None:
-            ledger.change(record, stimulus)
+            ledger.note(record, downloaded_bytes=0)
+        ledger.change(record, stimulus)
+        if selection.held_by_others(record, self._index.parents(record)) is Stimulus.PAUSE:
+            ledger.change(record, Stimulus.PAUSE, reason=Reason.REQUESTED)
 
     def _apply(self, record: FileRecord, steps: list[Stimulus]) -> None:
         for stimulus in steps:

@@ -20,11 +20,15 @@ class New:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """A file with a download: the repo download wants it too, or has it already."""
+    """A file with a download: the repo download wants it too, or has it already.
+
+    `is_cancelled_since`: it was cancelled after the repo download had been asked for.
+    """
 
     record: FileRecord
     entry: Entry
     is_new_here: bool
+    is_cancelled_since: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,8 @@ def reconcile(
         if record is None:
             yield New(entry, number)
         else:
-            yield Join(record, entry, is_new_here=repo.id not in record.repo_ids)
+            since = record.state is Status.CANCELLED and record.updated_at > (repo.asked_at or repo.created_at)
+            yield Join(record, entry, repo.id not in record.repo_ids, since)
     for key in left:
         record = known.get(key)
         if record is not None:
@@ -105,7 +110,7 @@ def wake(repo: RepoRecord, step: Join, *, moved: bool, is_other: bool, is_missin
     """
     record = step.record
     # What the repo download had before was cancelled after it had been asked for.
-    was_cancelled = record.state is Status.CANCELLED and step.is_new_here
+    was_cancelled = record.state is Status.CANCELLED and step.is_new_here and not step.is_cancelled_since
     if repo.revive and (was_cancelled or is_missing):
         return Stimulus.ASK
     if moved and record.state is Status.DONE:

@@ -10,6 +10,7 @@ from hfdmd.aio import in_thread, yielding
 from hfdmd.lifecycle import Stimulus
 from hfdmd.net.retry_after import Exemption
 from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, RepoSpec, new_file, new_repo
+from hfdmd.scheduler import selection
 from hfdmd.scheduler.caller_tokens import CallerTokens
 from hfdmd.scheduler.completion import Completion
 from hfdmd.scheduler.index import Index
@@ -22,7 +23,7 @@ from hfdmd.scheduler.updates import Updates
 from hfdmd.store import Store
 from hfdmd.transfer.disk.part_file import disk_failure
 from hfdmd.wire.errors import QueueFull
-from hfdmd.wire.types import Status
+from hfdmd.wire.types import Reason, Status
 
 QUEUE_FULL_RETRY_S = 60
 _ENDED = (Status.DONE, Status.FAILED, Status.CANCELLED)
@@ -169,7 +170,7 @@ class Requests:
         dropped = bool(repo.dropped)
         anew = repo.cancelled or repo.state is Status.CANCELLED
         retries = ask.retry and not repo.listed and not repo.retry
-        self._ledger.note(repo, dropped=set(), retry=repo.retry or retries)
+        self._ledger.note(repo, dropped=set(), retry=repo.retry or retries, asked_at=self._ledger.now())
         if anew:
             self._ledger.note(repo, held=False, cancelled=False, revive=repo.revive or not repo.listed)
         if anew or dropped or retries:
@@ -192,12 +193,15 @@ class Requests:
         return queued
 
     async def _change_all(self, files: list[FileRecord], status: Status, stimulus: Stimulus) -> bool:
-        """Apply a stimulus to the files that have a status; whether there were any."""
+        """Apply a stimulus to the files that have a status; whether any may start then: not while all pause."""
         found = False
         async for record in yielding([record for record in files if record.state is status]):
             if record.state is status and self._index.holds(record):
                 self._ledger.change(record, stimulus)
-                found = True
+                if selection.held_by_others(record, self._index.parents(record)) is Stimulus.PAUSE:
+                    self._ledger.change(record, Stimulus.PAUSE, reason=Reason.REQUESTED)
+                else:
+                    found = True
         return found
 
     def _check_room(self) -> None:

@@ -54,7 +54,8 @@ class Views:
 
     def repo(self, repo: RepoRecord) -> RepoDownload:
         totals = live_totals(self._index, repo) or stored_totals(repo)
-        return repo_view(repo, totals, bytes_per_second=self._running.repo_bytes_per_second(repo.id))
+        now = shown(self._index, repo)
+        return repo_view(repo, now, totals, bytes_per_second=self._running.repo_bytes_per_second(repo.id))
 
 
 def file_view(record: FileRecord, *, bytes_per_second: int | None, queue_position: int | None) -> Download:
@@ -96,10 +97,11 @@ def file_view(record: FileRecord, *, bytes_per_second: int | None, queue_positio
     )
 
 
-def repo_view(record: RepoRecord, totals: Totals, *, bytes_per_second: int | None) -> RepoDownload:
-    status = record.state
-    is_running = status is Status.DOWNLOADING and record.reason is None  # with a reason no byte comes
-    remaining = None if totals.total_bytes is None else totals.total_bytes - totals.downloaded_bytes
+def repo_view(record: RepoRecord, now: Standing, totals: Totals, *, bytes_per_second: int | None) -> RepoDownload:
+    status = now.status
+    is_running = status is Status.DOWNLOADING and now.reason is None  # with a reason no byte comes
+    is_known = totals.total_bytes is not None and record.listed
+    remaining = (totals.total_bytes or 0) - totals.downloaded_bytes if is_known else None
     return RepoDownload(
         id=record.id,
         model_repo=record.spec.model_repo,
@@ -109,11 +111,11 @@ def repo_view(record: RepoRecord, totals: Totals, *, bytes_per_second: int | Non
         include=list(record.spec.include),
         exclude=list(record.spec.exclude),
         status=status,
-        phase=record.phase,
+        phase=now.phase,
         progress=100.0 if status is Status.DONE else percent(totals.downloaded_bytes, totals.total_bytes),
-        reason=record.reason,
-        detail=record.detail,
-        error=record.error,
+        reason=now.reason,
+        detail=now.detail,
+        error=record.error if status is record.state else None,
         files_total=totals.files_total,
         files_done=totals.files_done,
         files_failed=totals.files_failed,
@@ -159,6 +161,15 @@ def stored_totals(repo: RepoRecord) -> Totals:
         repo.downloaded_bytes,
         repo.reused_bytes,
     )
+
+
+def shown(index: Index, repo: RepoRecord) -> Standing:
+    """What a repo download shows: its own status; but while a file of one that waits for its list runs, that."""
+    own = Standing(repo.state, repo.phase, repo.reason, repo.detail)
+    sums = index.sums.get(repo.id)
+    if repo.listed or own.status is Status.DOWNLOADING or sums is None or not sums.by_status[Status.DOWNLOADING]:
+        return own
+    return standing(index, repo)
 
 
 def standing(index: Index, repo: RepoRecord) -> Standing:

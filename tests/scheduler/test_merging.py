@@ -170,3 +170,12 @@ async def test_what_was_deleted_out_of_a_repo_is_not_added_again(wired: Wired) -
     wired.enter(repo)
     await merge(wired, repo, entry_of("a"), entry_of("b"))
     assert set(files(wired, repo)) == {"b"}
+
+
+async def test_what_a_listing_of_a_paused_repo_takes_up_again_is_paused(wired: Wired) -> None:
+    cancelled = file_of("a", Status.CANCELLED, source=source_of())
+    wired.enter(cancelled)
+    repo = repo_of(number=10**9, held=True)
+    wired.enter(repo)
+    await wired.merger.take_in(repo, [(0, entry_of("a"))], 0.0)
+    assert (cancelled.state, cancelled.reason) == (Status.PAUSED, Reason.REQUESTED)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hfdmd.lifecycle import Stimulus, allows
-from hfdmd.record import Entry, FileRecord, RepoRecord, new_file
+from hfdmd.record import Entry, FileRecord, RepoRecord, new_file, rfc3339
 from hfdmd.scheduler import reconcile
 from hfdmd.scheduler.reconcile import Drop, Join, New
 from hfdmd.wire.types import Status
@@ -107,6 +108,8 @@ def test_what_is_waked_and_how() -> None:
     assert waked(Status.DONE) is None
     assert waked(Status.CANCELLED, new=True) is Stimulus.ASK
     assert waked(Status.CANCELLED) is None, "it was cancelled after it had been asked for"
+    since = Join(file_of("a", Status.CANCELLED), entry_of("a"), is_new_here=True, is_cancelled_since=True)
+    assert reconcile.wake(repo, since, moved=False, is_other=False, is_missing=False) is None
     assert waked(Status.FAILED) is None
     assert waked(Status.FAILED, moved=True, other=True) is Stimulus.RETRY
     repo.retry = True
@@ -122,3 +125,16 @@ def test_a_file_that_has_not_started_gets_the_least_strict_status() -> None:
     cancelled = file_of("a", Status.CANCELLED)
     assert reconcile.released(cancelled, is_tracked=False, implied=Status.PAUSED) == [Stimulus.ASK, Stimulus.PAUSE]
     assert reconcile.released(file_of("a"), is_tracked=False, implied=Status.PAUSED) == []
+
+
+@pytest.mark.parametrize(("cancelled_s", "asked_s", "is_since"), [(5, None, True), (5, 9, False), (-5, None, False)])
+def test_what_was_cancelled_before_the_first_listing_named_it_stays_so_unless_it_is_asked_for_again(
+    cancelled_s: float, asked_s: float | None, is_since: bool
+) -> None:
+    repo = repo_of(number=100)
+    repo.asked_at = None if asked_s is None else rfc3339(100 + asked_s)
+    record = file_of("a", Status.CANCELLED)
+    record.updated_at = rfc3339(100 + cancelled_s)
+    (step,) = reconcile.reconcile(repo, {record.id: record}, [], [(0, entry_of("a"))])
+    assert isinstance(step, Join)
+    assert (step.is_new_here, step.is_cancelled_since) == (True, is_since)

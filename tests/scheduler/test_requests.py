@@ -231,3 +231,16 @@ async def test_a_done_repo_that_is_whole_stays_done(wired: Wired) -> None:
     await until(lambda: repo.state is Status.DONE and not wired.completion._checking)
     assert await wired.requests.repo(REPO, Ask()) == (repo, False)
     assert (repo.state, repo.listed) == (Status.DONE, True)
+
+
+@pytest.mark.parametrize("status", [Status.CANCELLED, Status.FAILED])
+async def test_asking_again_for_a_paused_repo_lets_no_file_go(wired: Wired, status: Status) -> None:
+    repo = repo_of(Status.PAUSED, listed=True, held=True, reason=Reason.REQUESTED)
+    wired.enter(repo)
+    given_up = file_of("a", status, repo_ids=[repo.id], source=source_of())
+    wired.enter(given_up, file_of("b", Status.PAUSED, repo_ids=[repo.id], number=1))
+    record, queued = await wired.requests.repo(REPO, Ask(retry=True))
+    assert (record.state, queued) == (Status.PAUSED, False)
+    assert (given_up.state, given_up.reason) == (Status.PAUSED, Reason.REQUESTED)
+    await wired.actions.act(Stimulus.RESUME, Selector(id=repo.id))
+    assert given_up.state is Status.QUEUED

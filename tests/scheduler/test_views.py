@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hfdmd.lifecycle import Stimulus
 from hfdmd.scheduler import views
 from hfdmd.scheduler.index import Index
 from hfdmd.scheduler.queue import Queue
 from hfdmd.scheduler.running import Running
 from hfdmd.scheduler.views import Views
-from hfdmd.wire.types import Reason, Status
-from tests.scheduler.parts import file_of, repo_of, source_of
+from hfdmd.wire.types import Phase, Reason, Status
+from tests.scheduler.parts import Parts, active_of, file_of, repo_of, source_of
 
 ORDER = [Status.DOWNLOADING, Status.QUEUED, Status.PAUSED, Status.FAILED, Status.CANCELLED, Status.DONE]
 
@@ -65,3 +69,35 @@ def test_the_folder_of_a_repo_is_seen_from_one_of_its_files() -> None:
     assert views.repo_path(file_of("a/b/c.json", path="/x/snapshots/1/a/b/c.json")) == "/x/snapshots/1"
     assert views.repo_path(file_of("c.json", path="/x/c.json")) == "/x"
     assert views.repo_path(file_of("c.json")) is None
+
+
+@pytest.mark.parametrize(
+    "waits",
+    [
+        {"status": "queued", "reason": Reason.NETWORK},
+        {"status": "failed", "reason": Reason.GATED, "error": "x"},
+        {"status": "paused", "reason": Reason.REQUESTED},
+    ],
+)
+def test_a_repo_that_waits_for_its_list_is_downloading_while_a_file_of_it_is(
+    made: Parts, waits: dict[str, Any]
+) -> None:
+    """An update or a second request lists it again while files of it run, and the Hub may be away then."""
+    repo = repo_of(listed=False)
+    for name, value in waits.items():
+        setattr(repo, name, value)
+    made.ledger.enter(repo)
+    record = file_of("a", repo_ids=[repo.id], source=source_of())
+    made.ledger.add_child(record)
+    made.running.add_file(active_of(record))
+    made.ledger.change(record, Stimulus.START, phase=Phase.TRANSFERRING)
+    views = Views(made.index, made.queue, made.running)
+    view = views.repo(repo)
+    assert (view.status, view.phase, view.reason, view.error) == ("downloading", "transferring", None, None)
+    assert (repo.id, repo.state) in made.seen.sums, "it is published"
+    made.seen.sums.clear()
+    made.running.remove_file(made.running.files[record.id])
+    made.ledger.change(record, Stimulus.WAIT, reason=Reason.NETWORK)
+    view = views.repo(repo)
+    assert (view.status, view.reason, view.error) == (waits["status"], waits["reason"], waits.get("error"))
+    assert (repo.id, repo.state) in made.seen.sums, "it is published"
