@@ -1,0 +1,1 @@
+export { hfdmd as default } from "../../utils/server/download.huggingface";
