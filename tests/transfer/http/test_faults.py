@@ -255,6 +255,25 @@ async def test_a_trusted_certificate_of_another_host_ends_it_at_once(
     assert met <= 1, "it is no use to try again"
 
 
+async def test_a_certificate_out_of_its_time_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with HubServer(tls=True) as hub:
+        download = file_download(hub, tmp_path, SIZE)
+        monkeypatch.setenv("SSL_CERT_FILE", hub.ca_path)
+        url = await asyncio.to_thread(signed_url, hub, FILE)
+        hub.renew_certificate(-3, -1)
+
+        async def locate() -> Target:
+            return Target(url)
+
+        async with engine_for(hub, stall_timeout_s=1.0) as engine:
+            with pytest.raises(Failure, match="clock") as failed:
+                await engine.fetch(download.job(locate=locate))
+            assert failed.value.reason is Reason.NETWORK
+            hub.renew_certificate(-1, 1)
+            await engine.fetch(download.job(locate=locate))
+        assert download.is_right()
+
+
 async def test_fetches_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with HubServer(tls=True) as hub:
         download = file_download(hub, tmp_path, SIZE)
