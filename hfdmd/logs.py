@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import array
 import asyncio
+import contextlib
 import errno
 import fcntl
 import importlib
@@ -18,14 +19,15 @@ import os
 import re
 import socket
 import struct
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 JOURNAL_SOCKET: Final = Path("/run/systemd/journal/socket")
 MAX_BATCH_LINES = 256
+
+_STDERR: Final = 2
 
 _PRIORITIES: Final = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 _TOO_LARGE: Final = (errno.EMSGSIZE, errno.ENOBUFS)
@@ -66,20 +68,22 @@ class _JsonFormatter(logging.Formatter):
         return without_secrets(json.dumps(fields, ensure_ascii=False))
 
 
-class _BatchingHandler(logging.StreamHandler[TextIO]):
+class _BatchingHandler(logging.Handler):
     """Writes all lines of one iteration of the event loop at once, since thousands of small files may end together.
 
     They are written before the answers and events of that iteration are sent. A warning or an error is written at once,
-    together with the lines before it.
+    together with the lines before it. Lines that the disk does not take are counted, and lost: the daemon goes on.
     """
 
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream)
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
         self._lines: list[str] = []
+        self._lost_lines = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._lines.append(self.format(record) + self.terminator)
+            self._lines.append(f"{self.format(record)}\n")
             if len(self._lines) == 1 and record.levelno < logging.WARNING and (loop := _running_loop()) is not None:
                 loop.call_soon(self.flush)
             elif len(self._lines) == 1 or record.levelno >= logging.WARNING or len(self._lines) >= MAX_BATCH_LINES:
@@ -92,11 +96,23 @@ class _BatchingHandler(logging.StreamHandler[TextIO]):
         self.acquire()
         try:
             lines, self._lines = self._lines, []
-            if lines:
-                self.stream.write("".join(lines))
-            super().flush()
+            if not lines:
+                return
+            lost = f"({self._lost_lines} log lines before this one could not be written)\n" if self._lost_lines else ""
+            try:
+                _write(self._descriptor, lost + "".join(lines))
+                self._lost_lines = 0
+            except OSError:
+                self._lost_lines += len(lines)
         finally:
             self.release()
+
+
+def _write(descriptor: int, text: str) -> None:
+    """Without a buffer, which would keep what a full disk refuses. Raises OSError."""
+    data = text.encode("utf-8", "backslashreplace")
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
@@ -120,7 +136,7 @@ def set_up(kind: str, level: str) -> None:
     if handler is not None:
         handler.addFilter(_SecretsFilter())
     else:
-        handler = _BatchingHandler(sys.stderr)
+        handler = _BatchingHandler(_STDERR)
         # No format shows the source line, thread and process of a record, so they are not looked up.
         # Source: the section "Optimization" of Python's logging HOWTO.
         logging._srcfile = None
@@ -231,8 +247,8 @@ def _to_stderr(record: logging.LogRecord, message: str, error: OSError) -> None:
     """systemd reads `<N>` at the start of each line as its priority (SyslogLevelPrefix=)."""
     prefix = f"<{_priority(record.levelno)}>"
     lines = [*message.splitlines(), f"(not in the journal with its fields: {error})"]
-    sys.stderr.write("".join(f"{prefix}{line}\n" for line in lines))
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):
+        _write(_STDERR, "".join(f"{prefix}{line}\n" for line in lines))
 
 
 def _send_as_file(connection: socket.socket, address: str, message: bytes) -> None:
