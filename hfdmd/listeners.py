@@ -19,6 +19,7 @@ from hfdmd.api.open_connections import OpenConnections
 from hfdmd.api.server import build_app, protocol_factory
 from hfdmd.scheduler.core import Scheduler
 from hfdmd.service_manager import launchd_sockets, systemd_sockets
+from hfdmd.wire.endpoint import unusable_runtime_dir
 
 log = logging.getLogger("hfdmd.listeners")
 
@@ -116,6 +117,8 @@ class Listeners:
     def _bind_unix(self) -> socket.socket:
         """Create a socket file of mode 0600. The instance lock is held, so an existing one is stale."""
         path = self.socket_path
+        if (problem := unusable_runtime_dir()) is not None:
+            log.warning("%s: listening on %s instead", problem, path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with contextlib.suppress(FileNotFoundError):

@@ -235,7 +235,7 @@ def test_folders_as_everywhere(tmp_path: Path) -> None:
     assert Paths.from_env({**home, "HF_HUB_CACHE": "~/c"}).cache_dir == Path("/home/u/c")
     assert Paths.from_env({**home, "XDG_CACHE_HOME": "/x"}).cache_dir == Path("/x/huggingface/hub")
     assert Paths.from_env({**home, "HF_ENDPOINT": "http://hub/"}).hub_endpoint == "http://hub"
-    assert Paths.from_env({**home, "XDG_RUNTIME_DIR": "/run/user/1"}).socket == Path("/run/user/1/hfdmd.sock")
+    assert Paths.from_env({**home, "XDG_RUNTIME_DIR": str(tmp_path)}).socket == tmp_path / "hfdmd.sock"
     for bad in ("nonsense", "ftp://x", "https://user:pw@hub"):
         with pytest.raises(ConfigError, match="HF_ENDPOINT"):
             Paths.from_env({**home, "HF_ENDPOINT": bad})

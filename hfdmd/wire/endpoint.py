@@ -33,9 +33,29 @@ def default_socket(env: Mapping[str, str] = os.environ) -> Path:
     """The socket of a daemon that is started in this environment. Raises `EnvironmentProblem`."""
     if configured := env.get("HFDMD_SOCKET"):
         return environment.path(env, configured, "HFDMD_SOCKET")
-    if runtime := env.get("XDG_RUNTIME_DIR"):
+    if (runtime := env.get("XDG_RUNTIME_DIR")) and unusable_runtime_dir(env) is None:
         return Path(runtime) / "hfdmd.sock"
     return environment.state_dir(env) / "hfdmd.sock"
+
+
+def unusable_runtime_dir(env: Mapping[str, str] = os.environ) -> str | None:
+    """Why the default socket is not in `$XDG_RUNTIME_DIR`, as after `su` or `sudo -E`; None if it is, or is not needed.
+
+    The specification of that variable wants another folder then, and a warning
+    (https://specifications.freedesktop.org/basedir-spec/).
+    """
+    runtime = env.get("XDG_RUNTIME_DIR")
+    if not runtime or env.get("HFDMD_SOCKET"):
+        return None
+    folder = Path(runtime)
+    existing = next(place for place in (folder, *folder.absolute().parents) if os.path.exists(place))
+    owner = os.stat(existing).st_uid
+    if existing == folder and owner != os.geteuid():
+        return f"XDG_RUNTIME_DIR={runtime} belongs to the user with uid {owner}, not to {os.geteuid()}"
+    if not os.access(existing, os.W_OK | os.X_OK):
+        missing = "" if existing == folder else "is missing, and "
+        return f"XDG_RUNTIME_DIR={runtime} {missing}cannot be written"
+    return None
 
 
 def read_endpoint(folder: Path) -> Endpoint | None:
