@@ -227,7 +227,11 @@ class RepoFolder:
         parent = self.folders.open(folder, make=True)
         reported_ns = round(source.told_at * 1e9)
         commit, written_ns = _read_ref(parent, name)
-        if commit == source.commit or reported_ns < written_ns <= time.time_ns():
+        if reported_ns < written_ns <= time.time_ns():
+            return
+        if commit == source.commit:
+            with contextlib.suppress(OSError):  # reported again: an older report of another commit must not win
+                os.utime(name, ns=(reported_ns, reported_ns), dir_fd=parent, follow_symlinks=False)
             return
         with self._temporary() as (folder_fd, temporary):
             with created(temporary, folder_fd) as fd:

@@ -301,6 +301,17 @@ def test_folders_swapped_for_links_lead_nowhere(storage: Storage, cache: Path, t
     assert list(outside.iterdir()) == []
 
 
+def test_a_branch_that_came_back_to_a_commit_is_not_moved_by_a_late_report(storage: Storage, cache: Path) -> None:
+    """The Hub said A, then B, then A again; what it said about B is placed last."""
+    for path, commit, told_at in (("1", "a", 100.0), ("2", "a", 300.0), ("3", "b", 200.0)):
+        put(storage, spec_of(path), path.encode(), commit=commit * 40, told_at=told_at)
+    ref = cache / "models--owner--name" / "refs" / "main"
+    assert ref.read_text() == "a" * 40
+    assert ref.stat().st_mtime == 300.0
+    put(storage, spec_of("4"), b"4", commit="b" * 40, told_at=400.0)
+    assert ref.read_text() == "b" * 40
+
+
 @needs_mounts
 def test_the_blobs_of_a_repo_may_be_on_another_disk(storage: Storage, cache: Path, disk: LoopDisk) -> None:
     repo = cache / "models--owner--name"
