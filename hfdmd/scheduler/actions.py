@@ -24,6 +24,7 @@ from hfdmd.scheduler.stopping import Stopper
 from hfdmd.scheduler.storage_batches import StorageBatches, previous
 from hfdmd.scheduler.supervisor import Supervisor
 from hfdmd.scheduler.views import Views
+from hfdmd.scheduler.written_files import WrittenFiles
 from hfdmd.wire.errors import NotAllowedNow, UnknownDownload
 from hfdmd.wire.types import Affected, Download, Reason, RepoDownload, Selector, Status
 
@@ -46,6 +47,7 @@ class Actions:
     _batches: StorageBatches
     _supervisor: Supervisor
     _completion: Completion
+    _written_files: WrittenFiles
 
     async def act(self, stimulus: Stimulus, selector: Selector, check: Check | None = None) -> Affected:
         """Apply the action to everything that matches and that it fits; return that as it is afterwards.
@@ -258,6 +260,7 @@ class Actions:
             for outcome in await in_thread(self._storage.delete_all, placed):
                 if isinstance(outcome, Failure):
                     log.error("a file could not be deleted: %s", outcome.detail)
+        await self._written_files.keep(files)
 
     async def _needed_elsewhere(self, files: list[FileRecord]) -> set[FilePlace]:
         """Places that other downloads have filled or fill just now: revisions of one commit share a snapshot."""

@@ -83,7 +83,7 @@ class Scheduler:
         self.ledger = ledger = Ledger(index, queue, running, store, versions, events)
         listings = ListingCache(paths.state_dir / "lists")
         batches = StorageBatches(storage, paths.cache_dir)
-        written_files = WrittenFiles(index, storage)
+        written_files = WrittenFiles(index, storage, paths.state_dir / "written")
         self.xet_bases = xet_bases = XetBases(index, storage)
         ordering = Ordering(index, queue, ledger)
         stopper = Stopper(index, ledger, running)
@@ -138,7 +138,17 @@ class Scheduler:
         )
         self.startup = Startup(index, ledger, store, storage, listings, merger, written_files)
         self.actions = Actions(
-            index, ledger, running, self.views, ordering, stopper, storage, batches, supervisor, completion
+            index,
+            ledger,
+            running,
+            self.views,
+            ordering,
+            stopper,
+            storage,
+            batches,
+            supervisor,
+            completion,
+            written_files,
         )
         self.requests = Requests(
             index,

@@ -44,6 +44,7 @@ class Startup:
         index = self._index
         gc.disable()  # loaded records stay: collecting among them again and again costs as much as loading them
         try:
+            await in_thread(self._written_files.load)
             batches = self._store.load()
             while (batch := await asyncio.to_thread(next, batches, None)) is not None:
                 self._take_in(batch)

@@ -151,3 +151,21 @@ def test_a_tracker_of_an_older_hfdmd_says_that_hfdmd_wrote_it(hub: HubServer, da
     daemon.start()
     assert delete(daemon, id=key) == 200
     assert list(daemon.cache.glob("models--*")) == []
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("in_folder", [False, True])
+def test_a_forgotten_file_that_is_found_again_is_still_hfdmds_own(
+    hub: HubServer, daemon: Daemon, tmp_path: Path, restarts: bool, in_folder: bool
+) -> None:
+    hub.add_repo(REPO, {"x.bin": seeded(1_000_000, seed=1)})
+    folder = str(tmp_path / "mine") if in_folder else None
+    first = daemon.wait(daemon.ask(REPO, "x.bin", localDir=folder)["id"], "done")
+    assert daemon.call("DELETE", "/api/download", {"id": first["id"]}).status == 200
+    if restarts:
+        daemon.kill_and_start()
+    again = daemon.wait(daemon.ask(REPO, "x.bin", localDir=folder)["id"], "done")
+    assert again["path"] == first["path"]
+    assert hub.sent_bytes("x.bin") == 1_000_000
+    assert daemon.call("DELETE", "/api/download", {"id": again["id"], "deleteFile": True}).status == 200
+    assert not Path(first["path"]).exists()

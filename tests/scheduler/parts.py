@@ -343,7 +343,7 @@ class Wired:
         self.retry_after = RetryAfter()
         self.batches = StorageBatches(self.storage, self.cache_dir)
         self.listings = ListingCache(folder / "lists")
-        self.written_files = WrittenFiles(index, self.storage)
+        self.written_files = WrittenFiles(index, self.storage, folder / "written")
         self.xet_bases = XetBases(index, self.storage)
         self.ordering = Ordering(index, made.queue, ledger)
         self.stopper = Stopper(index, ledger, running)
@@ -373,6 +373,7 @@ class Wired:
             self.batches,
             self.supervisor,
             self.completion,
+            self.written_files,
         )
         self.requests = Requests(
             index, running, ledger, made.store, self.ordering, self.updates, self.completion, self.batches,
