@@ -21,6 +21,9 @@ Digest = str
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _ETAG = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}")
 
+NO_ETAG = "unverified-"
+"""How the name of a blob begins whose server gives no etag."""
+
 Span = tuple[int, int]
 """A half-open range of bytes: start, end."""
 
@@ -110,6 +113,11 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False
     digest: Digest | None
     xet_hash: str | None = None
     told_at: float = 0.0
+
+    @property
+    def is_identified(self) -> bool:
+        """Whether a later response can be told from one of another content: by a digest or by the server's etag."""
+        return self.digest is not None or not self.etag.startswith(NO_ETAG)
 
     def same_content(self, other: Source) -> bool:
         """Whether bytes fetched for one may be continued with bytes of the other."""

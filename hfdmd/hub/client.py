@@ -21,7 +21,7 @@ from hfdmd.hub.session import HubSession, ResponseHead
 from hfdmd.hub.xet_tokens import XetTokens
 from hfdmd.net.origin import RedirectPolicy, Target
 from hfdmd.net.retry_after import RetryAfter
-from hfdmd.record import Entry, FileSpec, RepoSpec, Source, is_commit
+from hfdmd.record import NO_ETAG, Entry, FileSpec, RepoSpec, Source, is_commit
 from hfdmd.wire.environment import hub_token
 from hfdmd.wire.types import MALFORMED, Reason, RepoType
 
@@ -222,7 +222,7 @@ class Hub:
                 " nor in its listing; the setting allow_unverified allows such downloads.",
             )
         if etag is None:
-            etag = "unverified-" + hashlib.sha256(f"{commit}/{spec.file_path}".encode()).hexdigest()
+            etag = NO_ETAG + hashlib.sha256(f"{commit}/{spec.file_path}".encode()).hexdigest()
         return Source(
             commit=commit,
             etag=etag,

@@ -32,7 +32,7 @@ from hfdmd.scheduler.updates import Updates
 from hfdmd.scheduler.written_files import WrittenFiles
 from hfdmd.scheduler.xet_bases import XetBases
 from hfdmd.transfer.disk.part_file import disk_failure
-from hfdmd.transfer.disk.reservations import DiskReservations
+from hfdmd.transfer.disk.reservations import AHEAD_BYTES, DiskReservations
 from hfdmd.transfer.engine import Engine
 from hfdmd.transfer.job import Job
 from hfdmd.wire.types import OUTAGE_REASONS, Phase, Reason, Status
@@ -71,9 +71,12 @@ class Drive:
             try:
                 await self._attempt()
             except Failure as failure:
-                if not self._is_gone(failure):
+                if self._was_replaced(failure):
+                    await self._start_anew(failure)
+                elif self._is_gone(failure):
+                    await self._leave_commit(failure)
+                else:
                     raise
-                await self._leave_commit(failure)
                 await self._attempt()
         except Failure as failure:
             self._stopped_by(await in_thread(self._storage.explained, record.spec, failure))
@@ -92,6 +95,8 @@ class Drive:
         source = record.source
         if source is None:
             raise RuntimeError("resolved, but without a source")
+        if not source.is_identified:
+            self._ledger.note(record, synced=[])
         if record.spec.local_dir is not None:
             async with self._content_locks.hold(content_key(replace(record.spec, local_dir=None), source)):
                 pass  # wait for a running cache download of the same content, then copy it
@@ -159,7 +164,9 @@ class Drive:
                 return await self._placed_and_finished(self._batches.place_small((placement, data)))
             finally:
                 self._reservations.release(record.id)
-        still_to_come = (source.size_bytes or 0) - sum(end - start for start, end in record.synced)
+        still_to_come = AHEAD_BYTES
+        if source.size_bytes is not None:
+            still_to_come = source.size_bytes - sum(end - start for start, end in record.synced)
         self._reservations.reserve(record.id, part, still_to_come)
         try:
             self._begin_transfer()
@@ -250,12 +257,32 @@ class Drive:
         return locate
 
     async def _checkpoint(self, spans: list[Span]) -> None:
-        await self._ledger.checkpoint(self._record, spans)
+        record = self._record
+        await self._ledger.checkpoint(record, spans)
+        if record.size_bytes is None and spans:  # it may have grown into the room that is to stay free
+            self._reservations.reserve(record.id, self._storage.part_location(record.spec), AHEAD_BYTES)
 
     def _mismatched(self) -> int:
         """The content was wrong: how often by now. The tracker says so with the next checkpoint."""
         self._ledger.note(self._record, mismatches=self._record.mismatches + 1)
         return self._record.mismatches
+
+    def _was_replaced(self, failure: Failure) -> bool:
+        """Whether the server has another content now, and no digest tells its bytes from those that have arrived."""
+        source = self._record.source
+        return failure.reason is Reason.HASH_MISMATCH and source is not None and source.digest is None
+
+    async def _start_anew(self, failure: Failure) -> None:
+        """Discard what has arrived, and resolve anew."""
+        record = self._record
+        log.warning("%s of %s: %s; it is fetched anew", record.spec.file_path, record.spec.model_repo, failure.detail)
+        if record.source is not None:
+            await self._batches.discard(record.spec, record.source)
+        self._ledger.note(record, synced=[], downloaded_bytes=0)
+        self._active.meter.downloaded_bytes = 0
+        source, _ = await self._hub.resolve(record.spec)
+        self._ledger.note(record, source=source, mismatches=0)
+        self._enter(Phase.RESOLVING)
 
     def _is_gone(self, failure: Failure) -> bool:
         """Whether the Hub no longer serves the commit that was pinned, so that resolving anew may help."""

@@ -89,7 +89,7 @@ class Engine:
     def _choice(self, job: Job) -> TransportChoice:
         """The transports for this file."""
         makers: dict[TransportName, Callable[[], Transport]] = {
-            "http": lambda: HttpTransport(self._http, job.locate, job.size_bytes)
+            "http": lambda: HttpTransport(self._http, job.locate, job.size_bytes, has_digest=job.digest is not None)
         }
         xet, size_bytes = job.xet, job.size_bytes
         if xet is not None and size_bytes:

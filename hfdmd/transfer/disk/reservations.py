@@ -16,6 +16,9 @@ from hfdmd.transfer.disk.part_file import disk_failure
 from hfdmd.wire.types import Reason
 from hfdmd.wire.units import format_size
 
+AHEAD_BYTES = 16 << 20
+"""What a file of unknown size reserves at any time: about what arrives between two checkpoints."""
+
 CACHED_S = 0.1
 """How long a disk's free space is cached: thousands of small files query it at the same time."""
 

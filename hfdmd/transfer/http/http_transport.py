@@ -31,7 +31,7 @@ from hfdmd.transfer.http.response import HttpHead
 from hfdmd.transfer.sinks import copy_to
 from hfdmd.transfer.slots import ConnectionSlots
 from hfdmd.transfer.transport import ENDLESS, FileSink, TransferError
-from hfdmd.wire.types import TransportName
+from hfdmd.wire.types import Reason, TransportName
 
 FAR_S = 0.02
 """A server whose responses start later than this is far away."""
@@ -148,8 +148,17 @@ class HttpTransport(Location):
 
     name: TransportName = "http"
 
-    def __init__(self, shared: HttpShared, locate: Callable[[], Awaitable[Target]], size_bytes: int | None) -> None:
+    def __init__(
+        self,
+        shared: HttpShared,
+        locate: Callable[[], Awaitable[Target]],
+        size_bytes: int | None,
+        *,
+        has_digest: bool = True,
+    ) -> None:
         super().__init__(locate, shared.slots)
+        self._has_digest = has_digest
+        self._content_version: tuple[str | None, str | None] | None = None
         self.first_byte_s = 0.05
         self._shared = shared
         self._size_bytes = size_bytes
@@ -199,6 +208,8 @@ class HttpTransport(Location):
         if head.status not in (200, 206):
             await self._shared.skip_body(connection, head)
         self._shared.check_status(url, head, decodes=True)
+        if not self._has_digest:
+            self._check_unchanged(url, head)
         coding = coding_of(head.headers)
         length = head.length if coding is None else None
         try:
@@ -227,6 +238,14 @@ class HttpTransport(Location):
             if head.status == 206:  # perhaps a range of the coded file, not the coded range of the file
                 raise BadRange(error.detail) from None
             raise
+
+    def _check_unchanged(self, url: str, head: HttpHead) -> None:
+        """Without a digest nothing else notices that two responses are of two contents. Raises Failure."""
+        version = head.headers.get("etag"), head.headers.get("last-modified")
+        if self._content_version is None:
+            self._content_version = version
+        elif self._content_version != version:
+            raise Failure(Reason.HASH_MISMATCH, f"{_host(url)} has replaced the file while it was fetched")
 
     async def _refuse_pointer(self, url: str, connection: Connection, head: HttpHead) -> None:
         """Raise the final failure if a body of the wrong size is a Git LFS pointer. It is read only if it is short."""
