@@ -100,10 +100,7 @@ class RepoListing:
         with asking(meter, endpoint):
             entries, matching = await self._read(listing)
         wanted = [one for one in matching if repo.spec.local_dir is None or not is_metadata(one.path)]
-        sizes = [entry.source.size_bytes for entry in wanted]
-        total_bytes = None if None in sizes else sum(size for size in sizes if size is not None)
-        self._ledger.note(repo, files_total=len(wanted), total_bytes=total_bytes)
-        await self._room.check(repo, wanted)
+        await self._check_room(wanted)
         # With the tree in place every reader of the cache can see that an incomplete snapshot is incomplete. It names
         # what is left out too: the Hub's own client would fetch that.
         await in_thread(self._storage.write_tree, repo.spec, listing.commit, [*entries, *listing.left_out])
@@ -123,6 +120,14 @@ class RepoListing:
         missing = [entry for file_id, entry in zip(ids, wanted, strict=True) if file_id not in known_files]
         await self._merger.take_in(repo, ((len(wanted), entry) for entry in missing), now)
         self._listed(listing, len(matching) - len(wanted))
+
+    async def _check_room(self, wanted: list[Entry]) -> None:
+        try:
+            await self._room.check(self._repo, wanted)
+        except Failure:
+            total_bytes = sum(entry.source.size_bytes or 0 for entry in wanted)
+            self._ledger.note(self._repo, files_total=len(wanted), total_bytes=total_bytes)
+            raise
 
     async def _read(self, listing: Listing) -> tuple[list[Entry], list[Entry]]:
         """All entries, and those that the globs name. Raises Failure when there is none of the latter."""

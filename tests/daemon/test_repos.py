@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,9 +100,14 @@ def test_a_listing_that_waits_is_done_while_a_file_of_the_repo_is_at_work(hub: H
     daemon.forget_lists()
     hub.fault(REPO, "@tree", Fault.status(503, retry_after=1, times=5))
     daemon.start()
-    until(lambda: daemon.view(key)["reason"] == "hub_unavailable", "the listing waits")
+
+    def tracker() -> dict[str, Any]:
+        return next(tracker for tracker in daemon.trackers() if tracker["id"] == key)
+
+    until(lambda: tracker()["reason"] == "hub_unavailable", "the listing waits")
+    until(lambda: daemon.view(key)["status"] == "downloading", "a file of it runs")
     hub.clear_faults()
-    until(lambda: daemon.view(key)["phase"] == "transferring", "it is listed")
+    until(lambda: tracker()["listed"], "it is listed")
     assert daemon.view(key)["filesDone"] < 5
     hub.rate_bytes_per_s = 0
     assert daemon.wait(key, "done")["filesDone"] == 5
