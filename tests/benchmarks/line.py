@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 TOOLS = Path(__file__).parent / "delaynet"
 SERVER_HOST = "10.77.0.1"
 IN_SERVER = ("ip", "netns", "exec", "hfdmd-srv")
 IN_CLIENT = ("ip", "netns", "exec", "hfdmd-cli")
+_SERVER_NAMESPACE = "/run/netns/hfdmd-srv"
+_CLONE_NEWNET = 0x40000000
 
 
 def possible() -> str | None:
@@ -35,3 +40,20 @@ class Line:
 
     def __exit__(self, *error: object) -> None:
         subprocess.run([TOOLS / "down"], env=self._env, check=False)
+
+
+@contextmanager
+def in_server() -> Iterator[None]:
+    """Threads that are started within it, and their sockets, belong to the server's end of the line for good."""
+    with open("/proc/thread-self/ns/net") as own, open(_SERVER_NAMESPACE) as there:
+        _enter(there.fileno())
+        try:
+            yield
+        finally:
+            _enter(own.fileno())
+
+
+def _enter(namespace: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(namespace, _CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "cannot enter the network namespace")

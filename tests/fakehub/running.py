@@ -23,8 +23,9 @@ _T = TypeVar("_T")
 class Running:
     """Servers by name, each on its own port (0 until it has listened for the first time, then fixed)."""
 
-    def __init__(self, ports: dict[str, int], context: ssl.SSLContext | None) -> None:
+    def __init__(self, ports: dict[str, int], context: ssl.SSLContext | None, host: str = HOST) -> None:
         self.ports = ports
+        self.host = host
         self._context = context
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -59,7 +60,7 @@ class Running:
         for name, server in self._servers.items():
             if name not in self._listening:
                 loop = asyncio.get_running_loop()
-                made = await loop.create_server(server, HOST, self.ports[name], ssl=self._context, backlog=1024)
+                made = await loop.create_server(server, self.host, self.ports[name], ssl=self._context, backlog=1024)
                 self._listening[name] = made
                 self.ports[name] = made.sockets[0].getsockname()[1]
 

@@ -33,15 +33,15 @@ class HubServer:
     Use it as a context manager, plain or async. Every method may be called from any thread, before and while it runs.
     """
 
-    def __init__(self, *, port: int = 0, tls: bool = False, xet: bool | Path = False) -> None:
+    def __init__(self, *, port: int = 0, tls: bool = False, xet: bool | Path = False, host: str = HOST) -> None:
         """`xet`: files that are added with `xet=` are really served by Xet; a path is the empty folder of its xorbs."""
         self.world = World()
-        self._authority = make_authority() if tls else None
+        self._authority = make_authority((host, "localhost")) if tls else None
         self.ports = {"hub": port, "cdn": 0}
         if xet:
             self.world.cas = Cas(xet if isinstance(xet, Path) else None)
             self.ports |= {"cas": 0, "xorbs": 0}
-        self._running = Running(self.ports, self._authority.server if self._authority else None)
+        self._running = Running(self.ports, self._authority.server if self._authority else None, host)
         self._gate: asyncio.Event | None = None
 
     # ---- running
@@ -50,11 +50,11 @@ class HubServer:
         """Starts all servers; returns when they listen. Raises OSError when a port is taken."""
         self._running.start(self._fronts)
         scheme = "https" if self._authority else "http"
-        self.world.hub_url = f"{scheme}://{HOST}:{self.ports['hub']}"
-        self.world.cdn_url = f"{scheme}://{HOST}:{self.ports['cdn']}"
+        self.world.hub_url = f"{scheme}://{self._running.host}:{self.ports['hub']}"
+        self.world.cdn_url = f"{scheme}://{self._running.host}:{self.ports['cdn']}"
         if self.world.cas is not None:
-            self.world.cas_url = f"{scheme}://{HOST}:{self.ports['cas']}"
-            self.world.xorb_url = f"{scheme}://{HOST}:{self.ports['xorbs']}"
+            self.world.cas_url = f"{scheme}://{self._running.host}:{self.ports['cas']}"
+            self.world.xorb_url = f"{scheme}://{self._running.host}:{self.ports['xorbs']}"
         return self
 
     def stop(self) -> None:

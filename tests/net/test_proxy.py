@@ -21,6 +21,20 @@ def test_none() -> None:
     assert proxy_for("https://huggingface.co/x") is None
 
 
+def test_a_request_header_cannot_choose_the_proxy_of_a_cgi_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A web server makes HTTP_PROXY of the header Proxy (CVE-2016-5385); the other variables are its own."""
+    monkeypatch.setenv("REQUEST_METHOD", "GET")
+    monkeypatch.setenv("HTTP_PROXY", "http://attacker:1")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    assert proxy_for("http://a/") is None
+    assert proxy_for("https://a/") == Proxy("http://proxy:3128")
+    monkeypatch.setenv("http_proxy", "http://own:3128")
+    assert proxy_for("http://a/") == Proxy("http://own:3128")
+    monkeypatch.delenv("http_proxy")
+    monkeypatch.delenv("REQUEST_METHOD")
+    assert proxy_for("http://a/") == Proxy("http://attacker:1")
+
+
 @pytest.mark.parametrize("spell", [str, str.upper])
 def test_by_scheme(monkeypatch: pytest.MonkeyPatch, spell: type[str]) -> None:
     monkeypatch.setenv(spell("https_proxy"), "http://proxy:3128")

@@ -186,7 +186,7 @@ class HttpTransport(Location):
                 if head.status not in REDIRECTS or "location" not in head.headers:
                     self.remember_direct(url, secret_headers, generation)
                     with _naming_host(url):
-                        await self._receive(url, connection, head, start, end, sink)
+                        await self._receive(url, generation, connection, head, start, end, sink)
                     return
                 try:
                     location = head.headers["location"].encode("latin-1").decode(errors="surrogateescape")
@@ -202,7 +202,14 @@ class HttpTransport(Location):
         raise BadRedirect(f"more than {MAX_REDIRECTS} redirects, the last to {_host(url)}")
 
     async def _receive(
-        self, url: str, connection: Connection, head: HttpHead, start: int, end: int | None, sink: FileSink
+        self,
+        url: str,
+        generation: int,
+        connection: Connection,
+        head: HttpHead,
+        start: int,
+        end: int | None,
+        sink: FileSink,
     ) -> None:
         """Check the response and receive its body into `sink`. `end` None: the whole file was requested."""
         if head.status not in (200, 206):
@@ -224,6 +231,7 @@ class HttpTransport(Location):
             raise RangeIgnored(f"{_host(url)} sends the whole file instead of a range")
         elif end is None and self._size_bytes is None:
             sink.accept_whole(length)
+        self.served(generation)
         if length is not None:
             await connection.receive(sink, length, self._shared.window_s)
             return

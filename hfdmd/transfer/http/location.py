@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -24,6 +25,10 @@ from hfdmd.wire.types import Reason
 
 BACKOFF_BASE_S = 0.2
 BACKOFF_CAP_S = 8.0
+RELOCATE_S = 0.5
+"""The Hub is asked for a third URL this long after a second one has served nothing either, and twice as long each time
+after that. The wait is shared by all connections of the file: a server that refuses some of them would otherwise make
+each of them ask, many times a second."""
 MAX_IGNORED_RANGES = 3
 """A server that sent ranges before, and sends the whole file more often than this in a row, stopped sending ranges."""
 
@@ -45,6 +50,8 @@ class Location:
         self._direct: tuple[str, Mapping[str, str]] | None = None
         self._slots = slots
         self._strikes: Counter[type[TransferError]] = Counter()
+        self._useless = 0  # how many URLs in a row served nothing
+        self._locate_at = 0.0
 
     @property
     def url(self) -> str | None:
@@ -66,6 +73,11 @@ class Location:
         """Redirects led to `url`; ignored if the location was forgotten after the request started."""
         if generation == self.generation:
             self._direct = (url, headers)
+
+    def served(self, generation: int) -> None:
+        """A request for the location of that generation was answered with content."""
+        if generation == self.generation:
+            self._useless, self._locate_at = 0, 0.0
 
     def stop_ranging(self) -> None:
         self.ranged = self.has_ranged = False
@@ -91,9 +103,13 @@ class Location:
             self._judge(error, strike, others_progress, has_bytes)
         if isinstance(error, ServerBusy) and (error.wait_s or 0.0) >= BACKOFF_CAP_S:
             return  # the next request waits as long as the server asked for
-        if isinstance(error, UrlRefused | RangeIgnored | RangeRefused | BadResponse) and strike <= 1 and not attempt:
-            return  # a new URL is worth an immediate try; bytes of other workers say nothing about this one's next ones
-        await asyncio.sleep(backoff_s(attempt, base_s=BACKOFF_BASE_S, cap_s=BACKOFF_CAP_S))
+        wait_s = 0.0 if self._target is not None else self._locate_at - time.monotonic()
+        # a new URL is worth an immediate try; bytes of other workers say nothing about this one's next ones
+        wants_url = isinstance(error, UrlRefused | RangeIgnored | RangeRefused | BadResponse)
+        if not wants_url or strike > 1 or attempt:
+            wait_s = max(wait_s, backoff_s(attempt, base_s=BACKOFF_BASE_S, cap_s=BACKOFF_CAP_S))
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
 
     def _judge(self, error: TransferError, strike: int, others_progress: bool, has_bytes: bool) -> None:
         match error:
@@ -124,3 +140,7 @@ class Location:
         self._direct = None
         if not redirect_only:
             self._target = None
+            self._useless += 1
+            if self._useless > 1:
+                wait_s = min(BACKOFF_CAP_S, RELOCATE_S * 2 ** (self._useless - 2))
+                self._locate_at = time.monotonic() + wait_s

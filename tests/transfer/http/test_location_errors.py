@@ -36,6 +36,7 @@ class Harness:
             return 0.0
 
         monkeypatch.setattr(location_module, "backoff_s", backoff_s)
+        monkeypatch.setattr(location_module, "RELOCATE_S", 0.0)
 
     async def _locate(self) -> Target:
         self.located += 1
@@ -97,6 +98,39 @@ async def test_nothing_is_given_up_while_other_connections_receive_bytes(
         await harness.after(error, attempt, others=True)
 
 
+async def test_the_hub_is_asked_ever_more_seldom_for_urls_that_serve_nothing(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By all connections together: those that others refused meanwhile wait as well."""
+    slept: list[int] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(round(seconds))
+
+    monkeypatch.setattr(location_module.asyncio, "sleep", sleep)
+    monkeypatch.setattr(location_module, "RELOCATE_S", 1.0)
+    location = harness.location
+    for _ in range(6):
+        await location.get()
+        generation = location.generation
+        for _ in range(3):
+            await location.recover(UrlRefused("403"), generation, 0, others_progress=True)
+    assert slept == [seconds for seconds in (1, 2, 4, 8, 8) for _ in range(3)], "the first new URL is asked for at once"
+    location.served(generation)
+    assert location._useless, "a late answer of an old URL says nothing about the present one"
+    location.served(location.generation)
+    await harness.after(UrlRefused("403"), others=True)
+    assert len(slept) == 15, "an expired URL is renewed at once"
+
+
+@pytest.mark.parametrize(("has_bytes", "forgiven"), [(False, 1), (True, 3)])
+async def test_a_server_with_ranges_may_ignore_some(harness: Harness, has_bytes: bool, forgiven: int) -> None:
+    harness.location.has_ranged = True
+    for attempt in range(forgiven):
+        await harness.after(RangeIgnored("200"), attempt, kept=has_bytes)
+    assert harness.location.ranged
+
+
 @pytest.mark.parametrize("has_bytes", [False, True])
 async def test_ignored_ranges_end_in_a_start_over_later_if_bytes_are_on_disk(harness: Harness, has_bytes: bool) -> None:
     harness.location.has_ranged = True
@@ -128,6 +162,20 @@ async def test_bad_responses_start_over_only_if_ranges_may_be_the_cause(
         await harness.after(error, attempt, kept=has_bytes)
     with pytest.raises(expected):
         await harness.after(error, 2, kept=has_bytes)
+
+
+@pytest.mark.parametrize(("status", "shrinks"), [(408, False), (429, True), (500, False), (502, False), (503, True)])
+async def test_only_a_server_that_refuses_requests_gets_fewer(harness: Harness, status: int, shrinks: bool) -> None:
+    await harness.after(ServerBusy("busy", status, None))
+    assert (harness.slots.size < FIRST_CONNECTIONS) is shrinks
+
+
+async def test_after_a_mismatch_the_hub_is_asked_for_another_url(harness: Harness) -> None:
+    await harness.redirected()
+    harness.location.content_mismatched()
+    assert harness.location.url is None
+    await harness.location.get()
+    assert harness.located == 2
 
 
 async def test_a_busy_server_shrinks_the_slots_and_its_own_wait_replaces_the_backoff(harness: Harness) -> None:

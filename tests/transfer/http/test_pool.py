@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +27,7 @@ class IdleConnection:
     """What the pool sees of an open connection that has served a request."""
 
     reusable = is_open = True
+    unread_bytes = 0
     window = SimpleNamespace(size_bytes=None)
 
     def __init__(self, host: str, aborted: list[str]) -> None:
@@ -50,6 +52,37 @@ async def test_idle_connections_of_one_origin_are_bounded(pool: Pool) -> None:
     for _ in range(MAX_IDLE + 10):
         pool.release(connection_to("one.example", aborted))
     assert len(aborted) == 10
+
+
+@pytest.mark.parametrize(("idle_s", "kept"), [(0.0, True), (19.0, True), (20.0, False), (60.0, False)])
+async def test_an_idle_connection_is_closed_before_servers_drop_it(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch, idle_s: float, kept: bool
+) -> None:
+    aborted: list[str] = []
+    pool.release(connection_to("one.example", aborted))
+    released_at = time.monotonic()
+    monkeypatch.setattr(pool_module.time, "monotonic", lambda: released_at + idle_s)
+    pool.reap()
+    assert pool.has_idle is kept
+    assert aborted == ([] if kept else ["one.example"])
+
+
+@pytest.mark.parametrize(("idle_s", "reused"), [(19.0, True), (20.0, False)])
+async def test_a_connection_that_is_idle_for_too_long_is_not_used_again(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch, idle_s: float, reused: bool
+) -> None:
+    aborted: list[str] = []
+    idle = connection_to("127.0.0.1", aborted)
+    idle.key = ("http://127.0.0.1:1", None)  # nothing listens there
+    pool.release(idle)
+    released_at = time.monotonic()
+    monkeypatch.setattr(pool_module.time, "monotonic", lambda: released_at + idle_s)
+    if reused:
+        assert await pool.acquire("http://127.0.0.1:1/file", None, 5.0) == (idle, True)
+    else:
+        with pytest.raises(ConnectionFailed):
+            await pool.acquire("http://127.0.0.1:1/file", None, 5.0)
+        assert aborted == ["127.0.0.1"]
 
 
 async def test_addresses_of_thousands_of_hosts_are_bounded(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:

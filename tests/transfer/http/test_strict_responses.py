@@ -43,6 +43,26 @@ async def test_what_follows_a_body_is_no_answer(tmp_path: Path, surplus: bytes) 
         assert job.meter.received_bytes == len(CONTENT)
 
 
+async def test_a_range_of_a_file_of_another_size_is_not_used(tmp_path: Path) -> None:
+    async def answer(asked: Request) -> None:
+        if asked.number > 1:
+            await asked.send_part(CONTENT)
+            return
+        body = bytes((asked.end or 0) - asked.start)  # of the other file
+        head = f"HTTP/1.1 206 x\r\nContent-Range: bytes 0-{len(body) - 1}/{len(CONTENT) + 1}\r\n"
+        await asked.send(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
+    async with scripted(answer) as server, an_engine() as engine:
+
+        async def locate() -> Target:
+            return Target(f"{server.url}/file")
+
+        job = a_job(tmp_path, CONTENT, locate)
+        await engine.fetch(job)
+        assert job.part.read_bytes() == CONTENT
+        assert job.meter.received_bytes == len(CONTENT), "bytes of the other file were taken"
+
+
 @pytest.mark.parametrize("surplus", [SMUGGLED, b"garbage"], ids=["an answer", "garbage"])
 async def test_what_comes_between_two_requests_is_no_answer(tmp_path: Path, surplus: bytes) -> None:
     async def answer(asked: Request) -> None:
