@@ -33,6 +33,47 @@ export default {
     assert.ok(sent > 0);
   },
 
+  async "no byte comes: every view says why and shows no speed, until the next byte"({ stage, page, context, note }) {
+    await stage.tell({ repo: "web/outage", files: { "model.bin": 30 * MB } });
+    await stage.tell({ rate: 2 * MB });
+    await showRepo(page, stage.url, "web/outage");
+    const button = new Button(page, "web/outage/model.bin");
+    await button.main.click();
+    const queue = await context.newPage();
+    await queue.goto(`${stage.url}/queue`);
+    const row = queue.locator("li[data-id]").filter({ hasText: "web/outage" });
+    const head = queue.locator("p.text-2xl");
+    const texts = async () => [await row.innerText(), await head.innerText()];
+    const speed = /[1-9][\d.]* [kM]B\/s/;
+    await until("a speed everywhere", async () => (await texts()).every((text) => speed.test(text)));
+    const bytes = async () =>
+      (await stage.ask("/api/progress?modelRepo=web/outage")).json().downloads[0].downloadedBytes;
+    const reason = /stalled|no network|not available/i;
+    let last = { bytes: -1, at: 0 };
+    stage.hub.kill("SIGSTOP");
+    try {
+      await until("no more bytes", async () => {
+        const now = await bytes();
+        if (now !== last.bytes) last = { bytes: now, at: Date.now() };
+        return Date.now() - last.at > 1000;
+      });
+      await until("no speed", async () => !(await texts()).some((text) => speed.test(text)));
+      assert.match(await row.innerText(), reason);
+      await until("the other tab", async () => /stalled/i.test(await button.main.innerText()));
+      note(`no speed ${Date.now() - last.at} ms after the last byte`);
+      assert.ok(Date.now() - last.at < 4000, "an old speed stayed");
+    } finally {
+      stage.hub.kill("SIGCONT");
+    }
+    await until("the next byte", async () => (await bytes()) > last.bytes);
+    const back = Date.now();
+    await until("no reason", async () => !reason.test(await row.innerText()));
+    note(`no reason ${Date.now() - back} ms after the next byte`);
+    assert.ok(Date.now() - back < 2000, "the reason stayed");
+    await stage.tell({ rate: 0 });
+    await button.is("done");
+  },
+
   async "removed while the stream was away: gone without a word of it"({ stage, page }) {
     await stage.tell({ repo: "web/prune", files: { "model.bin": 4 * MB } });
     await stage.tell({ rate: 0.2 * MB });
