@@ -457,6 +457,24 @@ def test_a_program_gets_the_exact_path(hfdm: Hfdm, hub: HubServer, name: str) ->
     assert (path.name, path.read_bytes()) == (name, b"x")
 
 
+def test_a_list_that_a_program_reads_has_the_exact_names(hfdm: Hfdm, hub: HubServer) -> None:
+    hub.add_repo("owner/joined", {"a\u202eb.txt": b"x"})
+    assert "a\u202eb.txt" in hfdm("files", "owner/joined").stdout
+
+
+def test_a_daemon_that_wants_its_token_says_how_to_give_it(home: Path, hub: HubServer) -> None:
+    with Daemon(home, hub.endpoint, tcp=True) as daemon:
+        hfdm = Hfdm(home, hub.endpoint, HFDMD_URL=daemon.url)
+        for env in ({}, {"HFDMD_TOKEN": "wrong-wrong-wrong-wrong"}):
+            done = hfdm("status", **env)
+            assert done.returncode == 5
+            assert "set HFDMD_TOKEN" in done.stderr
+        assert hfdm("status", HFDMD_TOKEN=daemon.token).returncode == 0
+        odd = hfdm("status", HFDMD_TOKEN="two\nlines-secret")
+        assert "secret" not in odd.stderr
+        assert "HFDMD_TOKEN" in odd.stderr
+
+
 def test_offline_mode_of_the_hubs_client_is_not_ours(hfdm: Hfdm) -> None:
     done = hfdm("download", REPO, "config.json", HF_HUB_OFFLINE="1")
     assert done.returncode == 0

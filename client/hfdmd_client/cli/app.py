@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from hfdmd import __version__
-from hfdmd.wire.errors import ApiError
+from hfdmd.wire.errors import ApiError, Unauthorized
 from hfdmd_client.cli.session import INTERRUPTED, USAGE, Session, clean_lines, exit_code, fitted
 
 _VERBS: dict[str, tuple[str, str]] = {
@@ -149,6 +149,8 @@ def run(arguments: list[str]) -> int:
         sys.stderr.write("\nhfdm: interrupted; the daemon continues.\n")
         return INTERRUPTED
     except ApiError as error:
+        if isinstance(error, Unauthorized):  # its own text names a header, which a user of hfdm does not set
+            error.detail = "the daemon wants its token: set HFDMD_TOKEN to what `token` in its state folder holds"
         _report(error, "--json" in arguments)
         return exit_code(error)
 

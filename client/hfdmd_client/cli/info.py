@@ -30,6 +30,7 @@ def info(session: Session) -> int:
             ("Hub", known.hub_endpoint),
             ("cache", known.cache_dir),
             ("state", known.state_dir),
+            ("Hub token", "the daemon has one" if known.has_hub_token else "the daemon has none"),
             ("free disk", format_size(known.free_bytes)),
             ("downloads", counts(known)),
             ("speed", format_rate(known.bytes_per_second)),

@@ -26,7 +26,7 @@ def print_table(
     `right` are the columns to align right; `styles` has a rich style for each row's first column; `optional` are
     columns that a narrow terminal leaves out, in this order.
     """
-    cleaned = [[clean(cell) for cell in row] for row in rows]
+    cleaned = [[_shown(cell) for cell in row] for row in rows]
     keep = [i for i in range(len(head)) if any(row[i] for row in cleaned)] if cleaned else list(range(len(head)))
     columns = {i: [head[i].upper(), *(row[i] for row in cleaned)] for i in keep}
     widths = {i: max(map(len, columns[i])) for i in keep}
@@ -45,6 +45,11 @@ def print_table(
             cells.append(cell.rjust(widths[i]) if i in right else cell.ljust(widths[i]))
         lines.append(cells)
     _write(lines, styles)
+
+
+def _shown(text: str) -> str:
+    """`text`: exactly, for a program that reads it; made safe for a terminal."""
+    return clean(text) if sys.stdout.isatty() else text
 
 
 def _room(widths: dict[int, int], keep: Sequence[int], terminal_width: int) -> int:
@@ -73,4 +78,4 @@ def print_facts(facts: Sequence[tuple[str, str]]) -> None:
     """Prints names and values, one pair in each line."""
     width = max((len(name) for name, _ in facts), default=0)
     for name, value in facts:
-        print(f"{name.ljust(width)}{GAP}{clean(value)}".rstrip())
+        print(f"{name.ljust(width)}{GAP}{_shown(value)}".rstrip())
