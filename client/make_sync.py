@@ -23,7 +23,7 @@ RULES = (
     (r"\bfor (\w+) in (.+):\n +yield \1\n", r"yield from \2\n"),
     (r"\bAsyncGenerator\[(.+), None\]", r"Generator[\1, None, None]"),
     (r"\bAsync(Client|Generator)\b", r"\1"),
-    (r"\basync_(client|connection|transport)\b", r"\1"),
+    (r"\basync_(callback|client|connection|transport)\b", r"\1"),
     (r"\b__a(enter|exit)__\b", r"__\1__"),
     (r"\ba(closing|close)\b", r"\1"),
     (r"\banext\b", "next"),

@@ -52,6 +52,7 @@ from hfdmd_client.errors import DaemonMismatch as DaemonMismatch
 from hfdmd_client.errors import DaemonNotStarted as DaemonNotStarted
 from hfdmd_client.errors import DaemonSilent as DaemonSilent
 from hfdmd_client.errors import DaemonUnreachable as DaemonUnreachable
+from hfdmd_client.errors import DownloadCancelled as DownloadCancelled
 from hfdmd_client.errors import DownloadFailed as DownloadFailed
 from hfdmd_client.errors import ProtocolError as ProtocolError
 from hfdmd_client.errors import UnsupportedByDaemon as UnsupportedByDaemon

@@ -16,8 +16,9 @@ from hfdmd.wire.endpoint import DaemonAddress
 from hfdmd.wire.errors import Loading, UnknownDownload
 from hfdmd.wire.repo_content import DownloadPlan, RepoFiles
 from hfdmd_client import async_transport, calls, handshake, locate, logfile
+from hfdmd_client.async_callback import called
 from hfdmd_client.environment import hub_token_for
-from hfdmd_client.errors import DaemonUnreachable, DownloadFailed, describe
+from hfdmd_client.errors import DaemonUnreachable, describe, download_failed
 from hfdmd_client.event_state import FINAL, Event, EventState, Item
 from hfdmd_client.exchange import ConnectionLost
 from hfdmd_client.options import FileOptions, PlanOptions, RepoOptions, Selection, Selector, StrPath, normalised
@@ -174,9 +175,9 @@ class AsyncClient:
             async with aclosing(self.follow(last, timeout_s=left_s(until))) as states:
                 async for last in states:
                     if on_progress is not None:
-                        on_progress(last)
+                        await called(on_progress, last)
             if last.status is not t.Status.DONE:
-                raise DownloadFailed(last)
+                raise download_failed(last)
             if may_be_old:
                 last = await self.updated(last, timeout_s=left_s(until))
             if last.status is t.Status.DONE:

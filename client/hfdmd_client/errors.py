@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hfdmd.wire.errors import ApiError
-from hfdmd.wire.types import Download, Reason, RepoDownload
+from hfdmd.wire.errors import ApiError, HubRefused
+from hfdmd.wire.types import Download, Reason, RepoDownload, Status
 
 
 class ClientError(ApiError):
@@ -69,7 +69,10 @@ class WaitTimeout(ClientError, TimeoutError):
 
 
 class DownloadFailed(ClientError):
-    """The download is `failed` or `cancelled`. `download` is its last state, `reason` one of those in docs/api.md."""
+    """The download is `failed` or `cancelled`. `download` is its last state, `reason` one of those in docs/api.md.
+
+    One that the Hub refused is also of the class that `files` raises for the same cause, such as `RepoNotFound`.
+    """
 
     code, status, title = "download_failed", 502, "The download did not succeed"
 
@@ -77,6 +80,29 @@ class DownloadFailed(ClientError):
         super().__init__(download.error or download.detail or f"{describe(download)} was {download.status.value}")
         self.download = download
         self.reason: Reason | None = download.reason
+
+
+class DownloadCancelled(DownloadFailed):
+    """Someone cancelled the download."""
+
+    code, status, title = "download_cancelled", 409, "The download was cancelled"
+
+
+def _refusal(kind: type[HubRefused]) -> type[DownloadFailed]:
+    """`DownloadFailed` as a subclass of `kind`, with its code."""
+    return type(f"Download{kind.__name__}", (DownloadFailed, kind), {"code": kind.code, "status": kind.status})
+
+
+_REFUSALS: dict[str, type[DownloadFailed]] = {
+    refusal.code: _refusal(refusal) for refusal in HubRefused.__subclasses__()
+}
+
+
+def download_failed(download: Download | RepoDownload) -> DownloadFailed:
+    """The error for a download that has ended without success."""
+    if download.status is Status.CANCELLED:
+        return DownloadCancelled(download)
+    return _REFUSALS.get(download.reason or "", DownloadFailed)(download)
 
 
 def describe(item: Download | RepoDownload) -> str:

@@ -16,7 +16,14 @@ from hfdmd.wire.errors import InvalidField
 from hfdmd.wire.types import Download, Reason, RepoDownload, RepoType, Status
 from hfdmd_client.client import Client
 from hfdmd_client.environment import same_folder
-from hfdmd_client.errors import DaemonMismatch, DaemonNotStarted, DaemonUnreachable, DownloadFailed, UnsupportedByDaemon
+from hfdmd_client.errors import (
+    DaemonMismatch,
+    DaemonNotStarted,
+    DaemonUnreachable,
+    DownloadFailed,
+    UnsupportedByDaemon,
+    download_failed,
+)
 from hfdmd_client.event_state import FINAL
 
 _HUB_REFUSED = frozenset(
@@ -142,7 +149,7 @@ class HfCall:
                 if last.status is Status.QUEUED and last.reason in _HUB_UNREACHABLE and not last.downloaded_bytes:
                     raise _HubUnreachable(last.detail or "the Hub does not answer")
         if last.status is not Status.DONE:
-            raise DownloadFailed(last)
+            raise download_failed(last)
 
     def _check_same(self, argument: str, daemons: str, default: str, same: Callable[[str, str], bool]) -> None:
         given = self._arguments[argument]

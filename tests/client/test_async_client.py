@@ -49,6 +49,17 @@ async def test_a_repo(client: AsyncClient) -> None:
     assert done.files_done == 1
 
 
+async def test_an_async_callback_is_awaited(client: AsyncClient) -> None:
+    states = []
+
+    async def remember(state: Download) -> None:
+        await asyncio.sleep(0)
+        states.append(state.status)
+
+    await client.download(REPO, "config.json", on_progress=remember)
+    assert states[-1] is Status.DONE
+
+
 async def test_failures_and_time_limits(client: AsyncClient, hub: HubServer) -> None:
     with pytest.raises(DownloadFailed) as caught:
         await client.download("owner/none", "x")

@@ -17,6 +17,7 @@ from hfdmd_client import (
     DaemonSilent,
     DaemonUnreachable,
     Download,
+    DownloadCancelled,
     DownloadFailed,
     End,
     InvalidField,
@@ -68,6 +69,28 @@ def test_a_failure_is_an_exception_with_its_reason(client: Client) -> None:
     assert caught.value.reason is Reason.FILE_NOT_FOUND
     assert "nothing.bin" in caught.value.detail
     assert isinstance(caught.value, ApiError)
+
+
+def test_a_failure_is_also_of_the_class_that_the_api_raises(client: Client, hub: HubServer) -> None:
+    with pytest.raises(RepoNotFound) as caught:
+        client.download("owner/none", "x")
+    assert isinstance(caught.value, DownloadFailed)
+    assert (caught.value.code, caught.value.status) == ("repo_not_found", 404)
+    with pytest.raises(RepoNotFound):
+        client.files("owner/none")
+    hub.rate_bytes_per_s = 100_000
+    asked = client.ask(REPO, BIG)
+    client.cancel(id=asked.id)
+    with pytest.raises(DownloadCancelled):
+        client.download(REPO, BIG, retry=False, on_progress=lambda state: client.cancel(id=state.id))
+
+
+def test_an_async_callback_is_refused(client: Client) -> None:
+    async def remember(state: object) -> None:
+        raise AssertionError(state)
+
+    with pytest.raises(TypeError, match="AsyncClient"):
+        client.download(REPO, "config.json", on_progress=remember)
 
 
 def test_a_relative_folder_is_taken_from_here(client: Client, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
