@@ -56,6 +56,19 @@ def test_each_layer_wins_over_the_one_below(tmp_path: Path) -> None:
     assert again.values.max_active_downloads == 7
 
 
+@pytest.mark.parametrize(
+    ("env", "expected"),
+    [
+        ({}, "auto"),
+        ({"HF_HUB_DISABLE_XET": "1"}, "http"),
+        ({"HF_HUB_DISABLE_XET": "0"}, "auto"),
+        ({"HF_HUB_DISABLE_XET": "1", "HFDMD_TRANSPORT": "xet"}, "xet"),
+    ],
+)
+def test_the_hubs_variable_against_xet_means_http(tmp_path: Path, env: dict[str, str], expected: str) -> None:
+    assert config(tmp_path, env=env).values.transport == expected
+
+
 def test_a_reload_takes_the_file_anew_and_a_bad_one_changes_nothing(tmp_path: Path) -> None:
     read = config(tmp_path, "bandwidth_limit = 1000")
     (tmp_path / "config.toml").write_text("bandwidth_limit = 2000")

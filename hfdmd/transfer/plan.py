@@ -133,6 +133,16 @@ class Plan:
         for span in lease.ahead:
             self.todo.remove(*span)
 
+    def before(self, lease: Lease) -> Lease | None:
+        """The lease of the bytes up to where this one begins, if they are leased."""
+        return next((other for other in self.leases if other is not lease and other.end == lease.at), None)
+
+    def begin_at(self, lease: Lease, offset: int) -> None:
+        """Leave the bytes up to `offset` to the lease before; no effect when that has ended, or its ends are fixed."""
+        before = self.before(lease)
+        if before is not None and not before.is_aligned:
+            before.end = lease.start = lease.at = min(offset, lease.end)
+
     def align(self, lease: Lease, start: int, end: int) -> None:
         """A response with whole chunks will bring [start, end) for `lease`, which has not received anything yet.
 
@@ -140,8 +150,8 @@ class Plan:
         that far, and the rest of its last chunk from what is not requested.
         """
         lease.is_aligned = True
-        before = next((other for other in self.leases if other.end == lease.at and not other.ahead), None)
-        if before is not None and before.at <= start < lease.at:
+        before = self.before(lease)
+        if before is not None and not before.ahead and before.at <= start < lease.at:
             before.end = lease.start = lease.at = start
         after = next((other for other in self.leases if other.at == lease.end and not other.is_aligned), None)
         if after is not None and end > lease.end:

@@ -228,7 +228,7 @@ class SegmentedDownload:
         whole = self._single_request and (lease.at == 0 or not self._transport.has_ranged)
         past_bytes = lease.at if whole else 0
         sink = LeaseSink(
-            lease, self._writer, self._resources, self._job.flow, on_bytes, self._accept_whole, self._align, past_bytes
+            lease, self._writer, self._resources, self._job.flow, on_bytes, self._accept_whole, self._plan, past_bytes
         )
         worker.start(sink)
         try:
@@ -295,10 +295,6 @@ class SegmentedDownload:
             return False
         self._single_request = True
         return self._plan.extend_to_all(lease)
-
-    def _align(self, lease: Lease, start: int, end: int) -> None:
-        if self._plan is not None and not self._single_request:
-            self._plan.align(lease, start, end)
 
     async def _recover(self, worker: Worker, error: TransferError | Failure, generation: int, attempt: int) -> None:
         """Return when the worker may try again. Raises Failure or StartOver when it may not."""

@@ -12,7 +12,7 @@ from hfdmd.transfer.disk.part_file import UNIT_BYTES
 from hfdmd.transfer.disk.writer import Writer
 from hfdmd.transfer.job import SMALL_FILE_BYTES, Meter
 from hfdmd.transfer.limiter import Allowance, Limiter
-from hfdmd.transfer.plan import Lease
+from hfdmd.transfer.plan import Lease, Plan
 from hfdmd.transfer.resources import EngineResources
 from hfdmd.transfer.spans import Spans
 from hfdmd.transfer.transport import Line, Sink
@@ -117,6 +117,10 @@ class MemorySink(RangeSink):
     def wanted_bytes(self) -> int:
         return self.lease.left_bytes
 
+    @property
+    def follows_unaligned(self) -> bool:
+        return False
+
     def ready(self) -> bool:
         may_fill = self._may_fill(self.lease.gap_bytes)
         if not may_fill:
@@ -143,6 +147,9 @@ class MemorySink(RangeSink):
 
     def align(self, start: int, end: int) -> None:
         """It is all of the file."""
+
+    def begin_at(self, offset: int) -> None:
+        """It begins at 0."""
 
     async def place(self, pieces: list[tuple[int, bytes]]) -> None:
         for offset, data in pieces:
@@ -193,7 +200,7 @@ class LeaseSink(RangeSink):
         flow: str,
         on_bytes: Callable[[int, int], None],
         on_whole: Callable[[Lease, int | None], bool],
-        on_aligned: Callable[[Lease, int, int], None],
+        plan: Plan | None,
         past_bytes: int = 0,
     ) -> None:
         """`on_bytes` is called with the number of bytes received, and how many of them are new.
@@ -201,7 +208,7 @@ class LeaseSink(RangeSink):
         Packed bytes are received first, and new only when they are unpacked.
         """
         super().__init__(lease, resources.limiter, flow)
-        self._on_aligned = on_aligned
+        self._plan = plan
         self._writer = writer
         self._buffers = resources.buffers
         self._on_bytes = on_bytes
@@ -254,7 +261,17 @@ class LeaseSink(RangeSink):
             self._end_buffer(buffer)
 
     def align(self, start: int, end: int) -> None:
-        self._on_aligned(self.lease, start, end)
+        if self._plan is not None:
+            self._plan.align(self.lease, start, end)
+
+    @property
+    def follows_unaligned(self) -> bool:
+        before = None if self._plan is None else self._plan.before(self.lease)
+        return before is not None and not before.is_aligned
+
+    def begin_at(self, offset: int) -> None:
+        if self._plan is not None:
+            self._plan.begin_at(self.lease, offset)
 
     def _received(self, count: int) -> None:
         self._on_bytes(count, 0)

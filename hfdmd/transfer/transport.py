@@ -76,6 +76,13 @@ class FileSink(Sink, Protocol):
         Only as far as no other request fetches those bytes.
         """
 
+    @property
+    def follows_unaligned(self) -> bool:
+        """Whether the bytes before `at` are requested, by a request that `align` was not called for yet."""
+
+    def begin_at(self, offset: int) -> None:
+        """Leave the bytes up to `offset` to that request."""
+
     def line(self) -> Line:
         """From now on bytes are unpacked before they are put into `buffer`: count and limit them by the result."""
 

@@ -142,3 +142,47 @@ def test_take_all_and_extend() -> None:
     assert first is not None
     assert second is not None
     assert not other.extend_to_all(first)
+
+
+def test_ends_move_to_whole_chunks_as_far_as_nobody_else_fetches_the_bytes() -> None:
+    plan = Plan(1000)
+    plan.todo = Spans([(200, 1000)])
+    first, second = plan._add_lease(200, 400), plan._add_lease(400, 600)
+    assert plan.before(second) is first
+    plan.align(first, 200, 430)  # its last chunk ends within the lease that follows, which has not begun
+    assert (first.end, second.start, second.at) == (430, 430, 430)
+    plan.align(second, 430, 650)  # and the last one takes from what is not leased
+    assert (second.end, list(plan.todo)) == (650, [(650, 1000)])
+    thief = plan.steal(first, 0.0)
+    assert thief is None or thief.start >= first.end
+    assert plan.left_bytes == 800
+
+
+def test_a_lease_that_begins_within_a_chunk_takes_it_over_or_leaves_it() -> None:
+    plan = Plan(1000)
+    first, second = plan._add_lease(0, 400), plan._add_lease(400, 600)
+    plan.begin_at(second, 450)
+    assert (first.end, second.at) == (450, 450)
+    plan.align(first, 0, 450)
+    plan.begin_at(second, 500)
+    assert (first.end, second.at) == (450, 450), "its ends are fixed"
+    first.end = 300  # as after a steal
+    plan.todo.remove(0, 1000)
+    third = plan._add_lease(300, 450)
+    plan.align(third, 250, 450)
+    assert (first.end, third.at) == (250, 250)
+    plan.give_back(first)
+    assert list(plan.todo) == [(0, 250)]
+
+
+def test_bytes_that_arrive_out_of_order_are_not_leased_again() -> None:
+    plan = Plan(1000)
+    lease = plan._add_lease(0, 1000)
+    lease.ahead.add(300, 400)
+    assert (lease.left_bytes, lease.gap_bytes) == (900, 300)
+    assert not lease.advance(100)
+    assert lease.advance(200)
+    assert (lease.at, lease.left_bytes) == (400, 600)
+    lease.ahead.add(500, 600)
+    plan.give_back(lease)
+    assert list(plan.todo) == [(400, 500), (600, 1000)]

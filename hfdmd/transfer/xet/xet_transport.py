@@ -54,7 +54,6 @@ class XetTransport(Location):
         self._xet = xet
         self._size_bytes = size_bytes
         self._resources = resources
-        self._asking = asyncio.Lock()
         self._has_answer = False
         self.recipe = Recipe()
         """What was learned about the chunks of the file."""
@@ -68,18 +67,29 @@ class XetTransport(Location):
         return self._has_answer and self.first_byte_s >= FAR_S
 
     async def fetch(self, start: int, end: int | None, sink: FileSink) -> None:
-        async with self._asking:  # one at a time: each answer decides where the next lease begins
-            if not sink.wanted_bytes:
-                return
-            end = sink.at + sink.wanted_bytes
-            answer = await self.reconstruct(sink.at, end)
-            self.recipe.add(answer.terms)
-            sink.align(answer.start, answer.end)
+        if sink.follows_unaligned:
+            await self._begin_with_a_chunk(sink)
+        if not sink.wanted_bytes:
+            return
+        answer = await self.reconstruct(sink.at, sink.at + sink.wanted_bytes)
+        self.recipe.add(answer.terms)
+        sink.align(answer.start, answer.end)
         for signed in answer.ranges:
             if any(sink.missing(term.start, term.end) for term in signed.terms):
                 await self._fetch_range(signed, sink)
         if sink.wanted_bytes:
             raise BadResponse("the chunks that were sent do not hold all bytes that they should")
+
+    async def _begin_with_a_chunk(self, sink: FileSink) -> None:
+        """The bytes before the range are requested, and it is not known yet which chunk ends there: ask.
+
+        The request before takes the rest of that chunk. Waiting for its answer instead would let requests start one
+        after another; not asking would fetch the chunk twice.
+        """
+        at = sink.at
+        chunk = await self.reconstruct(at, at + 1)
+        if sink.at == at and chunk.start < at:
+            sink.begin_at(chunk.end)
 
     async def reconstruct(self, start: int, end: int) -> Reconstruction:
         """What [start, end) consists of. Raises as `fetch`."""
