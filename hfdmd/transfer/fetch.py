@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +22,8 @@ from hfdmd.transfer.sinks import MemorySink
 from hfdmd.transfer.spans import Spans
 from hfdmd.transfer.transport import StartOver, TransferError, Transport
 from hfdmd.wire.types import Phase, Reason
+
+log = logging.getLogger("hfdmd.transfer")
 
 OpenPart = Callable[[Path], PartFile]
 
@@ -104,6 +107,8 @@ async def _prepare(job: Job, part: PartFile, resources: EngineResources) -> Span
     limit = min(existing, job.size_bytes)
     have = Spans((max(0, start), min(end, limit)) for start, end in job.synced)
     if existing < job.size_bytes and list(have) != job.synced:
+        lost_bytes = sum(end - start for start, end in job.synced) - have.total_bytes
+        log.warning("%s has lost %d synced bytes; they are fetched again", part.path, lost_bytes)
         await job.checkpoint(list(have))  # before the file is extended: the rest of the checkpoint would be a hole
     if existing != job.size_bytes:
         await resources.io_threads.sync(part.resize, job.size_bytes)

@@ -65,13 +65,16 @@ async def test_resumes_with_exactly_what_is_missing(hub: HubServer, tmp_path: Pa
     assert hub.sent_bytes(FILE) == 20 * MiB - 11 * MiB
 
 
-async def test_a_claim_beyond_the_part_file_is_not_believed(hub: HubServer, tmp_path: Path) -> None:
+async def test_a_claim_beyond_the_part_file_is_not_believed(
+    hub: HubServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     download = file_download(hub, tmp_path, 4 * MiB)
     download.part.write_bytes(download.content.read(0, MiB))
     download.checkpoints.append([(0, 3 * MiB)])
     async with engine_for(hub) as engine:
         await engine.fetch(download.job())
     assert download.is_right()
+    assert f"{download.part} has lost {2 * MiB} synced bytes; they are fetched again" in caplog.messages
 
 
 async def test_a_symlink_is_not_written_through(hub: HubServer, tmp_path: Path) -> None:

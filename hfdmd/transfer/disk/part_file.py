@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple, Unpack
 
-from hfdmd.durable import NO_SUCH_CALL, disk_reason, sync_file
+from hfdmd.durable import NO_SUCH_CALL, disk_reason, lacks_inodes, sync_file
 from hfdmd.failure import Failure
 from hfdmd.wire.types import Reason
 
@@ -186,6 +186,9 @@ def disk_failure(error: OSError, doing: str) -> Failure:
     text = error.strerror or str(error)
     reason = disk_reason(error)
     if reason is Reason.DISK_FULL:
+        if isinstance(error.filename, str) and os.path.isabs(error.filename) and lacks_inodes(error.filename):
+            folder = os.path.dirname(error.filename)
+            return Failure(reason, f"no inodes are left on the disk of {folder}: no file can be created there")
         return Failure(reason, f"no space left while {doing}: {text}")
     if reason is Reason.LOCKED:
         return Failure(reason, f"too many open files or too little memory while {doing}; retrying: {text}")
