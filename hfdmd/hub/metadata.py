@@ -94,9 +94,9 @@ def contradiction(source: Source, reported: Metadata) -> str | None:
     """How the metadata differs from the pinned `source`; None when it can be the same file.
 
     Digests are compared when both are of one kind, etags when there is no digest: mirrors may have other etags.
-    Doubtful metadata is not compared: the content is verified anyway.
+    Doubtful metadata, and a size beside the same digest, are not compared: the content is verified anyway.
     """
-    if reported.is_doubtful:
+    if reported.is_doubtful or (source.digest is not None and source.digest == reported.digest):
         return None
     if None not in (source.size_bytes, reported.size_bytes) and source.size_bytes != reported.size_bytes:
         return f"it had {source.size_bytes} bytes and now has {reported.size_bytes}"

@@ -95,7 +95,9 @@ async def test_a_xet_file_without_an_http_way(server: HubServer, hub: Hub, commi
         await hub.locate(spec_of("config.json"), source)
 
 
-@pytest.mark.parametrize("said", [{"X-Linked-Size": "3000001"}, {"X-Linked-Etag": '"' + "e" * 64 + '"'}])
+@pytest.mark.parametrize(
+    "said", [{"X-Linked-Size": "3000001", "X-Linked-Etag": '"mirror"'}, {"X-Linked-Etag": '"' + "e" * 64 + '"'}]
+)
 async def test_a_file_that_changed_under_its_commit(
     server: HubServer, hub: Hub, commit: str, said: dict[str, str]
 ) -> None:
@@ -107,6 +109,13 @@ async def test_a_file_that_changed_under_its_commit(
     server.fault(REPO, "model.safetensors", Fault.say(said))
     with pytest.raises(Failure, match=Reason.HASH_MISMATCH):
         await hub.locate(spec, source)
+
+
+async def test_a_wrong_size_beside_the_right_digest_is_no_change(server: HubServer, hub: Hub, commit: str) -> None:
+    spec = spec_of("model.safetensors")
+    source, _ = await hub.resolve(spec)
+    server.fault(REPO, "model.safetensors", Fault.say({"X-Linked-Size": "7"}))
+    assert (await hub.locate(spec, source)).url.startswith(server.cdn_url)
 
 
 async def test_a_pointer_instead_of_the_file(server: HubServer, hub: Hub, commit: str) -> None:
