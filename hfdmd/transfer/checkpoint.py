@@ -46,18 +46,21 @@ class Checkpointer:
 
     async def run(self) -> None:
         """Make checkpoints until cancelled, as often as the disk and the daemon's pace allow. Failure of the disk."""
-        meter = self._job.meter
-        speed = float("inf")  # until it is measured
         while True:
-            started_at, received_bytes = time.monotonic(), meter.received_bytes
-            until = started_at + pause_s(self._job.size_bytes, speed, self._writer.last_sync_s)
-            while await self._writer.sync_due(until - time.monotonic()):
-                await shielded(self._writer.sync())
+            started_at, received_bytes = time.monotonic(), self._job.meter.received_bytes
+            while (left_s := self._left_s(started_at, received_bytes)) > 0:
+                if await self._writer.sync_due(min(left_s, SHORTEST_S)):
+                    await shielded(self._writer.sync())
             await self._resources.checkpoint_allowed()
-            speed = (meter.received_bytes - received_bytes) / max(time.monotonic() - started_at, 0.001)
             self._flush()
             await self._writer.wait_written()
             await self.checkpoint()
+
+    def _left_s(self, started_at: float, received_bytes: int) -> float:
+        """Seconds until the next checkpoint, at the speed since `started_at`: a new connection gets faster by far."""
+        elapsed_s = time.monotonic() - started_at
+        bytes_per_s = (self._job.meter.received_bytes - received_bytes) / max(elapsed_s, 0.001)
+        return pause_s(self._job.size_bytes, bytes_per_s, self._writer.last_sync_s) - elapsed_s
 
     async def checkpoint(self) -> None:
         """Sync what is written and report it, if it has changed. Not interrupted: checkpoints must stay in order."""

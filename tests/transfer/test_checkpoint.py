@@ -64,6 +64,20 @@ def missing(claimed: Sequence[Span], durable: Spans) -> int:
     return left.total_bytes
 
 
+async def test_a_line_that_gets_faster_is_checkpointed_at_its_new_speed(hub: HubServer, tmp_path: Path) -> None:
+    """At a speed that was measured while a connection started, the next checkpoint came a second later."""
+    download = file_download(hub, tmp_path, 64 * MiB)
+    hub.rate_bytes_per_s = 50_000
+    async with engine_for(hub) as engine:
+        job = download.job()
+        fetching = asyncio.create_task(engine.fetch(job))
+        await until(lambda: bool(download.synced))
+        hub.rate_bytes_per_s = 16 * MiB
+        await until(lambda: job.meter.downloaded_bytes > 10 * MiB)
+        assert Spans(download.synced).total_bytes > 2 * MiB
+        await cancelled(fetching)
+
+
 async def test_what_is_claimed_survives_the_loss_of_everything_unsynced(hub: HubServer, tmp_path: Path) -> None:
     download = file_download(hub, tmp_path, 24 * MiB)
     hub.rate_bytes_per_s = 16 * MiB
