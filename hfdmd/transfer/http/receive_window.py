@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-AHEAD_S = 0.03
+AHEAD_S = 0.025
 """How much of the limit all connections together may receive ahead of it; a kill loses it.
 
 More than the time between two grants of the limiter, so that a near server always has sent enough for the next one.
