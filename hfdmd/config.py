@@ -129,6 +129,7 @@ class Paths:
                 f"the socket path {socket} is {len(os.fsencode(socket))} bytes long, the system takes"
                 f" {endpoint.MAX_SOCKET_PATH_BYTES}; set HFDMD_SOCKET to a shorter one"
             )
+        cache_dir = Path(os.path.abspath(cache_dir))
         return cls(state_dir=state_dir, cache_dir=cache_dir, hub_endpoint=hub_endpoint, socket=socket)
 
 

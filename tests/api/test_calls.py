@@ -13,12 +13,30 @@ from tests.fakehub import Fault, HubServer
 SHARED_FIELDS = ["status", "phase", "progress", "reason", "detail", "error"]
 DOWNLOAD_FIELDS = [
     *("id", "modelRepo", "filePath", "revision", "repoType", "localDir", "repoIds", *SHARED_FIELDS),
-    *("totalBytes", "downloadedBytes", "bytesPerSecond", "etaSeconds", "priority", "queuePosition", "attempt"),
+    *(
+        "totalBytes",
+        "downloadedBytes",
+        "reusedBytes",
+        "bytesPerSecond",
+        "etaSeconds",
+        "priority",
+        "queuePosition",
+        "attempt",
+    ),
     *("retryAt", "commit", "digest", "path", "transport", "createdAt", "updatedAt", "version"),
 ]
 REPO_FIELDS = [
     *("id", "modelRepo", "revision", "repoType", "localDir", "include", "exclude", *SHARED_FIELDS),
-    *("filesTotal", "filesDone", "filesFailed", "totalBytes", "downloadedBytes", "bytesPerSecond", "etaSeconds"),
+    *(
+        "filesTotal",
+        "filesDone",
+        "filesFailed",
+        "totalBytes",
+        "downloadedBytes",
+        "reusedBytes",
+        "bytesPerSecond",
+        "etaSeconds",
+    ),
     *("commit", "path", "createdAt", "updatedAt", "version"),
 ]
 INFO_FIELDS = [

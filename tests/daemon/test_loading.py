@@ -141,11 +141,11 @@ async def test_a_hub_that_is_silent_is_told_before_a_client_loses_patience(
     hub.add_repo(REPO, {BIG: b"{}"})
     daemon.kill()
     scheduler = await opened(daemon)
-    monkeypatch.setattr("hfdmd.api.files.TIMEOUT_S", 0.3)
+    monkeypatch.setattr("hfdmd.api.hub_answers.TIMEOUT_S", 0.3)
     hub.freeze()
     spec = RepoSpec(repo_type=RepoType.MODEL, model_repo=REPO, revision="main")
     with pytest.raises(HubUnavailable, match=r"within 0 s"):
-        await repo_files(scheduler, spec, 100, None)
+        await repo_files(scheduler, scheduler.hub, spec, 100, None)
     hub.break_connections()
     hub.thaw()
     await closed(scheduler)
