@@ -16,6 +16,7 @@ from hfdmd.scheduler.caller_tokens import CallerTokens
 from hfdmd.scheduler.completion import Completion
 from hfdmd.scheduler.content_locks import ContentLocks
 from hfdmd.scheduler.drive import Drive
+from hfdmd.scheduler.expiry import Expiry
 from hfdmd.scheduler.index import Index
 from hfdmd.scheduler.ledger import Ledger
 from hfdmd.scheduler.listing_cache import ListingCache
@@ -163,9 +164,11 @@ class Scheduler:
             tokens,
             lambda: config.values.max_queue,
         )
+        self._expiry = Expiry(index, ledger, supervisor)
         # Retries first: a time that has passed is cleared before the queue looks at the record.
         ledger.observers = (
             self.retries, self._admission, self._sampler, written_files, xet_bases, completion, tokens, room,
+            self._expiry,
         )  # fmt: skip
 
     async def run(self) -> None:
@@ -182,6 +185,7 @@ class Scheduler:
     async def _load(self) -> None:
         await self.startup.run()
         self._admission.kick()
+        await self._expiry.loaded()
 
     async def _validate(self) -> None:
         took_s = 0.0
@@ -195,6 +199,7 @@ class Scheduler:
     def _stop(self) -> None:
         self._admission.close()
         self.retries.close()
+        self._expiry.close()
 
     def close(self) -> None:
         self._supervisor.close()

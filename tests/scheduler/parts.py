@@ -38,6 +38,7 @@ from hfdmd.scheduler.caller_tokens import CallerTokens
 from hfdmd.scheduler.completion import Completion
 from hfdmd.scheduler.content_locks import ContentLocks
 from hfdmd.scheduler.drive import Drive
+from hfdmd.scheduler.expiry import Expiry
 from hfdmd.scheduler.index import Index
 from hfdmd.scheduler.ledger import Ledger, Observer
 from hfdmd.scheduler.listing_cache import ListingCache
@@ -347,6 +348,7 @@ class Wired:
         self.xet_bases = XetBases(index, self.storage)
         self.ordering = Ordering(index, made.queue, ledger)
         self.stopper = Stopper(index, ledger, running)
+        self.expiry = Expiry(index, ledger, self.supervisor)
         self.retries = Retries(index, ledger, self.supervisor)
         self.tokens = CallerTokens(hub)
         self.updates = Updates(self.tokens.hub_for, index, ledger, running, self.stopper, self.batches, self.supervisor)
@@ -437,13 +439,15 @@ class Wired:
     def stop(self) -> None:
         self.admission.close()
         self.retries.close()
+        self.expiry.close()
 
 
 @asynccontextmanager
 async def wired_up(made: Parts, folder: Path) -> AsyncIterator[Wired]:
     wired, observers = Wired(made, folder), made.ledger.observers
     made.ledger.observers = (
-        wired.retries, wired.admission, wired.sampler, wired.written_files, wired.completion, wired.room, made.seen,
+        wired.retries, wired.admission, wired.sampler, wired.written_files, wired.completion, wired.room, wired.expiry,
+        made.seen,
     )  # fmt: skip
     work = asyncio.create_task(wired.supervisor.run({}, wired.stop))
     await asyncio.sleep(0)
