@@ -1,4 +1,4 @@
-// Pictures of every page in light and dark, wide and narrow, into shots/ (which git ignores).
+// Pictures of every page in light and dark, wide and narrow, into shots/ (which git ignores), and the one of the README into pictures/.
 import { mkdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 
@@ -7,9 +7,10 @@ import { until } from "./stage.mjs";
 
 const MB = 1_000_000;
 const folder = fileURLToPath(new URL("../../shots/", import.meta.url));
+const pictures = fileURLToPath(new URL("../../pictures/", import.meta.url));
 
 export async function takeScreenshots(stage, browser) {
-  await mkdir(folder, { recursive: true });
+  for (const path of [folder, pictures]) await mkdir(path, { recursive: true });
   await stage.tell({
     repo: "Qwen/Qwen3-0.6B-GGUF",
     files: {
@@ -63,6 +64,12 @@ export async function takeScreenshots(stage, browser) {
       };
       await showRepo(page, stage.url, "Qwen/Qwen3-0.6B-GGUF");
       await shoot("models");
+      const isReadme = colorScheme === "light" && name === "wide";
+      if (isReadme)
+        await page
+          .locator("main .grid")
+          .first()
+          .screenshot({ path: `${pictures}buttons.png` });
       await page.goto(`${stage.url}/queue`);
       await page.getByRole("button", { name: /^Show the files of/ }).click();
       await shoot("queue");
