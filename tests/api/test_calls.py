@@ -423,6 +423,7 @@ def test_a_get_changes_nothing(daemon: Daemon) -> None:
         "/api/settings?bandwidthLimit=1",
         "/api/files?modelRepo=own/small",
         "/api/progress?modelRepo=own/big",
+        "/api/checks?offline=true",
         "/metrics",
     ):
         daemon.call("GET", target, b'{"all":true}', headers={"Content-Type": "application/json"})
