@@ -210,7 +210,6 @@ class Drive:
         record, meter = self._record, self._active.meter
         if record.state is Status.QUEUED:
             self._enter(Phase.PLACING, save=False)
-        self._ledger.note(record, transport=meter.transport, reused_bytes=meter.reused_bytes)
         is_unverified = record.source is not None and record.source.digest is None
         await self._ledger.finish(
             record,
@@ -219,6 +218,8 @@ class Drive:
             mtime_ns=placed.mtime_ns,
             adopted=self._written_files.is_foreign(record, placed),
             detail="not verified: the Hub gave no digest, and allow_unverified is set" if is_unverified else None,
+            transport=meter.transport,
+            reused_bytes=meter.reused_bytes,
         )
         self._retries.network_is_back()
 

@@ -219,9 +219,9 @@ class Ledger:
         for observer in self.observers:
             observer.offered(record)
 
-    def progress(self, record: FileRecord, downloaded_bytes: int, reason: Reason | None, detail: str | None) -> None:
+    def progress(self, record: FileRecord, reason: Reason | None, detail: str | None, **fields: Any) -> None:
         """Byte progress of a running download, and why there is none: an event, no tracker."""
-        self._set(record, {"downloaded_bytes": downloaded_bytes, "reason": reason, "detail": detail})
+        self._set(record, {"reason": reason, "detail": detail, **fields})
         self._stamp(record)
         self._publish(record, is_status=False)
 
@@ -245,24 +245,24 @@ class Ledger:
         await self._store.flush(record.id)
 
     async def finish(
-        self, record: FileRecord, *, path: str, size_bytes: int, mtime_ns: int, adopted: bool, detail: str | None
+        self,
+        record: FileRecord,
+        *,
+        path: str,
+        size_bytes: int,
+        mtime_ns: int,
+        adopted: bool,
+        detail: str | None,
+        **fields: Any,
     ) -> None:
         """The file is in its place, verified and synced: first the tracker on disk says `done`, then the API.
 
-        Raises OSError when the tracker cannot be written.
+        `fields` are set with the status. Raises OSError when the tracker cannot be written.
         """
-        self._set(
-            record,
-            {
-                "path": path,
-                "placed_bytes": size_bytes,
-                "placed_mtime_ns": mtime_ns,
-                "adopted": adopted,
-                "synced": [],
-                "mismatches": 0,
-            },
-        )
-        done = replace(record, downloaded_bytes=size_bytes)
+        fields["downloaded_bytes"] = size_bytes
+        placed = {"path": path, "placed_bytes": size_bytes, "placed_mtime_ns": mtime_ns, "adopted": adopted}
+        self._set(record, {**placed, "synced": [], "mismatches": 0})
+        done = replace(record, **fields)
         self._advance(done, Stimulus.FINISH, self.now(), self.next_version(), detail=detail)
         self._untracked.discard(record.id)
         self._store.put(done)
@@ -274,7 +274,7 @@ class Ledger:
         finally:
             self._finishing.discard(record.id)
         before = record.state
-        self._set(record, {"downloaded_bytes": size_bytes})
+        self._set(record, fields)
         now, version = (self.now(), self.next_version()) if is_overtaken else (done.updated_at, done.version)
         self._advance(record, Stimulus.FINISH, now, version, detail=detail)
         self._follow(record, before, save=is_overtaken)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from hfdmd.config import Values, limits_of
 from hfdmd.lifecycle import Stimulus
@@ -93,22 +94,24 @@ class Sampler(Observer):
             return
         if active.is_small and why == NOTHING and record.reason is None:
             return  # over before it could be seen
-        self._ledger.note(record, transport=meter.transport, reused_bytes=meter.reused_bytes)
+        measured: dict[str, Any] = {
+            "downloaded_bytes": meter.downloaded_bytes,
+            "transport": meter.transport,
+            "reused_bytes": meter.reused_bytes,
+        }
         if meter.phase is Phase.VERIFYING and record.phase is Phase.TRANSFERRING:
-            self._ledger.change(
-                record, Stimulus.PHASE, phase=Phase.VERIFYING, detail=record.detail,
-                downloaded_bytes=meter.downloaded_bytes,
-            )  # fmt: skip
+            self._ledger.change(record, Stimulus.PHASE, phase=Phase.VERIFYING, detail=record.detail, **measured)
             return
         reason, detail = why
         if reason is None:
             detail = meter.notice or (record.detail if record.reason is None else None)
-        shown = (record.downloaded_bytes, record.reason, record.detail, was_known)
-        if shown == (meter.downloaded_bytes, reason, detail, speed.bytes_per_second is not None):
+        shown = (record.downloaded_bytes, record.transport, record.reason, record.detail, was_known)
+        is_known = speed.bytes_per_second is not None
+        if shown == (meter.downloaded_bytes, meter.transport, reason, detail, is_known):
             return
         if record.reason is Reason.NETWORK and reason is None:
             self._retries.network_is_back()
-        self._ledger.progress(record, meter.downloaded_bytes, reason, detail)
+        self._ledger.progress(record, reason, detail, **measured)
         if record.size_bytes is not None:
             self._reservations.update(record.id, record.size_bytes - record.downloaded_bytes)
         self._dirty.update(record.repo_ids)
@@ -122,7 +125,7 @@ class Sampler(Observer):
             )
             self._retries.network_is_back()
         elif meter.last_error is not None and why not in (NOTHING, (record.reason, record.detail)):
-            self._ledger.progress(record, record.downloaded_bytes, *why)
+            self._ledger.progress(record, *why)
 
     def _sample_repo(self, repo: RepoRecord) -> None:
         now = time.monotonic()

@@ -64,7 +64,7 @@ async def test_a_drive_that_ends_without_a_result_is_queued_again(
 
     async def ends(active: ActiveFile) -> None:
         starts.append(active.record.attempt)
-        wired.made.ledger.progress(active.record, 80, None)
+        wired.made.ledger.progress(active.record, None, None, downloaded_bytes=80)
         if len(starts) > 1:
             await asyncio.Event().wait()
 

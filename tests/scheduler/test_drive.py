@@ -110,7 +110,7 @@ async def test_two_downloads_of_one_content_fetch_it_once(wired: Wired, tmp_path
 async def test_a_failure_that_may_pass_waits_with_what_is_synced(wired: Wired) -> None:
     record = single("large", attempt=6)
     await half_way(wired, record)
-    wired.made.ledger.progress(record, HALF + 100, None, None)
+    wired.made.ledger.progress(record, None, None, downloaded_bytes=HALF + 100)
     wired.engine.failures = [Failure(Reason.RATE_LIMITED, "slow down", retry_after_s=500)]
     wired.engine.open.set()
     await until(lambda: record.retry_at)

@@ -57,7 +57,7 @@ async def test_an_illegal_change_tells_its_story(made: Parts) -> None:
 
 async def test_a_tracker_never_counts_more_than_what_is_synced(made: Parts) -> None:
     record = started(made, file_of("a", asked_singly=True, source=source_of()))
-    made.ledger.progress(record, 70, None, None)
+    made.ledger.progress(record, None, None, downloaded_bytes=70)
     await made.ledger.checkpoint(record, [(0, 40)])
     kept = made.on_disk()[record.id]
     assert isinstance(kept, FileRecord)

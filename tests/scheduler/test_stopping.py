@@ -78,7 +78,7 @@ async def test_what_is_synced_counts_when_it_was_stopped(wired: Wired) -> None:
     record = file_of("a", asked_singly=True, source=source_of(), synced=[(0, 30)], downloaded_bytes=30)
     await wired.start(record)
     wired.admit(0)
-    wired.made.ledger.progress(record, 80, None, None)
+    wired.made.ledger.progress(record, None, None, downloaded_bytes=80)
     async with wired.stopper.stopped([record]):
         assert record.downloaded_bytes == 30
         wired.made.ledger.change(record, Stimulus.PAUSE, reason=Reason.REQUESTED)
