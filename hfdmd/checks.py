@@ -62,10 +62,9 @@ def _folder(what: str, folder: Path, variable: str) -> Check:
     elsewhere = f"or set {variable} to another folder"
     if not existing.is_dir():
         return _problem(what, f"{existing} is not a folder", f"Move it away, {elsewhere}.")
-    if os.statvfs(existing).f_flag & os.ST_RDONLY:
-        mount = _mount_point(existing)
-        cure = f"Mount it writable (sudo mount -o remount,rw {_quoted(mount)}), {elsewhere}."
-        return _problem(what, f"{folder} is on a read-only file system, mounted at {mount}", cure)
+    if _is_read_only(existing):
+        found = f"{folder} is on a read-only file system, mounted at {_mount_point(existing)}"
+        return _problem(what, found, f"{_remount(existing)}, {elsewhere}.")
     if not os.access(existing, os.W_OK | os.X_OK):
         cure = f"Change its owner ({_chown(existing)}), {elsewhere}."
         return _problem(what, f"{folder} is not writable: {existing} belongs to {_owner(existing)}", cure)
@@ -94,9 +93,13 @@ def _trackers(state_dir: Path) -> Check:
     if not wrong:
         return _ok("trackers", f"in {root}")
     first = Path(wrong[0])
-    named = ", ".join(wrong[:_FOLDERS_NAMED]) + (f" and {len(wrong) - _FOLDERS_NAMED} more" * (len(wrong) > 3))
+    named = ", ".join(wrong[:_FOLDERS_NAMED]) + (
+        f" and {len(wrong) - _FOLDERS_NAMED} more" * (len(wrong) > _FOLDERS_NAMED)
+    )
     if not first.is_dir():
         return _problem("trackers", f"not a folder: {named}", "Move it away; a folder is created in its place.")
+    if _is_read_only(first):
+        return _problem("trackers", f"on a read-only file system: {named}", f"{_remount(first)}.")
     found = f"not writable: {named} (belongs to {_owner(first)})"
     return _problem("trackers", found, f"Give it to this user: {_chown(*wrong[:_FOLDERS_NAMED])}")
 
@@ -220,6 +223,14 @@ def _problem(what: str, found: str, cure: str) -> Check:
 def _existing(folder: Path) -> Path:
     """`folder`, or the nearest folder above it that exists."""
     return next(place for place in (folder, *folder.parents) if os.path.exists(place))
+
+
+def _is_read_only(folder: Path) -> bool:
+    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+
+
+def _remount(folder: Path) -> str:
+    return f"Mount it writable (sudo mount -o remount,rw {_quoted(_mount_point(folder))})"
 
 
 def _mount_point(folder: Path) -> Path:

@@ -190,6 +190,10 @@ BROKEN = {
         lambda m: foreign(m, m.state / "trackers" / "models--a--b"),
         "trackers", "problem", "models--a--b", "sudo chown -R root", 1, marks=(root,),
     ),
+    "trackers on a read-only mount": Case(
+        lambda m: made_read_only(m, m.state / "trackers" / "models--a--b"),
+        "trackers", "problem", "models--a--b", "mount -o remount,rw", 1, never="chown", marks=(root,),
+    ),
     "a file in the place of trackers": Case(
         tracker_file_in_place, "trackers", "problem", "not a folder", "Move it away", 1, never="chown"
     ),
