@@ -23,6 +23,7 @@ from tests.benchmarks import (
     measure_small,
     measure_sparse,
     measure_xet,
+    measure_xet_resume,
 )
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.machine import load
@@ -44,6 +45,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Section]] = {
     "memory": measure_memory.memory,
     "xet": measure_xet.xet,
     "xet-delta": measure_delta.delta,
+    "xet-resume": measure_xet_resume.interruptions,
 }
 
 

@@ -55,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--rate", type=float, default=0, metavar="BYTES/S", help="total limit of all response bodies")
     made.add_argument("--rate-per-connection", type=float, default=0, metavar="BYTES/S")
     made.add_argument("--latency", type=float, default=0, metavar="S", help="delay before every response")
+    made.add_argument("--xet", action="store_true", help="serve every file by Xet too")
     made.add_argument("--tls", action="store_true", help="serve HTTPS; the second line on stdout is SSL_CERT_FILE=…")
     return made
 
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    hub = HubServer(port=asked.port, tls=asked.tls)
+    hub = HubServer(port=asked.port, tls=asked.tls, xet=asked.xet)
     hub.rate_bytes_per_s = asked.rate
     hub.per_connection_bytes_per_s = asked.rate_per_connection
     hub.latency_s = asked.latency
@@ -78,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hub.add_token(asked.token)
     for name, path in repos.items():
         files = files_of(path)
-        commit = hub.add_repo(name, files, repo_type=asked.repo_type, gated=bool(asked.token))
+        commit = hub.add_repo(name, files, repo_type=asked.repo_type, xet=asked.xet, gated=bool(asked.token))
         print(f"{asked.repo_type} {name} at {commit}: {len(files)} files", file=sys.stderr)
     with hub:
         print(f"HF_ENDPOINT={hub.endpoint}", flush=True)

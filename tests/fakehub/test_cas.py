@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
+import urllib.request
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -149,6 +151,23 @@ def test_huggingface_hub_downloads_a_repo_by_xet(hub: HubServer, tmp_path: Path)
     assert hub.sent_bytes("model.bin") == sum(entry.sent_bytes for entry in hub.requests("xorbs")) > BIG.size_bytes
 
 
+def test_hf_xet_falls_back_to_the_first_version_of_shards(hub: HubServer, tmp_path: Path) -> None:
+    hub.fault(None, "@shards", Fault.status(404, times=1))
+    (tmp_path / "file").write_bytes(BIG.read())
+    (name,) = xet_upload(hub.endpoint, "o/n", tmp_path / "up", [tmp_path / "file"])
+    assert [entry.path for entry in hub.requests("cas", file="@shards")] == ["/v2/shards", "/v1/shards"]
+    assert hub.cas.files[name].sha256 == BIG.sha256
+
+
+def test_hf_xet_asks_again_after_an_expired_url_and_a_reset(hub: HubServer, tmp_path: Path) -> None:
+    hub.commit("o/n", {"model.bin": BIG}, xet=True)
+    (name,) = hub.repo("o/n").xet_paths
+    hub.fault("o/n", "model.bin", Fault.expired(), Fault.reset(after=100_000).passing(1))
+    xet_download(hub.endpoint, "o/n", tmp_path / "down", [(name, BIG.size_bytes, tmp_path / "got")])
+    assert (tmp_path / "got").read_bytes() == BIG.read()
+    assert {entry.fault for entry in hub.requests("xorbs")} == {"expired", "reset", None}
+
+
 # ---- what the CAS answers
 
 
@@ -189,9 +208,17 @@ def test_version_1_and_the_batch_have_one_url_a_range(hub: HubServer) -> None:
     span = entries[0]["url_range"]
     assert ask(entries[0]["url"], Range=f"bytes={span['start']}-{span['end']}").status == 206
     batch = json.loads(cas(hub, f"/v1/reconstructions?file_id={one.name}&file_id={two.name}").body)
+    keys = json.dumps([{"prefix": "default", "hash": file.name} for file in (one, two)]).encode()
+    asked = urllib.request.Request(f"{hub.world.cas_url}/v1/reconstructions", keys)
+    asked.add_header("Authorization", f"Bearer {token(hub)}")
+    with urllib.request.urlopen(asked) as posted:
+        assert json.load(posted)["files"] == batch["files"]
     assert batch["files"][one.name] == first["terms"]
     assert len(batch["fetch_info"]) == 2
     assert cas(hub, f"/v1/reconstructions?file_id={one.name}&file_id={'0' * 63}1").status == 404
+    hub.world.gzip_text = True
+    coded = cas(hub, f"/v1/reconstructions/{one.name}", Accept_Encoding="gzip")
+    assert json.loads(gzip.decompress(coded.body))["terms"] == first["terms"]
     hub.cas.versions = frozenset({1})
     assert cas(hub, f"/v2/reconstructions/{one.name}").status == 404
 

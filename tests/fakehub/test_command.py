@@ -13,6 +13,7 @@ import pytest
 
 from tests.fakehub import seeded
 from tests.fakehub.official import hf, official
+from tests.fakehub.official_xet import xet_download
 from tests.fakehub.raw import ask
 from tests.fakehub.real import MODEL_FILE, MODEL_SHA256, NotTheModel, minilm_folder, sha256_of
 
@@ -52,6 +53,14 @@ def test_one_folder_as_one_repo(folder: Path, tmp_path: Path) -> None:
         assert (snapshot / "sub/model.safetensors").read_bytes() == seeded(2_000_000, 1).read()
         assert not (snapshot / ".git").exists()
     assert isinstance(ask(said["HF_ENDPOINT"]).problem, ConnectionRefusedError)
+
+
+def test_a_folder_by_xet(folder: Path, tmp_path: Path) -> None:
+    with serving("--from", folder, "--repo", "o/n", "--xet") as said:
+        head = ask(f"{said['HF_ENDPOINT']}/o/n/resolve/main/sub/model.safetensors", "HEAD")
+        wanted = (head.headers["x-xet-hash"], 2_000_000, tmp_path / "got")
+        xet_download(said["HF_ENDPOINT"], "o/n", tmp_path / "home", [wanted])
+    assert (tmp_path / "got").read_bytes() == seeded(2_000_000, 1).read()
 
 
 def test_folders_of_owners_and_names_on_a_chosen_port(tmp_path: Path) -> None:
