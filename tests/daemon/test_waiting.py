@@ -106,31 +106,32 @@ def test_a_full_disk_says_the_numbers_and_goes_on_when_there_is_room(hub: HubSer
 
 
 def test_a_repo_that_does_not_fit_does_not_begin(hub: HubServer, daemon: Daemon) -> None:
-    free_bytes = daemon.get("/api/info").json["freeBytes"]
     hub.add_repo(REPO, {"a.bin": seeded(3_000_000, seed=5), "b.bin": seeded(60_000_000, seed=6), "c.json": b"{}"})
-    assert daemon.call("PATCH", "/api/settings", {"minFreeBytes": free_bytes - 30_000_000}).status == 200
+    assert daemon.call("PATCH", "/api/settings", {"minFreeBytes": 2**52}).status == 200
     key = daemon.download(REPO).json["id"]
     waiting = until(lambda: (view := daemon.view(key))["reason"] == "disk_full" and view, "it says why")
     assert (waiting["status"], waiting["filesTotal"], waiting["totalBytes"]) == ("queued", 3, 63_000_002)
     assert waiting["detail"].startswith("needs 63.0 MB, ")
+    assert "4.5 PB must stay free" in waiting["detail"]
     with Stream(daemon, {"id": key}) as stream:
         events = iter(stream)
         asked = len(hub.log)
-        assert daemon.call("PATCH", "/api/settings", {"minFreeBytes": free_bytes - 40_000_000}).status == 200
-        statuses = [next(event.data for event in events if event.name == "repo") for _ in range(4)]
-        assert {view["status"] for view in statuses} == {"queued"}, "a look in vain is no change"
-        assert len(hub.log) == asked, "and asks nobody for a list"
+        assert daemon.call("PATCH", "/api/settings", {"minFreeBytes": 2**51}).status == 200
+        seen = [next(event.data for event in events if event.name == "repo") for _ in range(4)]
+        assert {view["status"] for view in seen} == {"queued"}, "a look in vain is no change"
+        assert "2.3 PB must stay free" in seen[-1]["detail"], "the numbers are renewed"
+        assert len(hub.log) == asked, "and the Hub is not asked for the list again"
     assert hub.sent_bytes() == 0, "no file of it begins"
     assert daemon.get("/api/progress", modelRepo=REPO).json["downloads"] == []
     assert daemon.call("PATCH", "/api/settings", {"minFreeBytes": 0}).status == 200
     daemon.wait(key, "done")
 
 
-def test_what_is_here_already_needs_no_room(hub: HubServer, daemon: Daemon) -> None:
-    free_bytes = daemon.get("/api/info").json["freeBytes"]
-    hub.add_repo(REPO, {"a.bin": seeded(3_000_000, seed=5), "b.bin": seeded(60_000_000, seed=6)})
-    daemon.wait(daemon.download(REPO, "b.bin").json["id"], "done")
-    assert daemon.call("PATCH", "/api/settings", {"minFreeBytes": free_bytes - 90_000_000}).status == 200
+def test_a_repo_that_is_here_already_needs_no_room(hub: HubServer, daemon: Daemon) -> None:
+    hub.add_repo(REPO, {"a.bin": seeded(3_000_000, seed=5), "c.json": b"{}"})
+    for name in ("a.bin", "c.json"):
+        daemon.wait(daemon.download(REPO, name).json["id"], "done")
+    assert daemon.call("PATCH", "/api/settings", {"minFreeBytes": 2**52}).status == 200
     daemon.wait(daemon.download(REPO).json["id"], "done")
 
 
