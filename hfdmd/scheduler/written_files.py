@@ -69,12 +69,13 @@ class WrittenFiles(Observer):
 
     def load(self) -> None:
         """Read what was forgotten before. Blocking. A file that cannot be read is logged, and counts as empty."""
-        lines: list[str] = []
-        with contextlib.suppress(FileNotFoundError):
-            try:
-                lines = self._file.read_text("ascii").split()
-            except (OSError, UnicodeDecodeError) as error:
-                log.warning("cannot read %s: %s", self._file, error)
+        try:
+            lines = self._file.read_text("ascii").split()
+        except FileNotFoundError:
+            return
+        except (OSError, UnicodeDecodeError) as error:
+            log.warning("cannot read %s: %s", self._file, error)
+            return
         for line in lines:
             with contextlib.suppress(ValueError):
                 self._forgotten.append(int(line, 16))

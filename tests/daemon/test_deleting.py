@@ -169,3 +169,4 @@ def test_a_forgotten_file_that_is_found_again_is_still_hfdmds_own(
     assert hub.sent_bytes("x.bin") == 1_000_000
     assert daemon.call("DELETE", "/api/download", {"id": again["id"], "deleteFile": True}).status == 200
     assert not Path(first["path"]).exists()
+    assert "WARNING" not in daemon.log
