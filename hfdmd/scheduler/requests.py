@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from hfdmd.aio import in_thread, yielding
 from hfdmd.lifecycle import Stimulus
 from hfdmd.net.retry_after import Exemption
-from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, RepoSpec, new_file, new_repo
+from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, RepoSpec, new_file, new_repo, rfc3339
 from hfdmd.scheduler import selection
 from hfdmd.scheduler.caller_tokens import CallerTokens
 from hfdmd.scheduler.completion import Completion
 from hfdmd.scheduler.index import Index
 from hfdmd.scheduler.ledger import Ledger
 from hfdmd.scheduler.ordering import Ordering
+from hfdmd.scheduler.retries import wait_s
 from hfdmd.scheduler.running import Running
 from hfdmd.scheduler.storage_batches import StorageBatches
 from hfdmd.scheduler.supervisor import Supervisor
@@ -117,9 +119,9 @@ class Requests:
         return record, queued
 
     async def _enter(self, record: Record) -> None:
-        """Add a new request, which may start when its tracker is on disk. Where that can never be, it fails.
+        """Add a new request, which may start when its tracker is on disk.
 
-        Raises OSError when there is no room for the tracker at present.
+        Where the disk refuses that, the request fails; where there is no room at present, it waits.
         """
         self._running.entering.add(record.id)
         try:
@@ -127,12 +129,14 @@ class Requests:
             await self._ledger.flush(record)
         except OSError as error:
             failure = disk_failure(error, f"writing the tracker file {error.filename}")
-            if record.state is not Status.QUEUED or not failure.is_final:
+            if record.state is not Status.QUEUED:
                 raise
+            retry_at = None if failure.is_final else rfc3339(time.time() + wait_s(failure, record.attempt))
+            why: dict[str, Any] = {"reason": failure.reason, "detail": failure.detail, "retry_at": retry_at}
             if isinstance(record, FileRecord):
-                self._ledger.change(record, Stimulus.FAIL, reason=failure.reason, detail=failure.detail)
+                self._ledger.change(record, Stimulus.FAIL if failure.is_final else Stimulus.WAIT, **why)
             else:
-                self._ledger.derive(record, Status.FAILED, reason=failure.reason, detail=failure.detail)
+                self._ledger.derive(record, Status.FAILED if failure.is_final else Status.QUEUED, **why)
         finally:
             self._running.entering.discard(record.id)
             if self._index.holds(record):

@@ -62,6 +62,23 @@ def test_no_inodes_where_the_file_goes(hub: HubServer, tmp_path: Path, inodes: I
         daemon.wait(key, "done")
 
 
+@pytest.mark.parametrize("file", [BIG, None])
+def test_no_inodes_for_a_new_tracker(hub: HubServer, tmp_path: Path, inodes: Inodes, file: str | None) -> None:
+    hub.add_repo(REPO, {BIG: seeded(1_000_000, seed=1), "a.json": b"{}"})
+    with Daemon(tmp_path / "h", hub.endpoint, HFDMD_STATE_DIR=str(inodes.folder / "state")) as daemon:
+        daemon.wait(daemon.ask(REPO, "a.json")["id"], "done")  # so that there is a bound of versions
+        inodes.use_up()
+        hub.clear_log()
+        answer = daemon.download(REPO, file)
+        assert answer.status == 202, answer.body
+        assert (answer.json["status"], answer.json["reason"]) == ("queued", "disk_full")
+        assert "no inodes are left on the disk of" in answer.json["detail"]
+        assert hub.sent_bytes() == 0
+        inodes.free()
+        daemon.post("/api/retry", id=answer.json["id"])
+        daemon.wait(answer.json["id"], "done")
+
+
 def test_no_inodes_where_the_trackers_are(hub: HubServer, tmp_path: Path, inodes: Inodes) -> None:
     hub.add_repo(REPO, {BIG: seeded(8_000_000, seed=1)})
     hub.rate_bytes_per_s = 4_000_000
