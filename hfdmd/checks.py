@@ -93,9 +93,8 @@ def _trackers(state_dir: Path) -> Check:
     if not wrong:
         return _ok("trackers", f"in {root}")
     first = Path(wrong[0])
-    named = ", ".join(wrong[:_FOLDERS_NAMED]) + (
-        f" and {len(wrong) - _FOLDERS_NAMED} more" * (len(wrong) > _FOLDERS_NAMED)
-    )
+    more = len(wrong) - _FOLDERS_NAMED
+    named = ", ".join(wrong[:_FOLDERS_NAMED]) + (f" and {more} more" if more > 0 else "")
     if not first.is_dir():
         return _problem("trackers", f"not a folder: {named}", "Move it away; a folder is created in its place.")
     if _is_read_only(first):
