@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 
 from hfdmd.aio import shielded
@@ -49,6 +50,7 @@ class XetTransport(Location):
     ) -> None:
         super().__init__(lambda: xet.access(None), cas.shared.slots)
         self.first_byte_s = 0.05
+        self._response_s = 0.0
         self._cas = cas
         self._shared = cas.shared
         self._xet = xet
@@ -64,9 +66,10 @@ class XetTransport(Location):
 
     @property
     def is_far(self) -> bool:
-        return self._has_answer and self.first_byte_s >= FAR_S
+        return self._has_answer and self._response_s >= FAR_S
 
     async def fetch(self, start: int, end: int | None, sink: FileSink) -> None:
+        began_at: float | None = time.monotonic()
         if sink.follows_unaligned:
             await self._begin_with_a_chunk(sink)
         if not sink.wanted_bytes:
@@ -76,7 +79,8 @@ class XetTransport(Location):
         sink.align(answer.start, answer.end)
         for signed in answer.ranges:
             if any(sink.missing(term.start, term.end) for term in signed.terms):
-                await self._fetch_range(signed, sink)
+                await self._fetch_range(signed, sink, began_at)
+                began_at = None
         if sink.wanted_bytes:
             raise BadResponse("the chunks that were sent do not hold all bytes that they should")
 
@@ -112,10 +116,12 @@ class XetTransport(Location):
                 raise Failure(Reason.HUB_UNAVAILABLE, error.detail)
             self.generation += 1
 
-    async def _fetch_range(self, signed: SignedRange, sink: FileSink) -> None:
+    async def _fetch_range(self, signed: SignedRange, sink: FileSink, began_at: float | None) -> None:
         """Fetch one signed range, all of it: servers refuse any other. What arrived before an error is kept."""
         wanted = f"bytes={signed.start}-{signed.end - 1}"
-        connection, head, self.first_byte_s = await self._shared.request(signed.url, [("Range", wanted)], {})
+        connection, head, self._response_s = await self._shared.request(signed.url, [("Range", wanted)], {})
+        if began_at is not None:  # a lease should last several times as long as its questions and its response take
+            self.first_byte_s = time.monotonic() - began_at
         try:
             await self._check(signed, connection, head)
             if not self._has_answer:
