@@ -273,12 +273,12 @@ async def test_what_the_disk_refuses_for_one_record_delays_no_other(
     caplog.set_level("INFO")
     bad, others = file_record(repo="o/bad"), [file_record(f"{number}.bin") for number in range(20)]
     path = path_of(store, bad.spec)
+    blocker = path.parent
     if blocked == "folder":
-        path.parent.write_bytes(b"a file where a folder should be")
+        blocker.write_bytes(b"a file where a folder should be")
     else:
-        (path if blocked == "tracker" else path.with_name(f"{path.name}.tmp")).joinpath("in the way").mkdir(
-            parents=True
-        )
+        blocker = path if blocked == "tracker" else path.with_name(f"{path.name}.tmp")
+        (blocker / "in the way").mkdir(parents=True)
     for version in range(1, 20):
         for record in (bad, *others):
             record.version = version
@@ -291,9 +291,9 @@ async def test_what_the_disk_refuses_for_one_record_delays_no_other(
     assert not store.wrote_all
     assert set(loaded(store)) == {record.id for record in others}
     if blocked == "folder":
-        path.parent.unlink()
+        blocker.unlink()
     else:
-        shutil.rmtree(path.parent)
+        shutil.rmtree(blocker)
     await asyncio.to_thread(until, lambda: store.wrote_all, "the writer tries again by itself")
     assert loaded(store)[bad.id].version == 19
     store.close()
