@@ -17,8 +17,8 @@ from hfdmd.scheduler.ledger import Observer
 from hfdmd.transfer.job import Access, Base, XetFile
 from hfdmd.wire.types import Status
 
-MAX_QUESTIONS = 2
-"""How often the Hub is asked for the Xet hash of a file that another program has fetched."""
+MAX_QUESTIONS = 1
+"""How often the Hub is asked, for one file, for the Xet hash of an older one that another program has fetched."""
 
 
 class XetBases(Observer):

@@ -87,7 +87,12 @@ class Delta:
         """Bases, the best first, and what each has in common with the file; until `have` is complete."""
         if size_bytes < MIN_FILE_BYTES:
             return
-        bases = (await xet.bases())[:MAX_BASES]
+        try:
+            async with asyncio.timeout(ASK_S):
+                bases = (await xet.bases())[:MAX_BASES]
+        except TimeoutError:
+            _log.info("Xet %s: the Hub did not say which files here are other revisions of it", xet.hash[:12])
+            bases = []
         if not bases and (time.monotonic() < self._no_guesses_before or await in_thread(self._has_no_recipes)):
             return
         try:
