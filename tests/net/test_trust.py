@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from hfdmd.failure import Failure
+from hfdmd.net import trust as trust_module
 from hfdmd.net.trust import ssl_context
 from hfdmd.wire.types import Reason
 from tests.fakehub.tls import Authority, make_authority
@@ -85,6 +86,8 @@ def test_the_certificates_that_the_variables_name_are_trusted(
         monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca_path))
     elif kind == "folder":
         monkeypatch.setenv("SSL_CERT_DIR", str(folder_of(authority, folder)))
+    if kind != "neither":
+        monkeypatch.setattr(trust_module.truststore, "SSLContext", None)  # the system's are not trusted beside them
     context = ssl_context()
     if kind == "neither":
         with pytest.raises(ssl.SSLCertVerificationError):

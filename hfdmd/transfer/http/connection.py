@@ -285,10 +285,11 @@ class Connection(asyncio.BufferedProtocol):
         """
         self._pause()
         self._sink = sink.wake = None  # from here on, only the loop below reads
+        if self.is_open:
+            self.window.close()  # a nearby server would send as much again meanwhile
         unread_bytes = self.unread_bytes
         if not (data or unread_bytes) or not sink.exempt(len(data) + unread_bytes):
             return
-        self.window.close()  # a nearby server would send as much again meanwhile
         until = time.monotonic() + DRAIN_S
         while self._left and sink.wanted_bytes and time.monotonic() < until:
             if not sink.ready():
