@@ -135,7 +135,7 @@ class Queue:
         return None if item is None else self._index.files[item[2]]
 
     def positions(self) -> dict[str, int]:
-        """Positions of the first queued downloads, 1 is next.
+        """Positions of the first queued downloads, 1 is next: of files among files, of repo downloads as `move` has it.
 
         Counted at most a few times a second, and less often the longer the queue: counted with every event they would
         cost more than the downloads.
@@ -145,10 +145,20 @@ class Queue:
         if self._stale and now - self._counted_at > len(queued) * _COUNT_EVERY_S:
             files = self._index.files
             first = heapq.nsmallest(QUEUE_POSITIONS_SHOWN, (key(files[file_id]) for file_id in queued))
-            self._positions = {item[2]: number for number, item in enumerate(first, 1)}
+            self._positions = self._repo_positions()
+            self._positions.update((item[2], number) for number, item in enumerate(first, 1))
             self._counted_at = now
             self._stale = False
         return self._positions
+
+    def _repo_positions(self) -> dict[str, int]:
+        """Positions of repo downloads, among themselves and the files that have a slot of their own."""
+        repos: list[Record] = [repo for repo in self._index.repos.values() if repo.state is Status.QUEUED]
+        if not repos:
+            return {}
+        single = (file for file_id in self._index.queued if stands_alone(file := self._index.files[file_id]))
+        units = heapq.nsmallest(QUEUE_POSITIONS_SHOWN, (self.key_of(unit) for unit in (*repos, *single)))
+        return {item[2]: number for number, item in enumerate(units, 1) if item[2] in self._index.repos}
 
     def _first(self, heap: Heap, taken: set[str]) -> Key | None:
         """The first entry of `heap` that has no slot yet. Those that have one are offered again when they lose it."""

@@ -49,13 +49,17 @@ class Views:
         return self.repo(record) if isinstance(record, RepoRecord) else self.file(record)
 
     def file(self, record: FileRecord) -> Download:
-        position = self._queue.positions().get(record.id) if record.state is Status.QUEUED else None
-        return file_view(record, bytes_per_second=self._running.bytes_per_second(record.id), queue_position=position)
+        speed = self._running.bytes_per_second(record.id)
+        return file_view(record, bytes_per_second=speed, queue_position=self._position(record))
 
     def repo(self, repo: RepoRecord) -> RepoDownload:
         totals = live_totals(self._index, repo) or stored_totals(repo)
         now = shown(self._index, repo)
-        return repo_view(repo, now, totals, bytes_per_second=self._running.repo_bytes_per_second(repo.id))
+        speed = self._running.repo_bytes_per_second(repo.id)
+        return repo_view(repo, now, totals, bytes_per_second=speed, queue_position=self._position(repo))
+
+    def _position(self, record: Record) -> int | None:
+        return self._queue.positions().get(record.id) if record.state is Status.QUEUED else None
 
 
 def file_view(record: FileRecord, *, bytes_per_second: int | None, queue_position: int | None) -> Download:
@@ -97,7 +101,14 @@ def file_view(record: FileRecord, *, bytes_per_second: int | None, queue_positio
     )
 
 
-def repo_view(record: RepoRecord, now: Standing, totals: Totals, *, bytes_per_second: int | None) -> RepoDownload:
+def repo_view(
+    record: RepoRecord,
+    now: Standing,
+    totals: Totals,
+    *,
+    bytes_per_second: int | None,
+    queue_position: int | None,
+) -> RepoDownload:
     status = now.status
     is_running = status is Status.DOWNLOADING and now.reason is None  # with a reason no byte comes
     is_known = totals.total_bytes is not None and record.listed
@@ -124,6 +135,8 @@ def repo_view(record: RepoRecord, now: Standing, totals: Totals, *, bytes_per_se
         reused_bytes=totals.reused_bytes,
         bytes_per_second=bytes_per_second if is_running else None,
         eta_seconds=eta_s(remaining, bytes_per_second) if is_running else None,
+        priority=record.priority,
+        queue_position=queue_position if status is Status.QUEUED else None,
         commit=record.commit,
         path=record.path if status is Status.DONE else None,
         created_at=record.created_at,

@@ -169,6 +169,8 @@ class RepoDownload(ResponseBody):
     reused_bytes: int
     bytes_per_second: int | None
     eta_seconds: int | None
+    priority: int
+    queue_position: int | None
     commit: str | None
     path: str | None
     created_at: str

@@ -36,6 +36,8 @@ REPO_FIELDS = [
         "reusedBytes",
         "bytesPerSecond",
         "etaSeconds",
+        "priority",
+        "queuePosition",
     ),
     *("commit", "path", "createdAt", "updatedAt", "version"),
 ]

@@ -68,6 +68,8 @@ def repo_download(**changes: Any) -> RepoDownload:
         reused_bytes=0,
         bytes_per_second=12_345_678,
         eta_seconds=4,
+        priority=0,
+        queue_position=None,
         commit=None,
         path=None,
         created_at="2026-11-01T10:00:00Z",

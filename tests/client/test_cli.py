@@ -570,6 +570,12 @@ def test_move(hfdm: Hfdm, hub: HubServer, daemon: Daemon) -> None:
     assert hfdm("move", "owner/eight", "7.bin", "sideways").returncode == 2
     assert hfdm("move", "owner/eight", "0.bin", "top").returncode == 1
     assert hfdm("move", "owner/none", "top").returncode == 4
+    hub.add_repo("owner/whole", {"a.bin": seeded(900_000, seed=1)})
+    hfdm("download", "owner/whole", "--no-wait")
+    for place, reached in (("top", 1), ("down", 2), ("bottom", 5), ("up", 4)):
+        assert hfdm("move", "owner/whole", place).returncode == 0
+        [repo] = daemon.get("/api/progress", modelRepo="owner/whole").json["repos"]
+        assert repo["queuePosition"] == reached, place
 
 
 def test_status_shows_repos_and_with_a_repo_its_files(hfdm: Hfdm) -> None:

@@ -118,6 +118,23 @@ def test_positions_count_the_first_hundred() -> None:
     assert REPO.file("f120").id not in positions
 
 
+def test_repo_downloads_have_positions_among_what_waits_for_a_slot() -> None:
+    index = Index()
+    queue = Queue(index, lambda record: True)
+    single = file_record(0, 0, [], singly=True)
+    repos = [RepoRecord(id=f"r{n}", spec=REPO, order=float(n), created_at="", updated_at="", version=1) for n in (1, 2)]
+    part = file_record(5, 0, ["r1"], singly=False)
+    for record in (single, *repos, part):
+        index.add(record)
+        queue.offer(record)
+    positions = queue.positions()
+    assert [positions[record.id] for record in (single, *repos)] == [1, 2, 3]
+    repos[0].set_state(Status.PAUSED)
+    queue.recount()
+    assert "r1" not in queue.positions()
+    assert queue.positions()["r2"] == 2
+
+
 _FILE = st.tuples(st.integers(-2, 2), st.integers(0, 2), st.booleans())
 _CHANGE = st.tuples(st.integers(0, 11), st.sampled_from(["done", "pause", "back", "priority"]), st.integers(-3, 3))
 

@@ -24,7 +24,7 @@ def in_order(items: Iterable[Item]) -> list[Item]:
         key=lambda item: (
             isinstance(item, Download),
             render.STATUS_ORDER.index(item.status),
-            (item.queue_position or 0) if isinstance(item, Download) else 0,
+            item.queue_position or 0,
             -(item.total_bytes or 0),
             item.created_at,
             item.id,

@@ -7,11 +7,10 @@ from typing import Any
 import click
 
 from hfdmd.wire.errors import NotAllowedNow
-from hfdmd.wire.types import Download
 from hfdmd_client.cli import render
 from hfdmd_client.cli.params import filter_options, narrowed, repo_argument
 from hfdmd_client.cli.session import Session, standard
-from hfdmd_client.event_state import items_of
+from hfdmd_client.event_state import Item, items_of
 from hfdmd_client.reference import Reference
 
 _LAST = 1_000_000
@@ -38,13 +37,19 @@ def move(session: Session, repo: Reference, words: tuple[str, ...], **filters: A
     client = session.client()
     selection = {"model_repo": repo.model_repo, "file_path": path, **narrowed(repo, filters)}
     if place in _STEPS:
-        if path is None:
-            raise click.UsageError(f"'{place}' moves one FILE; a repo moves to top, bottom or a position.")
-        item = client.progress(**selection)
-        now = item.queue_position if isinstance(item, Download) else None
-        if now is None:
+        item: Item
+        if path is not None:
+            item = client.progress(**selection)
+        else:
+            del selection["file_path"]
+            repos = client.downloads(selection.pop("model_repo"), **selection).repos
+            if len(repos) != 1:
+                raise click.UsageError(f"{place!r} needs one download: name a FILE, --revision or --local-dir.")
+            item = repos[0]
+            selection = {"id": item.id}
+        if item.queue_position is None:
             raise NotAllowedNow(f"{render.title(item)} is {item.status.value}; only what is queued can be moved")
-        position = max(1, now + _STEPS[place])
+        position = max(1, item.queue_position + _STEPS[place])
     elif place in ("top", "bottom"):
         position = 1 if place == "top" else _LAST
     elif place.isdecimal() and 1 <= int(place) <= _LAST:

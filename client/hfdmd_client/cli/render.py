@@ -100,7 +100,7 @@ def state(item: Download | RepoDownload) -> str:
         return f"{item.status.value}: {reason(item)}"
     if item.status is Status.DOWNLOADING and item.phase is not None and not is_transferring(item):
         return item.phase.value
-    if item.status is Status.QUEUED and isinstance(item, Download) and item.queue_position is not None:
+    if item.status is Status.QUEUED and item.queue_position is not None:
         return f"queued #{item.queue_position}"
     return item.status.value
 

@@ -300,8 +300,8 @@ class WatchApp(App[int]):
 
     def action_move(self, step: int) -> None:
         item = self._selected()
-        if not isinstance(item, Download) or item.queue_position is None:
-            self.notify("Only queued files can be moved.", severity="warning")
+        if item is None or item.queue_position is None:
+            self.notify("Only what is queued can be moved.", severity="warning")
             return
         self._act(self._client.reorder(id=item.id, position=max(1, item.queue_position + step)), "moved")
 

@@ -270,7 +270,9 @@ export type RepoDownload = {
     modelRepo: string;
     path: string | null;
     phase: Phase | null;
+    priority: number;
     progress: number;
+    queuePosition: number | null;
     reason: Reason | null;
     repoType: RepoType;
     reusedBytes: number;
