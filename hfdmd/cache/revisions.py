@@ -77,7 +77,7 @@ def _hashes(tree: Path) -> dict[str, str]:
     except (OSError, *MALFORMED):
         return {}
     return {
-        path: told.xet_hash
-        for path, told in files.items()
-        if told.xet_hash is not None and is_sha256(told.xet_hash) and names.path_problem(path) is None
+        path: entry.xet_hash
+        for path, entry in files.items()
+        if entry.xet_hash is not None and is_sha256(entry.xet_hash) and names.path_problem(path) is None
     }

@@ -28,7 +28,7 @@ MAX_TOKENS = 1000
 _Key = tuple[str, str, str, str]
 
 
-class _Told(msgspec.Struct, rename="camel"):
+class _TokenAnswer(msgspec.Struct, rename="camel"):
     access_token: Annotated[str, Meta(min_length=1, max_length=16 << 10, pattern=r"^[!-~]+$")]
     exp: Annotated[int, Meta(ge=0)]
     cas_url: Annotated[str, Meta(min_length=1, max_length=1024)]
@@ -80,16 +80,16 @@ class XetTokens:
         context = RequestContext(session.endpoint, repo, commit, pinned=True)
         body, _ = await session.body("GET", urls.xet_token_url(session.endpoint, repo, commit), context)
         try:
-            told = msgspec.json.decode(body, type=_Told)
+            answer = msgspec.json.decode(body, type=_TokenAnswer)
         except MALFORMED:
             raise Failure(
                 Reason.HUB_UNAVAILABLE, f"The Hub at {context.host} gave no valid token for Xet for {context.at}."
             ) from None
         try:
-            url = session.policy.next_url(session.endpoint, told.cas_url)
+            url = session.policy.next_url(session.endpoint, answer.cas_url)
         except Failure as failure:
             detail = f"The Hub at {context.host} names a store of Xet that is not used: {failure.detail}."
             raise Failure(Reason.HUB_UNAVAILABLE, detail) from None
         if urlsplit(url).query:
             raise Failure(Reason.HUB_UNAVAILABLE, f"The Hub at {context.host} names no valid store of Xet.")
-        return Target(url, {"Authorization": f"Bearer {told.access_token}"}, told.exp)
+        return Target(url, {"Authorization": f"Bearer {answer.access_token}"}, answer.exp)

@@ -19,7 +19,7 @@ from hfdmd.wire.types import Reason, TransportName
 MAX_HTTP_BYTES = 50_000_000_000
 """Larger files are not asked for over HTTP first: the Hub's own client refuses them there (`constants.py`)."""
 ERRORS_IN_A_ROW = 4
-"""After so many requests without use, another transport is tried, if there is one."""
+"""After this number of requests without use, another transport is tried, if there is one."""
 
 _OF_THIS_MACHINE = frozenset({Reason.DISK_FULL, Reason.DISK_ERROR, Reason.PATH_TAKEN, Reason.LOCKED})
 _LEAVES_HTTP = frozenset(

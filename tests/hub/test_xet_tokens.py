@@ -16,8 +16,8 @@ from tests.hub.conftest import REPO, spec_of
 
 
 def said(**changes: object) -> bytes:
-    told = {"accessToken": "t", "exp": int(time.time()) + 3600, "casUrl": "http://127.0.0.1:1"} | changes
-    return json.dumps(told).encode()
+    answer = {"accessToken": "t", "exp": int(time.time()) + 3600, "casUrl": "http://127.0.0.1:1"} | changes
+    return json.dumps(answer).encode()
 
 
 def requests(server: HubServer) -> int:

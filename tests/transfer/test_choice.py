@@ -88,7 +88,7 @@ def test_a_transport_that_failed_is_tried_again_after_bytes_have_come() -> None:
     assert choice.transport == "http"
 
 
-def test_a_change_is_told_to_people() -> None:
+def test_a_change_is_said() -> None:
     job = job_of()
     makers = {name: lambda: cast(Transport, None) for name in ("http", "xet")}
     choice = TransportChoice(job, makers)  # type: ignore[arg-type]  # a literal

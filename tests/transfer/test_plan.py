@@ -144,7 +144,7 @@ def test_take_all_and_extend() -> None:
     assert not other.extend_to_all(first)
 
 
-def test_ends_move_to_whole_chunks_as_far_as_nobody_else_fetches_the_bytes() -> None:
+def test_ends_move_to_whole_chunks_as_far_as_the_bytes_are_not_requested() -> None:
     plan = Plan(1000)
     plan.todo = Spans([(200, 1000)])
     first, second = plan._add_lease(200, 400), plan._add_lease(400, 600)

@@ -232,11 +232,11 @@ def _checked(policy: RedirectPolicy, cas_url: str, answer: _Answer, start: int, 
     ranges = _ranges(policy, cas_url, answer)
     used: dict[int, SignedRange] = {}
     terms = []
-    for told in answer.terms:
-        count = told.range.end - told.range.start
-        if count < 1 or not count <= told.unpacked_length <= count * MAX_RAW_BYTES:
-            raise ValueError(f"{told.unpacked_length} bytes in {count} chunks")
-        term = Term(told.hash, told.range.start, told.range.end, at, told.unpacked_length)
+    for given in answer.terms:
+        count = given.range.end - given.range.start
+        if count < 1 or not count <= given.unpacked_length <= count * MAX_RAW_BYTES:
+            raise ValueError(f"{given.unpacked_length} bytes in {count} chunks")
+        term = Term(given.hash, given.range.start, given.range.end, at, given.unpacked_length)
         at = term.end
         of_xorb = ranges.get(term.xorb, [])
         index = bisect_right(of_xorb, term.first, key=lambda one: one.first) - 1

@@ -20,7 +20,7 @@ TOTAL_BYTES = 8 << 20
 
 
 def buffer_bytes(users: int) -> int:
-    """The size of each of the two buffers of a connection, when so many connections share the memory."""
+    """The size of each of the two buffers of a connection, when `users` connections share the memory."""
     return max(SMALLEST_BUFFER_BYTES, min(LARGEST_BUFFER_BYTES, TOTAL_BYTES // max(1, users)))
 
 
