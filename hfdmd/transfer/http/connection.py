@@ -291,12 +291,12 @@ class Connection(asyncio.BufferedProtocol):
         if not (data or unread_bytes) or not sink.exempt(len(data) + unread_bytes):
             return
         until = time.monotonic() + DRAIN_S
-        while self._left and sink.wanted_bytes and time.monotonic() < until:
+        while (data or unread_bytes) and self._left and sink.wanted_bytes and time.monotonic() < until:
             if not sink.ready():
                 await asyncio.sleep(DRAIN_STEP_S)
             elif data:
                 data = self._copy(data, sink)
-            elif unread_bytes and (count := self._read_now(sink.buffer()[: min(self._left, unread_bytes)])):
+            elif count := self._read_now(sink.buffer()[: min(self._left, unread_bytes)]):
                 sink.advance(count)
                 self._left -= count
                 unread_bytes -= count
