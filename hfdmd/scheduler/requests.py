@@ -69,14 +69,15 @@ class Requests:
 
     async def _file(self, spec: FileSpec, ask: Ask) -> tuple[FileRecord, bool]:
         record = self._known(spec)
-        self._tokens.bring(spec.id, ask.token, record)
         if not isinstance(record, FileRecord):
             self._check_room()
+            self._tokens.bring(spec.id, ask.token, None)
             now, priority = time.time(), ask.priority or 0
             version = self._ledger.next_version()
             record = new_file(spec, version, now, order=now, asked_singly=True, priority=priority)
             await self._enter(record)
             return record, True
+        self._tokens.bring(spec.id, ask.token, record)
         changed = not record.asked_singly or not self._ledger.is_tracked(record)
         self._ledger.note(record, asked_singly=True)
         queued = await self._again(record, ask)
@@ -93,19 +94,20 @@ class Requests:
             await self._ledger.flush(record)
         if ask.update:
             self._updates.start(record)
-        elif record.state is Status.DONE:  # the Hub is not asked
+        if record.state is Status.DONE and not self._updates.is_pending(record.id):  # the Hub is not asked
             self._tokens.drop(record.id)
         return record, queued
 
     async def _repo(self, spec: RepoSpec, ask: Ask) -> tuple[RepoRecord, bool]:
         record = self._known(spec)
-        self._tokens.bring(spec.id, ask.token, record)
         if not isinstance(record, RepoRecord):
             self._check_room()
+            self._tokens.bring(spec.id, ask.token, None)
             version = self._ledger.next_version()
             record = new_repo(spec, version, time.time(), retry=ask.retry, priority=ask.priority or 0)
             await self._enter(record)
             return record, True
+        self._tokens.bring(spec.id, ask.token, record)
         if ask.priority is not None and ask.priority != record.priority:
             await self._ordering.prioritise([record], ask.priority)
         queued = await self._supervisor.exclusive(self._repo_again(record, ask))
@@ -114,7 +116,7 @@ class Requests:
         await self._ledger.flush(record)
         if ask.update:
             self._updates.start(record)
-        elif record.state is Status.DONE:  # the Hub is not asked
+        if record.state is Status.DONE and not self._updates.is_pending(record.id):  # the Hub is not asked
             self._tokens.drop(record.id)
         return record, queued
 

@@ -6,10 +6,11 @@ import asyncio
 import threading
 
 import pytest
+from msgspec.structs import replace
 
 from hfdmd.durable import write_new
 from hfdmd.lifecycle import Stimulus
-from hfdmd.record import FileRecord, FileSpec, RepoSpec
+from hfdmd.record import FileRecord, FileSpec, RepoSpec, new_file
 from hfdmd.scheduler.requests import Ask
 from hfdmd.wire.errors import QueueFull
 from hfdmd.wire.types import Reason, RepoType, Selector, Status
@@ -175,6 +176,25 @@ async def test_a_full_queue_counts_requests_that_have_not_ended(wired: Wired) ->
     assert (await wired.requests.file(SPEC, Ask()))[1] is False, "what is known needs no room"
     await wired.actions.act(Stimulus.CANCEL, Selector(id=SPEC.id))
     assert (await wired.requests.file(REPO.file("b"), Ask()))[1]
+
+
+@pytest.mark.parametrize("spec", [SPEC, REPO])
+async def test_a_refused_request_leaves_no_token_for_the_next_caller(wired: Wired, spec: FileSpec | RepoSpec) -> None:
+    wired.set(max_queue=1)
+    await wired.requests.repo(other(1), Ask())
+    ask_for = wired.requests.file if isinstance(spec, FileSpec) else wired.requests.repo
+    with pytest.raises(QueueFull):
+        await ask_for(spec, Ask(token="hf_one"))  # type: ignore[operator]
+    assert len(wired.tokens) == 0
+
+
+@pytest.mark.parametrize("update", [False, True])
+async def test_the_token_for_a_done_file_of_a_commit_is_not_kept(wired: Wired, update: bool) -> None:
+    record = new_file(replace(REPO, revision=COMMIT).file("a"), 1, 0.0, 0.0, asked_singly=True)
+    await wired.place(record, DATA)
+    await wired.requests.file(record.spec, Ask(update=update, token="hf_one"))
+    assert record.state is Status.DONE
+    assert len(wired.tokens) == 0
 
 
 async def test_a_repo_that_is_asked_for_twice_is_one(wired: Wired) -> None:
