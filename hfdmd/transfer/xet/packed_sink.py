@@ -114,6 +114,7 @@ class PackedSink(LimitedSink):
         if not self._has_ended and self.failure is None:
             self._changed.clear()
         self._gathered_bytes = 0
+        self._cancel_timer()  # what it would hand over is taken now, and an empty result means the end
         taken: list[Chunk] = []
         for area in (self._areas[1 - self._current], self._areas[self._current]):
             area.is_lent = bool(area.chunks)
@@ -123,10 +124,13 @@ class PackedSink(LimitedSink):
 
     def _hand_over(self) -> None:
         """Let `take` return."""
+        self._cancel_timer()
+        self._changed.set()
+
+    def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._changed.set()
 
     @property
     def is_complete(self) -> bool:
