@@ -116,7 +116,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False
 
     @property
     def is_identified(self) -> bool:
-        """Whether a later response can be told from one of another content: by a digest or by the server's etag."""
+        """Whether a digest or the server's etag shows that a later response has other content."""
         return self.digest is not None or not self.etag.startswith(NO_ETAG)
 
     def same_content(self, other: Source) -> bool:

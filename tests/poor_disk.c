@@ -1,5 +1,5 @@
 /* A disk that lacks something, by LD_PRELOAD: calls named in $REFUSES ("chmod:1 utime:95 symlink:13", with the number of
-   the error) fail, and with $SHORT_NAMES names of more than so many bytes are refused, as pathconf(3) says then. */
+   the error) fail, and names longer than $SHORT_NAMES bytes are refused, as pathconf(3) says then. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

@@ -269,7 +269,7 @@ class Drive:
         return self._record.mismatches
 
     def _was_replaced(self, failure: Failure) -> bool:
-        """Whether the server has another content now, and no digest tells its bytes from those that have arrived."""
+        """Whether the server has other content now, and no digest shows which bytes are of which."""
         source = self._record.source
         return failure.reason is Reason.HASH_MISMATCH and source is not None and source.digest is None
 

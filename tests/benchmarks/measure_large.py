@@ -67,7 +67,7 @@ def unlimited_https(bench: Bench) -> Section:
     return Section(
         "https",
         f"One file of {_size(size_bytes)}, unlimited, HTTPS",
-        "TLS 1.3 with an authority of the benchmark's own, which everybody checks.",
+        "TLS 1.3 with an authority of the benchmark's own, which all contenders check.",
         [table(samples, "", ARIA2, size_bytes)],
         [
             Goal("wall, of aria2c -x16 (which verifies nothing)", wall(samples, CLI) / wall(samples, ARIA2), 0.80),

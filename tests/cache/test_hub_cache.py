@@ -384,20 +384,20 @@ def test_part_files_are_found_and_discarded(storage: Storage, cache: Path) -> No
     assert spec.id in part.name
     assert not part.name.endswith(".incomplete")
     part.write_bytes(b"half")
-    (part.parent / "somebody.part").write_bytes(b"")
+    (part.parent / "other.part").write_bytes(b"")
     assert_clean(cache)
     storage.discard_orphans([part])
     assert part.exists()
     stuck = part.with_name("hfdmd-0000000000000000.tmp")
     stuck.mkdir()  # cannot be unlinked; it does not keep the others
     storage.discard_orphans([])
-    assert sorted(path.name for path in part.parent.iterdir()) == [stuck.name, "somebody.part"]
+    assert sorted(path.name for path in part.parent.iterdir()) == [stuck.name, "other.part"]
     stuck.rmdir()
     part.write_bytes(b"half")
     storage.discard_part(spec, source)
     storage.discard_part(spec, source)
     assert not part.exists()
-    (cache / "models--owner--name" / "blobs" / "somebody.part").unlink()
+    (cache / "models--owner--name" / "blobs" / "other.part").unlink()
     storage.part_path(spec, source)
     storage.discard_part(spec, source)
     assert tree(cache) == {"CACHEDIR.TAG"}

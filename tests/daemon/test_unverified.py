@@ -99,7 +99,7 @@ def test_a_file_that_is_replaced_in_the_middle_is_never_a_mixture(
     serve: object, tmp_path: Path, versions: bool, between: str
 ) -> None:
     if not versions and between == "nothing":
-        pytest.skip("nothing tells the two contents apart while one daemon fetches them")
+        pytest.skip("nothing distinguishes the two contents while one daemon fetches them")
     old, new = os.urandom(SIZE), os.urandom(SIZE)
     mirror = Mirror(old, versions=versions)
     with Daemon(tmp_path / "h", serve(mirror), HFDMD_ALLOW_UNVERIFIED="true") as daemon:  # type: ignore[operator]

@@ -20,7 +20,7 @@ export const FileRow = memo(function FileRow({ item, store }: { item: Item; stor
   const { text } = words;
   const state = stateOf(item);
   const { filePath } = item as Download;
-  // What tells it from its neighbours is never cut: the number of a part, else the name without its folders.
+  // What distinguishes it from its neighbours is never cut: the number of a part, else the name without its folders.
   const part = filePath.search(PART);
   const end = part > 0 ? part : filePath.lastIndexOf("/") + 1;
   const moving = state === "downloading" || state === "verifying" || state === "paused";

@@ -77,7 +77,7 @@ test("a listener that fails is logged and stops nothing", async () => {
   error.mockRestore();
 });
 
-test("ends when told", async () => {
+test("ends when asked to", async () => {
   await listen();
   stop();
   await until(() => daemon.streams.size === 0, "the end of the stream");

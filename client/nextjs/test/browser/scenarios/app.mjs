@@ -155,7 +155,7 @@ export default {
     assert.ok(Date.now() - before < 5000, "it took too long");
   },
 
-  async "the server hears of what completes, and ends when told all the same"({ stage, note }) {
+  async "the server hears of what completes, and ends when asked to all the same"({ stage, note }) {
     await stage.tell({ repo: "web/heard", files: { "model.bin": MB } });
     await stage.tell({ rate: 0 });
     await stage.startApp({ LOG_DOWNLOADS: "1" });
