@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from hfdmd.aio import yielding
 from hfdmd.record import FileRecord, Record
-from hfdmd.scheduler.index import Index
-from hfdmd.scheduler.ledger import Ledger, Observer
-from hfdmd.scheduler.retries import RetryTimes
-from hfdmd.scheduler.supervisor import Supervisor
+from hfdmd.scheduler.retries import TimedObserver
 from hfdmd.wire.types import Reason, Status
 
 KEPT_S = 600.0
@@ -21,14 +17,8 @@ _NOT_THERE = frozenset({Reason.REPO_NOT_FOUND, Reason.REVISION_NOT_FOUND, Reason
 
 
 @dataclass(slots=True, eq=False)
-class Expiry(Observer):
+class Expiry(TimedObserver):
     """Forgets a request `KEPT_S` after it failed because the Hub has no such thing, if nothing of it ever came."""
-
-    _index: Index
-    _ledger: Ledger
-    _supervisor: Supervisor
-    _times: RetryTimes = field(default_factory=RetryTimes)
-    _timer: asyncio.TimerHandle | None = None
 
     async def loaded(self) -> None:
         """Take in what failed before the daemon started."""
@@ -48,11 +38,6 @@ class Expiry(Observer):
     def forgotten(self, record: Record) -> None:
         self._times.discard(record.id)
 
-    def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
     def _never_was(self, record: Record) -> bool:
         if record.state is not Status.FAILED or record.reason not in _NOT_THERE:
             return False
@@ -60,18 +45,8 @@ class Expiry(Observer):
             return record.source is None and not record.repo_ids
         return not record.listed and not self._index.sums[record.id].files
 
-    def _arm(self) -> None:
-        self.close()
-        next_s = self._times.next_s()
-        if next_s is not None and not self._supervisor.closing:
-            delay_s = max(0.0, next_s - time.monotonic()) + 0.001
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._due)
-
-    def _due(self) -> None:
-        self._timer = None
-        due = self._times.take_due(time.monotonic())
+    def _act(self, due: Sequence[str]) -> None:
         self._supervisor.background(self._supervisor.exclusive(self._forget(due)), "forget what never was")
-        self._arm()
 
     async def _forget(self, keys: Iterable[str]) -> None:
         async for key in yielding(keys):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -71,17 +71,44 @@ class RetryTimes:
 
 
 @dataclass(slots=True, eq=False)
-class Retries(Observer):
-    """Ends the wait of queued records: clears `retry_at`, and the queue may start them."""
+class TimedObserver(Observer):
+    """An observer that acts on records at their times, with one timer."""
 
     _index: Index
     _ledger: Ledger
     _supervisor: Supervisor
+    _times: RetryTimes = field(default_factory=RetryTimes)
+    _timer: asyncio.TimerHandle | None = None
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _act(self, due: Sequence[str]) -> None:
+        """Called with the ids whose time has come."""
+        raise NotImplementedError
+
+    def _arm(self) -> None:
+        self.close()
+        next_s = self._times.next_s()
+        if next_s is not None and not self._supervisor.closing:
+            delay_s = max(0.0, next_s - time.monotonic()) + 0.001
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self._act(self._times.take_due(time.monotonic()))
+        self._arm()
+
+
+@dataclass(slots=True, eq=False)
+class Retries(TimedObserver):
+    """Ends the wait of queued records: clears `retry_at`, and the queue may start them."""
+
     counts: dict[Reason, int] = field(default_factory=dict)
     """How often downloads had to wait, by reason, since the daemon started."""
-    _times: RetryTimes = field(default_factory=RetryTimes)
     _offline: dict[str, None] = field(default_factory=dict)
-    _timer: asyncio.TimerHandle | None = None
 
     def retry_at(self, failure: Failure, attempt: int) -> str:
         """The time of the next attempt, as records hold it."""
@@ -119,30 +146,16 @@ class Retries(Observer):
         waiting = [*self._index.queued, *self._index.repos]
         self._supervisor.background(self._end_waits(waiting, Reason.DISK_FULL), "end waits for the disk")
 
-    def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
     def _drop(self, record: Record) -> None:
         self._times.discard(record.id)
         self._offline.pop(record.id, None)
 
-    def _arm(self) -> None:
-        self.close()
-        next_s = self._times.next_s()
-        if next_s is not None and not self._supervisor.closing:
-            delay_s = max(0.0, next_s - time.monotonic()) + 0.001
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._due)
-
-    def _due(self) -> None:
-        self._timer = None
-        for key in self._times.take_due(time.monotonic()):
+    def _act(self, due: Sequence[str]) -> None:
+        for key in due:
             self._offline.pop(key, None)
             record = self._index.get(key)
             if record is not None and record.state is Status.QUEUED:
                 self._ledger.edit(record, retry_at=None)
-        self._arm()
 
     async def _end_waits(self, waiting: Iterable[str], reason: Reason) -> None:
         async for key in yielding(waiting):
