@@ -5,6 +5,7 @@ Source: hub-docs `docs/xet/api.md`. All answers are checked here: a range that t
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import suppress
@@ -30,6 +31,8 @@ MAX_ANSWER_BYTES = 4 << 20
 """An answer about 64 MiB of a file in the shortest terms that a writer makes is a tenth of this."""
 MAX_REFUSAL_BYTES = 300
 _V1_ORIGINS_KEPT = 100
+_MESSAGE = re.compile(r"<Message>([^<]*)</Message>")  # of S3 and what speaks its language
+_PLAIN_WORDS = re.compile(r"[A-Za-z]{1,20}(?:[,.:;]? [A-Za-z]{1,20})*\.?")
 
 
 class TokenRefused(UrlRefused):
@@ -203,15 +206,19 @@ def refuse_redirect(url: str, head: HttpHead) -> None:
 
 
 async def refusal(shared: HttpShared, connection: Connection, head: HttpHead) -> str:
-    """What a server says about its refusal, shortened for a detail; empty if it says nothing readable."""
+    """What a server says about its refusal, for a detail; empty if that is anything but a few plain words.
+
+    Stores repeat what was sent to them: the signed URL, its signature, even the token.
+    """
     if head.status < 400 or (head.length or 0) > MAX_ANSWER_BYTES:
         return ""
     try:
         text = (await _body(connection, shared.window_s, 64 << 10)).decode(errors="replace")
     except TransferError:
         return ""
-    words = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
-    return f": {words[:MAX_REFUSAL_BYTES]}" if words else ""
+    message = _MESSAGE.search(text)
+    words = (text if message is None else message[1]).strip()
+    return f": {words}" if len(words) <= MAX_REFUSAL_BYTES and _PLAIN_WORDS.fullmatch(words) else ""
 
 
 async def _body(connection: Connection, window_s: float, limit_bytes: int) -> bytes:

@@ -223,6 +223,25 @@ async def test_a_refusal_for_ever_is_reported_with_the_words_of_the_server(tmp_p
     assert "Auth failed: invalid range" in failure.detail
 
 
+SECRET = "Q2hhcmxpZSBCcm93bg"
+REPEATED = {
+    "the signed URL": f"Access to https://xorbs.example/1?X-Amz-Signature={SECRET} denied",
+    "the token": f"Bearer {SECRET} is not valid",
+    "what was signed, in XML": "<Error><Message>The signature does not match.</Message>"
+    f"<AWSAccessKeyId>{SECRET}</AWSAccessKeyId><StringToSign>GET {SECRET}</StringToSign></Error>",
+    "a message with the URL": f"<Error><Message>no /xorbs/1?sig={SECRET} here</Message></Error>",
+}
+
+
+@pytest.mark.parametrize("of_query", [True, False])
+@pytest.mark.parametrize("body", REPEATED)
+async def test_a_refusal_is_reported_without_what_the_server_repeats(tmp_path: Path, body: str, of_query: bool) -> None:
+    store = a_store(repeat=2)
+    store.twist = first(10_000, of_query, status(403 if not of_query else 401, body=REPEATED[body]))
+    failure = await fails(tmp_path, store, store.add(TERMS))
+    assert SECRET not in failure.detail
+
+
 async def test_no_redirect_is_followed(tmp_path: Path) -> None:
     async def welcome(request: Request) -> None:
         await request.send(status(200))
