@@ -12,10 +12,10 @@ import math
 import os
 import stat
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 
-from hfdmd.aio import in_thread
+from hfdmd.aio import in_thread, yielding
 from hfdmd.durable import disk_reason, opened
 from hfdmd.failure import Failure
 from hfdmd.net.origin import Target
@@ -154,16 +154,14 @@ class Delta:
             lengths.add_packed(term.xorb, term.first, recipe.lengths.packed(term.xorb, term.first, term.last))
         file_probe = _Probe(self, xet.hash, xet.access, size_bytes, lengths)
         base_probe = _Probe(self, base.hash, base.access, base.size_bytes, lengths)
-        by_xorb: dict[str, list[Term]] = {}
-        for old in recipe.terms:
-            by_xorb.setdefault(old.xorb, []).append(old)
-        found = []
-        for term in new:
-            for old in by_xorb.get(term.xorb, ()):
-                if max(term.first, old.first) < min(term.last, old.last):
-                    copy = await _overlap(term, old, lengths, file_probe, base_probe)
-                    if copy is not None:
-                        found.append(copy)
+        found: list[Copy] = []
+        complete: Term | None = None
+        async for term, old in yielding(_pairs(new, recipe.terms)):
+            if term is not complete and max(term.first, old.first) < min(term.last, old.last):
+                copy = await _overlap(term, old, lengths, file_probe, base_probe)
+                if copy is not None:
+                    found.append(copy)
+                    complete = term if copy.size_bytes == term.size_bytes else None
         return found
 
     async def _copy(self, job: Job, part: PartFile, base: Base, copy: Copy, have: Spans, copied: Spans) -> None:
@@ -222,6 +220,14 @@ class _Probe:
                 low, low_at = chunk.last, chunk.end
             guess = -1
         return low_at if index == low else high_at if index == high else None
+
+
+def _pairs(new: list[Term], old: list[Term]) -> Iterator[tuple[Term, Term]]:
+    """Every new term with the old ones of its xorb; of old ones with the same chunks, as in runs of zeros, with one."""
+    by_xorb: dict[str, dict[tuple[int, int], Term]] = {}
+    for term in old:
+        by_xorb.setdefault(term.xorb, {})[term.first, term.last] = term
+    return ((term, other) for term in new for other in by_xorb.get(term.xorb, {}).values())
 
 
 async def _overlap(new: Term, old: Term, lengths: Lengths, file_probe: _Probe, base_probe: _Probe) -> Copy | None:

@@ -16,7 +16,8 @@ from hfdmd.failure import Failure
 from hfdmd.net.origin import Target
 from hfdmd.transfer.job import Base, Job, XetFile
 from hfdmd.transfer.spans import Spans
-from hfdmd.transfer.xet.recipes import Recipe, RecipeStore
+from hfdmd.transfer.xet.cas_client import Term
+from hfdmd.transfer.xet.recipes import Lengths, Recipe, RecipeStore
 from hfdmd.wire.types import Reason
 from tests.transfer.scripted_server import an_engine
 from tests.transfer.xet.terms import Store, TermSpec
@@ -139,6 +140,23 @@ async def test_any_file_that_shares_a_xorb_is_a_base_but_only_for_those_who_may_
             assert job.part.read_bytes() == store.content(new)
             job.part.unlink()
             assert sum(count for _, count in store.sent) == packed_bytes(store, FRESH if allowed else NEW)
+
+
+async def test_a_chunk_that_both_have_many_times_is_found_in_no_time(tmp_path: Path) -> None:
+    """As in runs of zeros. All pairs would be 16 million."""
+    count, size = 4_000, 65_536
+    terms = [Term("ab" * 32, 0, 1, number * size, size) for number in range(count)]
+    store = a_store(repeat=1)
+    recipes = RecipeStore(tmp_path / "recipes")
+    recipe = Recipe()
+    recipe.add(terms)
+    recipes.put("cd" * 32, recipe)
+    async with an_engine(recipes=recipes) as engine:
+        assert engine._delta is not None
+        base = Base(tmp_path / "base", count * size, "cd" * 32, store.access)
+        async with asyncio.timeout(5):
+            found = await engine._delta._matches(XetFile("ef" * 32, store.access), terms, base, Lengths(), count * size)
+    assert sorted(copy.start for copy in found) == [term.start for term in terms]
 
 
 async def test_a_store_that_does_not_answer_delays_nothing_for_long(
