@@ -55,8 +55,10 @@ def files_of_other_revisions(repo: Path, commit: str, file_path: str) -> list[Ca
                 known = path.stat()
             except OSError:
                 continue
-            if stat.S_ISREG(known.st_mode) and len(found) < MAX_FILES:
+            if stat.S_ISREG(known.st_mode):
                 found.append(CachedFile(other.name, name, path, known.st_size, hashes.get(name)))
+            if len(found) == MAX_FILES:
+                return found
     return found
 
 

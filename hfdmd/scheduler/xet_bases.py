@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -15,10 +18,29 @@ from hfdmd.record import FileRecord, FileSpec, Record, Source
 from hfdmd.scheduler.index import Index
 from hfdmd.scheduler.ledger import Observer
 from hfdmd.transfer.job import Access, Base, XetFile
-from hfdmd.wire.types import Status
+from hfdmd.wire.types import RepoType, Selector, Status
 
 MAX_QUESTIONS = 1
 """How often the Hub is asked, for one file, for the Xet hash of an older one that another program has fetched."""
+MAX_OTHERS = 200
+"""How many files at other paths are looked at for one file."""
+
+
+@dataclass(slots=True, eq=False)
+class _Done:
+    """Ids of files in Xet that are done, as they were then."""
+
+    by_hash: dict[str, str] = field(default_factory=dict)
+    by_repo: dict[tuple[RepoType, str], dict[str, dict[str, None]]] = field(default_factory=dict)
+    """By commit, for each repo."""
+
+    def add(self, record: FileRecord) -> None:
+        source, spec = record.source, record.spec
+        if source is not None and source.xet_hash is not None:
+            self.by_hash[source.xet_hash] = record.id
+            self.by_repo.setdefault((spec.repo_type, spec.model_repo), {}).setdefault(source.commit, {})[record.id] = (
+                None
+            )
 
 
 class XetBases(Observer):
@@ -27,11 +49,15 @@ class XetBases(Observer):
     def __init__(self, index: Index, storage: Storage) -> None:
         self._index = index
         self._storage = storage
-        self._by_hash: dict[str, str] | None = None
+        self._done: _Done | None = None
 
     def changed(self, record: Record, before: Status) -> None:
-        if self._by_hash is not None and isinstance(record, FileRecord) and record.state is Status.DONE:
-            _remember(self._by_hash, record)
+        if self._done is not None and isinstance(record, FileRecord) and record.state is Status.DONE:
+            self._done.add(record)
+
+    def forgotten(self, record: Record) -> None:
+        if isinstance(record, FileRecord) and record.source is not None and record.source.xet_hash is not None:
+            self._done = None  # another one may have the same content: looked up anew when it is needed
 
     def file(self, spec: FileSpec, source: Source, hub: Hub) -> XetFile | None:
         """Where a file is in Xet, and its bases; None when it is not in Xet.
@@ -49,14 +75,11 @@ class XetBases(Observer):
 
     async def _of_repo(self, spec: FileSpec, source: Source, hub: Hub) -> list[Base]:
         """Files of other revisions of the repo: those at the same path first, each content once."""
-        found: list[tuple[bool, Base]] = []
-        for other in self._index.of_repo(spec.model_repo):
-            if not isinstance(other, FileRecord) or other.spec.repo_type is not spec.repo_type:
-                continue
-            if other.source is not None and other.source.commit != source.commit:
-                base = _base(hub, other, is_of_same_repo=True)
-                if base is not None:
-                    found.append((other.spec.file_path != spec.file_path, base))
+        found = [
+            (other.spec.file_path != spec.file_path, base)
+            for other in self._of_other_commits(spec, source.commit)
+            if (base := _base(hub, other, is_of_same_repo=True)) is not None
+        ]
         asked = 0
         for cached in await in_thread(self._storage.files_of_other_revisions, spec, source):
             xet_hash = cached.xet_hash
@@ -71,13 +94,29 @@ class XetBases(Observer):
         unique = {base.hash: base for _, base in reversed(found) if base.hash != source.xet_hash}
         return [base for _, base in found if unique.get(base.hash) is base]
 
+    def _of_other_commits(self, spec: FileSpec, commit: str) -> Iterator[FileRecord]:
+        """Those at the path of `spec`, and up to `MAX_OTHERS` more: one repo may have a hundred thousand."""
+        at_path = self._index.found(Selector(model_repo=spec.model_repo, file_path=spec.file_path))
+        ids = {record.id for record in at_path}
+        commits = self._known().by_repo.get((spec.repo_type, spec.model_repo), {})
+        elsewhere = chain.from_iterable(known for other, known in commits.items() if other != commit)
+        for file_id in chain(ids, islice((one for one in elsewhere if one not in ids), MAX_OTHERS)):
+            known = self._index.files.get(file_id)
+            if known is None or known.source is None or known.spec.repo_type is not spec.repo_type:
+                continue
+            if known.source.commit != commit:
+                yield known
+
+    def _known(self) -> _Done:
+        if self._done is None:
+            self._done = _Done()
+            for record in self._index.files.values():
+                if record.state is Status.DONE:
+                    self._done.add(record)
+        return self._done
+
     def _with_hash(self, spec: FileSpec, hub: Hub, xet_hash: str) -> Base | None:
-        if self._by_hash is None:
-            self._by_hash = {}
-            for known in self._index.files.values():
-                if known.state is Status.DONE:
-                    _remember(self._by_hash, known)
-        other = self._index.files.get(self._by_hash.get(xet_hash, ""))
+        other = self._index.files.get(self._known().by_hash.get(xet_hash, ""))
         if other is None or other.source is None or other.source.xet_hash != xet_hash:
             return None
         is_of_same_repo = (other.spec.repo_type, other.spec.model_repo) == (
@@ -85,11 +124,6 @@ class XetBases(Observer):
             spec.model_repo,
         )
         return _base(hub, other, is_of_same_repo=is_of_same_repo)
-
-
-def _remember(by_hash: dict[str, str], record: FileRecord) -> None:
-    if record.source is not None and record.source.xet_hash is not None:
-        by_hash[record.source.xet_hash] = record.id
 
 
 def _access(hub: Hub, spec: FileSpec, commit: str) -> Access:

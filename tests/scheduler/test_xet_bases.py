@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from msgspec.structs import replace
 
+from hfdmd.cache import revisions
 from hfdmd.cache.storage import Storage
 from hfdmd.failure import Failure
 from hfdmd.hub.client import Hub
 from hfdmd.record import FileRecord, FileSpec, RepoSpec, new_file
 from hfdmd.scheduler.index import Index
-from hfdmd.scheduler.xet_bases import XetBases
+from hfdmd.scheduler.xet_bases import MAX_OTHERS, XetBases
 from hfdmd.wire.types import Reason, RepoType, Status
 from tests.scheduler.parts import source_for
 
@@ -97,6 +99,23 @@ async def test_files_that_the_hubs_client_has_fetched(setup: Setup) -> None:
     assert setup.hub.asked == [(OLDER, "model.bin")]
 
 
+async def test_a_snapshot_of_very_many_files_is_not_searched_to_its_end(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup.cached(OLD, {f"{number}.bin": f"{number:064x}" for number in range(50)})
+    looked_at: list[Path] = []
+    real = Path.stat
+
+    def stat(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        looked_at.append(path)
+        return real(path, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(revisions, "MAX_FILES", 5)
+    monkeypatch.setattr(Path, "stat", stat)
+    assert len(await setup.found()) == 5
+    assert len([path for path in looked_at if OLD in path.parts]) < 10
+
+
 async def test_a_hub_that_does_not_know_the_commit_and_trees_that_are_damaged(setup: Setup) -> None:
     setup.cached(OLD, {"model.bin": None})
     (setup.cache / "models--o--n/trees" / f"{OLD}.json").write_text('{"files": {"../../x": {"xet_hash": 7}}}')
@@ -122,6 +141,33 @@ async def test_a_file_of_another_repo_is_found_by_its_hash(setup: Setup) -> None
     assert (str(base.path), base.is_of_same_repo) == ("/files/1/else.bin", False)
     other.set_state(Status.CANCELLED)
     assert xet.by_hash("a" * 64) is None
+
+
+async def test_what_was_forgotten_hides_no_file_of_the_same_content(setup: Setup) -> None:
+    assert setup.record.source is not None
+    xet = setup.bases.file(setup.record.spec, setup.record.source, cast(Hub, setup.hub))
+    assert xet is not None
+    setup.make("first.bin", OLD, "a" * 64, repo="o/else")
+    second = setup.make("second.bin", OLD, "a" * 64, repo="o/else")
+    assert xet.by_hash("a" * 64) is not None
+    setup.index.remove(second)
+    setup.bases.forgotten(second)
+    base = xet.by_hash("a" * 64)
+    assert base is not None
+    assert str(base.path) == "/files/1/first.bin"
+
+
+async def test_few_of_a_very_large_repo_are_looked_at(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    def every_one(model_repo: str) -> list[FileRecord]:
+        raise AssertionError("all records of the repo are looked at, for one file of it")
+
+    monkeypatch.setattr(setup.index, "of_repo", every_one)
+    for number in range(MAX_OTHERS + 50):
+        setup.make(f"{number}.bin", OLD, f"{number:064x}")
+    setup.make("model.bin", OLD, "b" * 64)
+    found = await setup.found()
+    assert found[0] == ("b", "/files/1/model.bin")
+    assert len(found) == MAX_OTHERS + 1
 
 
 async def test_a_file_that_is_not_in_xet(setup: Setup) -> None:
