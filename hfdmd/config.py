@@ -216,7 +216,7 @@ class Config:
     def _read_env(self) -> dict[str, str]:
         texts = {name: self._env.get(f"HFDMD_{name.upper()}", "").strip() for name in FIELDS}
         layer = {name: text for name, text in texts.items() if text}
-        if environment.xet_disabled(self._env):
+        if environment.is_on("HF_HUB_DISABLE_XET", self._env):
             layer.setdefault("transport", "http")
         return layer
 

@@ -27,6 +27,7 @@ from hfdmd.cache.volumes import Volumes
 from hfdmd.durable import sync_files, write_new
 from hfdmd.failure import Failure
 from hfdmd.record import FileSpec, RepoSpec, Source
+from hfdmd.wire.environment import is_on
 from hfdmd.wire.types import Reason
 
 Adoptable = tuple[FileSpec, Source, Placed | None]
@@ -261,7 +262,7 @@ class HubCache:
 
     def _can_symlink(self, blobs: int) -> bool:
         """Whether snapshots are made of symlinks. Tried once, unless the client's setting forbids them."""
-        if os.environ.get("HF_HUB_DISABLE_SYMLINKS", "").upper() in {"1", "ON", "YES", "TRUE"}:
+        if is_on("HF_HUB_DISABLE_SYMLINKS"):
             return False
         if self._symlinks_work is None:
             name = layout.temporary_name()

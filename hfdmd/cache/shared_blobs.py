@@ -18,18 +18,17 @@ from hfdmd.cache import layout
 from hfdmd.cache.content import has_content
 from hfdmd.durable import write_all
 from hfdmd.record import Source
+from hfdmd.wire.environment import is_on
 
 _MARKER = ".huggingface-shared-blobs"
 _VERSION = "1\n"
-_TRUE = {"1", "ON", "YES", "TRUE"}
 _LOCK_TIMEOUT_S = 5.0
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 def find_shared(root: Path, source: Source, stopped: Callable[[], bool]) -> Path | None:
     """The store's file with the content of `source`, verified by reading it. None without one, or when stopped."""
-    disabled = ("HF_HUB_DISABLE_SHARED_BLOBS", "HF_HUB_DISABLE_XET")
-    if source.xet_hash is None or any(os.environ.get(name, "").upper() in _TRUE for name in disabled):
+    if source.xet_hash is None or is_on("HF_HUB_DISABLE_SHARED_BLOBS") or is_on("HF_HUB_DISABLE_XET"):
         return None
     store = root / "blobs"
     payload = store / source.xet_hash[:2] / source.xet_hash

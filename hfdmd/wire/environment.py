@@ -96,7 +96,7 @@ def hub_token(env: Mapping[str, str] = os.environ) -> str | None:
     Read anew at each call. None also when `HF_HUB_DISABLE_IMPLICIT_TOKEN` is set. Raises OSError if the file exists
     but cannot be read.
     """
-    if env.get("HF_HUB_DISABLE_IMPLICIT_TOKEN", "").upper() in _TRUE:
+    if is_on("HF_HUB_DISABLE_IMPLICIT_TOKEN", env):
         return None
     if token := _clean(env.get("HF_TOKEN") or env.get("HUGGING_FACE_HUB_TOKEN") or ""):
         return token
@@ -109,12 +109,12 @@ def hub_token(env: Mapping[str, str] = os.environ) -> str | None:
 
 def is_offline(env: Mapping[str, str] = os.environ) -> bool:
     """Whether the Hub's own client would not use the network."""
-    return (env.get("HF_HUB_OFFLINE") or env.get("TRANSFORMERS_OFFLINE") or "").upper() in _TRUE
+    return is_on("HF_HUB_OFFLINE" if env.get("HF_HUB_OFFLINE") else "TRANSFORMERS_OFFLINE", env)
 
 
-def xet_disabled(env: Mapping[str, str] = os.environ) -> bool:
-    """Whether the Hub's client would not use Xet."""
-    return env.get("HF_HUB_DISABLE_XET", "").upper() in _TRUE
+def is_on(name: str, env: Mapping[str, str] = os.environ) -> bool:
+    """Whether a variable of the Hub's client that is on or off, such as `HF_HUB_DISABLE_XET`, is on."""
+    return env.get(name, "").upper() in _TRUE
 
 
 def _clean(token: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hfdmd_client.service.installer import unfinished
 from hfdmd_client.service.layout import Manager, layout_of
 
 PROGRAM = Path("/opt/hfdmd/bin/hfdmd")
+ROOT = Path(__file__).parents[2]
 
 
 def heard() -> list[str]:
@@ -172,6 +174,13 @@ def test_carries_what_decides_the_cache_and_the_way_out(tmp_path: Path, monkeypa
     }
     assert len(said) == 1
     assert "secret" not in said[0]
+
+
+def test_carries_every_variable_of_the_hub_that_the_daemon_reads_except_secrets() -> None:
+    code = "".join(file.read_text() for file in (ROOT / "hfdmd").rglob("*.py"))
+    read = set(re.findall(r'"((?:HF|HUGGINGFACE)_[A-Z_]+)"', code)) - {"HF_TOKEN", "HF_HUB_OFFLINE"}
+    assert len(read) >= 8
+    assert read <= set(unit_files.COPIED_VARIABLES), "HF_HUB_OFFLINE is for clients only"
 
 
 def test_knows_what_is_unfinished(tmp_path: Path) -> None:
