@@ -151,7 +151,7 @@ class MemorySink(RangeSink):
     def begin_at(self, offset: int) -> None:
         """It begins at 0."""
 
-    async def place(self, pieces: list[tuple[int, bytes]]) -> None:
+    async def place(self, pieces: list[tuple[int, memoryview]]) -> None:
         for offset, data in pieces:
             self._view[offset : offset + len(data)] = data
             self.lease.ahead.add(offset, offset + len(data))
@@ -276,10 +276,10 @@ class LeaseSink(RangeSink):
     def _received(self, count: int) -> None:
         self._on_bytes(count, 0)
 
-    async def place(self, pieces: list[tuple[int, bytes]]) -> None:
+    async def place(self, pieces: list[tuple[int, memoryview]]) -> None:
         for offset, data in pieces:
             for start, end in self.missing(offset, offset + len(data)):
-                self._writer.write(memoryview(data)[start - offset : end - offset], start, _nothing)
+                self._writer.write(data[start - offset : end - offset], start, _nothing)
                 self.lease.ahead.add(start, end)
                 self._on_bytes(0, end - start)
         if self.lease.advance(0) and self._buffer is not None:

@@ -89,7 +89,7 @@ class FileSink(Sink, Protocol):
     def missing(self, start: int, end: int) -> list[Span]:
         """Which bytes of [start, end) are still wanted."""
 
-    async def place(self, pieces: list[tuple[int, bytes]]) -> None:
+    async def place(self, pieces: list[tuple[int, memoryview]]) -> None:
         """Take bytes beyond `at`, which arrived out of order, at their offsets; returns when they are written."""
 
 

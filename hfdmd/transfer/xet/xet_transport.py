@@ -270,7 +270,7 @@ class _Unpacked:
     """How many bytes were put into the view."""
     rest: bytes = b""
     """What follows them and did not fit."""
-    ahead: list[tuple[int, bytes]] = field(default_factory=list)
+    ahead: list[tuple[int, memoryview]] = field(default_factory=list)
     failure: MalformedChunk | None = None
 
 
@@ -288,14 +288,14 @@ def _unpack(pieces: list[_WantedChunk], view: memoryview) -> _Unpacked:
                 unpack(chunk, view[at : at + end])
                 result.filled += end
             else:
-                content = bytearray(chunk.raw_bytes)
-                unpack(chunk, memoryview(content))
+                content = memoryview(bytearray(chunk.raw_bytes))
+                unpack(chunk, content)
                 count = min(end - start, room_bytes - at)
                 if count:
                     view[at : at + count] = content[start : start + count]
                     result.filled += count
                 result.rest = bytes(content[start + count : end])
-                result.ahead += [(offset, bytes(content[lower:upper])) for offset, lower, upper in piece.ahead]
+                result.ahead += [(offset, content[lower:upper]) for offset, lower, upper in piece.ahead]
             result.used += 1
     except MalformedChunk as error:
         result.failure = error

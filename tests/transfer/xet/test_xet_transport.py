@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,22 @@ async def test_any_terms_and_any_present_spans_make_the_file(data: st.DataObject
     for start, end in present:  # nothing is asked for that is here
         asked.remove(start, end)
     assert sum(end - start for _, (start, end) in store.queries) - asked.total_bytes <= 2 * 131_072 * len(store.queries)
+
+
+async def test_a_chunk_in_very_many_places_is_in_memory_once(tmp_path: Path) -> None:
+    store = a_store(xorbs=1, repeat=1)
+    largest = SIZES.index(131_072)
+    name = store.add([(0, largest, largest + 1)] * 120)
+    async with store.running(), an_engine(transport="xet") as engine:
+        job = job_of(tmp_path, store, name)
+        tracemalloc.start()
+        try:
+            await engine.fetch(job)
+            _, most_bytes = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert job.part.read_bytes() == store.content(name)
+    assert most_bytes < 4_000_000
 
 
 async def test_a_small_file_in_memory(tmp_path: Path) -> None:
