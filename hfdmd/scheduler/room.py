@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hfdmd.aio import in_thread
 from hfdmd.cache.storage import Storage
-from hfdmd.record import Entry, Record, RepoRecord
+from hfdmd.record import Entry, FileRecord, Record, RepoRecord
 from hfdmd.scheduler.index import Index
 from hfdmd.scheduler.ledger import Observer
 from hfdmd.transfer.disk.reservations import DiskReservations
@@ -39,6 +39,10 @@ class RepoRoom(Observer):
     def changed(self, record: Record, before: Status) -> None:
         if record.state is not Status.QUEUED:
             self._needs.pop(record.id, None)
+        if isinstance(record, FileRecord) and record.state is Status.DONE:
+            for key in [*self._needs]:  # less may be needed now: it is listed again, to see
+                if self._index.repos[key].spec.model_repo == record.spec.model_repo:
+                    del self._needs[key]
 
     def forgotten(self, record: Record) -> None:
         self._needs.pop(record.id, None)
