@@ -236,7 +236,7 @@ class Ledger:
 
     def fall_back(self, record: FileRecord) -> None:
         """The work on a download was stopped: only synced bytes count as downloaded."""
-        self._set(record, {"downloaded_bytes": _synced_bytes(record)})
+        self._set(record, _synced(record))
         lifecycle.settle(record)
 
     async def checkpoint(self, record: FileRecord, spans: list[Span]) -> None:
@@ -297,7 +297,7 @@ class Ledger:
         if is_same and standing.status is Status.FAILED:
             is_same = standing.detail == repo.detail
         if is_same:
-            if changed:
+            if changed or (standing.status is Status.QUEUED and standing.detail != repo.detail):
                 self._notify_sums(repo, standing)
         elif standing.status is Status.DONE:
             self._notify_sums(repo, standing)
@@ -375,7 +375,7 @@ class Ledger:
             self._untracked.discard(record.id)
             self._finishing.discard(record.id)
             if record.state is Status.DOWNLOADING:
-                record = replace(record, downloaded_bytes=_synced_bytes(record))
+                record = replace(record, **_synced(record))
                 lifecycle.settle(record)
         self._store.put(record)
 
@@ -392,5 +392,7 @@ class Ledger:
         self._events.publish(lambda: state_event(self._views.of(record)), is_status=is_status)
 
 
-def _synced_bytes(record: FileRecord) -> int:
-    return sum(end - start for start, end in record.synced)
+def _synced(record: FileRecord) -> dict[str, Any]:
+    """The counters as far as bytes are synced."""
+    synced_bytes = sum(end - start for start, end in record.synced)
+    return {"downloaded_bytes": synced_bytes, "reused_bytes": min(record.reused_bytes, synced_bytes)}

@@ -133,8 +133,10 @@ class Sampler(Observer):
         if is_due:
             self._written_at[repo.id] = now
         reason, detail = repo.reason, repo.detail
-        if repo.listed and repo.state is Status.DOWNLOADING:
-            _, _, reason, detail = standing(self._index, repo)
+        if repo.listed and repo.state in (Status.DOWNLOADING, Status.QUEUED):
+            status, _, now_reason, now_detail = standing(self._index, repo)
+            if status is repo.state:
+                reason, detail = now_reason, now_detail
         self._ledger.repo_progress(repo, reason, detail or repo.note, save=is_due)
 
     async def follow_schedule(self) -> None:

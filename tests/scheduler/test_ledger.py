@@ -57,12 +57,22 @@ async def test_an_illegal_change_tells_its_story(made: Parts) -> None:
 
 async def test_a_tracker_never_counts_more_than_what_is_synced(made: Parts) -> None:
     record = started(made, file_of("a", asked_singly=True, source=source_of()))
-    made.ledger.progress(record, None, None, downloaded_bytes=70)
+    made.ledger.progress(record, None, None, downloaded_bytes=70, reused_bytes=60)
     await made.ledger.checkpoint(record, [(0, 40)])
     kept = made.on_disk()[record.id]
     assert isinstance(kept, FileRecord)
-    assert (kept.downloaded_bytes, kept.progress, kept.synced) == (40, 40.0, [(0, 40)])
-    assert (record.downloaded_bytes, record.progress) == (70, 70.0)
+    assert (kept.downloaded_bytes, kept.reused_bytes, kept.progress, kept.synced) == (40, 40, 40.0, [(0, 40)])
+    assert (record.downloaded_bytes, record.reused_bytes, record.progress) == (70, 60, 70.0)
+    made.ledger.change(record, Stimulus.PAUSE, reason=Reason.REQUESTED)
+    made.running.remove_file(made.running.files[record.id])
+
+
+async def test_what_was_copied_but_not_synced_is_not_counted_twice_when_it_is_copied_again(made: Parts) -> None:
+    record = started(made, file_of("a", asked_singly=True, source=source_of()))
+    made.ledger.progress(record, None, None, downloaded_bytes=70, reused_bytes=60)
+    made.ledger.save(record, synced=[(0, 40)])
+    made.ledger.fall_back(record)
+    assert (record.downloaded_bytes, active_of(record).meter.reused_bytes) == (40, 40)
     made.ledger.change(record, Stimulus.PAUSE, reason=Reason.REQUESTED)
     made.running.remove_file(made.running.files[record.id])
 

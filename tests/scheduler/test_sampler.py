@@ -156,6 +156,19 @@ async def test_a_repo_says_why_only_while_none_of_its_files_gets_a_byte(wired: W
     assert (repo.reason, other.reason) == (Reason.STALLED, Reason.STALLED)
 
 
+async def test_a_repo_that_waits_says_the_numbers_of_now(wired: Wired, clock: Clock) -> None:
+    repo = repo_of(listed=True, revive=False)
+    wired.enter(repo)
+    record = (await begun(wired, repo_ids=[repo.id])).record
+    later = "2099-01-01T00:00:00.000Z"
+    for detail in ("needs 9 MB, 1 MB free", "needs 9 MB, 5 MB free"):
+        wired.made.ledger.change(record, Stimulus.WAIT, reason=Reason.DISK_FULL, detail=detail, retry_at=later)
+        version = repo.version
+        await clock.tick()
+        assert (repo.state, repo.reason, repo.detail) == (Status.QUEUED, Reason.DISK_FULL, detail)
+    assert repo.version > version
+
+
 async def test_this_machine_is_no_outage(wired: Wired, clock: Clock) -> None:
     """While a slot, the disk or the bandwidth limit is the cause, the engine expects no byte."""
     active = await begun(wired, asked_singly=True)
