@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from hfdmd.aio import in_thread
 from hfdmd.cache.volumes import FILE, Volumes
 from hfdmd.config import Paths, Values
+from hfdmd.durable import existing_ancestor, mount_point
 from hfdmd.failure import Failure
 from hfdmd.hub.client import Hub
 from hfdmd.net.proxy import proxy_for
@@ -58,12 +59,12 @@ def _local(paths: Paths, values: Values) -> Iterator[Check]:
 
 
 def _folder(what: str, folder: Path, variable: str) -> Check:
-    existing = _existing(folder)
+    existing = existing_ancestor(folder)
     elsewhere = f"or set {variable} to another folder"
     if not existing.is_dir():
         return _problem(what, f"{existing} is not a folder", f"Move it away, {elsewhere}.")
     if _is_read_only(existing):
-        found = f"{folder} is on a read-only file system, mounted at {_mount_point(existing)}"
+        found = f"{folder} is on a read-only file system, mounted at {mount_point(existing)}"
         return _problem(what, found, f"{_remount(existing)}, {elsewhere}.")
     if not os.access(existing, os.W_OK | os.X_OK):
         cure = f"Change its owner ({_chown(existing)}), {elsewhere}."
@@ -104,7 +105,7 @@ def _trackers(state_dir: Path) -> Check:
 
 
 def _disks(paths: Paths, min_free_bytes: int) -> Iterator[Check]:
-    cache, state = _existing(paths.cache_dir), _existing(paths.state_dir)
+    cache, state = existing_ancestor(paths.cache_dir), existing_ancestor(paths.state_dir)
     room = "Free some space (hfdm rm REPO --delete-file deletes what hfdmd fetched), or lower min_free_bytes."
     yield _disk("disk", cache, min_free_bytes, f"{format_size(min_free_bytes)} are to stay free", room)
     if os.stat(state).st_dev != os.stat(cache).st_dev:
@@ -115,7 +116,7 @@ def _disks(paths: Paths, min_free_bytes: int) -> Iterator[Check]:
 def _disk(what: str, folder: Path, needed_bytes: int, why: str, cure: str) -> Check:
     disk = os.statvfs(folder)
     free_bytes = disk.f_bavail * disk.f_frsize
-    mount = _mount_point(folder)
+    mount = mount_point(folder)
     free = f"{format_size(free_bytes)} free on {mount}"
     if disk.f_files and not disk.f_favail:
         found = f"no inodes free on {mount}: no file can be created, though {format_size(free_bytes)} are free"
@@ -219,21 +220,12 @@ def _problem(what: str, found: str, cure: str) -> Check:
     return Check(what=what, state=CheckState.PROBLEM, found=found, cure=cure)
 
 
-def _existing(folder: Path) -> Path:
-    """`folder`, or the nearest folder above it that exists."""
-    return next(place for place in (folder, *folder.parents) if os.path.exists(place))
-
-
 def _is_read_only(folder: Path) -> bool:
     return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
 
 
 def _remount(folder: Path) -> str:
-    return f"Mount it writable (sudo mount -o remount,rw {_quoted(_mount_point(folder))})"
-
-
-def _mount_point(folder: Path) -> Path:
-    return next(place for place in (folder.resolve(), *folder.resolve().parents) if os.path.ismount(place))
+    return f"Mount it writable (sudo mount -o remount,rw {_quoted(mount_point(folder))})"
 
 
 def _owner(path: Path) -> str:

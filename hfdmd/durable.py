@@ -43,10 +43,20 @@ def disk_reason(error: OSError) -> Reason:
 
 def lacks_inodes(path: str | Path) -> bool:
     """Whether the file system that `path` is, or would be, on can create no file though it may have free bytes."""
-    path = Path(path)
-    existing = next(place for place in (path, *path.parents) if place.exists())
-    disk = os.statvfs(existing)
+    disk = os.statvfs(existing_ancestor(path))
     return disk.f_files > 0 and disk.f_favail == 0
+
+
+def existing_ancestor(path: str | Path) -> Path:
+    """The path, or the nearest folder above it that exists and may be seen."""
+    path = Path(path)
+    return next(place for place in (path, *path.parents) if os.path.exists(place))
+
+
+def mount_point(path: str | Path) -> Path:
+    """Where the file system that `path` is, or would be, on is mounted."""
+    real = Path(os.path.realpath(path))
+    return next(place for place in (real, *real.parents) if os.path.ismount(place))
 
 
 def max_name_bytes(folder: str | Path | int) -> int:

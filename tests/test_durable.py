@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hfdmd import durable
-from hfdmd.durable import replace_file, sync_files
+from hfdmd.durable import existing_ancestor, mount_point, replace_file, sync_files
 
 NO_ROOM_FOR_A_BYTE = """
 import resource, signal, sys
@@ -109,3 +109,11 @@ def test_syncing_without_a_call_for_the_whole_file_system(tmp_path: Path, monkey
             sync_files(folder, ["a", "gone", *"bcdef"])
     finally:
         os.close(folder)
+
+
+def test_where_a_path_that_does_not_exist_would_be(tmp_path: Path) -> None:
+    assert existing_ancestor(tmp_path) == tmp_path
+    assert existing_ancestor(tmp_path / "a" / "b") == tmp_path
+    (tmp_path / "link").symlink_to("/dev")
+    assert mount_point(tmp_path / "link" / "nothing") == mount_point("/dev")
+    assert os.path.ismount(mount_point(tmp_path / "a"))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from hfdmd.durable import replace_file
+from hfdmd.durable import existing_ancestor, mount_point, replace_file
 from hfdmd.failure import Failure
 from hfdmd.wire.types import MALFORMED, Reason
 
@@ -121,10 +121,8 @@ def _is_missing(folder: str, known: Volume) -> bool:
 
 def _volume_of(folder: str) -> Volume:
     """The file system that the folder is on, or would be on."""
-    real = os.path.realpath(folder)
-    existing = next(one for one in (real, *_above(real)) if os.path.exists(one))
-    mount_point = next(one for one in (existing, *_above(existing)) if os.path.ismount(one))
-    return Volume(mount_point, os.statvfs(existing).f_fsid)
+    existing = existing_ancestor(os.path.realpath(folder))
+    return Volume(str(mount_point(existing)), os.statvfs(existing).f_fsid)
 
 
 def _above(path: str) -> list[str]:

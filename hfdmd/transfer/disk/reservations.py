@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from hfdmd.durable import existing_ancestor, mount_point
 from hfdmd.failure import Failure
 from hfdmd.transfer.disk.part_file import disk_failure
 from hfdmd.wire.types import Reason
@@ -72,7 +73,7 @@ class DiskReservations:
         min_free_bytes = self._min_free_bytes()
         if need_bytes <= 0 or need_bytes + others_bytes + min_free_bytes <= free_bytes:
             return
-        detail = f"needs {format_size(need_bytes)}, {format_size(free_bytes)} free on {_mount_point(path)}"
+        detail = f"needs {format_size(need_bytes)}, {format_size(free_bytes)} free on {mount_point(path)}"
         if others_bytes:
             detail += f", {format_size(others_bytes)} of it for other downloads"
         if min_free_bytes:
@@ -119,21 +120,6 @@ class DiskReservations:
 
 def _free(path: Path) -> tuple[int, int]:
     """Device and free bytes (for an unprivileged user) of the file system that `path` is or would be on."""
-    at = _existing(path)
+    at = existing_ancestor(path)
     stats = os.statvfs(at)
     return os.stat(at).st_dev, stats.f_bavail * stats.f_frsize
-
-
-def _existing(path: Path) -> Path:
-    """The path, or the nearest folder above it that exists."""
-    at = path
-    while not at.exists() and at.parent != at:
-        at = at.parent
-    return at
-
-
-def _mount_point(path: Path) -> Path:
-    at = _existing(path).resolve()
-    while not at.is_mount():
-        at = at.parent
-    return at
