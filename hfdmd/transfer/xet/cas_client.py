@@ -5,6 +5,7 @@ Source: hub-docs `docs/xet/api.md`. All answers are checked here: a range that t
 
 from __future__ import annotations
 
+import asyncio
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from hfdmd.digest import is_sha256
 from hfdmd.failure import Failure
 from hfdmd.net.origin import RedirectPolicy, Target, origin, split_origin
 from hfdmd.transfer.http.connection import Connection
-from hfdmd.transfer.http.http_errors import BadRedirect, BadResponse, UrlRefused
+from hfdmd.transfer.http.http_errors import BadRedirect, BadResponse, Stalled, UrlRefused
 from hfdmd.transfer.http.http_transport import REDIRECTS, HttpShared
 from hfdmd.transfer.http.response import HttpHead
 from hfdmd.transfer.transport import TransferError
@@ -222,12 +223,17 @@ async def refusal(shared: HttpShared, connection: Connection, head: HttpHead) ->
 
 
 async def _body(connection: Connection, window_s: float, limit_bytes: int) -> bytes:
+    """All of a short body. Stalled after `window_s` seconds: an answer is no progress, however slowly it arrives."""
     body = bytearray()
-    async for piece in connection.chunks(window_s):
-        body += piece
-        if len(body) > limit_bytes:
-            connection.abort()
-            raise BadResponse(f"an answer about Xet of more than {limit_bytes} bytes")
+    try:
+        async with asyncio.timeout(window_s):
+            async for piece in connection.chunks(window_s):
+                body += piece
+                if len(body) > limit_bytes:
+                    connection.abort()
+                    raise BadResponse(f"an answer about Xet of more than {limit_bytes} bytes")
+    except TimeoutError:
+        raise Stalled(f"an answer about Xet was not complete after {window_s:.0f} s") from None
     return bytes(body)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -240,6 +241,23 @@ async def test_a_refusal_is_reported_without_what_the_server_repeats(tmp_path: P
     store.twist = first(10_000, of_query, status(403 if not of_query else 401, body=REPEATED[body]))
     failure = await fails(tmp_path, store, store.add(TERMS))
     assert SECRET not in failure.detail
+
+
+async def test_an_answer_that_trickles_ends_the_attempt_of_a_small_file(tmp_path: Path) -> None:
+    async def trickles(store: Store, request: Request) -> bool:
+        await request.send(b"HTTP/1.1 200 x\r\nContent-Length: 100000\r\n\r\n")
+        while True:
+            await request.send(b" ")
+            await asyncio.sleep(0.05)
+
+    store = a_store(repeat=1)
+    store.twist = trickles
+    file = store.add([(0, 3, 4)])
+    async with store.running(), an_engine(transport="xet", stall_timeout_s=0.6) as engine:
+        with pytest.raises(Failure) as failed:
+            async with asyncio.timeout(10):
+                await engine.fetch_small(job_of(tmp_path, store, file))
+    assert failed.value.reason is Reason.STALLED
 
 
 async def test_no_redirect_is_followed(tmp_path: Path) -> None:
