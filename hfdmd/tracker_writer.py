@@ -133,17 +133,21 @@ class TrackerWriter:
             log.info("all tracker files can be written again")
 
     def _write_each(self, batch: dict[str, Write]) -> dict[str, OSError]:
-        """Write all of them at once, or one by one where that fails. Returns the errors by id, each with its path."""
-        with contextlib.suppress(OSError):
+        """Write all of them at once; where that fails, in halves, so that few refused ones cost the others few syncs.
+
+        Returns the errors by id, each with its path.
+        """
+        try:
             self._write(batch.values())
             return {}
-        errors: dict[str, OSError] = {}
-        for key, write in batch.items():
-            try:
-                self._write([write])
-            except OSError as error:
-                errors[key] = OSError(error.errno, error.strerror or str(error), write[0])
-        return errors
+        except OSError as error:
+            if len(batch) < 2:
+                return {
+                    key: OSError(error.errno, error.strerror or str(error), path) for key, (path, _) in batch.items()
+                }
+        writes = list(batch.items())
+        middle = len(writes) // 2
+        return self._write_each(dict(writes[:middle])) | self._write_each(dict(writes[middle:]))
 
     def _write(self, batch: Iterable[Write]) -> None:
         """Write, sync, rename; then sync the folders. Raises OSError."""

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hfdmd.durable import sync_files
 from hfdmd.migrations import Document
 from hfdmd.record import FileRecord, FileSpec, RepoRecord, RepoSpec
 from hfdmd.store import Store
@@ -302,6 +303,26 @@ async def test_what_the_disk_refuses_for_one_record_delays_no_other(
         f"cannot write the tracker file {path}: {outcomes[0].strerror}; trying again",
         "all tracker files can be written again",
     ]
+
+
+async def test_one_that_is_refused_costs_a_large_batch_few_syncs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    syncs: list[int] = []
+
+    def counted(root: int, paths: list[str]) -> None:
+        syncs.append(len(paths))
+        sync_files(root, paths)
+
+    monkeypatch.setattr("hfdmd.tracker_writer.sync_files", counted)
+    bad = file_record("bad", repo="o/bad")
+    (store.folder / "models--o--bad").write_bytes(b"not a folder")
+    records = [file_record(f"{number}.bin", version=number + 1) for number in range(256)]
+    with store._writer._condition:  # they make one batch
+        for record in (*records[:99], bad, *records[99:]):
+            store.put(record)
+    await store.flush(*(record.id for record in records))
+    assert len(syncs) < 30
+    with pytest.raises(OSError, match="models--o--bad"):
+        await store.flush(bad.id)
 
 
 async def test_a_refused_tracker_can_be_forgotten(store: Store) -> None:
