@@ -6,6 +6,7 @@ Source: hub-docs `docs/xet/auth.md`, and `XetBlob.ts` of huggingface.js.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -92,4 +93,6 @@ class XetTokens:
             raise Failure(Reason.HUB_UNAVAILABLE, detail) from None
         if urlsplit(url).query:
             raise Failure(Reason.HUB_UNAVAILABLE, f"The Hub at {context.host} names no valid store of Xet.")
-        return Target(url, {"Authorization": f"Bearer {answer.access_token}"}, answer.exp)
+        # a new token that has expired means that this machine's clock is wrong: the CAS refuses it in time
+        expires_at = answer.exp if answer.exp > time.time() else math.inf
+        return Target(url, {"Authorization": f"Bearer {answer.access_token}"}, expires_at)

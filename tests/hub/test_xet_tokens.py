@@ -43,6 +43,16 @@ async def test_a_refused_token_and_one_that_is_about_to_expire_are_replaced(
     assert requests(server) == 2
 
 
+async def test_with_a_clock_that_is_ahead_a_token_is_used_until_it_is_refused(
+    server: HubServer, hub: Hub, commit: str
+) -> None:
+    server.fault(REPO, "@xet-read-token", Fault.instead(said(exp=int(time.time()) - 3600)))
+    first = await hub.xet_token(spec_of("a"), commit)
+    assert await hub.xet_token(spec_of("a"), commit) is first
+    assert await hub.xet_token(spec_of("a"), commit, first) is not first
+    assert requests(server) == 2
+
+
 async def test_a_refused_token_is_replaced(server: HubServer, hub: Hub, commit: str) -> None:
     server.fault(REPO, "@xet-read-token", Fault.instead(said()))
     first = await hub.xet_token(spec_of("a"), commit)
