@@ -99,17 +99,13 @@ class Recipe:
         return self._terms
 
     def encode(self) -> bytes:
-        stored = [
-            _StoredTerm(
-                bytes.fromhex(term.xorb),
-                term.first,
-                term.last,
-                term.start,
-                term.size_bytes,
-                self.lengths.packed(term.xorb, term.first, term.last),
-            )
-            for term in self.terms
-        ]
+        stored = []
+        room_bytes = MAX_LENGTHS_BYTES  # terms may repeat the same chunks
+        for term in self.terms:
+            lengths = self.lengths.packed(term.xorb, term.first, term.last)[:room_bytes]
+            room_bytes -= len(lengths)
+            xorb = bytes.fromhex(term.xorb)
+            stored.append(_StoredTerm(xorb, term.first, term.last, term.start, term.size_bytes, lengths))
         return msgspec.msgpack.encode(_StoredRecipe(stored))
 
     @classmethod
@@ -157,9 +153,12 @@ class RecipeStore:
         return recipe
 
     def put(self, file_hash: str, recipe: Recipe) -> None:
-        """Keep the recipe of a file. Raises OSError."""
+        """Keep the recipe of a file, unless it alone would take the place of most others. Raises OSError."""
+        data = recipe.encode()
+        if len(data) > self._max_bytes // 2:
+            return
         self._folder.mkdir(exist_ok=True)
-        replace_file(self._folder / file_hash, [recipe.encode()])
+        replace_file(self._folder / file_hash, [data])
         if self._files_of_xorb is not None:
             self._index(file_hash, recipe)
         self._prune()

@@ -1,0 +1,37 @@
+"""Recipes stay small, whatever a file looks like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hfdmd.transfer.xet.cas_client import Term
+from hfdmd.transfer.xet.recipes import MAX_LENGTHS_BYTES, Recipe, RecipeStore
+from hfdmd.transfer.xet.xet_format import MAX_CHUNKS
+
+XORB = "ab" * 32
+
+
+def a_recipe(terms: int, chunks: int = MAX_CHUNKS) -> Recipe:
+    """Terms that all name the same chunks of one byte each."""
+    recipe = Recipe()
+    for index in range(chunks):
+        recipe.lengths.add(XORB, index, 1)
+    recipe.add(Term(XORB, 0, chunks, number * chunks, chunks) for number in range(terms))
+    return recipe
+
+
+def test_lengths_of_chunks_that_a_file_repeats_are_kept_within_the_limit() -> None:
+    recipe = a_recipe(2_000)
+    data = recipe.encode()
+    assert len(data) < MAX_LENGTHS_BYTES + 2_000 * 100
+    again = Recipe.decode(data)
+    assert again.terms == recipe.terms
+    assert again.lengths.sum(XORB, 0, MAX_CHUNKS) == MAX_CHUNKS
+
+
+def test_a_recipe_that_would_take_the_place_of_all_others_is_not_kept(tmp_path: Path) -> None:
+    store = RecipeStore(tmp_path / "recipes", max_bytes=10_000)
+    store.put("cd" * 32, a_recipe(1, 8))
+    store.put("ef" * 32, a_recipe(1_000, 8))
+    assert store.get("cd" * 32) is not None
+    assert store.get("ef" * 32) is None
