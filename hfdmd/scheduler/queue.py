@@ -14,7 +14,7 @@ from hfdmd.wire.types import QUEUE_POSITIONS_SHOWN, Status
 Key = tuple[int, float, str]
 
 _FEW = 32
-_COUNT_EVERY_S = 50e-6  # per queued download: about fifty times what counting it costs
+_COUNT_EVERY_S = 50e-6  # per queued file and repo download: about fifty times what counting it costs
 
 
 def key(record: Record) -> Key:
@@ -142,7 +142,8 @@ class Queue:
         """
         queued = self._index.queued
         now = time.monotonic()
-        if self._stale and now - self._counted_at > len(queued) * _COUNT_EVERY_S:
+        count = len(queued) + len(self._index.repos)
+        if self._stale and now - self._counted_at > count * _COUNT_EVERY_S:
             files = self._index.files
             first = heapq.nsmallest(QUEUE_POSITIONS_SHOWN, (key(files[file_id]) for file_id in queued))
             self._positions = self._repo_positions()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -116,6 +119,29 @@ def test_positions_count_the_first_hundred() -> None:
     assert len(positions) == 100
     assert positions[REPO.file("f0").id] == 1
     assert REPO.file("f120").id not in positions
+
+
+@pytest.mark.parametrize("kind", ["file", "repo"])
+def test_positions_are_counted_less_often_the_longer_the_queue(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    now_s = 1000.0
+    monkeypatch.setattr("hfdmd.scheduler.queue.time", SimpleNamespace(monotonic=lambda: now_s))
+    index = Index()
+    queue = Queue(index, lambda record: True)
+    records: list[Record] = [
+        file_record(number, 0, [], singly=True)
+        if kind == "file"
+        else RepoRecord(id=f"r{number}", spec=REPO, order=float(number), created_at="", updated_at="", version=1)
+        for number in range(50)
+    ]
+    for record in records:
+        index.add(record)
+        queue.offer(record)
+    counted = queue.positions()
+    queue.mark_stale()
+    now_s += 0.001
+    assert queue.positions() is counted, "not with every change"
+    now_s += 0.002
+    assert queue.positions() is not counted
 
 
 def test_repo_downloads_have_positions_among_what_waits_for_a_slot() -> None:
