@@ -63,7 +63,7 @@ class Storage:
     def explained(self, spec: FileSpec | RepoSpec, failure: Failure) -> Failure:
         """The failure, or what the disk says about it: the drive is gone, or has no inodes left. Blocking."""
         folder = spec.local_dir or str(self._cache.root)
-        if failure.reason in (Reason.DISK_ERROR, Reason.PATH_TAKEN):
+        if failure.reason in (Reason.DISK_ERROR, Reason.DISK_FULL, Reason.PATH_TAKEN):
             try:
                 self._volumes.use(folder)
             except Failure as away:

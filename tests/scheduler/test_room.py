@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from msgspec.structs import replace
 
 from hfdmd.failure import Failure
 from hfdmd.wire.types import Reason, Status
-from tests.scheduler.parts import COMMIT, Entry, Wired, file_of, repo_of, source_for, until
+from tests.scheduler.parts import COMMIT, REPO, Entry, Wired, file_of, repo_of, source_for, until
 
 DATA, OTHER = b"x" * 3_000_000, b"y" * 5_000_000
 
@@ -76,6 +79,18 @@ async def test_what_came_meanwhile_is_looked_at_again(wired: Wired) -> None:
     await wired.room.check_again(repo)  # 8.0 MB may not be needed any more: it is listed again
     with pytest.raises(Failure, match=r"needs 3\.0 MB"):
         await wired.room.check(repo, [entry("a", DATA), entry("b", OTHER)])
+
+
+async def test_a_drive_that_is_not_there_is_not_full(wired: Wired, tmp_path: Path) -> None:
+    away = tmp_path / "models"
+    away.symlink_to(tmp_path / "drive" / "models")
+    wired.hub.add({"a": DATA}, COMMIT)
+    wired.lists, wired.min_free_bytes = True, 2**60  # as on a small system disk
+    repo = repo_of(spec=replace(REPO, local_dir=str(away)))
+    await wired.start(repo)
+    await until(lambda: repo.retry_at)
+    assert (repo.state, repo.reason) == (Status.QUEUED, Reason.LOCKED)
+    assert str(repo.detail).startswith(f"The drive of {away} is not there")
 
 
 async def test_what_is_forgotten_is_not_remembered(wired: Wired) -> None:
