@@ -150,8 +150,7 @@ class Delta:
             terms = await self._terms(base.hash, base.access, [(0, base.size_bytes)], base.size_bytes)
             recipe = Recipe()
             recipe.add(terms)
-        for term in recipe.terms:
-            lengths.add_packed(term.xorb, term.first, recipe.lengths.packed(term.xorb, term.first, term.last))
+        await in_thread(lengths.merge, recipe.lengths)
         file_probe = _Probe(self, xet.hash, xet.access, size_bytes, lengths)
         base_probe = _Probe(self, base.hash, base.access, base.size_bytes, lengths)
         found: list[Copy] = []

@@ -60,6 +60,15 @@ class Lengths:
             known.extend(bytes(more))
         known[end - _LENGTH_BYTES : end] = raw_bytes.to_bytes(_LENGTH_BYTES, "little")
 
+    def merge(self, others: Lengths) -> None:
+        """Add all that `others` knows. Blocks for long with many: call it in a thread."""
+        for xorb, packed in others._known.items():
+            if xorb in self._known or self._bytes + len(packed) > MAX_LENGTHS_BYTES:
+                self.add_packed(xorb, 0, packed)
+            else:
+                self._known[xorb] = bytearray(packed)
+                self._bytes += len(packed)
+
     def sum(self, xorb: str, first: int, last: int) -> int | None:
         """The length of the chunks [first, last); None if one of them is not known."""
         packed = self.packed(xorb, first, last)
@@ -72,7 +81,7 @@ class Lengths:
         """The lengths of the chunks [first, last) as 3 bytes each; zero, or left out at the end, if not known."""
         return bytes(self._known.get(xorb, b"")[first * _LENGTH_BYTES : last * _LENGTH_BYTES])
 
-    def add_packed(self, xorb: str, first: int, packed: bytes) -> None:
+    def add_packed(self, xorb: str, first: int, packed: bytes | bytearray) -> None:
         for number, at in enumerate(range(0, len(packed) - _LENGTH_BYTES + 1, _LENGTH_BYTES)):
             if raw_bytes := int.from_bytes(packed[at : at + _LENGTH_BYTES], "little"):
                 self.add(xorb, first + number, raw_bytes)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from hfdmd.transfer.xet.cas_client import Term
-from hfdmd.transfer.xet.recipes import MAX_LENGTHS_BYTES, Recipe, RecipeStore
+from hfdmd.transfer.xet.recipes import MAX_LENGTHS_BYTES, Lengths, Recipe, RecipeStore
 from hfdmd.transfer.xet.xet_format import MAX_CHUNKS
 
-XORB = "ab" * 32
+XORB, OTHER = "ab" * 32, "cd" * 32
 
 
 def a_recipe(terms: int, chunks: int = MAX_CHUNKS) -> Recipe:
@@ -35,3 +37,19 @@ def test_a_recipe_that_would_take_the_place_of_all_others_is_not_kept(tmp_path: 
     store.put("ef" * 32, a_recipe(1_000, 8))
     assert store.get("cd" * 32) is not None
     assert store.get("ef" * 32) is None
+
+
+def test_merged_lengths_are_those_of_both_and_within_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine, others = Lengths(), Lengths()
+    mine.add(XORB, 0, 10)
+    others.add(XORB, 1, 20)
+    others.add(OTHER, 0, 30)
+    mine.merge(others)
+    assert mine.sum(XORB, 0, 2) == 30
+    assert mine.sum(OTHER, 0, 1) == 30
+    others.add(OTHER, 0, 40)
+    assert mine.sum(OTHER, 0, 1) == 30, "not shared"
+    monkeypatch.setattr("hfdmd.transfer.xet.recipes.MAX_LENGTHS_BYTES", 9)
+    others.add("ef" * 32, 0, 50)
+    mine.merge(others)
+    assert mine.sum("ef" * 32, 0, 1) is None
