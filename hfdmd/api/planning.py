@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from pathlib import Path
 
-from hfdmd.aio import in_thread
+from hfdmd.aio import in_thread, yielding
 from hfdmd.api.hub_answers import hub_answers
 from hfdmd.hub.client import Hub
 from hfdmd.hub.listing import matches
@@ -28,19 +28,15 @@ async def plan(scheduler: Scheduler, hub: Hub, repo: RepoSpec, file_path: str | 
     if not entries:
         globs = f" that match {', '.join(repo.include)}" if repo.include else ""
         raise FileNotFound(f"{repo.model_repo} at {repo.revision} has no files{globs}.")
-    specs = [repo.file(entry.path) for entry in entries]
-    storage = scheduler.storage
-    cached = await in_thread(
-        lambda: [storage.cached(spec, entry.source) for spec, entry in zip(specs, entries, strict=True)]
-    )
-    missing = [(spec, entry) for spec, entry, here in zip(specs, entries, cached, strict=True) if not here]
+    found = await in_thread(_looked_up, scheduler, repo, entries)
+    missing = [(spec, entry) for spec, entry, _, here in found if not here]
     reusable_bytes = await _reusable_bytes(scheduler, hub, missing)
     total_bytes = cached_bytes = 0
     files: list[PlannedFile] = []
-    for spec, entry, here in zip(specs, entries, cached, strict=True):
+    async for _, entry, file_id, here in yielding(found):
         size_bytes = entry.source.size_bytes or 0
         total_bytes += size_bytes
-        cached_bytes += size_bytes if here else _fetched_bytes(scheduler, spec, entry)
+        cached_bytes += size_bytes if here else _fetched_bytes(scheduler, file_id, entry)
         if len(files) < FILES_SHOWN:
             files.append(PlannedFile(file_path=entry.path, size=entry.source.size_bytes, cached=here))
     folder = scheduler.paths.cache_dir if repo.local_dir is None else Path(repo.local_dir)
@@ -58,6 +54,13 @@ async def plan(scheduler: Scheduler, hub: Hub, repo: RepoSpec, file_path: str | 
         fits=needed_bytes <= room_bytes,
         files=files,
     )
+
+
+def _looked_up(scheduler: Scheduler, repo: RepoSpec, entries: list[Entry]) -> list[tuple[FileSpec, Entry, str, bool]]:
+    """Each file with the id of its download, and whether it is in the cache. Blocking: 100,000 ids take 0.3 s."""
+    specs = [repo.file(entry.path) for entry in entries]
+    cached = scheduler.storage.cached
+    return [(spec, one, spec.id, cached(spec, one.source)) for spec, one in zip(specs, entries, strict=True)]
 
 
 async def _wanted(hub: Hub, repo: RepoSpec, file_path: str | None) -> tuple[str, list[Entry]]:
@@ -80,7 +83,7 @@ async def _reusable_bytes(scheduler: Scheduler, hub: Hub, missing: list[tuple[Fi
         nonlocal found
         xet = scheduler.xet_bases.file(spec, entry.source, hub)
         async with at_once:
-            if xet is not None and not _fetched_bytes(scheduler, spec, entry):
+            if xet is not None and not _fetched_bytes(scheduler, spec.id, entry):
                 found += await scheduler.engine.reusable_bytes(xet, entry.source.size_bytes or 0)
 
     at_once = asyncio.Semaphore(REUSE_AT_ONCE)
@@ -91,9 +94,9 @@ async def _reusable_bytes(scheduler: Scheduler, hub: Hub, missing: list[tuple[Fi
     return found
 
 
-def _fetched_bytes(scheduler: Scheduler, spec: FileSpec, entry: Entry) -> int:
+def _fetched_bytes(scheduler: Scheduler, file_id: str, entry: Entry) -> int:
     """Bytes of the file that an unfinished download has already."""
-    record = scheduler.index.files.get(spec.id)
+    record = scheduler.index.files.get(file_id)
     if record is None or record.source is None or not record.source.same_content(entry.source):
         return 0
     return sum(end - start for start, end in record.synced)
