@@ -84,7 +84,8 @@ class Engine:
         """How many bytes of a file could be copied from others on this machine. Asks the store of Xet."""
         if self._delta is None or self._transport_setting == "http":
             return 0
-        return await self._delta.reusable_bytes(xet, size_bytes)
+        with self._tracked():
+            return await self._delta.reusable_bytes(xet, size_bytes)
 
     def _choice(self, job: Job) -> TransportChoice:
         """The transports for this file."""
@@ -123,7 +124,7 @@ class Engine:
 
     @contextmanager
     def _tracked(self) -> Iterator[None]:
-        """Around every transfer: `close` cancels it, and the housekeeping task runs meanwhile."""
+        """Around everything that opens connections: `close` cancels it, and the housekeeping task runs meanwhile."""
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("not in a task")

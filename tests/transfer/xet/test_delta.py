@@ -142,6 +142,23 @@ async def test_any_file_that_shares_a_xorb_is_a_base_but_only_for_those_who_may_
             assert sum(count for _, count in store.sent) == packed_bytes(store, FRESH if allowed else NEW)
 
 
+async def test_connections_of_a_question_about_reuse_are_closed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hfdmd.transfer.http.pool.IDLE_S", 0.2)
+    monkeypatch.setattr("hfdmd.transfer.engine.HOUSEKEEPING_S", 0.01)
+    store = a_store(repeat=3)
+    old, new = store.add(OLD), store.add(NEW)
+    async with store.running(), an_engine(recipes=RecipeStore(tmp_path / "recipes")) as engine:
+        xet = with_bases(job_of(tmp_path, store, new), store, new, base_of(tmp_path, store, old)).xet
+        assert xet is not None
+        assert await engine.reusable_bytes(xet, len(store.content(new)))
+        assert engine._http.pool.has_idle
+        async with asyncio.timeout(5):
+            while engine._http.pool.has_idle:
+                await asyncio.sleep(0.01)
+
+
 async def test_a_chunk_that_both_have_many_times_is_found_in_no_time(tmp_path: Path) -> None:
     """As in runs of zeros. All pairs would be 16 million."""
     count, size = 4_000, 65_536
