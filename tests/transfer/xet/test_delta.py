@@ -154,9 +154,10 @@ async def test_connections_of_a_question_about_reuse_are_closed_again(
         assert xet is not None
         assert await engine.reusable_bytes(xet, len(store.content(new)))
         assert engine._http.pool.has_idle
+        assert engine._housekeeper is not None
         async with asyncio.timeout(5):
-            while engine._http.pool.has_idle:
-                await asyncio.sleep(0.01)
+            await engine._housekeeper
+        assert not engine._http.pool.has_idle
 
 
 async def test_a_chunk_that_both_have_many_times_is_found_in_no_time(tmp_path: Path) -> None:
