@@ -84,7 +84,8 @@ async def _reusable_bytes(scheduler: Scheduler, hub: Hub, missing: list[tuple[Fi
         xet = scheduler.xet_bases.file(spec, entry.source, hub)
         async with at_once:
             if xet is not None and not _fetched_bytes(scheduler, spec.id, entry):
-                found += await scheduler.engine.reusable_bytes(xet, entry.source.size_bytes or 0)
+                of_file = await scheduler.engine.reusable_bytes(xet, entry.source.size_bytes or 0)
+                found += of_file  # not with the await: others add meanwhile
 
     at_once = asyncio.Semaphore(REUSE_AT_ONCE)
     with suppress(TimeoutError):

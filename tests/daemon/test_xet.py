@@ -76,6 +76,25 @@ def test_a_new_revision_costs_what_differs(hub: HubServer, tmp_path: Path, old_c
         assert hf(hub.endpoint, daemon.home, "cache", "verify", REPO, "--revision", second).returncode == 0
 
 
+def test_a_plan_counts_what_each_of_several_files_can_reuse(hub: HubServer, tmp_path: Path) -> None:
+    hub.add_repo(REPO, {})
+    names = [f"{number}.bin" for number in range(4)]
+    paths = [tmp_path / name for name in names]
+    commits = []
+    for version in range(2):
+        for number, path in enumerate(paths):
+            data = seeded(2_000_000, number).read()
+            path.write_bytes(data if version == 0 else data[:-1_000] + bytes(1_000))
+        xet_upload(hub.endpoint, REPO, tmp_path / "uploader", paths)
+        commits.append(hub.commit(REPO, dict(zip(names, paths, strict=True)), xet=names))
+    with Daemon(tmp_path / "h", hub.endpoint, HFDMD_TRANSPORT="xet") as daemon:
+        daemon.wait(daemon.download(REPO, revision=commits[0]).json["id"], "done")
+        parts = [daemon.post("/api/plan", modelRepo=REPO, filePath=name, revision=commits[1]).json for name in names]
+        plan = daemon.post("/api/plan", modelRepo=REPO, revision=commits[1]).json
+    assert all(part["reusableBytes"] for part in parts)
+    assert plan["reusableBytes"] == sum(part["reusableBytes"] for part in parts)
+
+
 def over_xet(home: Path, hub: HubServer, **env: str) -> Daemon:
     return Daemon(home / "h", hub.endpoint, HFDMD_TRANSPORT="xet", HFDMD_STALL_TIMEOUT="5", **env)
 
