@@ -150,6 +150,8 @@ class RecipeStore:
         self._folder = folder
         self._max_bytes = max_bytes
         self._files_of_xorb: dict[str, set[str]] | None = None
+        self._total_bytes: int | None = None
+        """At least what is in the folder; None before it was counted."""
 
     def get(self, file_hash: str) -> Recipe | None:
         """The recipe of a file; None when there is none that can be read."""
@@ -170,7 +172,10 @@ class RecipeStore:
         replace_file(self._folder / file_hash, [data])
         if self._files_of_xorb is not None:
             self._index(file_hash, recipe)
-        self._prune()
+        if self._total_bytes is not None:
+            self._total_bytes += len(data)
+        if self._total_bytes is None or self._total_bytes > self._max_bytes:
+            self._prune()
 
     @property
     def is_empty(self) -> bool:
@@ -197,15 +202,22 @@ class RecipeStore:
             yield from (path for path in self._folder.iterdir() if is_sha256(path.name))
 
     def _prune(self) -> None:
-        """Delete what was not used for longest until the rest fits."""
+        """Where there is too much, delete what was not used for longest, and some more: to count them all is seldom."""
         sizes: list[tuple[float, int, Path]] = []
         for path in self._paths():
             with contextlib.suppress(OSError):
                 known = path.stat()
                 sizes.append((known.st_mtime, known.st_size, path))
         total_bytes = sum(size for _, size, _ in sizes)
-        for _, size, path in sorted(sizes):
-            if total_bytes <= self._max_bytes:
-                return
-            path.unlink(missing_ok=True)
-            total_bytes -= size
+        deleted: set[str] = set()
+        if total_bytes > self._max_bytes:
+            for _, size, path in sorted(sizes):
+                if total_bytes <= self._max_bytes * 9 // 10:
+                    break
+                path.unlink(missing_ok=True)
+                deleted.add(path.name)
+                total_bytes -= size
+        if deleted and self._files_of_xorb is not None:
+            known_files = list(self._files_of_xorb.items())  # other threads add to it
+            self._files_of_xorb = {xorb: left for xorb, files in known_files if (left := files - deleted)}
+        self._total_bytes = total_bytes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,29 @@ def test_a_recipe_that_would_take_the_place_of_all_others_is_not_kept(tmp_path: 
     store.put("ef" * 32, a_recipe(1_000, 8))
     assert store.get("cd" * 32) is not None
     assert store.get("ef" * 32) is None
+
+
+def test_the_oldest_are_deleted_and_not_found_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one_bytes = len(a_recipe(1, 8).encode())
+    store = RecipeStore(tmp_path / "recipes", max_bytes=20 * one_bytes)
+    assert store.sharing([XORB]) == []
+    scans: list[None] = []
+    real = store._paths
+
+    def counted() -> Iterator[Path]:
+        scans.append(None)
+        return real()
+
+    monkeypatch.setattr(store, "_paths", counted)
+    names = [f"{number:064x}" for number in range(20)]
+    for age, name in enumerate(names):
+        store.put(name, a_recipe(1, 8))
+        os.utime(tmp_path / "recipes" / name, (age, age))
+    assert len(scans) == 1, "not with every one"
+    store.put("f" * 64, a_recipe(1, 8))
+    left = store.sharing([XORB])
+    assert left == sorted(path.name for path in (tmp_path / "recipes").iterdir())
+    assert left == [*names[3:], "f" * 64]
 
 
 def test_merged_lengths_are_those_of_both_and_within_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
