@@ -14,7 +14,6 @@ from hfdmd.transfer.job import SMALL_FILE_BYTES, Meter
 from hfdmd.transfer.limiter import Allowance, Limiter
 from hfdmd.transfer.plan import Lease, Plan
 from hfdmd.transfer.resources import EngineResources
-from hfdmd.transfer.spans import Spans
 from hfdmd.transfer.transport import Line, Sink
 
 
@@ -72,12 +71,7 @@ class RangeSink(LimitedSink):
 
     def missing(self, start: int, end: int) -> list[Span]:
         start, end = max(start, self.lease.at), min(end, self.lease.end)
-        if not self.lease.ahead:
-            return [(start, end)] if start < end else []
-        wanted = Spans([(start, end)])
-        for span in self.lease.ahead:
-            wanted.remove(*span)
-        return list(wanted)
+        return self.lease.ahead.missing(end, start)
 
     def line(self) -> Line:
         if self._line is None:

@@ -62,16 +62,16 @@ class Spans:
         """The end of the span that starts at 0; 0 if there is none."""
         return self._ends[0] if self._starts and self._starts[0] == 0 else 0
 
-    def missing(self, size_bytes: int) -> list[Span]:
-        """The spans of [0, size_bytes) that are not in the set."""
+    def missing(self, end: int, start: int = 0) -> list[Span]:
+        """The spans of [start, end) that are not in the set."""
         gaps: list[Span] = []
-        at = 0
-        for start, end in self:
-            if start >= size_bytes:
+        at = start
+        for index in range(bisect_right(self._ends, start), len(self._starts)):
+            if self._starts[index] >= end:
                 break
-            if at < start:
-                gaps.append((at, start))
-            at = end
-        if at < size_bytes:
-            gaps.append((at, size_bytes))
+            if at < self._starts[index]:
+                gaps.append((at, self._starts[index]))
+            at = self._ends[index]
+        if at < end:
+            gaps.append((at, end))
         return gaps

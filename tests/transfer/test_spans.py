@@ -30,5 +30,7 @@ def test_behaves_as_a_set_of_bytes(steps: list[tuple[bool, int, int]]) -> None:
         assert bool(spans) == bool(model)
         missing = {byte for left, right in spans.missing(30) for byte in range(left, right)}
         assert missing == set(range(30)) - model
+        within = {byte for left, right in spans.missing(30, start) for byte in range(left, right)}
+        assert within == set(range(start, 30)) - model
         assert set(range(spans.frontier())) <= model
         assert spans.frontier() not in model

@@ -164,10 +164,7 @@ class Delta:
         return found
 
     async def _copy(self, job: Job, part: PartFile, base: Base, copy: Copy, have: Spans, copied: Spans) -> None:
-        missing = Spans([(copy.start, copy.start + copy.size_bytes)])
-        for span in have:
-            missing.remove(*span)
-        for start, end in list(missing):
+        for start, end in have.missing(copy.start + copy.size_bytes, copy.start):
             while start < end:
                 offset = copy.source_start + start - copy.start
                 count = await in_thread(_copy_range, part, base, offset, start, min(end - start, COPY_BYTES))
