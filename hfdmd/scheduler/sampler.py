@@ -109,7 +109,7 @@ class Sampler(Observer):
         is_known = speed.bytes_per_second is not None
         if shown == (meter.downloaded_bytes, meter.transport, reason, detail, is_known):
             return
-        if record.reason is Reason.NETWORK and reason is None:
+        if record.reason is Reason.NETWORK and reason is None and meter.last_error is None:
             self._retries.network_is_back()
         self._ledger.progress(record, reason, detail, **measured)
         if record.size_bytes is not None:

@@ -11,6 +11,7 @@ from hfdmd.config import Limits
 from hfdmd.lifecycle import Stimulus
 from hfdmd.record import RepoRecord
 from hfdmd.scheduler import sampler as sampler_module
+from hfdmd.scheduler.retries import Retries
 from hfdmd.scheduler.running import ActiveFile
 from hfdmd.scheduler.sampler import REPO_TRACKER_S
 from hfdmd.wire.types import Download, Phase, Reason, RepoDownload, ScheduleRule, Status
@@ -154,6 +155,24 @@ async def test_a_repo_says_why_only_while_none_of_its_files_gets_a_byte(wired: W
     for _ in range(12):
         await clock.tick()
     assert (repo.reason, other.reason) == (Reason.STALLED, Reason.STALLED)
+
+
+@pytest.mark.parametrize("is_answered", [False, True])
+async def test_only_a_byte_ends_the_waits_of_others(
+    wired: Wired, clock: Clock, monkeypatch: pytest.MonkeyPatch, is_answered: bool
+) -> None:
+    ended: list[None] = []
+    monkeypatch.setattr(Retries, "network_is_back", lambda _: ended.append(None))
+    meter = (active := await begun(wired, asked_singly=True)).meter
+    meter.last_error, meter.quiet_since_s = (Reason.NETWORK, "no route"), clock.now
+    for _ in range(12):
+        await clock.tick()
+    assert active.record.reason is Reason.NETWORK
+    meter.quiet_since_s = None  # it waits for a slot, or its attempt has just ended
+    if is_answered:
+        meter.last_error = None
+    await clock.tick()
+    assert len(ended) == is_answered
 
 
 async def test_a_repo_that_waits_says_the_numbers_of_now(wired: Wired, clock: Clock) -> None:
