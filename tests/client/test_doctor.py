@@ -264,7 +264,29 @@ def machine(home: Path, hub: HubServer) -> Iterator[Machine]:
         yield Machine(home, hub, stack)
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=case.marks) for name, case in BROKEN.items()])
+QUICK = (
+    "a cache of another user",
+    "a read-only cache",
+    "a drive that is not mounted",
+    "trackers of another user",
+    "no inodes for the cache",
+    "a full disk of the state",
+    "a proxy that is no HTTP proxy",
+    "a wrong clock",
+    "a token that the daemon has not",
+    "downloads that wait for disk",
+    "a user without a home",
+    "a setting that is none",
+)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[*case.marks, *(() if name in QUICK else (pytest.mark.slow,))])
+        for name, case in BROKEN.items()
+    ],
+)
 def test_a_broken_machine(machine: Machine, name: str) -> None:
     case = BROKEN[name]
     case.breaks(machine)

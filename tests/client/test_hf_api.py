@@ -187,6 +187,7 @@ def test_the_same_exception_comes_out(
     assert mine["status"] == original["status"]
 
 
+@pytest.mark.slow
 def test_a_name_that_is_none_finds_nothing_in_the_cache(
     ours: Callable[..., dict[str, Any]], theirs: Callable[..., dict[str, Any]], hub: HubServer
 ) -> None:
@@ -243,7 +244,7 @@ def test_the_callers_token_opens_what_it_may(daemon: Daemon, home: Path, hub: Hu
         assert found["error"] == "LocalTokenNotFoundError"
 
 
-@pytest.mark.parametrize("why", ["a wrong setting", pytest.param("a read-only disk", marks=root)])
+@pytest.mark.parametrize("why", ["a wrong setting", pytest.param("a read-only disk", marks=[root, pytest.mark.slow])])
 def test_where_no_daemon_can_start_the_cache_is_read(lone_hfdm: Hfdm, why: str) -> None:
     caller = Caller(lone_hfdm.env, lone_hfdm.home)
     assert lone_hfdm("download", REPO, "config.json").returncode == 0

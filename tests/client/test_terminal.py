@@ -148,7 +148,7 @@ def test_the_daemon_is_killed_and_restarted_under_two_terminals(hfdm: Hfdm, hub:
 WAITS, MOVES = r"(network|hub unavailable|stalled): ", r"[\d.]+ [kM]B/s"
 
 
-@pytest.mark.parametrize("verb", ["download", "watch"])
+@pytest.mark.parametrize("verb", ["download", slow("watch")])
 def test_an_outage_is_named_in_the_row_and_no_speed_is_shown(
     hfdm: Hfdm, hub: HubServer, daemon: Daemon, verb: str
 ) -> None:

@@ -12,13 +12,14 @@ from tests.daemon.repo import BIG, REPO
 from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer, seeded
 from tests.loop_disk import LoopDisk, needs_mounts
+from tests.marks import slow
 
 SIZE = 8_000_000
 
 
 @needs_mounts
-@pytest.mark.parametrize("when", ["between two starts", "in the middle"])
-@pytest.mark.parametrize("place", ["cache", "cache behind a link", "local folder", "no mount point"])
+@pytest.mark.parametrize("when", ["between two starts", slow("in the middle")])
+@pytest.mark.parametrize("place", ["cache", slow("cache behind a link"), slow("local folder"), "no mount point"])
 def test_a_download_waits_for_its_drive(hub: HubServer, tmp_path: Path, disk: LoopDisk, place: str, when: str) -> None:
     content = seeded(SIZE, seed=1)
     hub.add_repo(REPO, {BIG: content, "a.json": b"{}", "b.json": b"[]"})

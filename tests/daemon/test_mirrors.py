@@ -14,6 +14,7 @@ from tests.daemon_process import Daemon, until
 from tests.fakehub import Fault, HubServer, seeded
 from tests.fakehub.content import content_of
 from tests.fakehub.proxy import ForwardProxy
+from tests.marks import slow
 
 LARGE = "model-00001.safetensors"
 Mirror = Callable[[HubServer], None]
@@ -77,7 +78,14 @@ def mirrored(hub: HubServer, tmp_path: Path, request: pytest.FixtureRequest) -> 
 
 
 @pytest.mark.parametrize("mirrored", MIRRORS, indirect=True, ids=lambda mirror: mirror.__name__)
-@pytest.mark.parametrize("path", ["config.json", LARGE, None], ids=["small", "large", "repo"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param("config.json", id="small", marks=pytest.mark.slow),
+        pytest.param(LARGE, id="large", marks=pytest.mark.slow),
+        pytest.param(None, id="repo"),
+    ],
+)
 def test_a_mirror_is_downloaded_from(mirrored: Daemon, path: str | None) -> None:
     done = mirrored.wait(mirrored.download(REPO, path).json["id"], "done", "failed")
     assert done["status"] == "done", done
@@ -87,7 +95,7 @@ def test_a_mirror_is_downloaded_from(mirrored: Daemon, path: str | None) -> None
     assert "Traceback" not in mirrored.log
 
 
-@pytest.mark.parametrize("of_cdn", [False, True])
+@pytest.mark.parametrize("of_cdn", [slow(False), True])
 @pytest.mark.parametrize("path", [LARGE, None])
 def test_a_pointer_instead_of_the_file(hub: HubServer, daemon: Daemon, path: str | None, of_cdn: bool) -> None:
     commit = hub.add_repo(REPO, FILES)
@@ -111,7 +119,7 @@ def test_a_small_file_that_looks_like_a_pointer_and_is_none(hub: HubServer, daem
     assert done["status"] == "done", done
 
 
-@pytest.mark.parametrize(("start", "end"), [(-3, -1), (1, 2)], ids=["expired", "not yet valid"])
+@pytest.mark.parametrize(("start", "end"), [slow(-3, -1), (1, 2)], ids=["expired", "not yet valid"])
 def test_a_clock_that_is_wrong_is_waited_for(tmp_path: Path, start: int, end: int) -> None:
     with HubServer(tls=True) as hub:
         hub.add_repo(REPO, FILES)
@@ -169,6 +177,7 @@ def test_a_proxy_that_wants_a_password(hub: HubServer, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="prlimit")
+@pytest.mark.slow
 def test_descriptors_that_run_out_fail_nothing(tmp_path: Path) -> None:
     """The token's file and the certificates are read while others hold all descriptors."""
     small = {f"{number}.json": b"%d" % number for number in range(80)}

@@ -14,6 +14,7 @@ import pytest
 from tests.api.sse import Stream
 from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer, seeded
+from tests.marks import slow
 
 OUTAGE_REASONS = {"network", "hub_unavailable", "rate_limited", "stalled"}
 SIZE_BYTES = 40_000_000
@@ -116,7 +117,7 @@ def play(hub: HubServer, daemon: Daemon, begin: Callable[[], None], end: Callabl
                 assert view["reason"] is None, (at, view)
 
 
-@pytest.mark.parametrize("kind", ["silent", "refused"])
+@pytest.mark.parametrize("kind", ["silent", slow("refused")])
 def test_in_an_outage_every_view_says_why_and_shows_no_speed(hub: HubServer, daemon: Daemon, kind: str) -> None:
     begin, end = (hub.freeze, hub.thaw) if kind == "silent" else (hub.down, hub.up)
     play(hub, daemon, begin, end, 6)

@@ -8,12 +8,13 @@ import pytest
 
 from tests.daemon_process import Daemon, until
 from tests.fakehub import HubServer, seeded
+from tests.marks import slow
 
 LINE_BYTES_PER_S = 10_000_000
 SIZE_BYTES = 6_000_000
 
 
-@pytest.mark.parametrize("count", [1, 30])
+@pytest.mark.parametrize("count", [1, slow(30)])
 def test_speed_and_remaining_time_of_a_steady_line(hub: HubServer, daemon: Daemon, count: int) -> None:
     total_bytes = SIZE_BYTES * 30
     hub.add_repo("own/m", {f"{number:02}.bin": seeded(total_bytes // count, seed=number) for number in range(count)})

@@ -16,6 +16,7 @@ import pytest
 
 from tests.daemon_process import Daemon, until
 from tests.loop_disk import needs_mounts
+from tests.marks import slow
 
 SIZE = 6_000_000
 PIECE = 1 << 16
@@ -93,7 +94,7 @@ def serve() -> Iterator[object]:
         server.server_close()
 
 
-@pytest.mark.parametrize("between", ["nothing", "a kill", "a pause"])
+@pytest.mark.parametrize("between", ["nothing", "a kill", slow("a pause")])
 @pytest.mark.parametrize("versions", [True, False], ids=["with an ETag", "without"])
 def test_a_file_that_is_replaced_in_the_middle_is_never_a_mixture(
     serve: object, tmp_path: Path, versions: bool, between: str

@@ -123,7 +123,7 @@ def test_a_repo_needs_one_token_and_no_question_per_file(hub: HubServer, tmp_pat
     assert {request.authorization for request in hub.requests("xorbs")} == {False}
 
 
-@pytest.mark.parametrize("down", ["cdn", "hub-resolve"])
+@pytest.mark.parametrize("down", ["cdn", slow("hub-resolve")])
 def test_http_is_down_and_xet_is_not(hub: HubServer, tmp_path: Path, down: str) -> None:
     content = seeded(5_000_000, 1)
     hub.add_repo(REPO, {BIG: content}, xet=True)
@@ -140,7 +140,7 @@ def test_http_is_down_and_xet_is_not(hub: HubServer, tmp_path: Path, down: str) 
     assert hub.sent_bytes(BIG) < 5_200_000
 
 
-@pytest.mark.parametrize("down", ["cas", "xorbs"])
+@pytest.mark.parametrize("down", ["cas", slow("xorbs")])
 def test_xet_goes_away_in_the_middle_and_http_brings_the_rest(hub: HubServer, tmp_path: Path, down: str) -> None:
     content = seeded(20_000_000, 2)
     hub.add_repo(REPO, {BIG: content}, xet=True)

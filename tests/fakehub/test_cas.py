@@ -19,6 +19,7 @@ from tests.fakehub.official_xet import xet_download, xet_upload
 from tests.fakehub.raw import Got, ask, until
 from tests.fakehub.xet_format import BG4, LZ4, NONE, XetFormatError, from_hex, pack, to_hex, unpack
 from tests.fakehub.xet_hostile import LYING_CHUNKS, LYING_RECONSTRUCTIONS, LYING_TOKENS, only
+from tests.marks import slow, some
 
 BIG = seeded(3_000_000, 1)
 
@@ -81,7 +82,7 @@ def fetched(hub: HubServer, found: dict[str, Any]) -> bytes:
 # ---- hf_xet is the oracle
 
 
-@pytest.mark.parametrize("grants", [True, False])
+@pytest.mark.parametrize("grants", [True, slow(False)])
 def test_hf_xet_uploads_and_downloads(hub: HubServer, tmp_path: Path, grants: bool) -> None:
     hub.cas.offers_grants = grants
     contents = {
@@ -109,8 +110,8 @@ def test_hf_xet_uploads_and_downloads(hub: HubServer, tmp_path: Path, grants: bo
     assert {path: (tmp_path / f"down-{path}").read_bytes() for path in contents} == contents
 
 
-@pytest.mark.parametrize("versions", [{1}, {2}, {1, 2}])
-@pytest.mark.parametrize(("signed_by", "multi_range"), [("policy", False), ("query", False), ("query", True)])
+@pytest.mark.parametrize("versions", [slow({1}), {2}, slow({1, 2})])
+@pytest.mark.parametrize(("signed_by", "multi_range"), [("policy", False), slow("query", False), slow("query", True)])
 def test_hf_xet_reads_what_is_made_here(
     hub: HubServer, tmp_path: Path, versions: set[int], signed_by: str, multi_range: bool
 ) -> None:
@@ -159,6 +160,7 @@ def test_hf_xet_falls_back_to_the_first_version_of_shards(hub: HubServer, tmp_pa
     assert hub.cas.files[name].sha256 == BIG.sha256
 
 
+@pytest.mark.slow
 def test_hf_xet_asks_again_after_an_expired_url_and_a_reset(hub: HubServer, tmp_path: Path) -> None:
     hub.commit("o/n", {"model.bin": BIG}, xet=True)
     (name,) = hub.repo("o/n").xet_paths
@@ -318,7 +320,7 @@ def test_an_upload_that_is_not_what_it_says_is_refused(hub: HubServer) -> None:
 # ---- lies for the tests of readers
 
 
-@pytest.mark.parametrize("name", LYING_CHUNKS)
+@pytest.mark.parametrize("name", some(LYING_CHUNKS, quick=list(LYING_CHUNKS)[:3]))
 def test_only_the_chosen_chunk_lies(hub: HubServer, name: str) -> None:
     right = seeded(600_000, 1)
     hub.cas.add(right, schemes=[NONE], forge=only(2, LYING_CHUNKS[name]))
@@ -333,7 +335,7 @@ def test_only_the_chosen_chunk_lies(hub: HubServer, name: str) -> None:
                 hub.cas.chunk(xorb.name, 2)
 
 
-@pytest.mark.parametrize("name", LYING_RECONSTRUCTIONS)
+@pytest.mark.parametrize("name", some(LYING_RECONSTRUCTIONS, quick=list(LYING_RECONSTRUCTIONS)[:3]))
 def test_a_lying_reconstruction_differs_from_the_right_one(hub: HubServer, name: str) -> None:
     file = hub.cas.add(seeded(600_000, 1))
     right = cas(hub, f"/v2/reconstructions/{file.name}").body
@@ -346,7 +348,7 @@ def test_a_lying_reconstruction_differs_from_the_right_one(hub: HubServer, name:
         assert got.body != right
 
 
-@pytest.mark.parametrize("name", LYING_TOKENS)
+@pytest.mark.parametrize("name", some(LYING_TOKENS, quick=list(LYING_TOKENS)[:3]))
 def test_a_lying_token_answer_differs_from_the_right_one(hub: HubServer, name: str) -> None:
     url = f"{hub.endpoint}/api/models/o/n/xet-read-token/main"
     hub.fault("o/n", "@xet-read-token", Fault.edit(LYING_TOKENS[name], times=1))

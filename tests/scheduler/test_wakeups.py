@@ -20,7 +20,7 @@ OTHER = replace(REPO, include=("b",))
 
 async def test_what_is_asked_for_again_in_the_middle_of_its_delete_starts(wired: Wired) -> None:
     """The delete of many takes its time: the new request has the id of one that is still being stopped."""
-    records = [file_of(f"f{number}", number=number, asked_singly=True) for number in range(1000)]
+    records = [file_of(f"f{number}", number=number, asked_singly=True) for number in range(5000)]
     wired.enter(*records)
     wired.admit(2)
     await until(lambda: records[0].id in wired.made.running.files)

@@ -21,6 +21,7 @@ from tests.fakehub import Fault, HubServer
 from tests.fakehub.content import content_of
 from tests.fakehub.xet_format import NONE
 from tests.fakehub.xet_hostile import LYING_CHUNKS, LYING_RECONSTRUCTIONS, LYING_TOKENS, cas_elsewhere, only
+from tests.marks import slow, some
 from tests.transfer.scripted_server import a_job, an_engine
 
 REPO, PATH = "o/n", "model.bin"
@@ -81,7 +82,9 @@ def check(outcome: Outcome) -> None:
         assert "secret" not in outcome.failure.detail
 
 
-@pytest.mark.parametrize("name", LYING_CHUNKS)
+@pytest.mark.parametrize(
+    "name", some(LYING_CHUNKS, quick=("LZ4 bomb", "raw length one more", "packed length one less", "scheme auto"))
+)
 async def test_chunks_that_lie(server: HubServer, engine: Engine, tmp_path: Path, name: str) -> None:
     assert server.cas is not None
     server.cas.add(content_of(DATA), schemes=[NONE], forge=only(3, LYING_CHUNKS[name]))
@@ -91,14 +94,14 @@ async def test_chunks_that_lie(server: HubServer, engine: Engine, tmp_path: Path
     assert (outcome.failure is None) <= (name in HARMLESS)
 
 
-@pytest.mark.parametrize("name", LYING_RECONSTRUCTIONS)
+@pytest.mark.parametrize("name", some(LYING_RECONSTRUCTIONS, quick=list(LYING_RECONSTRUCTIONS)[::6]))
 async def test_reconstructions_that_lie(server: HubServer, engine: Engine, tmp_path: Path, name: str) -> None:
     server.commit(REPO, {PATH: DATA}, xet=True)
     server.fault(REPO, "@reconstructions", Fault.edit(LYING_RECONSTRUCTIONS[name]))
     check(await fetched(server, engine, tmp_path))
 
 
-@pytest.mark.parametrize("name", LYING_TOKENS)
+@pytest.mark.parametrize("name", some(LYING_TOKENS, quick=list(LYING_TOKENS)[::4]))
 async def test_tokens_that_lie(server: HubServer, engine: Engine, tmp_path: Path, name: str) -> None:
     server.commit(REPO, {PATH: DATA}, xet=True)
     server.fault(REPO, "@xet-read-token", Fault.edit(LYING_TOKENS[name]))
@@ -129,8 +132,8 @@ async def test_redirects_are_not_followed(server: HubServer, engine: Engine, tmp
 
 
 @pytest.mark.parametrize("versions", [{1}, {2}, {1, 2}])
-@pytest.mark.parametrize("multi_range", [False, True])
-@pytest.mark.parametrize("signed_by", ["policy", "query"])
+@pytest.mark.parametrize("multi_range", [slow(False), True])
+@pytest.mark.parametrize("signed_by", ["policy", slow("query")])
 async def test_every_form_of_answers(
     server: HubServer, engine: Engine, tmp_path: Path, versions: set[int], multi_range: bool, signed_by: str
 ) -> None:

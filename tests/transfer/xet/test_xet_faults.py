@@ -15,6 +15,7 @@ from hfdmd.failure import Failure
 from hfdmd.net.origin import Target
 from hfdmd.transfer.job import XetFile
 from hfdmd.wire.types import Reason
+from tests.marks import slow, some
 from tests.transfer.scripted_server import Request, an_engine, scripted
 from tests.transfer.xet.terms import Store, a_xorb, pack, send_json
 from tests.transfer.xet.test_xet_transport import SIZES, a_store, job_of
@@ -172,7 +173,7 @@ async def fails(tmp_path: Path, store: Store, file: str) -> Failure:
     return failed.value
 
 
-@pytest.mark.parametrize("name", LIES)
+@pytest.mark.parametrize("name", some(LIES, quick=list(LIES)[::4]))
 async def test_a_reconstruction_that_is_not_true(tmp_path: Path, name: str) -> None:
     store = a_store(repeat=2)
     store.twist = altered(LIES[name])
@@ -198,7 +199,7 @@ BAD_CHUNKS = {
 }
 
 
-@pytest.mark.parametrize("name", BAD_CHUNKS)
+@pytest.mark.parametrize("name", some(BAD_CHUNKS, quick=("nothing", "less than it says")))
 async def test_a_chunk_that_no_uploader_writes(tmp_path: Path, name: str) -> None:
     store = a_store(repeat=2)
     store.xorbs[0].packed[3] = BAD_CHUNKS[name]
@@ -206,7 +207,7 @@ async def test_a_chunk_that_no_uploader_writes(tmp_path: Path, name: str) -> Non
     assert "chunk" in failure.detail, failure.detail
 
 
-@pytest.mark.parametrize("scheme", [0, 1, 2])
+@pytest.mark.parametrize("scheme", [0, slow(1), slow(2)])
 async def test_content_that_was_changed_is_never_taken(tmp_path: Path, scheme: int) -> None:
     store = Store([a_xorb(scheme, SIZES)])
     file = store.add([(0, 0, 8)])
