@@ -32,6 +32,8 @@ from hfdmd.transfer.xet.recipes import Lengths, Recipe
 from hfdmd.transfer.xet.xet_format import Chunk, MalformedChunk, unpack
 from hfdmd.wire.types import Reason, TransportName
 
+MAX_PLACES = 1024
+"""How many pieces of a file are put in place at a time: tiny chunks that a file repeats make millions."""
 MAX_STRIKES = 3
 """Errors of one type without a byte in between, after which trying again is of no use for now."""
 
@@ -213,7 +215,8 @@ class _Unpacking:
 
     async def _unpack(self, chunks: list[Chunk]) -> None:
         at = self._sink.at
-        pieces = []
+        pieces: list[_WantedChunk] = []
+        places = 0
         for chunk in chunks:
             piece = _WantedChunk(chunk)
             for offset in self._places(chunk.raw_bytes):
@@ -225,6 +228,13 @@ class _Unpacking:
                         piece.ahead.append((start, start - offset, end - offset))
             if piece.ahead or piece.next_part[1]:
                 pieces.append(piece)
+                places += 1 + len(piece.ahead)
+            if places >= MAX_PLACES:
+                await self._put(pieces)
+                pieces, places, at = [], 0, self._sink.at
+        await self._put(pieces)
+
+    async def _put(self, pieces: list[_WantedChunk]) -> None:
         while pieces:
             view = memoryview(b"")
             if any(piece.next_part[1] for piece in pieces):

@@ -17,7 +17,7 @@ from hfdmd.transfer.job import Job, XetFile
 from hfdmd.transfer.spans import Spans
 from hfdmd.wire.types import Reason
 from tests.transfer.scripted_server import a_job, an_engine
-from tests.transfer.xet.terms import Store, TermSpec, a_xorb
+from tests.transfer.xet.terms import Store, TermSpec, Xorb, a_xorb
 
 SIZES = [9_000, 131_072, 70_001, 8_192, 65_536, 1, 40_003, 120_000]
 
@@ -112,6 +112,22 @@ async def test_a_chunk_in_very_many_places_is_in_memory_once(tmp_path: Path) -> 
             tracemalloc.stop()
     assert job.part.read_bytes() == store.content(name)
     assert most_bytes < 4_000_000
+
+
+async def test_tiny_chunks_that_a_file_repeats_do_not_fill_the_memory(tmp_path: Path) -> None:
+    count = 600
+    store = Store([Xorb([bytes([index % 256]) for index in range(count)], [0] * count)])
+    name = store.add([(0, 0, count)] * 100)
+    async with store.running(), an_engine(transport="xet") as engine:
+        job = job_of(tmp_path, store, name)
+        tracemalloc.start()
+        try:
+            await engine.fetch(job)
+            _, most_bytes = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert job.part.read_bytes() == store.content(name)
+    assert most_bytes < 8_000_000
 
 
 async def test_a_small_file_in_memory(tmp_path: Path) -> None:
