@@ -133,20 +133,30 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         self._decrypting = True
         try:
             while not (self._paused or self.is_closing()):
-                count = self._read(memoryview(protocol.get_buffer(-1)))
-                if count is None:
-                    break
+                count, is_end = self._fill(memoryview(protocol.get_buffer(-1)))
                 if count:
                     protocol.buffer_updated(count)
-                else:
+                if is_end:
                     protocol.eof_received()
                     self.close()
+                elif not count:
+                    break
         except ssl.SSLError as error:
             self._socket.abort()
             protocol.connection_lost(ConnectionFailed(f"TLS: {error.reason}"))
         finally:
             self._decrypting = False
         self._flush()
+
+    def _fill(self, view: memoryview) -> tuple[int, bool]:
+        """How many bytes were decrypted into `view`, and whether the stream has ended: many records, one call."""
+        filled = 0
+        while filled < len(view):
+            count = self._read(view[filled:])
+            if not count:
+                return filled, count == 0
+            filled += count
+        return filled, False
 
     def _read(self, view: memoryview) -> int | None:
         """How many bytes were decrypted into `view`, 0 at the end of the stream, None when more must be received."""
