@@ -150,7 +150,7 @@ class PackedSink(LimitedSink):
             area.view = aligned_buffer(self._size_bytes)
         needed = HEADER_BYTES + MAX_PACKED_BYTES
         if area.filled - area.parsed >= HEADER_BYTES and self.failure is None:
-            needed = HEADER_BYTES + read_header(area.view[area.parsed :])[0]
+            needed = HEADER_BYTES + read_header(area.view, area.parsed)[0]
         if area.parsed + min(needed, self.surplus_bytes + self._left) <= len(area.view):
             return area
         other = self._areas[1 - self._current]
@@ -170,7 +170,7 @@ class PackedSink(LimitedSink):
         while self.failure is None and area.filled - area.parsed >= HEADER_BYTES:
             start = area.parsed + HEADER_BYTES
             try:
-                packed_bytes, scheme, raw_bytes = read_header(view[area.parsed : start])
+                packed_bytes, scheme, raw_bytes = read_header(view, area.parsed)
             except MalformedChunk as error:
                 self.failure = error
                 self.stop()

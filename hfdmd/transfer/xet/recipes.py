@@ -50,15 +50,16 @@ class Lengths:
         self._known: dict[str, bytearray] = {}
         self._bytes = 0
 
-    def add(self, xorb: str, index: int, raw_bytes: int) -> None:
+    def add(self, xorb: str, first: int, *lengths: int) -> None:
+        """Add the lengths of the chunks from number `first` on."""
         known = self._known.setdefault(xorb, bytearray())
-        end = (index + 1) * _LENGTH_BYTES
+        start, end = first * _LENGTH_BYTES, (first + len(lengths)) * _LENGTH_BYTES
         if (more := end - len(known)) > 0:
             if self._bytes + more > MAX_LENGTHS_BYTES:
                 return
             self._bytes += more
             known.extend(bytes(more))
-        known[end - _LENGTH_BYTES : end] = raw_bytes.to_bytes(_LENGTH_BYTES, "little")
+        known[start:end] = b"".join([raw_bytes.to_bytes(_LENGTH_BYTES, "little") for raw_bytes in lengths])
 
     def merge(self, others: Lengths) -> None:
         """Add all that `others` knows. Blocks for long with many: call it in a thread."""

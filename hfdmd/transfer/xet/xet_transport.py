@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from hfdmd.aio import shielded
 from hfdmd.failure import Failure
@@ -165,14 +166,13 @@ class XetTransport(Location):
             raise BadResponse(f"{host} did not send the {length} bytes that were requested")
 
 
-@dataclass(slots=True)
-class _WantedChunk:
+class _WantedChunk(NamedTuple):
     """A chunk and what is wanted of it: a part that comes next in the lease, and parts further on."""
 
     chunk: Chunk
-    next_part: tuple[int, int] = (0, 0)
+    next_part: tuple[int, int]
     """Relative to the chunk; empty if none of it comes next."""
-    ahead: list[tuple[int, int, int]] = field(default_factory=list)
+    ahead: list[tuple[int, int, int]]
     """Offset in the file, and the part relative to the chunk."""
 
 
@@ -188,8 +188,8 @@ class _Unpacking:
     _index: int = 0
     _starting: dict[int, list[Term]] = field(default_factory=dict)
     """Terms by their first chunk."""
-    _open: list[tuple[Term, int]] = field(default_factory=list)
-    """Terms that the next chunk belongs to, and the offset of its content in the file."""
+    _open: list[tuple[Term, int, int]] = field(default_factory=list)
+    """Terms that the next chunk belongs to, the offset of its content in the file, and the end of the term."""
 
     async def run(self) -> None:
         """Until all chunks that arrive are unpacked. BadResponse for a chunk that does not fit what the CAS said."""
@@ -216,22 +216,23 @@ class _Unpacking:
     async def _unpack(self, chunks: list[Chunk]) -> None:
         at = self._sink.at
         pieces: list[_WantedChunk] = []
-        places = 0
+        places, first = 0, self._index
         for chunk in chunks:
-            piece = _WantedChunk(chunk)
+            next_part, ahead = (0, 0), []
             for offset in self._places(chunk.raw_bytes):
                 for start, end in self._sink.missing(max(offset, at), offset + chunk.raw_bytes):
-                    if start == at and not piece.next_part[1]:
-                        piece.next_part = (start - offset, end - offset)
+                    if start == at and not next_part[1]:
+                        next_part = (start - offset, end - offset)
                         at = end
                     else:
-                        piece.ahead.append((start, start - offset, end - offset))
-            if piece.ahead or piece.next_part[1]:
-                pieces.append(piece)
-                places += 1 + len(piece.ahead)
+                        ahead.append((start, start - offset, end - offset))
+            if ahead or next_part[1]:
+                pieces.append(_WantedChunk(chunk, next_part, ahead))
+                places += 1 + len(ahead)
             if places >= MAX_PLACES:
                 await self._put(pieces)
                 pieces, places, at = [], 0, self._sink.at
+        self._lengths.add(self._signed.xorb, first, *[chunk.raw_bytes for chunk in chunks])
         await self._put(pieces)
 
     async def _put(self, pieces: list[_WantedChunk]) -> None:
@@ -258,16 +259,16 @@ class _Unpacking:
         index, self._index = self._index, self._index + 1
         if index >= self._signed.last:
             raise MalformedChunk("more chunks than were announced")
-        self._lengths.add(self._signed.xorb, index, raw_bytes)
-        self._open += [(term, term.start) for term in self._starting.get(index, ())]
-        places = [at for _, at in self._open]
-        still_open = []
-        for term, at in self._open:
+        for term in self._starting.get(index, ()):
+            self._open.append((term, term.start, term.end))
+        places, still_open = [], []
+        for term, at, term_end in self._open:
+            places.append(at)
             end = at + raw_bytes
-            if end > term.end or (index + 1 == term.last and end != term.end):
+            if end > term_end or (index + 1 == term.last and end != term_end):
                 raise MalformedChunk(f"chunks of other lengths than announced, up to number {index}")
             if index + 1 < term.last:
-                still_open.append((term, end))
+                still_open.append((term, end, term_end))
         self._open = still_open
         return places
 
