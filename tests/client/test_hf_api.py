@@ -224,6 +224,7 @@ def test_what_a_daemon_cannot_serve_is_named(ours: Callable[..., dict[str, Any]]
     assert "hf_secretsecret" not in found["text"]
 
 
+@pytest.mark.slow
 def test_the_callers_token_opens_what_it_may(daemon: Daemon, home: Path, hub: HubServer) -> None:
     caller = Caller(daemon.env, home)
     hub.add_token("hf_secretsecret")
