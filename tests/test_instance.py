@@ -13,7 +13,6 @@ import pytest
 from hfdmd.instance import AlreadyRunning, instance_lock
 from tests.daemon_process import Daemon
 from tests.fakehub import HubServer
-from tests.marks import some
 from tests.no_flock import KINDS, needs_seccomp, without_flock
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="becomes somebody else, which takes root")
@@ -72,7 +71,8 @@ def test_a_second_one_is_told_of_the_first(tmp_path: Path) -> None:
 
 
 @needs_seccomp
-@pytest.mark.parametrize("kind", some(KINDS, quick=("ENOTSUP",)))
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
 def test_one_daemon_where_the_disk_has_no_kernel_locks(hub: HubServer, tmp_path: Path, kind: str) -> None:
     hub.add_repo("o/n", {"a.json": b"{}"})
     daemon = Daemon(tmp_path / "h", hub.endpoint, wrapper=without_flock(kind))

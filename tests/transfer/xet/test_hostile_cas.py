@@ -82,9 +82,7 @@ def check(outcome: Outcome) -> None:
         assert "secret" not in outcome.failure.detail
 
 
-@pytest.mark.parametrize(
-    "name", some(LYING_CHUNKS, quick=("LZ4 bomb", "raw length one more", "packed length one less", "scheme auto"))
-)
+@pytest.mark.parametrize("name", some(LYING_CHUNKS, quick=("LZ4 bomb", "scheme auto")))
 async def test_chunks_that_lie(server: HubServer, engine: Engine, tmp_path: Path, name: str) -> None:
     assert server.cas is not None
     server.cas.add(content_of(DATA), schemes=[NONE], forge=only(3, LYING_CHUNKS[name]))

@@ -199,7 +199,7 @@ BAD_CHUNKS = {
 }
 
 
-@pytest.mark.parametrize("name", some(BAD_CHUNKS, quick=("nothing", "less than it says")))
+@pytest.mark.parametrize("name", some(BAD_CHUNKS, quick=("less than it says",)))
 async def test_a_chunk_that_no_uploader_writes(tmp_path: Path, name: str) -> None:
     store = a_store(repeat=2)
     store.xorbs[0].packed[3] = BAD_CHUNKS[name]

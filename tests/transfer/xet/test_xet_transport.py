@@ -114,6 +114,7 @@ async def test_a_chunk_in_very_many_places_is_in_memory_once(tmp_path: Path) -> 
     assert most_bytes < 4_000_000
 
 
+@pytest.mark.slow
 async def test_tiny_chunks_that_a_file_repeats_do_not_fill_the_memory(tmp_path: Path) -> None:
     count = 600
     store = Store([Xorb([bytes([index % 256]) for index in range(count)], [0] * count)])
