@@ -216,8 +216,10 @@ class WatchApp(App[int]):
     def _head(self) -> str:
         if self._info is None:
             return "The daemon does not answer; reconnecting …"
-        files = [item for item in self._tree.items.values() if isinstance(item, Download)]
-        counts = {status: sum(item.status is status for item in files) for status in Status}
+        items = self._tree.items.values()
+        files = [item for item in items if isinstance(item, Download)]
+        counted = [item for item in items if isinstance(item, Download) or not item.files_total]  # or not listed yet
+        counts = {status: sum(item.status is status for item in counted) for status in Status}
         per_s = sum(item.bytes_per_second or 0 for item in files if render.speed(item))
         unfinished = [item for item in files if item.status in (Status.DOWNLOADING, Status.QUEUED)]
         left_bytes = sum((item.total_bytes or 0) - item.downloaded_bytes for item in unfinished)
