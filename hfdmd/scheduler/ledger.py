@@ -18,6 +18,7 @@ from hfdmd.scheduler import invariants, views
 from hfdmd.scheduler.index import Index
 from hfdmd.scheduler.queue import Queue
 from hfdmd.scheduler.running import Running
+from hfdmd.scheduler.tracked import synced_counters, tracked
 from hfdmd.scheduler.views import Standing, Views
 from hfdmd.statuslog import StatusLog
 from hfdmd.store import Store
@@ -186,7 +187,7 @@ class Ledger:
         repo.retry_at = retry_at
         self._history.append((repo.id, "derive", f"{before} -> {status}"))
         self._absorb(repo)
-        self._store.put(repo)
+        self._write(repo)
         self._status_log.log_change(repo, before)
         self._published(repo, before)
 
@@ -232,11 +233,11 @@ class Ledger:
         self._stamp(repo)
         self._publish(repo, is_status=False)
         if save:
-            self._store.put(repo)
+            self._write(repo)
 
     def fall_back(self, record: FileRecord) -> None:
         """The work on a download was stopped: only synced bytes count as downloaded."""
-        self._set(record, _synced(record))
+        self._set(record, synced_counters(record))
         lifecycle.settle(record)
 
     async def checkpoint(self, record: FileRecord, spans: list[Span]) -> None:
@@ -374,10 +375,8 @@ class Ledger:
         if isinstance(record, FileRecord):
             self._untracked.discard(record.id)
             self._finishing.discard(record.id)
-            if record.state is Status.DOWNLOADING:
-                record = replace(record, **_synced(record))
-                lifecycle.settle(record)
-        self._store.put(record)
+        running = () if isinstance(record, FileRecord) else self._running.of_repo(record.id)
+        self._store.put(tracked(record, (active.record for active in running)))
 
     def _published(self, record: Record, before: Status) -> None:
         for observer in self.observers:
@@ -390,9 +389,3 @@ class Ledger:
 
     def _publish(self, record: Record, *, is_status: bool = True) -> None:
         self._events.publish(lambda: state_event(self._views.of(record)), is_status=is_status)
-
-
-def _synced(record: FileRecord) -> dict[str, Any]:
-    """The counters as far as bytes are synced."""
-    synced_bytes = sum(end - start for start, end in record.synced)
-    return {"downloaded_bytes": synced_bytes, "reused_bytes": min(record.reused_bytes, synced_bytes)}
