@@ -11,9 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-import lz4.frame
-from blake3 import blake3
-
 HEADER_BYTES = 8
 MAX_RAW_BYTES = 128 << 10
 MAX_XORB_BYTES = 64 << 20
@@ -53,6 +50,8 @@ def from_hex(text: str) -> bytes:
 
 def keyed(data: bytes | memoryview, key: bytes) -> bytes:
     """blake3 of `data` under `key`; also the HMAC of the answers to global deduplication queries."""
+    from blake3 import blake3  # only here, and `lz4` below: a Hub without Xet needs neither
+
     return blake3(data, key=key).digest()
 
 
@@ -104,6 +103,8 @@ def pack(raw: bytes | memoryview, scheme: int | None = None) -> bytes:
     if scheme == BG4:
         payload = b"".join(payload[place::4] for place in range(4))
     if scheme != NONE:
+        import lz4.frame
+
         payload = lz4.frame.compress(payload, store_size=False)
     return header(len(payload), scheme, len(raw)) + payload
 
@@ -122,6 +123,8 @@ def unpack(stored: bytes | memoryview) -> bytes:
         raise XetFormatError(f"chunk header {bytes(stored[:HEADER_BYTES]).hex()}")
     if scheme != NONE:
         try:
+            import lz4.frame
+
             payload = lz4.frame.decompress(payload)
         except RuntimeError as error:
             raise XetFormatError(f"LZ4: {error}") from error
