@@ -16,7 +16,7 @@ import msgspec
 from hfdmd.wire.types import Download, EventName, Removed, RepoDownload
 
 MAX_WAITING_BYTES = 512 * 1024
-_COALESCE_BYTES = 64 * 1024  # above this only the newest state per id is kept
+_COALESCE_BYTES = 128 * 1024  # above this only the newest state per id is kept
 
 _encoder = msgspec.json.Encoder()
 
