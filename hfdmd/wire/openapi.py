@@ -54,7 +54,8 @@ _HUB_TOKEN = {
     "in": "header",
     "required": False,
     "description": "The caller's own Hub token, for the questions of this request only. Kept in memory only.",
-    "schema": {"type": "string", "pattern": "^[!-~]{1,4096}$"},
+    # Blanks around a header's value are not part of it (RFC 9110, section 5.5); an empty one is none.
+    "schema": {"type": "string", "pattern": "^[ \\t]*[!-~]{0,4096}[ \\t]*$"},
 }
 
 _STREAM_TEXT = (

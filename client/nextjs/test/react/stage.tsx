@@ -128,16 +128,6 @@ export function download(fields: Partial<Download> = {}): Download {
 }
 
 export function repo(fields: Partial<RepoDownload> = {}): RepoDownload {
-  const {
-    filePath: _f,
-    repoIds: _r,
-    priority: _p,
-    queuePosition: _q,
-    attempt: _a,
-    retryAt: _t,
-    digest: _d,
-    transport: _h,
-    ...rest
-  } = download();
+  const { filePath: _f, repoIds: _r, attempt: _a, retryAt: _t, digest: _d, transport: _h, ...rest } = download();
   return { ...rest, id: "r1", include: [], exclude: [], filesTotal: 3, filesDone: 1, filesFailed: 0, ...fields };
 }
