@@ -290,6 +290,7 @@ def test_a_second_daemon_gives_way_and_names_the_first(make_daemon: Callable[...
     assert first.get("/api/health").status == 200
 
 
+@pytest.mark.slow
 def test_a_socket_path_of_107_bytes_is_the_longest(make_daemon: Callable[..., Daemon]) -> None:
     daemon = make_daemon()
     room = 107 - len(str(daemon.home)) - 1

@@ -289,6 +289,7 @@ def test_a_daemon_for_another_cache_is_refused_with_a_sentence(daemon: Daemon, h
     assert found["error"] == "DaemonMismatch"
 
 
+@pytest.mark.slow
 def test_offline_from_the_cache_without_a_daemon(
     ours: Callable[..., dict[str, Any]], daemon: Daemon, hub: HubServer
 ) -> None:

@@ -126,6 +126,7 @@ def test_what_another_request_wants_goes_on_over_a_restart(
     assert statuses(daemon, whole)[left] > 250
 
 
+@pytest.mark.slow
 def test_what_one_request_pauses_and_another_cancelled_is_cancelled_over_a_restart(
     hub: HubServer, daemon: Daemon
 ) -> None:
@@ -181,6 +182,7 @@ def test_a_paused_request_that_an_update_moves_stays_paused(hub: HubServer, daem
     assert {view["commit"] for view in children(daemon, key).values()} == {new}
 
 
+@pytest.mark.slow
 async def test_a_file_cancelled_while_its_repo_is_being_listed_stays_cancelled(
     hub: HubServer, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:

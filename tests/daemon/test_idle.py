@@ -15,6 +15,7 @@ from tests.fakehub import HubServer, seeded
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
+@pytest.mark.slow
 @linux
 def test_a_daemon_with_nothing_to_do_sleeps_and_is_small(hub: HubServer, tmp_path: Path) -> None:
     with Daemon(tmp_path / "h", hub.endpoint, HFDMD_DEBUG="") as daemon:  # the check of invariants would wake it up

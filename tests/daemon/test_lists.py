@@ -56,6 +56,7 @@ def test_a_file_that_has_not_begun_is_resumed_alone_after_a_restart(hub: HubServ
     assert asked_for_a_list(hub) == 0
 
 
+@pytest.mark.slow
 def test_what_was_at_work_goes_on_without_a_list_and_ends_whole(hub: HubServer, daemon: Daemon) -> None:
     key = begun(hub, daemon)
     assert [path.stem for path in daemon.state.glob("lists/*")] == [key]
@@ -68,6 +69,7 @@ def test_what_was_at_work_goes_on_without_a_list_and_ends_whole(hub: HubServer, 
     until(lambda: not list(daemon.state.glob("lists/*")), "the list is needed no more")
 
 
+@pytest.mark.slow
 def test_two_requests_share_what_neither_has_begun(hub: HubServer, daemon: Daemon) -> None:
     whole = begun(hub, daemon)
     part = daemon.download(REPO, include=["29*"]).json["id"]
@@ -114,6 +116,7 @@ def test_a_list_that_cannot_be_used_costs_one_request(hub: HubServer, daemon: Da
     assert not list(daemon.home.rglob("escaped"))
 
 
+@pytest.mark.slow
 def test_lists_that_nobody_needs_are_swept_at_a_start(hub: HubServer, daemon: Daemon) -> None:
     begun(hub, daemon)
     daemon.kill()

@@ -177,6 +177,7 @@ def test_a_daemon_finds_its_downloads_under_the_names_of_an_older_one(hub: HubSe
     assert hub.sent_bytes(BIG) < 1.2 * size
 
 
+@pytest.mark.slow
 def test_settings_of_a_newer_daemon_are_not_ignored_but_refused(daemon: Daemon) -> None:
     assert daemon.stop() == 0
     (daemon.state / "settings.json").write_text('{"schemaVersion": 99, "bandwidth_limit": 1}')

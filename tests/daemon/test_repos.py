@@ -90,6 +90,7 @@ def test_the_request_survives_a_kill_in_the_listing_and_after(hub: HubServer, da
     assert hub.sent_bytes() < 5_100_000 * 1.2
 
 
+@pytest.mark.slow
 def test_a_listing_that_waits_is_done_while_a_file_of_the_repo_is_at_work(hub: HubServer, narrow: Daemon) -> None:
     daemon = narrow
     hub.add_repo(REPO, FILES)

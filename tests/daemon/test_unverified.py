@@ -123,6 +123,7 @@ def test_a_file_that_is_replaced_in_the_middle_is_never_a_mixture(
         assert "not verified" in done["detail"]
 
 
+@pytest.mark.slow
 @needs_mounts
 def test_a_file_of_unknown_size_leaves_the_room_that_is_to_stay_free(serve: object, tmp_path: Path) -> None:
     size, disk = 40_000_000, tmp_path / "disk"

@@ -297,6 +297,7 @@ def test_content_that_is_always_wrong_fails_though_a_kill_comes_between(hub: Hub
     assert daemon.trackers()[0]["mismatches"] == 0
 
 
+@pytest.mark.slow
 def test_a_daemon_starts_where_it_cannot_write_and_says_so(hub: HubServer, daemon: Daemon) -> None:
     daemon.kill()
     endpoint, temporary = daemon.state / "endpoint.json", daemon.state / "endpoint.tmp"

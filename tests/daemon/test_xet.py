@@ -161,6 +161,7 @@ def test_xet_goes_away_in_the_middle_and_http_brings_the_rest(hub: HubServer, tm
     assert hub.sent_bytes(BIG) < 21_000_000
 
 
+@pytest.mark.slow
 def test_a_pause_lets_no_byte_through_and_a_kill_costs_little(hub: HubServer, tmp_path: Path) -> None:
     content = seeded(30_000_000, 3)
     hub.add_repo(REPO, {BIG: content}, xet=True)
@@ -182,6 +183,7 @@ def test_a_pause_lets_no_byte_through_and_a_kill_costs_little(hub: HubServer, tm
     assert hub.sent_bytes(BIG) < 30_000_000 + 3 * 2_500_000
 
 
+@pytest.mark.slow
 def test_the_limit_counts_what_comes_over_the_line(hub: HubServer, tmp_path: Path) -> None:
     content = b"the same words again and again, " * 400_000
     hub.add_repo(REPO, {BIG: content}, xet=True)
