@@ -33,8 +33,8 @@ def test_shards_are_told_apart(width: int) -> None:
 
 
 @given(
-    st.text("abc/", max_size=60), st.text("abc/", max_size=60), st.sets(st.text("0123", min_size=1, max_size=6)),
-    st.integers(8, 100),
+    st.text("abc/", max_size=60), st.text("abc/", max_size=60), st.sets(st.text("0123", min_size=4, max_size=4)),
+    st.integers(16, 100),
 )  # fmt: skip
 def test_names_that_differ_stay_different(first: str, last: str, middles: set[str], width: int) -> None:
     names = [f"{first}{middle}{last}" for middle in sorted(middles)]
