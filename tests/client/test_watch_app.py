@@ -53,6 +53,20 @@ async def test_a_repo_and_its_files(daemon: Daemon, hub: HubServer) -> None:
     assert app.return_value == 0
 
 
+async def test_a_repo_that_goes_takes_its_files_along(daemon: Daemon) -> None:
+    daemon.wait(daemon.ask(REPO)["id"], "done")
+    async with watching(daemon) as (app, pilot):
+        await until(pilot, lambda: f"▶ {REPO}" in text_of(app), "the repo is shown")
+        await pilot.press("enter")
+        await until(pilot, lambda: BIG in text_of(app), "so are its files")
+        await pilot.press("slash", *"other", "enter")
+        await until(pilot, lambda: REPO not in text_of(app) and BIG not in text_of(app), "nothing matches the filter")
+        await pilot.press("slash", *["backspace"] * len("other"), "enter")
+        await until(pilot, lambda: REPO in text_of(app), "without it the repo is back")
+        daemon.call("DELETE", "/api/download", {"modelRepo": REPO})
+        await until(pilot, lambda: "Nothing to do" in text_of(app), "it was removed")
+
+
 async def test_pause_resume_and_cancel_after_a_question(daemon: Daemon, hub: HubServer) -> None:
     hub.rate_bytes_per_s = 500_000
     key = daemon.ask(REPO, BIG)["id"]

@@ -61,7 +61,7 @@ class DownloadTree(Tree[str], inherit_bindings=False):
         indent = _GUIDES * (1 + (node.parent is not None and not node.parent.is_root))
         width = max(40, self.size.width - indent)
         name_width = width - facts_width(width) - len(prefix)
-        [name] = distinct([self.names.get(item.id, "")], name_width)
+        name = render.squeeze(self.names.get(item.id, ""), name_width)
         text = Text(prefix) + row(item, name, name_width, width)
         text.stylize(style)
         return text
@@ -165,23 +165,22 @@ class WatchApp(App[int]):
             return
         self._is_stale = False
         tree = self._tree
-        shown = [item for item in in_order(tree.items.values()) if self._is_shown(item)]
-        parents = {item.id: self._parent_of(item, shown) for item in shown}
-        for key in [key for key in self._rows if key not in parents]:
+        groups = self._by_parent()
+        shown = {item.id for group in groups.values() for item in group}
+        for key in [key for key in self._rows if key not in shown]:
             self._drop(key)
-        for item in shown:
-            node = self._rows.get(item.id)
-            parent = tree.root if parents[item.id] is None else self._rows[parents[item.id] or ""]
-            if node is not None and node.parent is not parent:
-                self._drop(item.id)
-                node = None
-            if node is None:
-                self._rows[item.id] = parent.add(item.id, item.id, allow_expand=isinstance(item, RepoDownload))
-        for parent_id in {*parents.values()}:
-            alike = [item for item in shown if parents[item.id] == parent_id]
-            names = [self._title_of(item, parent_id is not None) for item in alike]
+        for parent_id, group in groups.items():
+            parent = tree.root if parent_id is None else self._rows[parent_id]
+            for item in group:
+                node = self._rows.get(item.id)
+                if node is not None and node.parent is not parent:
+                    self._drop(item.id)
+                    node = None
+                if node is None:
+                    self._rows[item.id] = parent.add(item.id, item.id, allow_expand=isinstance(item, RepoDownload))
+            names = [self._title_of(item, parent_id is not None) for item in group]
             cut = distinct(names, tree.name_width(is_part=parent_id is not None))
-            tree.names.update(zip((item.id for item in alike), cut, strict=True))
+            tree.names.update(zip((item.id for item in group), cut, strict=True))
         for node in self._rows.values():
             node.refresh()
         if tree.cursor_node is None and self._rows:
@@ -189,23 +188,24 @@ class WatchApp(App[int]):
         self.query_one("#head", Static).update(self._head())
         self._show_why()
 
-    def _is_shown(self, item: Item) -> bool:
-        if self._wanted and self._wanted.lower() not in render.title(item).lower():
-            return isinstance(item, RepoDownload) and any(
-                item.id in one.repo_ids and self._wanted.lower() in one.file_path.lower()
-                for one in self._tree.items.values()
-                if isinstance(one, Download)
-            )
-        return True
-
-    def _parent_of(self, item: Item, shown: list[Item]) -> str | None:
-        if isinstance(item, RepoDownload):
-            return None
-        known = {one.id for one in shown if isinstance(one, RepoDownload)}
-        return next((repo_id for repo_id in item.repo_ids if repo_id in known), None)
+    def _by_parent(self) -> dict[str | None, list[Item]]:
+        """What is shown, in order, by the repo download that it is under; the top of the tree, None, comes first."""
+        items, wanted = [*self._tree.items.values()], self._wanted.lower()
+        files = [item for item in items if isinstance(item, Download)]
+        holders = {repo_id for file in files if wanted in file.file_path.lower() for repo_id in file.repo_ids}
+        shown = [item for item in in_order(items) if wanted in render.title(item).lower() or item.id in holders]
+        repos = {item.id for item in shown if isinstance(item, RepoDownload)}
+        groups: dict[str | None, list[Item]] = {None: []}
+        for item in shown:
+            of_file = item.repo_ids if isinstance(item, Download) else []
+            groups.setdefault(next((repo_id for repo_id in of_file if repo_id in repos), None), []).append(item)
+        return groups
 
     def _drop(self, key: str) -> None:
-        node = self._rows.pop(key)
+        """Remove a row, and those under it."""
+        node = self._rows.pop(key, None)
+        if node is None:  # it went with its repo
+            return
         for child in list(node.children):
             self._rows.pop(child.data or "", None)
         node.remove()
