@@ -229,6 +229,11 @@ class FileRecord(_Tracked, kw_only=True, rename="camel", gc=False):  # tens of t
         """None before it is resolved, and when the Hub gives no length."""
         return None if self.source is None else self.source.size_bytes
 
+    @property
+    def synced_bytes(self) -> int:
+        """How many bytes of the present source are on stable storage, in its part file."""
+        return sum(end - start for start, end in self.synced)
+
 
 class RepoRecord(_Tracked, kw_only=True, rename="camel"):
     """Tracker of one repo download.

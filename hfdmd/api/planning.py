@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from pathlib import Path
 
 from hfdmd.aio import in_thread, yielding
 from hfdmd.api.hub_answers import hub_answers
@@ -36,11 +35,10 @@ async def plan(scheduler: Scheduler, hub: Hub, repo: RepoSpec, file_path: str | 
     async for _, entry, file_id, here in yielding(found):
         size_bytes = entry.source.size_bytes or 0
         total_bytes += size_bytes
-        cached_bytes += size_bytes if here else _fetched_bytes(scheduler, file_id, entry)
+        cached_bytes += size_bytes if here else scheduler.index.synced_bytes(file_id, entry.source)
         if len(files) < FILES_SHOWN:
             files.append(PlannedFile(file_path=entry.path, size=entry.source.size_bytes, cached=here))
-    folder = scheduler.paths.cache_dir if repo.local_dir is None else Path(repo.local_dir)
-    free_bytes, room_bytes = await in_thread(scheduler.reservations.free_bytes, folder)
+    free_bytes, room_bytes = await in_thread(scheduler.reservations.free_bytes, scheduler.storage.folder(repo))
     needed_bytes = total_bytes - cached_bytes
     reusable_bytes = min(reusable_bytes, needed_bytes)
     return DownloadPlan(
@@ -83,7 +81,7 @@ async def _reusable_bytes(scheduler: Scheduler, hub: Hub, missing: list[tuple[Fi
         nonlocal found
         xet = scheduler.xet_bases.file(spec, entry.source, hub)
         async with at_once:
-            if xet is not None and not _fetched_bytes(scheduler, spec.id, entry):
+            if xet is not None and not scheduler.index.synced_bytes(spec.id, entry.source):
                 of_file = await scheduler.engine.reusable_bytes(xet, entry.source.size_bytes or 0)
                 found += of_file  # not with the await: others add meanwhile
 
@@ -93,11 +91,3 @@ async def _reusable_bytes(scheduler: Scheduler, hub: Hub, missing: list[tuple[Fi
             for spec, entry in missing[:FILES_SHOWN]:
                 group.create_task(count(spec, entry))
     return found
-
-
-def _fetched_bytes(scheduler: Scheduler, file_id: str, entry: Entry) -> int:
-    """Bytes of the file that an unfinished download has already."""
-    record = scheduler.index.files.get(file_id)
-    if record is None or record.source is None or not record.source.same_content(entry.source):
-        return 0
-    return sum(end - start for start, end in record.synced)

@@ -60,9 +60,13 @@ class Storage:
         """
         self._cache.prepare()
 
+    def folder(self, spec: FileSpec | RepoSpec) -> Path:
+        """The folder that its bytes go to: the local folder, or the cache's."""
+        return self._cache.root if spec.local_dir is None else Path(spec.local_dir)
+
     def explained(self, spec: FileSpec | RepoSpec, failure: Failure) -> Failure:
         """The failure, or what the disk says about it: the drive is gone, or has no inodes left. Blocking."""
-        folder = spec.local_dir or str(self._cache.root)
+        folder = str(self.folder(spec))
         if failure.reason in (Reason.DISK_ERROR, Reason.DISK_FULL, Reason.PATH_TAKEN):
             try:
                 self._volumes.use(folder)

@@ -95,12 +95,11 @@ class Scheduler:
         completion = Completion(index, ledger, batches, listings, supervisor)
         merger = Merger(index, ledger, stopper, batches, supervisor, self.updates)
         content_locks = ContentLocks()
-        room = RepoRoom(index, storage, reservations, paths.cache_dir)
+        room = RepoRoom(index, storage, reservations)
 
         async def run_file(active: ActiveFile) -> None:
             await Drive(
                 active,
-                paths.cache_dir,
                 tokens.hub_for(active.record),
                 storage,
                 batches,

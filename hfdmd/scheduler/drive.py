@@ -45,7 +45,6 @@ class Drive:
     """The task that fetches one file. `small_files` limits how many small files are fetched at once."""
 
     _active: ActiveFile
-    _cache_dir: Path
     _hub: Hub
     _storage: Storage
     _batches: StorageBatches
@@ -150,9 +149,7 @@ class Drive:
             xet=self._xet_bases.file(record.spec, source, self._hub),
         )
         if small:
-            local_dir = record.spec.local_dir
-            folder = self._cache_dir if local_dir is None else Path(local_dir)
-            self._reservations.reserve(record.id, folder, source.size_bytes or 0)
+            self._reservations.reserve(record.id, self._storage.folder(record.spec), source.size_bytes or 0)
             try:
                 self._begin_transfer(save=False)
                 async with self._small_files.slot(key(record)):
@@ -166,7 +163,7 @@ class Drive:
                 self._reservations.release(record.id)
         still_to_come = AHEAD_BYTES
         if source.size_bytes is not None:
-            still_to_come = source.size_bytes - sum(end - start for start, end in record.synced)
+            still_to_come = source.size_bytes - record.synced_bytes
         self._reservations.reserve(record.id, part, still_to_come)
         try:
             self._begin_transfer()

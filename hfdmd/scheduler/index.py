@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord
+from hfdmd.record import FileRecord, FileSpec, Record, RepoRecord, Source
 from hfdmd.wire.types import Reason, Selector, Status
 
 
@@ -179,6 +179,12 @@ class Index:
     def parents(self, record: FileRecord) -> list[RepoRecord]:
         """The repo downloads that want the file, as far as they are known."""
         return [self.repos[repo_id] for repo_id in record.repo_ids if repo_id in self.repos]
+
+    def synced_bytes(self, file_id: str, source: Source) -> int:
+        """How many bytes of that content an unfinished download of the file has; 0 without one."""
+        record = self.files.get(file_id)
+        has_some = record is not None and record.source is not None and record.source.same_content(source)
+        return record.synced_bytes if record is not None and has_some else 0
 
     def holds(self, record: Record) -> bool:
         """Whether this very record is still there: it may have been deleted, and replaced by a newer one of its id."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from hfdmd.aio import in_thread
 from hfdmd.cache.storage import Storage
@@ -17,11 +16,10 @@ from hfdmd.wire.types import Status
 class RepoRoom(Observer):
     """Remembers what did not fit, so that it is listed again only when it does."""
 
-    def __init__(self, index: Index, storage: Storage, reservations: DiskReservations, cache_dir: Path) -> None:
+    def __init__(self, index: Index, storage: Storage, reservations: DiskReservations) -> None:
         self._index = index
         self._storage = storage
         self._reservations = reservations
-        self._cache_dir = cache_dir
         self._needs: dict[str, int] = {}
 
     async def check(self, repo: RepoRecord, wanted: Sequence[Entry]) -> None:
@@ -32,8 +30,7 @@ class RepoRoom(Observer):
     async def check_again(self, repo: RepoRecord) -> None:
         """Raises Failure(DISK_FULL) with the numbers of now when it did not fit and still does not."""
         if (need_bytes := self._needs.get(repo.id)) is not None:
-            folder = self._cache_dir if repo.spec.local_dir is None else Path(repo.spec.local_dir)
-            await in_thread(self._reservations.check, folder, need_bytes)
+            await in_thread(self._reservations.check, self._storage.folder(repo.spec), need_bytes)
             self._needs.pop(repo.id, None)
 
     def changed(self, record: Record, before: Status) -> None:
@@ -55,7 +52,4 @@ class RepoRoom(Observer):
         spec = repo.spec.file(entry.path)
         if self._storage.cached(spec, entry.source):
             return 0
-        record = self._index.files.get(spec.id)
-        has_some = record is not None and record.source is not None and record.source.same_content(entry.source)
-        synced = record.synced if record is not None and has_some else []
-        return (entry.source.size_bytes or 0) - sum(end - start for start, end in synced)
+        return (entry.source.size_bytes or 0) - self._index.synced_bytes(spec.id, entry.source)

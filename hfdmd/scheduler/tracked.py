@@ -14,7 +14,7 @@ from hfdmd.wire.types import Status
 
 def synced_counters(record: FileRecord) -> dict[str, Any]:
     """The counters of a download as far as its bytes are synced."""
-    synced_bytes = sum(end - start for start, end in record.synced)
+    synced_bytes = record.synced_bytes
     return {"downloaded_bytes": synced_bytes, "reused_bytes": min(record.reused_bytes, synced_bytes)}
 
 
@@ -25,7 +25,7 @@ def tracked(record: Record, running: Iterable[FileRecord]) -> Record:
             return record
         kept: Record = replace(record, **synced_counters(record))
     else:
-        unsynced_bytes = sum(file.downloaded_bytes - synced_counters(file)["downloaded_bytes"] for file in running)
+        unsynced_bytes = sum(file.downloaded_bytes - file.synced_bytes for file in running)
         if not unsynced_bytes:
             return record
         kept = replace(record, downloaded_bytes=max(0, record.downloaded_bytes - unsynced_bytes))

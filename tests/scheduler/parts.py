@@ -339,7 +339,7 @@ class Wired:
         self.storage = Storage(self.cache_dir)
         self.min_free_bytes = 0
         self.reservations = DiskReservations(lambda: self.min_free_bytes)
-        self.room = RepoRoom(index, self.storage, self.reservations, self.cache_dir)
+        self.room = RepoRoom(index, self.storage, self.reservations)
         self.supervisor = Supervisor()
         self.retry_after = RetryAfter()
         self.batches = StorageBatches(self.storage, self.cache_dir)
@@ -390,7 +390,7 @@ class Wired:
 
     def drive(self, active: ActiveFile) -> Drive:
         return Drive(
-            active, self.cache_dir, cast(Hub, self.hub), self.storage, self.batches, cast(Engine, self.engine),
+            active, cast(Hub, self.hub), self.storage, self.batches, cast(Engine, self.engine),
             self.reservations, self.made.index, self.made.ledger, self.content_locks, self.small_files,
             self.written_files, self.xet_bases, self.retries, self.updates,
         )  # fmt: skip
