@@ -51,6 +51,11 @@ def split_origin(url: str) -> tuple[str, str, int]:
     return _split_origin(_before_path(url))
 
 
+def host_of(url: str) -> str:
+    """The host of an http(s) URL, for texts: an IPv6 address without brackets. ValueError for anything else."""
+    return split_origin(url)[1]
+
+
 def host_field(url: str) -> str:
     """The `Host` header for an http(s) URL: the port only where it is not the scheme's own. Source: RFC 9110, 7.2."""
     scheme, host, port = split_origin(url)
@@ -128,7 +133,7 @@ class RedirectPolicy:
     """
 
     def __init__(self, hub_endpoint: str) -> None:
-        self._hub_host = host = split_origin(hub_endpoint)[1]
+        self._hub_host = host = host_of(hub_endpoint)
         self._internal_allowed = is_internal(host)
         self._link_local_allowed = is_link_local(host)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 from hfdmd.failure import Failure
-from hfdmd.net.origin import origin, split_origin
+from hfdmd.net.origin import host_of, origin
 from hfdmd.wire.types import Reason
 
 MAX_WAIT_S = 3600.0
@@ -120,7 +120,7 @@ class RetryAfter:
 
 
 def _asked(url: str, delay_s: float) -> str:
-    return f"{split_origin(url)[1]} asked for no requests for another {delay_s:.0f} s"
+    return f"{host_of(url)} asked for no requests for another {delay_s:.0f} s"
 
 
 def _rate_limit_s(value: str) -> float | None:

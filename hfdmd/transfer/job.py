@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hfdmd.net.origin import Target, split_origin
+from hfdmd.net.origin import Target, host_of
 from hfdmd.record import Digest, Span
 from hfdmd.wire.types import Phase, Reason, TransportName
 
@@ -47,7 +47,7 @@ class Meter:
 
     @property
     def host(self) -> str:
-        return split_origin(self.url)[1] if self.url else "the server"
+        return host_of(self.url) if self.url else "the server"
 
 
 Access = Callable[[Target | None], Awaitable[Target]]

@@ -10,7 +10,16 @@ from dataclasses import dataclass, field
 
 from hfdmd.digest import POINTER_LIMIT_BYTES, is_lfs_pointer, pointer_failure
 from hfdmd.failure import Failure
-from hfdmd.net.origin import MAX_REDIRECTS, RedirectPolicy, Target, host_field, origin, request_target, split_origin
+from hfdmd.net.origin import (
+    MAX_REDIRECTS,
+    RedirectPolicy,
+    Target,
+    host_field,
+    host_of,
+    origin,
+    request_target,
+    split_origin,
+)
 from hfdmd.net.proxy import Proxy, login_wanted, proxy_for
 from hfdmd.net.retry_after import RetryAfter
 from hfdmd.transfer.http.coding import coding_of, decoded
@@ -126,7 +135,7 @@ class HttpShared:
     def check_status(self, url: str, head: HttpHead, *, decodes: bool = False) -> None:
         """Raise an error unless the response carries usable content. `decodes`: the caller decodes coded content."""
         status = head.status
-        host = _host(url)
+        host = host_of(url)
         if status in (200, 206):
             if not decodes and (coding := coding_of(head.headers)) is not None:
                 raise BadResponse(f"{host} sends content with Content-Encoding {coding!r}, which was not requested")
@@ -199,7 +208,7 @@ class HttpTransport(Location):
             finally:
                 self._shared.pool.release(connection)
             url = next_url
-        raise BadRedirect(f"more than {MAX_REDIRECTS} redirects, the last to {_host(url)}")
+        raise BadRedirect(f"more than {MAX_REDIRECTS} redirects, the last to {host_of(url)}")
 
     async def _receive(
         self,
@@ -228,7 +237,7 @@ class HttpTransport(Location):
             self._shared.note_ranging(url, self.first_byte_s)
             self.has_ranged = True
         elif end is not None and (start != 0 or (end != self._size_bytes and not sink.accept_whole(length))):
-            raise RangeIgnored(f"{_host(url)} sends the whole file instead of a range")
+            raise RangeIgnored(f"{host_of(url)} sends the whole file instead of a range")
         elif end is None and self._size_bytes is None:
             sink.accept_whole(length)
         self.served(generation)
@@ -253,7 +262,7 @@ class HttpTransport(Location):
         if self._content_version is None:
             self._content_version = version
         elif self._content_version != version:
-            raise Failure(Reason.HASH_MISMATCH, f"{_host(url)} has replaced the file while it was fetched")
+            raise Failure(Reason.HASH_MISMATCH, f"{host_of(url)} has replaced the file while it was fetched")
 
     async def _refuse_pointer(self, url: str, connection: Connection, head: HttpHead) -> None:
         """Raise the final failure if a body of the wrong size is a Git LFS pointer. It is read only if it is short."""
@@ -264,7 +273,7 @@ class HttpTransport(Location):
             async for chunk in connection.chunks(self._shared.window_s):
                 body += chunk
         if is_lfs_pointer(body):
-            raise pointer_failure(_host(url))
+            raise pointer_failure(host_of(url))
 
     def _check_size(self, head: HttpHead, length: int | None, start: int, end: int | None) -> int | None:
         """The end of the range that is sent, for a 206; else `end`. BadResponse for another size than requested."""
@@ -308,7 +317,7 @@ class HttpTransport(Location):
                 return
         if sink.wanted_bytes and sink.wanted_bytes < ENDLESS:
             if is_lfs_pointer(first):
-                raise pointer_failure(_host(url))
+                raise pointer_failure(host_of(url))
             raise BadResponse(f"only {received_bytes} of the requested {requested_bytes} bytes were sent")
 
 
@@ -318,10 +327,6 @@ def _naming_host(url: str) -> Iterator[None]:
     try:
         yield
     except TransferError as error:
-        if (host := _host(url)) not in error.detail:
+        if (host := host_of(url)) not in error.detail:
             error.detail = f"{host}: {error.detail}"
         raise
-
-
-def _host(url: str) -> str:
-    return split_origin(url)[1]

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import aiohappyeyeballs
 
-from hfdmd.net.origin import RedirectPolicy, bracketed, literal_address, origin, split_origin
+from hfdmd.net.origin import RedirectPolicy, bracketed, host_of, literal_address, origin, split_origin
 from hfdmd.net.proxy import Proxy, login_wanted
 from hfdmd.net.trust import certificate_failure, ssl_context
 from hfdmd.transfer.http.connection import HEAD_BUFFER_BYTES, Connection, request_head
@@ -69,7 +69,7 @@ class Pool:
                 self._fit_window(connection)
                 return connection, False
         except TimeoutError:
-            raise ConnectionFailed(f"cannot connect to {split_origin(url)[1]} within {timeout_s:.0f} s") from None
+            raise ConnectionFailed(f"cannot connect to {host_of(url)} within {timeout_s:.0f} s") from None
 
     def release(self, connection: Connection) -> None:
         """Keep the connection for the next request if it can be reused, else close it."""

@@ -19,11 +19,12 @@ from msgspec import Meta
 
 from hfdmd.digest import is_sha256
 from hfdmd.failure import Failure
-from hfdmd.net.origin import RedirectPolicy, Target, origin, split_origin
+from hfdmd.net.origin import RedirectPolicy, Target, host_of, origin
 from hfdmd.transfer.http.connection import Connection
 from hfdmd.transfer.http.http_errors import BadRedirect, BadResponse, Stalled, UrlRefused
 from hfdmd.transfer.http.http_transport import REDIRECTS, HttpShared
 from hfdmd.transfer.http.response import HttpHead
+from hfdmd.transfer.job import Access
 from hfdmd.transfer.transport import TransferError
 from hfdmd.transfer.xet.xet_format import HEADER_BYTES, MAX_CHUNKS, MAX_PACKED_BYTES, MAX_RAW_BYTES, MAX_XORB_BYTES
 from hfdmd.wire.types import MALFORMED
@@ -149,27 +150,34 @@ class CasClient:
     shared: HttpShared
     _v1_origins: dict[str, None] = field(default_factory=dict)
 
-    async def reconstruct(self, access: Target, file_hash: str, start: int, end: int, size: int) -> Reconstruction:
+    async def reconstruct(self, access: Access, file_hash: str, start: int, end: int, size: int) -> Reconstruction:
         """The reconstruction of at least the bytes [start, end) of a file of `size` bytes.
 
-        `access` is the CAS's URL and the token for it. TransferError, TokenRefused for a token that is not valid any
-        more; Failure as `HttpShared.request`.
+        A refused token is replaced once. TransferError, TokenRefused when the new one is refused as well; Failure as
+        `access` and `HttpShared.request`.
         """
+        target = await access(None)
+        try:
+            return await self._reconstruct(target, file_hash, start, end, size)
+        except TokenRefused:
+            return await self._reconstruct(await access(target), file_hash, start, end, size)
+
+    async def _reconstruct(self, target: Target, file_hash: str, start: int, end: int, size: int) -> Reconstruction:
         body: bytes | None = None
-        if origin(access.url) not in self._v1_origins:
+        if origin(target.url) not in self._v1_origins:
             with suppress(_NotThere):
-                body = await self._get(access, f"v2/reconstructions/{file_hash}", start, end)
+                body = await self._get(target, f"v2/reconstructions/{file_hash}", start, end)
         if body is None:
-            body = await self._get(access, f"v1/reconstructions/{file_hash}", start, end)
-            self._remember_v1(access.url)
+            body = await self._get(target, f"v1/reconstructions/{file_hash}", start, end)
+            self._remember_v1(target.url)
         try:
             answer = msgspec.json.decode(body, type=_Answer)
         except MALFORMED as error:
-            raise BadResponse(f"the answer of {_host(access.url)} about Xet is malformed: {error}") from None
+            raise BadResponse(f"the answer of {host_of(target.url)} about Xet is malformed: {error}") from None
         try:
-            return _checked(self.shared.policy, access.url, answer, start, end, size)
+            return _checked(self.shared.policy, target.url, answer, start, end, size)
         except ValueError as error:
-            raise BadResponse(f"the answer of {_host(access.url)} about Xet is wrong: {error}") from None
+            raise BadResponse(f"the answer of {host_of(target.url)} about Xet is wrong: {error}") from None
 
     def _remember_v1(self, url: str) -> None:
         """The CAS answers the older route only."""
@@ -177,18 +185,18 @@ class CasClient:
             self._v1_origins.clear()
         self._v1_origins[origin(url)] = None
 
-    async def _get(self, access: Target, path: str, start: int, end: int) -> bytes:
-        url = f"{access.url.rstrip('/')}/{path}"
-        connection, head, _ = await self.shared.request(url, [("Range", f"bytes={start}-{end - 1}")], access.headers)
+    async def _get(self, target: Target, path: str, start: int, end: int) -> bytes:
+        url = f"{target.url.rstrip('/')}/{path}"
+        connection, head, _ = await self.shared.request(url, [("Range", f"bytes={start}-{end - 1}")], target.headers)
         try:
             if head.status != 200 and head.status != 206:
                 detail = await refusal(self.shared, connection, head)
                 if head.status in (404, 501):
-                    raise _NotThere(f"{_host(url)} does not have the file in Xet ({head.status}){detail}")
+                    raise _NotThere(f"{host_of(url)} does not have the file in Xet ({head.status}){detail}")
                 if head.status == 401:
-                    raise TokenRefused(f"{_host(url)} refused the token{detail}")
+                    raise TokenRefused(f"{host_of(url)} refused the token{detail}")
                 if head.status == 416:
-                    raise BadResponse(f"{_host(url)} has a shorter file in Xet (416 Range Not Satisfiable)")
+                    raise BadResponse(f"{host_of(url)} has a shorter file in Xet (416 Range Not Satisfiable)")
             refuse_redirect(url, head)
             self.shared.check_status(url, head)
             return await _body(connection, self.shared.window_s, MAX_ANSWER_BYTES)
@@ -203,7 +211,7 @@ class _NotThere(UrlRefused):
 def refuse_redirect(url: str, head: HttpHead) -> None:
     """Raise BadRedirect for a redirect: neither the CAS nor signed URLs have any, and a token must not follow one."""
     if head.status in REDIRECTS:
-        raise BadRedirect(f"{_host(url)} redirects a request for Xet, which is not followed")
+        raise BadRedirect(f"{host_of(url)} redirects a request for Xet, which is not followed")
 
 
 async def refusal(shared: HttpShared, connection: Connection, head: HttpHead) -> str:
@@ -284,7 +292,3 @@ def _ranges(policy: RedirectPolicy, cas_url: str, answer: _Answer) -> dict[str, 
             if following.first < one.last or following.start < one.end:
                 raise ValueError("signed ranges that overlap")
     return ranges
-
-
-def _host(url: str) -> str:
-    return split_origin(url)[1]

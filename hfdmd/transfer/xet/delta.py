@@ -18,12 +18,11 @@ from dataclasses import dataclass
 from hfdmd.aio import in_thread, yielding
 from hfdmd.durable import disk_reason, opened
 from hfdmd.failure import Failure
-from hfdmd.net.origin import Target
 from hfdmd.transfer.disk.part_file import PartFile
 from hfdmd.transfer.job import Access, Base, Job, XetFile
 from hfdmd.transfer.spans import Spans
 from hfdmd.transfer.transport import TransferError
-from hfdmd.transfer.xet.cas_client import CasClient, Reconstruction, Term, TokenRefused
+from hfdmd.transfer.xet.cas_client import CasClient, Term
 from hfdmd.transfer.xet.recipes import Lengths, Recipe, RecipeStore
 from hfdmd.wire.types import Reason
 
@@ -93,7 +92,7 @@ class Delta:
         except TimeoutError:
             _log.info("Xet %s: the Hub did not say which files here are other revisions of it", xet.hash[:12])
             bases = []
-        if not bases and (time.monotonic() < self._no_guesses_before or await in_thread(self._has_no_recipes)):
+        if not bases and (time.monotonic() < self._no_guesses_before or await in_thread(self.recipes.is_empty)):
             return
         try:
             async with asyncio.timeout(ASK_S):
@@ -118,9 +117,6 @@ class Delta:
                 continue
             yield base, copies
 
-    def _has_no_recipes(self) -> bool:
-        return self.recipes.is_empty
-
     async def _terms(
         self, file_hash: str, access: Access, spans: Iterable[tuple[int, int]], size_bytes: int
     ) -> list[Term]:
@@ -128,16 +124,9 @@ class Delta:
         recipe = Recipe()
         for start, end in spans:
             for at in range(start, end, BLOCK_BYTES):
-                answer = await self.ask(file_hash, access, at, min(end, at + BLOCK_BYTES), size_bytes)
+                answer = await self.cas.reconstruct(access, file_hash, at, min(end, at + BLOCK_BYTES), size_bytes)
                 recipe.add(answer.terms)
         return recipe.terms
-
-    async def ask(self, file_hash: str, access: Access, start: int, end: int, size_bytes: int) -> Reconstruction:
-        target: Target = await access(None)
-        try:
-            return await self.cas.reconstruct(target, file_hash, start, end, size_bytes)
-        except TokenRefused:
-            return await self.cas.reconstruct(await access(target), file_hash, start, end, size_bytes)
 
     async def _matches(
         self, xet: XetFile, new: list[Term], base: Base, lengths: Lengths, size_bytes: int
@@ -151,8 +140,8 @@ class Delta:
             recipe = Recipe()
             recipe.add(terms)
         await in_thread(lengths.merge, recipe.lengths)
-        file_probe = _Probe(self, xet.hash, xet.access, size_bytes, lengths)
-        base_probe = _Probe(self, base.hash, base.access, base.size_bytes, lengths)
+        file_probe = _Probe(self.cas, xet.hash, xet.access, size_bytes, lengths)
+        base_probe = _Probe(self.cas, base.hash, base.access, base.size_bytes, lengths)
         found: list[Copy] = []
         complete: Term | None = None
         async for term, old in yielding(_pairs(new, recipe.terms)):
@@ -184,7 +173,7 @@ class _Probe:
     Files that share content do so at a constant distance for long.
     """
 
-    delta: Delta
+    cas: CasClient
     file_hash: str
     access: Access
     size_bytes: int
@@ -201,7 +190,7 @@ class _Probe:
             if not low_at <= guess < high_at:
                 guess = low_at + (high_at - low_at) * (index - low) // (high - low)
             self.asked += 1
-            answer = await self.delta.ask(self.file_hash, self.access, guess, guess + 1, self.size_bytes)
+            answer = await self.cas.reconstruct(self.access, self.file_hash, guess, guess + 1, self.size_bytes)
             chunk = answer.terms[0]
             if chunk.xorb != term.xorb or chunk.last != chunk.first + 1:
                 return None
@@ -232,10 +221,8 @@ async def _overlap(new: Term, old: Term, lengths: Lengths, file_probe: _Probe, b
     new_start, new_end = _offset(new, first, lengths), _offset(new, last, lengths)
     old_start, old_end = _offset(old, first, lengths), _offset(old, last, lengths)
     size_bytes = lengths.sum(new.xorb, first, last)
-    if size_bytes is None and new_start is not None and new_end is not None:
-        size_bytes = new_end - new_start
-    if size_bytes is None and old_start is not None and old_end is not None:
-        size_bytes = old_end - old_start
+    if size_bytes is None:
+        size_bytes = _first_distance((new_start, new_end), (old_start, old_end))
     if new_start is None and new_end is not None and size_bytes is not None:
         new_start = new_end - size_bytes
     if old_start is None and old_end is not None and size_bytes is not None:
@@ -244,15 +231,18 @@ async def _overlap(new: Term, old: Term, lengths: Lengths, file_probe: _Probe, b
         old_start = await base_probe.find(old, first, new.start if new_start is None else new_start)
     if new_start is None:
         new_start = await file_probe.find(new, first, old.start if old_start is None else old_start)
-    if size_bytes is None and new_start is not None and new_end is not None:
-        size_bytes = new_end - new_start
-    if size_bytes is None and old_start is not None and old_end is not None:
-        size_bytes = old_end - old_start
+    if size_bytes is None:
+        size_bytes = _first_distance((new_start, new_end), (old_start, old_end))
     if new_start is None or old_start is None or size_bytes is None:
         return None
     if size_bytes <= 0 or new_start + size_bytes > new.end or old_start + size_bytes > old.end:
         return None
     return Copy(old_start, new_start, size_bytes)
+
+
+def _first_distance(*ends: tuple[int | None, int | None]) -> int | None:
+    """From start to end of the first pair that is known; None without one."""
+    return next((end - start for start, end in ends if start is not None and end is not None), None)
 
 
 def _offset(term: Term, index: int, lengths: Lengths) -> int | None:

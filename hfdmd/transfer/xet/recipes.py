@@ -178,7 +178,6 @@ class RecipeStore:
         if self._total_bytes is None or self._total_bytes > self._max_bytes:
             self._prune()
 
-    @property
     def is_empty(self) -> bool:
         """Whether there are no recipes."""
         return next(self._paths(), None) is None

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from hfdmd.aio import shielded
 from hfdmd.failure import Failure
-from hfdmd.net.origin import split_origin
+from hfdmd.net.origin import host_of
 from hfdmd.transfer.http.connection import Connection
 from hfdmd.transfer.http.http_errors import BadRedirect, BadResponse, UrlRefused
 from hfdmd.transfer.http.http_transport import CONTENT_RANGE, FAR_S, REFUSED
@@ -24,7 +24,6 @@ from hfdmd.transfer.xet.cas_client import (
     Reconstruction,
     SignedRange,
     Term,
-    TokenRefused,
     refusal,
     refuse_redirect,
 )
@@ -100,12 +99,7 @@ class XetTransport(Location):
 
     async def reconstruct(self, start: int, end: int) -> Reconstruction:
         """What [start, end) consists of. Raises as `fetch`."""
-        access = await self._xet.access(None)
-        try:
-            return await self._cas.reconstruct(access, self._xet.hash, start, end, self._size_bytes)
-        except TokenRefused:
-            access = await self._xet.access(access)
-            return await self._cas.reconstruct(access, self._xet.hash, start, end, self._size_bytes)
+        return await self._cas.reconstruct(self._xet.access, self._xet.hash, start, end, self._size_bytes)
 
     def stop_ranging(self) -> None:
         """Ranges are all there is."""
@@ -146,12 +140,12 @@ class XetTransport(Location):
             if error is not None:
                 raise error
             if not is_complete:
-                raise BadResponse(f"{split_origin(signed.url)[1]} sent fewer chunks than were announced")
+                raise BadResponse(f"{host_of(signed.url)} sent fewer chunks than were announced")
         finally:
             self._shared.pool.release(connection)
 
     async def _check(self, signed: SignedRange, connection: Connection, head: HttpHead) -> None:
-        host = split_origin(signed.url)[1]
+        host = host_of(signed.url)
         if head.status in REFUSED:
             detail = await refusal(self._shared, connection, head)
             raise UrlRefused(f"{host} refused a part of the file with status {head.status}{detail}")
